@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The engine: events in, findings out. Pure: no system calls, no clock, no input or output,
+ * no globals. The same events give the same findings. Time is the time of events.
+ *
+ * Everything a callback is given is borrowed and lives until the callback returns; a callback
+ * must not call engine_apply().
+ */
+#ifndef FDTRACE_CORE_ENGINE_H
+#define FDTRACE_CORE_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "core/finding.h"
+#include "core/kind.h"
+#include "core/settings.h"
+#include "fdtrace/event.h"
+
+struct engine;
+
+enum engine_mode { ENGINE_PID, ENGINE_COMMAND, ENGINE_ALL };
+
+/* A change of a table, for --events. */
+enum change_op { CHANGE_OPEN, CHANGE_CLOSE, CHANGE_REPLACE, CHANGE_FORK, CHANGE_EXEC,
+		 CHANGE_EXIT, CHANGE_ERROR, CHANGE_FOUND /* by a snapshot */ };
+const char *change_op_name(enum change_op op); /* "open" "close" "replace" "fork" "exec" "exit" "error" "found" */
+
+struct change {
+	enum change_op op;
+	uint64_t time_ns;
+	const struct process *process;	/* whose table it is */
+	uint32_t tid;
+	uint32_t syscall;
+	const char *how;		/* as in struct party */
+	struct descriptor descriptor;	/* fd -1 for fork, exec, exit */
+	int32_t error;			/* CHANGE_ERROR: errno, positive */
+	uint32_t count;			/* CHANGE_ERROR: failures in this run of them */
+	uint32_t other_pid;		/* CHANGE_FORK: the child */
+};
+
+struct engine_callbacks {
+	void *ctx;
+	void (*finding)(void *ctx, const struct finding *finding);
+	void (*change)(void *ctx, const struct change *change);	/* NULL: not wanted (saves time) */
+	/*
+	 * Asks what a descriptor that is open now is called. Writes a NUL-terminated name and
+	 * returns 0, or -errno. NULL: names come from FDT_NAME events alone. An implementation
+	 * that wants replays to see the same must record the answer as FDT_NAME before the
+	 * event being applied.
+	 */
+	int (*name)(void *ctx, uint32_t pid, int32_t fd, const struct fdt_file *file,
+		    char *buffer, size_t size);
+};
+
+struct engine_options {
+	enum engine_mode mode;
+	struct settings settings;
+	rule_set rules;
+	struct engine_callbacks callbacks;
+	uint64_t fail_at;	/* tests: see struct mem */
+};
+
+/* 0, or -ENOMEM. The engine copies *options. */
+int engine_new(const struct engine_options *options, struct engine **ret_engine);
+void engine_free(struct engine *engine);
+
+/*
+ * Apply one event of exactly `size` bytes. 0; -EINVAL if it is malformed (state unchanged; the
+ * caller counts it); -ENOMEM if memory.max or the system stopped it: the tables concerned are
+ * marked, findings resting on them say after_loss, and the next snapshot repairs them.
+ */
+int engine_apply(struct engine *engine, const void *event, size_t size);
+
+/* The last chance to speak: what only the end of the run can tell. time_ns: of the end. */
+void engine_finish(struct engine *engine, uint64_t time_ns);
+
+struct engine_counters {
+	uint64_t events;	/* applied */
+	uint64_t malformed;
+	uint64_t lost;		/* sum of FDT_LOSS */
+	uint64_t corrections;	/* slots an audit had to put right */
+	uint64_t refused;	/* out of memory.max */
+	uint64_t tables, tasks, descriptors; /* alive now */
+	uint64_t findings[SEVERITY_ERROR + 1]; /* by severity; repeats are not counted again */
+	size_t memory_bytes, memory_peak_bytes;
+	uint64_t first_ns, last_ns; /* event time of the first and the latest event */
+};
+void engine_counters(const struct engine *engine, struct engine_counters *ret_counters);
+
+/* For the summary: every process image alive, or that ended and had something to tell. */
+struct process_row {
+	const struct process *process;
+	uint64_t open;		/* descriptors in its table now */
+	uint64_t unknown_opener; /* of these: opened before we looked */
+	uint64_t by_kind[FD_KIND_COUNT];
+};
+void engine_each_process(struct engine *engine,
+			 void (*row)(void *ctx, const struct process_row *row), void *ctx);
+
+/* For the table at the end of a run: findings made so far, gravest first, newest first. */
+struct finding_row {
+	enum rule rule;
+	enum severity severity;
+	uint64_t fingerprint, count;
+	uint64_t open;		/* descriptors, 0: not counted */
+	double rate_per_min;
+	const char *site;	/* label */
+	const char *message;
+};
+void engine_each_finding(struct engine *engine,
+			 void (*row)(void *ctx, const struct finding_row *row), void *ctx);
+
+/* For tests and for comparing with the kernel: every filled slot of the table of `pid`. */
+int engine_each_slot(struct engine *engine, uint32_t pid,
+		     void (*slot)(void *ctx, int32_t fd, const struct fdt_file *file, uint32_t generation),
+		     void *ctx);	/* 0, or -ESRCH */
+
+/*
+ * Watching use: after an exec the engine asks which descriptors the new image uses. The
+ * kernel side decides by itself (it watches every number above 2 that crossed an exec, until
+ * its first use); the engine needs nothing from the source.
+ */
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The kernel as a source. The only user of libbpf, together with probe.c. */
+#ifndef FDTRACE_SOURCE_BPF_H
+#define FDTRACE_SOURCE_BPF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "source/source.h"
+
+enum hook_set { HOOKS_AUTO, HOOKS_FUNCTION, HOOKS_TRACEPOINT };
+
+struct bpf_source_options {
+	const pid_t *pids;	/* processes to trace; NULL with count 0: the whole machine */
+	unsigned int pid_count;
+	bool follow;		/* their children, too */
+	enum hook_set hooks;
+	uint64_t ring_size_bytes; /* power of two, multiple of a page */
+};
+
+/*
+ * Loads and attaches everything and leaves nothing behind on failure. -EPERM, -ENOENT (no BTF),
+ * -ESRCH (a pid does not exist), -ENOMEM (ring refused), -ENOTSUP (hook set not to be had here)
+ * or another -errno, with *trouble filled. fdtrace itself is never traced.
+ */
+int bpf_source_open(const struct bpf_source_options *options, struct source **ret_source,
+		    struct trouble *trouble);
+
+/* "tracepoint" or "function": what is in force. */
+const char *bpf_source_coverage(const struct source *source);
+
+/* True once no traced process is left (never for the whole machine). */
+bool bpf_source_idle(const struct source *source);
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A recording as a source; needs no privilege. */
+#ifndef FDTRACE_SOURCE_REPLAY_H
+#define FDTRACE_SOURCE_REPLAY_H
+
+#include "source/source.h"
+
+/*
+ * "-" reads stdin. -errno with *trouble filled: not a file, empty, not a recording, another
+ * ABI or byte order. Damage further in is no error: drain() delivers what is whole, then ends
+ * with 1, and replay_source_damage() tells.
+ */
+int replay_source_open(const char *path, struct source **ret_source, struct trouble *trouble);
+
+/* NULL, or a sentence about what is wrong with the recording ("cut after 1,204 records ..."). */
+const char *replay_source_damage(const struct source *source);
+
+#endif

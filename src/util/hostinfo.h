@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Where and when a stream of events was made. Gathered from this machine when tracing, from
+ * FDT_META records when replaying: sinks see no difference.
+ */
+#ifndef FDTRACE_UTIL_HOSTINFO_H
+#define FDTRACE_UTIL_HOSTINFO_H
+
+#include <stdint.h>
+#include <stddef.h>
+
+struct hostinfo {
+	char version[32];
+	char host_name[65];
+	char host_id[40];	/* /etc/machine-id; "" if there is none */
+	char boot_id[40];
+	char kernel[65];
+	char coverage[32];	/* "tracepoint", "function" */
+	char mode[16];		/* "pid", "command", "all" */
+	char start_id[32];	/* unique to this run: boot id, start time and pid hashed, hex */
+	int64_t wall_offset_ns;	/* CLOCK_REALTIME minus CLOCK_MONOTONIC */
+};
+
+/* From this machine; never fails (unknown parts are ""). coverage and mode are the caller's to set. */
+void hostinfo_gather(struct hostinfo *info);
+
+/* One "key=value" of an FDT_META record (length bytes, no NUL). 0, or -ENOENT for other keys. */
+int hostinfo_parse(struct hostinfo *info, const char *text, size_t length);
+
+/* Calls meta once for each key=value that hostinfo_parse reads (tracefile.h lists them). */
+void hostinfo_each(const struct hostinfo *info, void (*meta)(void *ctx, const char *key_value), void *ctx);
+
+#endif

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef FDTRACE_UTIL_IO_H
+#define FDTRACE_UTIL_IO_H
+
+#include <stddef.h>
+
+/* Writes everything, going on after short writes and EINTR, waiting while fd is not ready. 0 or -errno. */
+int write_all(int fd, const void *data, size_t size);
+
+/*
+ * Makes sure that 0, 1 and 2 are open (closed ones on /dev/null), so that no descriptor of
+ * ours ever lands there. Bit n of *ret_was_closed: n was closed. 0 or -errno.
+ */
+int stdio_guard(unsigned int *ret_was_closed);
+
+#endif

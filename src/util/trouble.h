@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Why something could not be done, in words: filled in where it is known, printed once at the
+ * edge. Every function that takes a struct trouble fills all of it when it returns an error.
+ */
+#ifndef FDTRACE_UTIL_TROUBLE_H
+#define FDTRACE_UTIL_TROUBLE_H
+
+enum exit_status {
+	EXIT_OK = 0,
+	EXIT_USAGE = 2,		/* wrong usage */
+	EXIT_CANNOT = 3,	/* the machine or the privileges do not allow it */
+	EXIT_INTERNAL = 4,
+	EXIT_TRACE_COMMAND = 125, /* run mode: fdtrace itself could not trace */
+	EXIT_NOT_EXECUTABLE = 126,
+	EXIT_NOT_FOUND = 127,
+};
+
+struct trouble {
+	int status;		/* enum exit_status that fits */
+	char what[256];		/* "cannot trace pid 4121: permission denied" */
+	char cause[512];	/* "needs CAP_BPF and CAP_PERFMON; this process has neither (uid 1000)"; may be "" */
+	char remedy[256];	/* "try: sudo fdtrace -p 4121"; may be "" */
+};
+
+/* Fills *t; each text may be NULL for "". Returns -err, so that callers can return it at once. */
+int trouble_set(struct trouble *t, int err, int status, const char *remedy, const char *cause,
+		const char *what, ...) __attribute__((format(printf, 6, 7)));
+
+#endif
