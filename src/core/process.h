@@ -11,10 +11,13 @@
 #define FDTRACE_CORE_PROCESS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct fdtable;
 struct mem;
+struct sweep;
+struct task;
 
 #define PROCESS_NAME_SIZE 16
 
@@ -23,7 +26,8 @@ struct process {
 	uint32_t pid;
 	uint32_t parent_pid;
 	uint32_t uid;
-	uint32_t image;		/* 0 for the first image seen, then one more at each exec */
+	uint32_t image;		/* 0 for the first image seen in this pid, then one more at each exec */
+	uint32_t serial;	/* unique in this engine; never reused before 2^32 images */
 	uint64_t start_ns;	/* CLOCK_BOOTTIME; (pid, start_ns) is unique per boot */
 	uint64_t forked_ns;	/* event time of the fork we saw; 0: was there before us */
 	uint64_t exec_ns;	/* event time of the exec that made this image; 0: not seen */
@@ -31,28 +35,48 @@ struct process {
 	int32_t exit_code;	/* as wait(2) encodes it */
 	uint64_t nofile;	/* soft RLIMIT_NOFILE; 0: not known */
 	unsigned int threads;	/* tasks alive */
-	unsigned int threads_peak;
+	struct task *tasks;	/* they, in no order */
 	struct process *before;	/* the image that called exec, or the parent that forked; owned reference */
 	bool by_fork;		/* `before` is the parent's image, and no exec has happened since */
+	bool exec_pending;	/* detect_exec.c has yet to judge this image */
 	char name[PROCESS_NAME_SIZE]; /* comm: NUL-terminated, any byte */
 	char *exe;		/* path, NUL-terminated; NULL: not known; owned */
 	char *args;		/* argv, each NUL-terminated, args_size bytes; NULL: not known; owned */
-	uint16_t exe_size;	/* bytes allocated */
-	uint16_t args_size;
-	/* counters for the summary, of this image */
-	uint64_t opened, closed, short_lived;
-	void *watch;		/* detectors' own state about this image; see detect.h */
+	size_t exe_size;	/* bytes allocated */
+	size_t args_size;
+	uint64_t opened, closed, short_lived; /* by this image, for the summary */
 };
 
 struct task {
 	uint32_t tid;
 	struct process *process;	/* owned reference */
-	struct fdtable *table;		/* owned reference; NULL: not known */
+	struct fdtable *table;		/* bound: counted in table->tasks; NULL: not known */
+	struct sweep *sweep;		/* detect_sweep.c; owned; NULL most of the time */
+	struct task *next, *previous;	/* in process->tasks */
 };
 
+/* NULL: out of memory. */
 struct process *process_new(struct mem *m, uint32_t pid);
 struct process *process_ref(struct process *p);
 /* NULL is allowed. Frees with the last reference; `before` chains are released without recursion. */
 void process_unref(struct mem *m, struct process *p);
+
+/*
+ * Makes `before` (its reference is taken anew) the predecessor of p and forgets all but the
+ * nearest few of the chain, so that a program which re-executes itself for ever stays small.
+ */
+void process_set_before(struct mem *m, struct process *p, struct process *before);
+
+/* Copies; on lack of memory the field becomes unknown. */
+void process_set_exe(struct mem *m, struct process *p, const char *exe, size_t size);
+void process_set_args(struct mem *m, struct process *p, const char *args, size_t size);
+
+/* The new task is in process->tasks and holds a reference. NULL: out of memory. */
+struct task *task_new(struct mem *m, uint32_t tid, struct process *process);
+/* The table and the sweep must have been let go before. */
+void task_free(struct mem *m, struct task *task);
+
+/* Last component of exe, else the name: what a site and a fingerprint call the program. Never NULL. */
+const char *process_program(const struct process *p);
 
 #endif

@@ -19,7 +19,8 @@ struct settings {
 };
 
 /* One row for each key: drives parsing, range checks, --set help and the recording. */
-enum setting_type { SETTING_TIME, SETTING_COUNT, SETTING_SIZE, SETTING_SEVERITY };
+enum setting_type { SETTING_TIME, SETTING_COUNT, SETTING_SIZE, SETTING_POWER /* a size, power of two */,
+		    SETTING_SEVERITY };
 struct setting {
 	const char *key;		/* "leak.window" */
 	enum setting_type type;
@@ -33,11 +34,15 @@ void settings_default(struct settings *settings);
 
 /*
  * "leak.min_age=30s". Times take ms, s, m, h, d (a bare number: seconds); sizes K, M, G (1024).
- * 0; -ENOENT no such key; -EINVAL value not understood; -ERANGE outside min..max. On error
+ * 0; -ENOENT no such key; -EINVAL value not understood; -ERANGE outside min..max or not a
+ * power of two where one is needed. On error
  * *settings is untouched and *ret_setting (may be NULL) is the row if the key is known.
  */
 int settings_parse(struct settings *settings, const char *assignment,
 		   const struct setting **ret_setting);
+
+/* A time alone, as above ("30s", "5m", "1"). 0; -EINVAL not understood; -ERANGE beyond 64 bits. */
+int time_parse(const char *text, uint64_t *ret_ns);
 
 /* The value as settings_parse reads it ("10s", "32", "16M", "info"). */
 void setting_format(const struct setting *setting, uint64_t value, char *buffer, size_t size);

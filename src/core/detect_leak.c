@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * leak.growth: a site's open descriptors keep rising. Judged by the smallest open count in
+ * each of three windows: a sawtooth or a plateau has equal minima, a leak has rising ones.
+ * Windows of four lengths run side by side, so that a leak of one an hour shows as well as
+ * one of a hundred a second.
+ *
+ * leak.exit: what a program had opened itself and left open when it ended.
+ */
+#include <stdio.h>
+
+#include "core/state.h"
+
+#define SECOND_NS 1000000000ull
+#define YEAR_S (366ull * 24 * 3600)
+
+static const unsigned int window_multiple[GROWTH_SCALES] = { 1, 6, 36, 216 };
+
+static void roll(struct site_growth *growth, uint64_t open)
+{
+	for (int i = GROWTH_WINDOWS - 1; i > 0; i--)
+		growth->minimum[i] = growth->minimum[i - 1];
+	growth->minimum[0] = growth->min_now;
+	growth->min_now = open;
+	if (growth->windows < GROWTH_WINDOWS)
+		growth->windows++;
+}
+
+static bool rises(const struct site_growth *growth)
+{
+	return growth->windows == GROWTH_WINDOWS && growth->minimum[0] > growth->minimum[1] &&
+	       growth->minimum[1] > growth->minimum[2];
+}
+
+static bool is_site(const struct slot *slot, int32_t fd, const void *ctx)
+{
+	(void)fd;
+	return slot->site == ctx;
+}
+
+/* "in 3 h": long times need no seconds. */
+static void format_seconds(uint64_t s, char *buffer, size_t size)
+{
+	if (s < 120)
+		snprintf(buffer, size, "%llu s", (unsigned long long)s);
+	else if (s < 120 * 60)
+		snprintf(buffer, size, "%llu min", (unsigned long long)s / 60);
+	else if (s < 48 * 3600)
+		snprintf(buffer, size, "%llu h", (unsigned long long)s / 3600);
+	else
+		snprintf(buffer, size, "%llu days", (unsigned long long)s / 86400);
+}
+
+static struct finding_limit forecast(const struct engine *e, const struct site *site,
+				     const struct fdtable *table, int scale)
+{
+	const struct site_growth *growth = &site->growth[scale];
+	double window_s = e->options.settings.leak_window_ns * 1e-9 * window_multiple[scale];
+	double per_s = (growth->minimum[0] - growth->minimum[2]) / (2 * window_s);
+	struct finding_limit limit = { .present = true, .soft = site->process->nofile,
+				       .open = table->open, .rate_per_min = per_s * 60 };
+	double left_s = limit.soft > limit.open ? (limit.soft - limit.open) / per_s : 0;
+
+	if (limit.soft && left_s < YEAR_S)
+		limit.exhausted_in_s = left_s < 1 ? 1 : left_s;
+	return limit;
+}
+
+static void report_growth(struct engine *e, const struct site *site, const struct fdtable *table, int scale)
+{
+	struct finding f = { .rule = RULE_LEAK_GROWTH, .severity = SEVERITY_WARNING,
+			     .process = site->process, .descriptor = { .fd = -1 } };
+	struct site_labels labels;
+	char message[256], why[256], left[32];
+
+	finding_sites(e, &f, table, is_site, site, &labels);
+	if (!f.site_count || f.sites[0].oldest_ns < e->options.settings.leak_min_age_ns)
+		return;
+	f.limit = forecast(e, site, table, scale);
+	if (f.limit.exhausted_in_s && f.limit.exhausted_in_s <= 3600)
+		f.severity = SEVERITY_ERROR;
+	f.first_ns = e->now_ns - f.sites[0].oldest_ns;
+	f.confidence = finding_confidence(table, CONFIDENCE_INFERRED);
+	f.fingerprint = finding_fingerprint(f.rule, site->process, site_fingerprint(site));
+	snprintf(message, sizeof(message), "%s leaks %s descriptors: %llu open from %s, %.1f more each minute",
+		 process_program(site->process), fd_kind_name(site->kind),
+		 (unsigned long long)site->open, labels.text[0], f.limit.rate_per_min);
+	format_seconds(f.limit.exhausted_in_s, left, sizeof(left));
+	snprintf(why, sizeof(why), "%llu opened here, %llu closed; fewest open in three windows running: %llu, %llu, %llu%s%s",
+		 (unsigned long long)site->opened, (unsigned long long)site->closed,
+		 (unsigned long long)site->growth[scale].minimum[2],
+		 (unsigned long long)site->growth[scale].minimum[1],
+		 (unsigned long long)site->growth[scale].minimum[0],
+		 f.limit.exhausted_in_s ? "; at this rate RLIMIT_NOFILE is reached in " : "",
+		 f.limit.exhausted_in_s ? left : "");
+	f.message = message;
+	f.why = why;
+	f.help = "close what is opened here on every path, errors and retries included";
+	finding_report(e, &f);
+}
+
+static void judge(struct engine *e, const struct site *site, int scale)
+{
+	const struct fdtable *table = process_table(site->process);
+
+	if (!rises(&site->growth[scale]) || site->open < e->options.settings.leak_min_count)
+		return;
+	/* Well below its highest: it has come down before and may again (a collector's sawtooth). */
+	if (!table || site->open < site->peak - site->peak / 8)
+		return;
+	report_growth(e, site, table, scale);
+}
+
+static void end_window(struct engine *e, int scale)
+{
+	map_each(&e->sites.map, entry) {
+		struct site *site = entry->value;
+
+		if (!site->opened)
+			continue;
+		roll(&site->growth[scale], site->open);
+		judge(e, site, scale);
+	}
+}
+
+void leak_tick(struct engine *e)
+{
+	for (int scale = 0; scale < GROWTH_SCALES; scale++) {
+		uint64_t length = e->options.settings.leak_window_ns * window_multiple[scale];
+
+		if (!e->window_ns[scale])
+			e->window_ns[scale] = e->now_ns;
+		if (e->now_ns - e->window_ns[scale] < length)
+			continue;
+		e->window_ns[scale] = e->now_ns;
+		if (finding_wanted(e, RULE_LEAK_GROWTH))
+			end_window(e, scale);
+	}
+}
+
+/* The standard three are everybody's; what came by fork or exec is its opener's to account for. */
+static bool left_open(const struct slot *slot, int32_t fd, const void *owner)
+{
+	return fd > 2 && slot->site && slot->site->process == owner;
+}
+
+static void report_exit(struct engine *e, const struct fdtable *table, const struct site_row *row)
+{
+	const struct slot *slot = fdtable_slot(table, row->example_fd);
+	struct finding f = { .rule = RULE_LEAK_EXIT, .process = table->owner,
+			     .severity = e->options.settings.leak_exit_severity,
+			     .descriptor = slots_descriptor(e, table, row->example_fd),
+			     .opened = party_opened(slot), .opened_is_culprit = true,
+			     .sites = { *row }, .site_count = 1, .site_total = 1 };
+	char message[256], what[160];
+
+	finding_describe(&f.descriptor, what, sizeof(what));
+	f.first_ns = slot->opened_ns;
+	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
+	f.fingerprint = finding_fingerprint(f.rule, table->owner, site_fingerprint(row->site));
+	if (row->open == 1)
+		snprintf(message, sizeof(message), "%s ended with %s still open, opened by %s",
+			 process_program(table->owner), what, row->label);
+	else
+		snprintf(message, sizeof(message), "%s ended with %llu descriptors still open from %s, the oldest %s",
+			 process_program(table->owner), (unsigned long long)row->open, row->label, what);
+	f.message = message;
+	f.help = "the kernel closes it at exit; close it when it is no longer needed";
+	finding_report(e, &f);
+}
+
+void leak_table_died(struct engine *e, struct fdtable *table)
+{
+	if (e->options.mode != ENGINE_COMMAND || e->finished || !table->owner->ended_ns ||
+	    !finding_wanted(e, RULE_LEAK_EXIT))
+		return;
+	finding_each_site(e, table, left_open, table->owner, report_exit);
+}

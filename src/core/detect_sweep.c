@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * close.sweep: a loop over descriptor numbers that closes whatever is there. Followed per
+ * thread: closes of consecutive numbers, some of which succeed and many of which fail, or one
+ * close_range(). It is told a little after it is over, so that those it hurt can be named.
+ */
+#include <stdio.h>
+
+#include "core/hash.h"
+#include "core/state.h"
+#include "core/syscall_name.h"
+#include "fdtrace/syscall.h"
+
+#define SECOND_NS 1000000000ull
+#define GAP_NS SECOND_NS		/* a longer pause between two closes ends the loop */
+#define WAIT_FOR_VICTIMS_NS (2 * SECOND_NS)
+#define SLOW_TRIES 1000000
+#define HITS_MAX 16
+
+/* A descriptor the loop closed. */
+struct hit {
+	int32_t fd;
+	uint32_t generation;
+	bool foreign;		/* opened by another thread, or not known by whom in a running program */
+	uint32_t hurt_tid, hurt_syscall;
+	uint64_t hurt_ns;	/* 0: nobody was seen to miss it */
+};
+
+struct sweep {
+	struct sweep *next;	/* in e->sweeps, once it is over */
+	struct fdtable *table;	/* alive: its death settles the sweep */
+	struct process *process; /* owned reference */
+	uint32_t tid;
+	uint32_t syscall;
+	uint64_t site_hash;
+	int32_t first, last, step; /* step 0: only one number so far */
+	uint64_t tries, closed, foreign, hurt;
+	uint64_t start_ns, end_ns;
+	uint64_t run;		/* of failing closes, as the kernel side counts them */
+	uint32_t run_count;
+	bool recognized;
+	unsigned int hit_count;
+	struct hit hits[HITS_MAX];
+};
+
+static void sweep_free(struct engine *e, struct sweep *sweep)
+{
+	process_unref(&e->mem, sweep->process);
+	mem_free(&e->mem, sweep, sizeof(*sweep));
+}
+
+static struct sweep *sweep_new(struct engine *e, struct fdtable *table, int32_t fd, const struct actor *actor)
+{
+	struct sweep *sweep = mem_alloc(&e->mem, sizeof(*sweep));
+
+	if (!sweep)
+		return NULL;
+	sweep->table = table;
+	sweep->process = process_ref(actor->process);
+	sweep->tid = actor->tid;
+	sweep->syscall = actor->syscall;
+	sweep->site_hash = actor->site_hash;
+	sweep->first = fd;
+	sweep->last = fd;
+	sweep->start_ns = actor->time_ns;
+	sweep->end_ns = actor->time_ns;
+	return sweep;
+}
+
+/* A child that tidies up between fork and exec, or turns into a daemon, is entitled to its sweep. */
+static bool innocent(const struct sweep *sweep)
+{
+	const struct process *process = sweep->process;
+
+	return process->by_fork && process->threads <= 1 && process->forked_ns &&
+	       sweep->start_ns - process->forked_ns < SECOND_NS;
+}
+
+static void name_victims(struct engine *e, struct finding *f, const struct sweep *sweep)
+{
+	for (unsigned int i = 0; i < sweep->hit_count; i++) {
+		const struct hit *hit = &sweep->hits[i];
+		const struct past *past = finding_past(e, sweep->table, hit->fd, hit->generation);
+		struct victim *victim;
+
+		if (!past || (!hit->foreign && !hit->hurt_ns) || f->victim_count == FINDING_VICTIMS_MAX)
+			continue;
+		victim = &f->victims[f->victim_count++];
+		*victim = (struct victim){ .fd = hit->fd, .kind = past->kind,
+					   .name = names_get_key(&e->names, past->name),
+					   .opened = party_past_opened(past) };
+		if (hit->hurt_ns)
+			victim->hurt = (struct party){ .known = true, .pid = sweep->process->pid,
+				.tid = hit->hurt_tid, .name = sweep->process->name, .error = 9 /* EBADF */,
+				.time_ns = hit->hurt_ns, .syscall = hit->hurt_syscall };
+	}
+	f->victim_total = sweep->foreign > f->victim_count ? sweep->foreign : f->victim_count;
+}
+
+static void word(struct finding *f, const struct sweep *sweep, char *message, char *why, size_t size)
+{
+	unsigned long long tries = sweep->tries, closed = sweep->closed;
+
+	if (f->victim_total)
+		snprintf(message, size, "tid %u closed every number from %d to %d and hit %u descriptor%s that others had opened",
+			 sweep->tid, f->sweep.first, f->sweep.last, f->victim_total, f->victim_total == 1 ? "" : "s");
+	else
+		snprintf(message, size, "tid %u tried to close every number from %d to %d", sweep->tid,
+			 f->sweep.first, f->sweep.last);
+	snprintf(why, size, "%llu tries in %.1f ms, %llu of them closed something; %llu use%s of a number it had closed failed afterwards",
+		 tries, (sweep->end_ns - sweep->start_ns) / 1e6, closed, (unsigned long long)sweep->hurt,
+		 sweep->hurt == 1 ? "" : "s");
+	f->message = message;
+	f->why = why;
+	f->help = "close only what you opened; before an exec use O_CLOEXEC or close_range() in the child";
+}
+
+static void report(struct engine *e, const struct sweep *sweep)
+{
+	struct finding f = { .rule = RULE_CLOSE_SWEEP, .process = sweep->process, .descriptor = { .fd = -1 },
+			     .severity = SEVERITY_INFO };
+	bool slow = sweep->tries >= SLOW_TRIES || sweep->end_ns - sweep->start_ns >= SECOND_NS;
+	struct actor actor = { .process = sweep->process, .tid = sweep->tid, .syscall = sweep->syscall,
+			       .time_ns = sweep->end_ns };
+	char message[256], why[256];
+
+	if (innocent(sweep) ? sweep->tries < SLOW_TRIES : !sweep->foreign && !sweep->hurt && !slow)
+		return;
+	if (!innocent(sweep))
+		name_victims(e, &f, sweep);
+	if (f.victim_total)
+		f.severity = SEVERITY_WARNING;
+	f.closed = party_actor(&actor, 0);
+	f.closed.how = ending_text(sweep->syscall == FDT_SYS_close_range ? END_RANGE : END_CLOSE);
+	f.closed_is_culprit = f.victim_total != 0;
+	f.first_ns = sweep->start_ns;
+	f.confidence = finding_confidence(sweep->table, CONFIDENCE_EXACT);
+	f.fingerprint = finding_fingerprint(f.rule, sweep->process,
+					    hash_number(hash_text(HASH_START, syscall_name(sweep->syscall)), sweep->site_hash));
+	f.sweep = (struct finding_sweep){ .present = true, .tries = sweep->tries, .closed = sweep->closed,
+		.first = sweep->step < 0 ? sweep->last : sweep->first,
+		.last = sweep->step < 0 ? sweep->first : sweep->last,
+		.duration_ns = sweep->end_ns - sweep->start_ns };
+	word(&f, sweep, message, why, sizeof(message));
+	finding_report(e, &f);
+}
+
+/* The loop is over: told later if it was one, forgotten if it was just a few closes in a row. */
+static void finish(struct engine *e, struct task *task)
+{
+	struct sweep *sweep = task->sweep;
+
+	task->sweep = NULL;
+	if (!sweep)
+		return;
+	if (!sweep->recognized) {
+		sweep_free(e, sweep);
+		return;
+	}
+	sweep->next = e->sweeps;
+	e->sweeps = sweep;
+}
+
+static void mark_swept(struct engine *e, struct sweep *sweep)
+{
+	for (unsigned int i = 0; i < sweep->hit_count; i++) {
+		struct past *past = finding_past(e, sweep->table, sweep->hits[i].fd, sweep->hits[i].generation);
+
+		if (past)
+			past->flags |= PAST_SWEPT;
+	}
+}
+
+/* Closing 32 files of one's own in a row is no sweep: in a loop over numbers many closes fail. */
+static void recognize(struct engine *e, struct sweep *sweep)
+{
+	if (sweep->recognized || sweep->tries < e->options.settings.sweep_min)
+		return;
+	if (sweep->syscall == FDT_SYS_close && (sweep->tries - sweep->closed) * 4 < sweep->tries)
+		return;
+	sweep->recognized = true;
+	mark_swept(e, sweep);
+	close_forget(e, sweep->tid, sweep->table->key);
+}
+
+/* The thread's sweep if fd goes on with it, else a new one that begins with fd. NULL: out of memory. */
+static struct sweep *extend(struct engine *e, struct fdtable *table, int32_t fd, const struct actor *actor)
+{
+	struct sweep *sweep = actor->task->sweep;
+	int32_t step = sweep ? fd - sweep->last : 0;
+	bool range = actor->syscall == FDT_SYS_close_range;
+	bool goes_on = sweep && sweep->table == table && sweep->syscall == actor->syscall &&
+		       actor->time_ns - sweep->end_ns < GAP_NS &&
+		       (range ? step > 0 : (step == 1 || step == -1) && (!sweep->step || sweep->step == step));
+
+	if (!goes_on) {
+		finish(e, actor->task);
+		sweep = actor->task->sweep = sweep_new(e, table, fd, actor);
+		return sweep;
+	}
+	sweep->step = range ? 1 : step;
+	sweep->last = fd;
+	sweep->end_ns = actor->time_ns;
+	return sweep;
+}
+
+/* Who opened it? Not this thread in this image: then it was somebody else's. */
+static bool is_foreign(const struct sweep *sweep, const struct past *past)
+{
+	const struct process *process = sweep->process;
+
+	if (past->opened_at)
+		return past->opened_at->process == process && past->opener_tid != sweep->tid;
+	return !process->forked_ns && !process->exec_ns;
+}
+
+void sweep_closed(struct engine *e, struct fdtable *table, uint32_t fd, const struct actor *actor)
+{
+	const struct slot *slot = fdtable_slot(table, fd);
+	struct past *past = slot && slot->past ? past_at(&e->pasts, slot->past) : NULL;
+	struct sweep *sweep;
+	struct hit hit;
+
+	if (!actor->task || !actor->process || !past || !(sweep = extend(e, table, fd, actor)))
+		return;
+	sweep->tries++;
+	sweep->closed++;
+	hit = (struct hit){ .fd = fd, .generation = past->generation, .foreign = is_foreign(sweep, past) };
+	sweep->foreign += hit.foreign;
+	if (sweep->hit_count < HITS_MAX)
+		sweep->hits[sweep->hit_count++] = hit;
+	if (sweep->recognized)
+		past->flags |= PAST_SWEPT;
+	recognize(e, sweep);
+}
+
+void sweep_range(struct engine *e, const struct fdt_words *event, const struct actor *actor)
+{
+	struct sweep *sweep = actor->task->sweep;
+
+	if (!sweep || sweep->syscall != FDT_SYS_close_range || sweep->end_ns != actor->time_ns ||
+	    event->high < event->low)
+		return;
+	sweep->first = event->low;
+	sweep->last = event->high < FD_MAX ? event->high : FD_MAX;
+	sweep->tries = (uint64_t)sweep->last - sweep->first + 1;
+	recognize(e, sweep);
+}
+
+static void count_run(struct sweep *sweep, const struct fdt_error *event, uint32_t failures)
+{
+	sweep->tries += failures;
+	sweep->run = event->run;
+	sweep->run_count = event->count;
+	sweep->last = event->fd + event->step * (int64_t)(event->count - 1);
+	if (event->step)
+		sweep->step = event->step;
+}
+
+bool sweep_failed(struct engine *e, struct fdtable *table, const struct fdt_error *event,
+		  const struct actor *actor)
+{
+	struct sweep *sweep = actor->task->sweep;
+
+	if (event->count > 1 && !event->step)
+		return false;		/* the same number again and again */
+	if (sweep && sweep->run == event->run && sweep->table == table) {
+		if (event->count > sweep->run_count)
+			count_run(sweep, event, event->count - sweep->run_count);
+		sweep->end_ns = actor->time_ns;
+	} else {
+		sweep = extend(e, table, event->fd, actor);
+		if (!sweep)
+			return false;
+		count_run(sweep, event, event->count);
+	}
+	recognize(e, sweep);
+	return sweep->recognized;
+}
+
+static bool note_hurt(struct sweep *sweep, const struct fdtable *table, const struct past *past,
+		      const struct fdt_error *event, const struct actor *actor)
+{
+	if (sweep->table != table || sweep->tid != past->closer_tid)
+		return false;
+	for (unsigned int i = 0; i < sweep->hit_count; i++) {
+		struct hit *hit = &sweep->hits[i];
+
+		if (hit->fd != event->fd || hit->generation != past->generation)
+			continue;
+		sweep->hurt++;
+		hit->hurt_ns = actor->time_ns;
+		hit->hurt_tid = actor->tid;
+		hit->hurt_syscall = actor->syscall;
+		return true;
+	}
+	return false;
+}
+
+bool sweep_hurt(struct engine *e, struct fdtable *table, const struct past *past,
+		const struct fdt_error *event, const struct actor *actor)
+{
+	for (struct task *task = actor->process->tasks; task; task = task->next)
+		if (task->sweep && note_hurt(task->sweep, table, past, event, actor))
+			return true;
+	for (struct sweep *sweep = e->sweeps; sweep; sweep = sweep->next)
+		if (note_hurt(sweep, table, past, event, actor))
+			return true;
+	return false;
+}
+
+void sweep_task_ended(struct engine *e, struct task *task)
+{
+	finish(e, task);
+}
+
+static void settle_if(struct engine *e, bool (*due)(const struct engine *e, const struct sweep *sweep, const void *ctx),
+		      const void *ctx)
+{
+	struct sweep **link = &e->sweeps;
+
+	while (*link) {
+		struct sweep *sweep = *link;
+
+		if (!due(e, sweep, ctx)) {
+			link = &sweep->next;
+			continue;
+		}
+		*link = sweep->next;
+		report(e, sweep);
+		sweep_free(e, sweep);
+	}
+}
+
+static bool of_table(const struct engine *e, const struct sweep *sweep, const void *table)
+{
+	(void)e;
+	return sweep->table == table;
+}
+
+static bool waited(const struct engine *e, const struct sweep *sweep, const void *ctx)
+{
+	(void)ctx;
+	return e->now_ns - sweep->end_ns >= WAIT_FOR_VICTIMS_NS;
+}
+
+static bool always(const struct engine *e, const struct sweep *sweep, const void *ctx)
+{
+	(void)e, (void)sweep, (void)ctx;
+	return true;
+}
+
+/* The table's slots go: what is told of a sweep in it must be told now. */
+void sweep_table_died(struct engine *e, struct fdtable *table)
+{
+	settle_if(e, of_table, table);
+}
+
+void sweep_tick(struct engine *e)
+{
+	if (e->now_ns - e->swept_ns < GAP_NS / 2)
+		return;
+	e->swept_ns = e->now_ns;
+	map_each(&e->tasks, entry) {
+		struct task *task = entry->value;
+
+		if (task->sweep && e->now_ns - task->sweep->end_ns >= GAP_NS)
+			finish(e, task);
+	}
+	settle_if(e, waited, NULL);
+}
+
+void sweep_done(struct engine *e)
+{
+	settle_if(e, always, NULL);
+}

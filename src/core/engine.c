@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* Which event goes where; time and counters. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/state.h"
+
+const char *change_op_name(enum change_op op)
+{
+	static const char *const names[] = {
+		[CHANGE_OPEN] = "open", [CHANGE_CLOSE] = "close", [CHANGE_REPLACE] = "replace",
+		[CHANGE_FORK] = "fork", [CHANGE_EXEC] = "exec", [CHANGE_EXIT] = "exit",
+		[CHANGE_ERROR] = "error", [CHANGE_FOUND] = "found",
+	};
+
+	return names[op];
+}
+
+int engine_new(const struct engine_options *options, struct engine **ret_engine)
+{
+	struct engine *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return -ENOMEM;
+	e->options = *options;
+	e->mem.max_bytes = options->settings.memory_max_bytes;
+	e->mem.fail_at = options->fail_at;
+	e->sites.mem = &e->mem;
+	e->names.mem = &e->mem;
+	pasts_init(&e->pasts, &e->mem, &e->sites, e->mem.max_bytes / 4);
+	*ret_engine = e;
+	return 0;
+}
+
+void engine_free(struct engine *e)
+{
+	if (!e)
+		return;
+	e->finished = true;
+	tasks_done(e);
+	sweep_done(e);
+	exec_done(e);
+	close_done(e);
+	findings_done(e);
+	pasts_done(&e->pasts);
+	sites_done(&e->sites);
+	names_done(&e->names);
+	free(e);
+}
+
+static int apply_error(struct engine *e, const struct fdt_error *event)
+{
+	struct task *task = tasks_actor(e, &event->head);
+	struct actor actor = { .task = task, .tid = event->head.tid, .syscall = event->head.syscall,
+			       .site_hash = event->site, .time_ns = e->now_ns };
+	struct change change = { .op = CHANGE_ERROR, .time_ns = e->now_ns, .tid = event->head.tid,
+				 .syscall = event->head.syscall, .error = event->error,
+				 .count = event->count, .descriptor = { .fd = event->fd } };
+
+	if (!task)
+		return -ENOMEM;
+	if (!task->table || event->fd >= FD_MAX || event->error <= 0)
+		return -EINVAL;
+	actor.process = task->process;
+	change.process = task->process;
+	if (event->nofile)
+		task->process->nofile = event->nofile;
+	engine_tell_change(e, &change);
+	if (event->error == EBADF)
+		close_failed(e, event, &actor, task->table);
+	else
+		limit_failed(e, event, &actor, task->table);
+	return 0;
+}
+
+static int apply_loss(struct engine *e, const struct fdt_loss *event)
+{
+	e->counters.lost += event->count;
+	map_each(&e->tables, entry)
+		((struct fdtable *)entry->value)->tainted = true;
+	return 0;
+}
+
+static int apply_tick(struct engine *e)
+{
+	leak_tick(e);
+	exec_tick(e);
+	sweep_tick(e);
+	close_tick(e);
+	return 0;
+}
+
+static int apply_snapshot(struct engine *e, const struct fdt_head *event)
+{
+	if (event->op == FDT_OP_BEGIN) {
+		slots_audit_done(e);	/* a full round has passed since the last one */
+		e->snapshot = event->flags;
+		return 0;
+	}
+	e->snapshot = 0;
+	return 0;
+}
+
+static int apply_name(struct engine *e, const struct fdt_name *event, size_t size)
+{
+	names_put(&e->names, event->file.file, event->file.inode, event->file.dev, event->text,
+		  size - sizeof(*event));
+	return 0;
+}
+
+static int apply_kind(struct engine *e, const struct fdt_head *head, size_t size)
+{
+	const void *event = head;
+	const struct fdt_fops *fops = event;
+
+	switch (head->kind) {
+	case FDT_SLOT: case FDT_USE: return slots_apply(e, event);
+	case FDT_VEC: return slots_apply_vec(e, event);
+	case FDT_WORDS: return slots_apply_words(e, event);
+	case FDT_TASK: return tasks_apply(e, event);
+	case FDT_ERROR: return apply_error(e, event);
+	case FDT_PROCESS: return tasks_apply_process(e, event);
+	case FDT_LIMIT: return tasks_apply_limit(e, event);
+	case FDT_LOSS: return apply_loss(e, event);
+	case FDT_TICK: return apply_tick(e);
+	case FDT_SNAPSHOT: return apply_snapshot(e, event);
+	case FDT_NAME: return apply_name(e, event, size);
+	case FDT_FOPS: kind_fops_learn(&e->fops, fops->detail, fops->fd_kind); return 0;
+	default: return 0;	/* of a later version, or not our concern (META) */
+	}
+}
+
+static size_t smallest(unsigned int kind)
+{
+	switch (kind) {
+	case FDT_SLOT: case FDT_USE: return sizeof(struct fdt_slot);
+	case FDT_VEC: return sizeof(struct fdt_vec);
+	case FDT_WORDS: return sizeof(struct fdt_words);
+	case FDT_TASK: return sizeof(struct fdt_task);
+	case FDT_ERROR: return sizeof(struct fdt_error);
+	case FDT_PROCESS: return sizeof(struct fdt_process);
+	case FDT_LIMIT: return sizeof(struct fdt_limit);
+	case FDT_LOSS: return sizeof(struct fdt_loss);
+	case FDT_NAME: return sizeof(struct fdt_name);
+	case FDT_FOPS: return sizeof(struct fdt_fops);
+	default: return sizeof(struct fdt_head);
+	}
+}
+
+/* Coarse and precise clocks mix in the stream and may disagree by a timer tick: time never runs back. */
+static void take_time(struct engine *e, uint64_t time_ns)
+{
+	if (!time_ns)
+		return;
+	if (!e->counters.first_ns)
+		e->counters.first_ns = time_ns;
+	if (time_ns > e->now_ns)
+		e->now_ns = time_ns;
+}
+
+int engine_apply(struct engine *e, const void *event, size_t size)
+{
+	const struct fdt_head *head = event;
+	int err;
+
+	if (size < sizeof(*head) || size < smallest(head->kind)) {
+		e->counters.malformed++;
+		return -EINVAL;
+	}
+	take_time(e, head->time_ns);
+	e->counters.events++;
+	err = apply_kind(e, head, size);
+	if (err == -EINVAL)
+		e->counters.malformed++;
+	if (err == -ENOMEM && map_get(&e->tables, head->table))
+		((struct fdtable *)map_get(&e->tables, head->table))->tainted = true;
+	return err;
+}
+
+/* Tables that live on are looked at as if they died now, except that nothing has ended. */
+void engine_finish(struct engine *e, uint64_t time_ns)
+{
+	take_time(e, time_ns);
+	map_each(&e->tasks, entry)
+		sweep_task_ended(e, entry->value);
+	map_each(&e->tables, entry) {
+		sweep_table_died(e, entry->value);
+		close_table_died(e, entry->value);
+		exec_table_died(e, entry->value);
+	}
+	e->finished = true;
+}
+
+void engine_counters(const struct engine *e, struct engine_counters *ret_counters)
+{
+	*ret_counters = e->counters;
+	ret_counters->refused = e->mem.refused;
+	ret_counters->memory_bytes = e->mem.used_bytes;
+	ret_counters->memory_peak_bytes = e->mem.peak_bytes;
+	ret_counters->last_ns = e->now_ns;
+}
+
+static void tell_process(const struct process *process,
+			 void (*row)(void *ctx, const struct process_row *row), void *ctx)
+{
+	struct process_row out = { .process = process };
+	const struct fdtable *table = process_table(process);
+
+	if (table)
+		fdtable_each(table, fd) {
+			const struct slot *slot = fdtable_slot(table, fd);
+
+			out.open++;
+			out.unknown_opener += !slot->site;
+			out.by_kind[slot->kind]++;
+		}
+	row(ctx, &out);
+}
+
+static int by_pid_then_image(const void *a, const void *b)
+{
+	const struct process *x = *(struct process *const *)a, *y = *(struct process *const *)b;
+
+	if (x->pid != y->pid)
+		return x->pid < y->pid ? -1 : 1;
+	return x->serial < y->serial ? -1 : x->serial > y->serial;
+}
+
+void engine_each_process(struct engine *e, void (*row)(void *ctx, const struct process_row *row), void *ctx)
+{
+	size_t max = e->processes.count + e->findings.count + 1, count = 0;
+	struct process **list = mem_alloc(&e->mem, max * sizeof(*list));
+
+	if (!list)
+		return;
+	map_each(&e->processes, entry)
+		list[count++] = entry->value;
+	map_each(&e->findings, entry) {
+		struct process *process = finding_entry_process(entry->value);
+
+		if (process && process->ended_ns)
+			list[count++] = process;
+	}
+	if (e->root && e->root->ended_ns)
+		list[count++] = e->root;
+	qsort(list, count, sizeof(*list), by_pid_then_image);
+	for (size_t i = 0; i < count; i++)
+		if (!i || list[i] != list[i - 1])
+			tell_process(list[i], row, ctx);
+	mem_free(&e->mem, list, max * sizeof(*list));
+}
+
+int engine_each_slot(struct engine *e, uint32_t pid,
+		     void (*tell)(void *ctx, int32_t fd, const struct fdt_file *file, uint32_t generation),
+		     void *ctx)
+{
+	struct process *process = map_get(&e->processes, pid);
+	const struct fdtable *table = process ? process_table(process) : NULL;
+
+	if (!table)
+		return -ESRCH;
+	fdtable_each(table, fd) {
+		const struct slot *slot = fdtable_slot(table, fd);
+		struct fdt_file file = { .file = slot->file, .inode = slot->inode, .dev = slot->dev,
+					 .mode = slot->mode, .detail = slot->detail };
+
+		tell(ctx, fd, &file, slot->generation);
+	}
+	return 0;
+}

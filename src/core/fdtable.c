@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "core/fdtable.h"
+
+#include "core/mem.h"
+#include "core/process.h"
+#include "core/site.h"
+
+_Static_assert(sizeof(struct slot) == 56, "a slot grew: a million descriptors must fit in 64 MiB");
+
+const char *ending_text(enum ending ending)
+{
+	switch (ending) {
+	case END_CLOSE: return "close";
+	case END_RANGE: return "close_range";
+	case END_REPLACE: return "dup2 (replaced)";
+	case END_URING: return "io_uring close";
+	case END_EXEC: return "exec (close-on-exec)";
+	case END_UNKNOWN: break;
+	}
+	return "unknown";
+}
+
+void pasts_init(struct pasts *pasts, struct mem *mem, struct sites *sites, uint64_t max_bytes)
+{
+	*pasts = (struct pasts){ .mem = mem, .sites = sites };
+	pasts->chunk_limit = max_bytes / (PAST_CHUNK * sizeof(struct past)) + 1;
+}
+
+void pasts_done(struct pasts *pasts)
+{
+	for (uint32_t i = 0; i < pasts->chunk_count; i++)
+		mem_free(pasts->mem, pasts->chunks[i], PAST_CHUNK * sizeof(struct past));
+	mem_free(pasts->mem, pasts->chunks, pasts->chunk_count * sizeof(*pasts->chunks));
+}
+
+struct past *past_at(const struct pasts *pasts, uint32_t index)
+{
+	return &pasts->chunks[index / PAST_CHUNK][index % PAST_CHUNK];
+}
+
+static void add_chunk(struct pasts *pasts)
+{
+	size_t old = pasts->chunk_count * sizeof(*pasts->chunks);
+	struct past **chunks, *chunk;
+	uint32_t base = pasts->chunk_count * PAST_CHUNK;
+
+	if (pasts->chunk_count == pasts->chunk_limit)
+		return;
+	chunk = mem_alloc(pasts->mem, PAST_CHUNK * sizeof(*chunk));
+	chunks = chunk ? mem_resize(pasts->mem, pasts->chunks, old, old + sizeof(*chunks)) : NULL;
+	if (!chunks) {
+		mem_free(pasts->mem, chunk, PAST_CHUNK * sizeof(*chunk));
+		return;
+	}
+	pasts->chunks = chunks;
+	chunks[pasts->chunk_count++] = chunk;
+	for (uint32_t i = PAST_CHUNK; i-- > (base ? 0 : 1);) {
+		chunk[i].next = pasts->free;
+		pasts->free = base + i;
+	}
+}
+
+static uint32_t take(struct pasts *pasts)
+{
+	uint32_t index;
+
+	if (!pasts->free)
+		add_chunk(pasts);
+	index = pasts->free;
+	if (index)
+		pasts->free = past_at(pasts, index)->next;
+	return index;
+}
+
+static void let_go(struct pasts *pasts, struct past *past)
+{
+	site_unref(pasts->sites, past->opened_at);
+	site_unref(pasts->sites, past->closed_at);
+}
+
+/* Cuts the oldest generation off a list that is full, or off any list when `any`. 0: nothing to cut. */
+static uint32_t cut_oldest(struct pasts *pasts, uint32_t head, bool any)
+{
+	uint32_t *link = &head, index;
+	unsigned int length = 1;
+
+	if (!head)
+		return 0;
+	while (past_at(pasts, *link)->next) {
+		link = &past_at(pasts, *link)->next;
+		length++;
+	}
+	/* A list of one can't be cut: its head is the caller's. */
+	if (length < 2 || (!any && length < PAST_PER_NUMBER))
+		return 0;
+	index = *link;
+	*link = 0;
+	let_go(pasts, past_at(pasts, index));
+	return index;
+}
+
+uint32_t pasts_push(struct pasts *pasts, uint32_t head, const struct past *past)
+{
+	uint32_t index = cut_oldest(pasts, head, false);
+
+	if (!index)
+		index = take(pasts);
+	if (!index) {
+		pasts->dropped++;
+		index = cut_oldest(pasts, head, true);
+	}
+	if (!index) {
+		struct past lost = *past;
+
+		let_go(pasts, &lost);
+		return head;
+	}
+	*past_at(pasts, index) = *past;
+	past_at(pasts, index)->next = head;
+	return index;
+}
+
+void pasts_drop(struct pasts *pasts, uint32_t head)
+{
+	while (head) {
+		struct past *past = past_at(pasts, head);
+		uint32_t next = past->next;
+
+		let_go(pasts, past);
+		past->next = pasts->free;
+		pasts->free = head;
+		head = next;
+	}
+}
+
+struct fdtable *fdtable_new(struct mem *m, uint64_t key)
+{
+	struct fdtable *table = mem_alloc(m, sizeof(*table));
+
+	if (table)
+		table->key = key;
+	return table;
+}
+
+void fdtable_free(struct mem *m, struct fdtable *table)
+{
+	for (uint32_t i = 0; i < table->chunk_count; i++)
+		mem_free(m, table->chunks[i], sizeof(struct chunk));
+	mem_free(m, table->chunks, table->chunk_count * sizeof(*table->chunks));
+	process_unref(m, table->owner);
+	mem_free(m, table, sizeof(*table));
+}
+
+struct slot *fdtable_slot(const struct fdtable *table, uint32_t fd)
+{
+	uint32_t index = fd / CHUNK_SLOTS;
+
+	if (index >= table->chunk_count || !table->chunks[index])
+		return NULL;
+	return &table->chunks[index]->slots[fd % CHUNK_SLOTS];
+}
+
+static int grow_directory(struct mem *m, struct fdtable *table, uint32_t index)
+{
+	uint32_t count = table->chunk_count ? table->chunk_count : 1;
+	struct chunk **chunks;
+
+	while (count <= index)
+		count *= 2;
+	chunks = mem_resize(m, table->chunks, table->chunk_count * sizeof(*chunks),
+			    count * sizeof(*chunks));
+	if (!chunks)
+		return -1;
+	table->chunks = chunks;
+	table->chunk_count = count;
+	return 0;
+}
+
+struct slot *fdtable_make_slot(struct mem *m, struct fdtable *table, uint32_t fd)
+{
+	uint32_t index = fd / CHUNK_SLOTS;
+
+	if (fd >= FD_MAX)
+		return NULL;
+	if (index >= table->chunk_count && grow_directory(m, table, index))
+		return NULL;
+	if (!table->chunks[index])
+		table->chunks[index] = mem_alloc(m, sizeof(struct chunk));
+	return fdtable_slot(table, fd);
+}
+
+static int32_t next_in_chunk(const struct chunk *chunk, uint32_t from)
+{
+	for (uint32_t i = from; i < CHUNK_SLOTS; i++)
+		if (chunk->slots[i].file)
+			return i;
+	return -1;
+}
+
+int32_t fdtable_next(const struct fdtable *table, int32_t fd)
+{
+	uint32_t from = fd % CHUNK_SLOTS;
+
+	for (uint32_t index = fd / CHUNK_SLOTS; index < table->chunk_count; index++, from = 0) {
+		const struct chunk *chunk = table->chunks[index];
+		int32_t found = chunk && chunk->filled ? next_in_chunk(chunk, from) : -1;
+
+		if (found >= 0)
+			return index * CHUNK_SLOTS + found;
+	}
+	return -1;
+}
+
+void fdtable_count(struct fdtable *table, uint32_t fd, int change)
+{
+	table->open += change;
+	table->chunks[fd / CHUNK_SLOTS]->filled += change;
+}

@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/hash.h"
+#include "core/state.h"
+#include "core/syscall_name.h"
+
+#define REPEAT_AFTER_NS (3600ull * 1000000000ull)
+#define FINDINGS_MAX 10000
+
+struct finding_entry {
+	uint64_t fingerprint, count, told_ns, open, sequence;
+	double rate_per_min;
+	enum rule rule;
+	enum severity severity;
+	struct process *process;	/* owned reference; may be NULL */
+	char site[96];
+	char message[256];
+};
+
+const char *confidence_name(enum confidence confidence)
+{
+	switch (confidence) {
+	case CONFIDENCE_EXACT: return "exact";
+	case CONFIDENCE_INFERRED: return "inferred";
+	case CONFIDENCE_AFTER_LOSS: break;
+	}
+	return "after_loss";
+}
+
+const char *finding_state_name(enum finding_state state)
+{
+	switch (state) {
+	case FINDING_NEW: return "new";
+	case FINDING_ONGOING: return "ongoing";
+	case FINDING_RESOLVED: break;
+	}
+	return "resolved";
+}
+
+static struct party party_of(const struct site *site, uint32_t tid, uint64_t time_ns)
+{
+	struct party party = { .tid = tid, .time_ns = time_ns, .site = site };
+
+	if (!site)
+		return party;
+	party.known = true;
+	party.pid = site->process->pid;
+	party.name = site->process->name;
+	party.syscall = site->syscall;
+	return party;
+}
+
+struct party party_opened(const struct slot *slot)
+{
+	return party_of(slot->site, slot->opener_tid, slot->opened_ns);
+}
+
+struct party party_past_opened(const struct past *past)
+{
+	return party_of(past->opened_at, past->opener_tid, past->opened_ns);
+}
+
+struct party party_past_closed(const struct past *past)
+{
+	struct party party = party_of(past->closed_at, past->closer_tid, past->closed_ns);
+
+	party.how = ending_text(past->ending);
+	return party;
+}
+
+struct party party_actor(const struct actor *actor, int32_t error)
+{
+	return (struct party){ .known = true, .pid = actor->process->pid, .tid = actor->tid,
+			       .name = actor->process->name, .time_ns = actor->time_ns,
+			       .syscall = actor->syscall, .error = error };
+}
+
+void finding_history(struct engine *e, struct finding *f, uint32_t index)
+{
+	f->history_count = 0;
+	while (index && f->history_count < FINDING_HISTORY_MAX) {
+		const struct past *past = past_at(&e->pasts, index);
+
+		f->history[f->history_count++] = (struct lifetime){
+			.generation = past->generation, .kind = past->kind,
+			.opened = party_past_opened(past), .closed = party_past_closed(past) };
+		index = past->next;
+	}
+}
+
+enum confidence finding_confidence(const struct fdtable *table, enum confidence at_best)
+{
+	return table->tainted ? CONFIDENCE_AFTER_LOSS : at_best;
+}
+
+void finding_describe(const struct descriptor *d, char *buffer, size_t size)
+{
+	if (d->kind == FD_KIND_UNKNOWN)
+		snprintf(buffer, size, "fd %d", d->fd);
+	else if (!d->name)
+		snprintf(buffer, size, "fd %d (%s)", d->fd, fd_kind_name(d->kind));
+	else if (strncmp(d->name, fd_kind_name(d->kind), strlen(fd_kind_name(d->kind))) == 0)
+		snprintf(buffer, size, "fd %d (%.100s)", d->fd, d->name);
+	else
+		snprintf(buffer, size, "fd %d (%s %.100s)", d->fd, fd_kind_name(d->kind), d->name);
+}
+
+/* One opener's site and what of it is in the table. */
+struct tally {
+	const struct site *site;
+	uint64_t open, oldest_ns;
+	int32_t oldest_fd;
+	enum fd_kind kind;
+};
+
+struct tallies {
+	struct mem *mem;
+	struct map by_site;	/* site address (1: unknown) -> index + 1 */
+	struct tally *list;
+	size_t count, capacity;
+};
+
+static struct tally *tally_for(struct tallies *t, const struct site *site)
+{
+	uint64_t key = site ? (uint64_t)(uintptr_t)site : 1;
+	uintptr_t index = (uintptr_t)map_get(&t->by_site, key);
+	size_t capacity = t->capacity ? t->capacity * 2 : 32;
+
+	if (index)
+		return &t->list[index - 1];
+	if (t->count == t->capacity) {
+		struct tally *list = mem_resize(t->mem, t->list, t->capacity * sizeof(*list),
+						capacity * sizeof(*list));
+		if (!list)
+			return NULL;
+		t->list = list;
+		t->capacity = capacity;
+	}
+	if (map_put(t->mem, &t->by_site, key, (void *)(uintptr_t)(t->count + 1)))
+		return NULL;
+	t->list[t->count] = (struct tally){ .site = site };
+	return &t->list[t->count++];
+}
+
+static void tally_slot(struct tallies *t, const struct slot *slot, int32_t fd)
+{
+	struct tally *tally = tally_for(t, slot->site);
+
+	if (!tally)
+		return;
+	tally->kind = slot->kind;
+	if (!tally->open++ || slot->opened_ns < tally->oldest_ns) {
+		tally->oldest_ns = slot->opened_ns;
+		tally->oldest_fd = fd;
+	}
+}
+
+static int more_open_first(const void *a, const void *b)
+{
+	const struct tally *x = a, *y = b;
+
+	if (x->open != y->open)
+		return x->open < y->open ? 1 : -1;
+	return (x->oldest_fd > y->oldest_fd) - (x->oldest_fd < y->oldest_fd);
+}
+
+static struct site_row row_of(struct engine *e, const struct fdtable *table, const struct tally *tally,
+			      char *label, size_t label_size)
+{
+	struct site_row row = { .site = tally->site, .label = label, .kind = tally->kind,
+				.open = tally->open, .example_fd = tally->oldest_fd };
+
+	row.example_name = slots_name(e, table, tally->oldest_fd, fdtable_slot(table, tally->oldest_fd));
+	if (!tally->site) {
+		snprintf(label, label_size, "opener unknown");
+		return row;
+	}
+	site_format(tally->site, label, label_size);
+	row.opened = tally->site->opened;
+	row.closed = tally->site->closed;
+	row.oldest_ns = e->now_ns - tally->oldest_ns;
+	return row;
+}
+
+static void tally_table(struct tallies *t, const struct fdtable *table,
+			bool (*only)(const struct slot *slot, int32_t fd, const void *ctx), const void *ctx)
+{
+	fdtable_each(table, fd) {
+		const struct slot *slot = fdtable_slot(table, fd);
+
+		if (!only || only(slot, fd, ctx))
+			tally_slot(t, slot, fd);
+	}
+	if (t->count)
+		qsort(t->list, t->count, sizeof(*t->list), more_open_first);
+}
+
+static void tallies_done(struct tallies *t)
+{
+	map_done(t->mem, &t->by_site);
+	mem_free(t->mem, t->list, t->capacity * sizeof(*t->list));
+}
+
+void finding_sites(struct engine *e, struct finding *f, const struct fdtable *table,
+		   bool (*only)(const struct slot *slot, int32_t fd, const void *ctx), const void *ctx,
+		   struct site_labels *labels)
+{
+	struct tallies t = { .mem = &e->mem };
+
+	tally_table(&t, table, only, ctx);
+	f->site_total = t.count;
+	f->site_count = t.count < FINDING_SITES_MAX ? t.count : FINDING_SITES_MAX;
+	for (unsigned int i = 0; i < f->site_count; i++)
+		f->sites[i] = row_of(e, table, &t.list[i], labels->text[i], sizeof(labels->text[i]));
+	tallies_done(&t);
+}
+
+void finding_each_site(struct engine *e, const struct fdtable *table,
+		       bool (*only)(const struct slot *slot, int32_t fd, const void *ctx), const void *ctx,
+		       void (*row)(struct engine *e, const struct fdtable *table, const struct site_row *row))
+{
+	struct tallies t = { .mem = &e->mem };
+	char label[96];
+
+	tally_table(&t, table, only, ctx);
+	for (size_t i = 0; i < t.count; i++) {
+		struct site_row out = row_of(e, table, &t.list[i], label, sizeof(label));
+
+		row(e, table, &out);
+	}
+	tallies_done(&t);
+}
+
+struct past *finding_past(struct engine *e, const struct fdtable *table, uint32_t fd, uint32_t generation)
+{
+	const struct slot *slot = fdtable_slot(table, fd);
+	uint32_t index = slot ? slot->past : 0;
+
+	while (index && past_at(&e->pasts, index)->generation != generation)
+		index = past_at(&e->pasts, index)->next;
+	return index ? past_at(&e->pasts, index) : NULL;
+}
+
+bool finding_wanted(const struct engine *e, enum rule rule)
+{
+	return e->options.rules >> rule & 1;
+}
+
+uint64_t finding_fingerprint(enum rule rule, const struct process *process, uint64_t place)
+{
+	uint64_t hash = hash_text(HASH_START, rule_info(rule)->id);
+
+	return hash_number(hash_text(hash, process_program(process)), place);
+}
+
+static struct finding_entry *entry_new(struct engine *e, const struct finding *f)
+{
+	struct finding_entry *entry;
+
+	if (e->findings.count >= FINDINGS_MAX) {
+		e->findings_dropped++;
+		return NULL;
+	}
+	entry = mem_alloc(&e->mem, sizeof(*entry));
+	if (!entry || map_put(&e->mem, &e->findings, f->fingerprint, entry)) {
+		mem_free(&e->mem, entry, sizeof(*entry));
+		e->findings_dropped++;
+		return NULL;
+	}
+	entry->fingerprint = f->fingerprint;
+	entry->rule = f->rule;
+	if (f->process)
+		entry->process = process_ref((struct process *)f->process);
+	return entry;
+}
+
+static void remember(struct finding_entry *entry, const struct finding *f)
+{
+	const char *label = f->site_count ? f->sites[0].label : "";
+
+	entry->severity = f->severity;
+	entry->open = f->limit.present ? f->limit.open : f->site_count ? f->sites[0].open : 0;
+	entry->rate_per_min = f->limit.rate_per_min;
+	entry->sequence = f->sequence;
+	if (!*label && f->closed_is_culprit && f->closed.site)
+		site_format(f->closed.site, entry->site, sizeof(entry->site));
+	else if (!*label && f->used.known)
+		snprintf(entry->site, sizeof(entry->site), "%s", syscall_name(f->used.syscall));
+	else
+		snprintf(entry->site, sizeof(entry->site), "%s", label);
+	snprintf(entry->message, sizeof(entry->message), "%s", f->message);
+}
+
+/* News: never told, graver than when it was told, or an hour old. */
+static bool is_news(const struct engine *e, const struct finding_entry *entry, const struct finding *f)
+{
+	return entry->count == 1 || f->severity > entry->severity ||
+	       e->now_ns - entry->told_ns >= REPEAT_AFTER_NS;
+}
+
+static void tell(struct engine *e, struct finding_entry *entry, struct finding *f)
+{
+	f->sequence = ++e->sequence;
+	f->state = entry->count == 1 ? FINDING_NEW : FINDING_ONGOING;
+	f->count = entry->count;
+	f->time_ns = e->now_ns;
+	if (!f->first_ns)
+		f->first_ns = e->now_ns;
+	f->why = f->why ? f->why : "";
+	f->help = f->help ? f->help : "";
+	if (entry->count > 1 && f->severity > entry->severity)
+		e->counters.findings[entry->severity]--;
+	if (entry->count == 1 || f->severity > entry->severity)
+		e->counters.findings[f->severity]++;
+	entry->told_ns = e->now_ns;
+	remember(entry, f);
+	e->options.callbacks.finding(e->options.callbacks.ctx, f);
+}
+
+void finding_report(struct engine *e, struct finding *f)
+{
+	struct finding_entry *entry;
+
+	if (!finding_wanted(e, f->rule) || e->finished)
+		return;
+	entry = map_get(&e->findings, f->fingerprint);
+	if (!entry)
+		entry = entry_new(e, f);
+	if (!entry)
+		return;
+	entry->count++;
+	if (is_news(e, entry, f))
+		tell(e, entry, f);
+}
+
+static int gravest_then_newest(const void *a, const void *b)
+{
+	const struct finding_entry *x = *(struct finding_entry *const *)a;
+	const struct finding_entry *y = *(struct finding_entry *const *)b;
+
+	if (x->severity != y->severity)
+		return x->severity < y->severity ? 1 : -1;
+	return x->sequence < y->sequence ? 1 : -1;
+}
+
+static void entry_row(const struct finding_entry *entry,
+		      void (*row)(void *ctx, const struct finding_row *row), void *ctx)
+{
+	struct finding_row out = { .rule = entry->rule, .severity = entry->severity,
+				   .fingerprint = entry->fingerprint, .count = entry->count,
+				   .open = entry->open, .rate_per_min = entry->rate_per_min,
+				   .site = entry->site, .message = entry->message };
+
+	row(ctx, &out);
+}
+
+void engine_each_finding(struct engine *e, void (*row)(void *ctx, const struct finding_row *row), void *ctx)
+{
+	size_t bytes = e->findings.count * sizeof(struct finding_entry *), count = 0;
+	struct finding_entry **list = bytes ? mem_alloc(&e->mem, bytes) : NULL;
+
+	if (!list)
+		return;
+	map_each(&e->findings, entry)
+		list[count++] = entry->value;
+	qsort(list, count, sizeof(*list), gravest_then_newest);
+	for (size_t i = 0; i < count; i++)
+		entry_row(list[i], row, ctx);
+	mem_free(&e->mem, list, bytes);
+}
+
+struct process *finding_entry_process(const struct finding_entry *entry)
+{
+	return entry->process;
+}
+
+void findings_done(struct engine *e)
+{
+	map_each(&e->findings, entry) {
+		struct finding_entry *found = entry->value;
+
+		process_unref(&e->mem, found->process);
+		mem_free(&e->mem, found, sizeof(*found));
+	}
+	map_done(&e->mem, &e->findings);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* FNV-1a, 64 bits: for fingerprints, which must be equal on every machine and in every version. */
+#ifndef FDTRACE_CORE_HASH_H
+#define FDTRACE_CORE_HASH_H
+
+#include <stdint.h>
+
+#define HASH_START 0xcbf29ce484222325ull
+#define HASH_PRIME 0x100000001b3ull
+
+/* The text and its end, so that "ab","c" and "a","bc" differ. */
+static inline uint64_t hash_text(uint64_t hash, const char *text)
+{
+	do
+		hash = (hash ^ (unsigned char)*text) * HASH_PRIME;
+	while (*text++);
+	return hash;
+}
+
+static inline uint64_t hash_number(uint64_t hash, uint64_t number)
+{
+	for (int byte = 0; byte < 8; byte++, number >>= 8)
+		hash = (hash ^ (number & 0xff)) * HASH_PRIME;
+	return hash;
+}
+
+#endif

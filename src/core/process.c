@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "core/process.h"
+
+#include <string.h>
+
+#include "core/mem.h"
+
+#define BEFORE_DEPTH 8
+
+struct process *process_new(struct mem *m, uint32_t pid)
+{
+	struct process *p = mem_alloc(m, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->refs = 1;
+	p->pid = pid;
+	return p;
+}
+
+struct process *process_ref(struct process *p)
+{
+	p->refs++;
+	return p;
+}
+
+void process_unref(struct mem *m, struct process *p)
+{
+	while (p && --p->refs == 0) {
+		struct process *before = p->before;
+
+		mem_free(m, p->exe, p->exe_size);
+		mem_free(m, p->args, p->args_size);
+		mem_free(m, p, sizeof(*p));
+		p = before;
+	}
+}
+
+void process_set_before(struct mem *m, struct process *p, struct process *before)
+{
+	struct process *last = before;
+
+	p->before = process_ref(before);
+	for (int depth = 1; last && depth < BEFORE_DEPTH; depth++)
+		last = last->before;
+	if (last) {
+		process_unref(m, last->before);
+		last->before = NULL;
+	}
+}
+
+static void set_string(struct mem *m, char **string, size_t *string_size, const char *text, size_t size)
+{
+	mem_free(m, *string, *string_size);
+	*string_size = 0;
+	*string = size ? mem_alloc(m, size + 1) : NULL;
+	if (!*string)
+		return;
+	memcpy(*string, text, size);
+	*string_size = size + 1;
+}
+
+void process_set_exe(struct mem *m, struct process *p, const char *exe, size_t size)
+{
+	set_string(m, &p->exe, &p->exe_size, exe, strnlen(exe, size));
+}
+
+void process_set_args(struct mem *m, struct process *p, const char *args, size_t size)
+{
+	set_string(m, &p->args, &p->args_size, args, size);
+}
+
+struct task *task_new(struct mem *m, uint32_t tid, struct process *process)
+{
+	struct task *task = mem_alloc(m, sizeof(*task));
+
+	if (!task)
+		return NULL;
+	task->tid = tid;
+	task->process = process_ref(process);
+	task->next = process->tasks;
+	if (task->next)
+		task->next->previous = task;
+	process->tasks = task;
+	process->threads++;
+	return task;
+}
+
+void task_free(struct mem *m, struct task *task)
+{
+	struct process *process = task->process;
+
+	if (task->previous)
+		task->previous->next = task->next;
+	else
+		process->tasks = task->next;
+	if (task->next)
+		task->next->previous = task->previous;
+	process->threads--;
+	mem_free(m, task, sizeof(*task));
+	process_unref(m, process);
+}
+
+const char *process_program(const struct process *p)
+{
+	const char *slash = p->exe ? strrchr(p->exe, '/') : NULL;
+
+	if (slash && slash[1])
+		return slash + 1;
+	return p->exe && *p->exe ? p->exe : p->name;
+}

@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Assertions about slots become generations that begin and end.
+ *
+ * Two threads may change one slot and be heard in the other order, so an assertion can tell
+ * a change before the one who made it is heard. What is then not yet known is marked pending
+ * and filled in when that thread's own assertion arrives: it says the same about the slot.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "core/state.h"
+#include "fdtrace/syscall.h"
+
+#define SHORT_LIVED_NS 1000000000ull
+
+/* Everything about one change, to keep argument lists short. */
+struct place {
+	struct engine *e;
+	struct fdtable *table;
+	uint32_t fd;
+	struct slot *slot;
+};
+
+void engine_tell_change(struct engine *e, const struct change *change)
+{
+	if (e->options.callbacks.change)
+		e->options.callbacks.change(e->options.callbacks.ctx, change);
+}
+
+static struct fdt_file file_of(const struct slot *slot)
+{
+	return (struct fdt_file){ .file = slot->file, .inode = slot->inode, .dev = slot->dev,
+				  .mode = slot->mode, .detail = slot->detail };
+}
+
+/* Asks the host for the name the first time somebody needs it. */
+const char *slots_name(struct engine *e, const struct fdtable *table, int32_t fd, const struct slot *slot)
+{
+	const char *name = names_get(&e->names, slot->file, slot->inode, slot->dev);
+	struct fdt_file file = file_of(slot);
+	char text[NAME_SIZE_MAX];
+
+	if (name || !e->options.callbacks.name || table->owner->ended_ns)
+		return name;
+	if (e->options.callbacks.name(e->options.callbacks.ctx, table->owner->pid, fd, &file, text, sizeof(text)))
+		return NULL;
+	names_put(&e->names, slot->file, slot->inode, slot->dev, text, sizeof(text));
+	return names_get(&e->names, slot->file, slot->inode, slot->dev);
+}
+
+struct descriptor slots_descriptor(struct engine *e, const struct fdtable *table, int32_t fd)
+{
+	struct slot *slot = fdtable_slot(table, fd);
+	struct descriptor d = { .fd = fd };
+
+	if (!slot || !slot->file)
+		return d;
+	d.generation = slot->generation;
+	d.kind = slot->kind;
+	d.file = file_of(slot);
+	d.name = slots_name(e, table, fd, slot);
+	return d;
+}
+
+static void tell(const struct place *p, enum change_op op, const struct actor *actor, const char *how)
+{
+	struct change change = { .op = op, .time_ns = p->e->now_ns, .process = p->table->owner,
+				 .tid = actor ? actor->tid : 0, .how = how,
+				 .syscall = actor ? actor->syscall : 0 };
+
+	if (!p->e->options.callbacks.change)
+		return;
+	change.descriptor = slots_descriptor(p->e, p->table, p->fd);
+	engine_tell_change(p->e, &change);
+}
+
+static struct site *actor_site(struct engine *e, const struct actor *actor)
+{
+	if (!actor || !actor->process)
+		return NULL;
+	return site_get(&e->sites, actor->process, actor->syscall, actor->site_hash);
+}
+
+static void end_counts(const struct place *p)
+{
+	const struct slot *slot = p->slot;
+	struct process *owner = p->table->owner;
+
+	if (slot->flags & SLOT_COUNTED)
+		site_count_close(slot->site);
+	owner->closed++;
+	if (slot->opened_ns && p->e->now_ns - slot->opened_ns < SHORT_LIVED_NS)
+		owner->short_lived++;
+	fdtable_count(p->table, p->fd, -1);
+	p->e->counters.descriptors--;
+}
+
+static void push_past(const struct place *p, const struct actor *actor, enum ending ending, uint8_t flags)
+{
+	struct slot *slot = p->slot;
+	struct past past = { .opened_ns = slot->opened_ns, .closed_ns = p->e->now_ns,
+			     .opened_at = slot->site, .closed_at = actor_site(p->e, actor),
+			     .opener_tid = slot->opener_tid, .closer_tid = actor ? actor->tid : 0,
+			     .generation = slot->generation, .kind = slot->kind,
+			     .name = names_key(slot->file, slot->inode, slot->dev),
+			     .ending = ending, .flags = flags };
+
+	if (actor)
+		past.closed_ns = actor->time_ns;
+	slot->past = pasts_push(&p->e->pasts, slot->past, &past);	/* takes the site over */
+}
+
+/* The generation in the slot is over. actor NULL: ended by someone not yet, or never, heard. */
+static void slot_end(const struct place *p, const struct actor *actor, enum ending ending)
+{
+	struct slot *slot = p->slot;
+	uint32_t generation = slot->generation, past;
+
+	tell(p, CHANGE_CLOSE, actor, ending_text(ending));
+	end_counts(p);
+	push_past(p, actor, ending, actor || ending == END_EXEC ? 0 : PAST_CLOSER_PENDING);
+	past = slot->past;
+	*slot = (struct slot){ .generation = generation, .past = past };
+	if (actor && (ending == END_CLOSE || ending == END_RANGE))
+		sweep_closed(p->e, p->table, p->fd, actor);
+}
+
+static void fill(struct slot *slot, const struct fdt_file *file, uint32_t syscall, const struct kind_fops *fops)
+{
+	slot->file = file->file;
+	slot->inode = file->inode;
+	slot->dev = file->dev;
+	slot->mode = file->mode;
+	slot->detail = file->detail;
+	slot->kind = fd_kind_of(file, syscall, fops);
+}
+
+static void set_opener(const struct place *p, const struct actor *actor)
+{
+	struct slot *slot = p->slot;
+
+	slot->site = actor_site(p->e, actor);
+	slot->opener_tid = actor->tid;
+	slot->opened_ns = actor->time_ns;
+	if (!slot->site)
+		return;
+	site_count_open(slot->site, slot->kind);
+	slot->flags |= SLOT_COUNTED;
+	actor->process->opened++;
+}
+
+static void unset_opener(const struct place *p)
+{
+	struct slot *slot = p->slot;
+
+	if (slot->flags & SLOT_COUNTED) {
+		site_count_close(slot->site);
+		slot->site->closed--;	/* it was never opened there after all */
+		slot->site->opened--;
+		slot->site->process->opened--;
+	}
+	site_unref(&p->e->sites, slot->site);
+	slot->site = NULL;
+	slot->flags &= ~SLOT_COUNTED;
+}
+
+/* A new generation. actor NULL: opener not known. */
+static void slot_begin(const struct place *p, const struct fdt_file *file, const struct actor *actor, uint8_t flags)
+{
+	struct slot *slot = p->slot;
+
+	slot->generation++;
+	fill(slot, file, actor ? actor->syscall : 0, &p->e->fops);
+	slot->flags = flags;
+	fdtable_count(p->table, p->fd, 1);
+	p->e->counters.descriptors++;
+	if (actor)
+		set_opener(p, actor);
+}
+
+static bool same_file(const struct slot *slot, const struct fdt_file *file)
+{
+	return slot->file == file->file && slot->inode == file->inode && slot->dev == file->dev;
+}
+
+static struct past *pending_past(const struct place *p)
+{
+	struct past *past = p->slot->past ? past_at(&p->e->pasts, p->slot->past) : NULL;
+
+	return past && past->flags & PAST_CLOSER_PENDING ? past : NULL;
+}
+
+static void name_closer(const struct place *p, struct past *past, const struct actor *actor, enum ending ending)
+{
+	site_unref(&p->e->sites, past->closed_at);
+	past->closed_at = actor_site(p->e, actor);
+	past->closer_tid = actor->tid;
+	past->closed_ns = actor->time_ns;
+	past->ending = ending;
+	past->flags &= ~PAST_CLOSER_PENDING;
+	if (ending == END_CLOSE)
+		sweep_closed(p->e, p->table, p->fd, actor);
+}
+
+/* Another thread closed it before we looked; that close is heard later. What it was is not known. */
+static void opened_and_gone(const struct place *p, const struct actor *actor)
+{
+	static const struct fdt_file something = { .file = 1 };
+
+	slot_begin(p, &something, actor, 0);
+	p->slot->kind = FD_KIND_UNKNOWN;
+	slot_end(p, NULL, END_UNKNOWN);
+}
+
+/* open, socket, dup2 ...: certain that this thread put something there. */
+static void opened(const struct place *p, const struct fdt_slot *event, const struct actor *actor)
+{
+	struct slot *slot = p->slot;
+	bool replaces = event->head.op == FDT_OP_REPLACE;
+
+	if (slot->file && slot->flags & SLOT_OPENER_PENDING && same_file(slot, &event->file)) {
+		unset_opener(p);
+		slot->flags &= ~SLOT_OPENER_PENDING;
+		slot->kind = fd_kind_of(&event->file, actor->syscall, &p->e->fops);
+		set_opener(p, actor);
+		tell(p, CHANGE_OPEN, actor, NULL);
+		return;
+	}
+	if (slot->file)
+		slot_end(p, replaces ? actor : NULL, replaces ? END_REPLACE : END_UNKNOWN);
+	if (!event->file.file)
+		return opened_and_gone(p, actor);
+	slot_begin(p, &event->file, actor, 0);
+	tell(p, CHANGE_OPEN, actor, NULL);
+}
+
+/* ioctl, bpf ...: the result may be a descriptor this call made. It is if the slot is news. */
+static void perhaps_opened(const struct place *p, const struct fdt_slot *event, const struct actor *actor)
+{
+	if (same_file(p->slot, &event->file))
+		return;
+	if (p->slot->file)
+		slot_end(p, NULL, END_UNKNOWN);
+	if (!event->file.file)
+		return;
+	slot_begin(p, &event->file, actor, SLOT_OPENER_PENDING);
+	tell(p, CHANGE_OPEN, actor, NULL);
+}
+
+/* The number was closed by this thread; what the slot holds now, if anything, is a new one. */
+static void closed(const struct place *p, const struct fdt_slot *event, const struct actor *actor)
+{
+	enum ending ending = event->head.op == FDT_OP_URING_CLOSE ? END_URING : END_CLOSE;
+	struct past *pending = pending_past(p);
+
+	if (pending && (!p->slot->file || same_file(p->slot, &event->file)))
+		name_closer(p, pending, actor, ending);
+	else if (p->slot->file)
+		slot_end(p, actor, ending);
+	if (event->file.file && !p->slot->file)
+		slot_begin(p, &event->file, NULL, SLOT_OPENER_PENDING);
+}
+
+static void used(const struct place *p)
+{
+	p->slot->flags |= SLOT_USED;
+}
+
+static void apply_op(const struct place *p, const struct fdt_slot *event, const struct actor *actor)
+{
+	switch (event->head.op) {
+	case FDT_OP_OPEN: case FDT_OP_REPLACE: case FDT_OP_RECEIVE: case FDT_OP_URING:
+		opened(p, event, actor);
+		break;
+	case FDT_OP_CLOSE: case FDT_OP_URING_CLOSE:
+		closed(p, event, actor);
+		break;
+	case FDT_OP_USE:
+		used(p);
+		break;
+	default:
+		perhaps_opened(p, event, actor);
+	}
+}
+
+int slots_apply(struct engine *e, const struct fdt_slot *event)
+{
+	struct task *task = tasks_actor(e, &event->head);
+	struct actor actor = { .task = task, .tid = event->head.tid, .syscall = event->head.syscall,
+			       .site_hash = event->site, .time_ns = e->now_ns };
+	struct place p = { .e = e, .fd = event->fd };
+
+	if (!task || !task->table)
+		return task ? -EINVAL : -ENOMEM;
+	if (event->fd < 0 || event->fd >= FD_MAX)
+		return -EINVAL;
+	actor.process = task->process;
+	p.table = task->table;
+	/* An empty slot in a table that never had it needs no memory to be true. */
+	p.slot = event->file.file || event->head.op == FDT_OP_OPEN ?
+		fdtable_make_slot(&e->mem, p.table, p.fd) : fdtable_slot(p.table, p.fd);
+	if (p.slot)
+		apply_op(&p, event, &actor);
+	else if (event->file.file)
+		return -ENOMEM;
+	return 0;
+}
+
+static void correct(struct engine *e, const struct place *p, bool filled)
+{
+	if (!p->table->complete)
+		return;		/* the first look is no correction */
+	if (e->correction_count == CORRECTIONS_MAX) {
+		e->counters.corrections++;
+		return;
+	}
+	e->corrections[e->correction_count++] = (struct correction){
+		.table = p->table->key, .fd = p->fd, .generation = p->slot->generation, .filled = filled };
+}
+
+/* Still unexplained when the next snapshot has been taken: then the snapshot was the only one to know. */
+static bool unexplained(struct engine *e, const struct correction *c)
+{
+	struct fdtable *table = map_get(&e->tables, c->table);
+	struct slot *slot = table ? fdtable_slot(table, c->fd) : NULL;
+	struct past *past;
+
+	if (!slot || slot->generation != c->generation)
+		return false;
+	if (c->filled)
+		return slot->file && slot->flags & SLOT_OPENER_PENDING;
+	past = slot->past ? past_at(&e->pasts, slot->past) : NULL;
+	return past && past->generation == c->generation && past->flags & PAST_CLOSER_PENDING;
+}
+
+void slots_audit_done(struct engine *e)
+{
+	for (unsigned int i = 0; i < e->correction_count; i++)
+		e->counters.corrections += unexplained(e, &e->corrections[i]);
+	e->correction_count = 0;
+}
+
+/* The newborn table's slot is its source's, if that still holds the same file. */
+static void copy_opener(const struct place *p, uint8_t flags)
+{
+	const struct slot *from = p->table->source ? fdtable_slot(p->table->source, p->fd) : NULL;
+	struct slot *slot = p->slot;
+
+	if (!from || from->file != slot->file || from->inode != slot->inode)
+		return;
+	slot->site = from->site ? site_ref(from->site) : NULL;
+	slot->opened_ns = from->opened_ns;
+	slot->opener_tid = from->opener_tid;
+	slot->generation = from->generation;
+	slot->kind = from->kind;
+	slot->flags = flags | (from->flags & SLOT_CROSSED_EXEC);
+}
+
+static void vec_filled(const struct place *p, const struct fdt_file *file, unsigned int op)
+{
+	if (op == FDT_OP_SNAPSHOT || p->table->complete) {
+		slot_begin(p, file, NULL, p->table->complete ? SLOT_OPENER_PENDING : 0);
+		correct(p->e, p, true);
+		return;
+	}
+	slot_begin(p, file, NULL, SLOT_INHERITED);
+	copy_opener(p, SLOT_INHERITED);
+}
+
+static void vec_slot(struct engine *e, struct fdtable *table, uint32_t fd, const struct fdt_file *file,
+		     const struct fdt_head *head)
+{
+	struct place p = { e, table, fd, file->file ? fdtable_make_slot(&e->mem, table, fd)
+						    : fdtable_slot(table, fd) };
+
+	if (!p.slot) {
+		table->tainted |= file->file != 0;
+		return;
+	}
+	if (p.slot->file && !same_file(p.slot, file)) {
+		slot_end(&p, NULL, head->op == FDT_OP_EXEC && !file->file ? END_EXEC : END_UNKNOWN);
+		if (head->op == FDT_OP_SNAPSHOT)
+			correct(e, &p, false);
+	}
+	if (!p.slot->file && file->file)
+		vec_filled(&p, file, head->op);
+	if (p.slot->file && head->op == FDT_OP_EXEC)
+		p.slot->flags = (p.slot->flags | SLOT_CROSSED_EXEC) & ~SLOT_USED;
+}
+
+/* Slots that the kernel's table does not have (any more) are empty. */
+static void empty_beyond(struct engine *e, struct fdtable *table, uint32_t from, const struct fdt_head *head)
+{
+	static const struct fdt_file nothing;
+
+	for (int32_t fd = fdtable_next(table, from); fd >= 0; fd = fdtable_next(table, fd + 1))
+		vec_slot(e, table, fd, &nothing, head);
+}
+
+static void vec_last(struct engine *e, struct fdtable *table, const struct fdt_head *head)
+{
+	table->complete = true;
+	if (head->op == FDT_OP_SNAPSHOT)
+		table->tainted = false;
+	tasks_copied(e, table);
+	if (head->op == FDT_OP_EXEC)
+		exec_image_started(e, table->owner);
+}
+
+int slots_apply_vec(struct engine *e, const struct fdt_vec *event)
+{
+	struct fdtable *table;
+
+	if (event->first_fd >= FD_MAX)
+		return -EINVAL;
+	table = tasks_table(e, &event->head);
+	if (!table)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < FDT_VEC_SLOTS; i++)
+		vec_slot(e, table, event->first_fd + i, &event->file[i], &event->head);
+	if (event->head.flags & FDT_LAST) {
+		empty_beyond(e, table, event->first_fd + FDT_VEC_SLOTS, &event->head);
+		vec_last(e, table, &event->head);
+	}
+	return 0;
+}
+
+int slots_apply_words(struct engine *e, const struct fdt_words *event)
+{
+	struct task *task = tasks_actor(e, &event->head);
+	struct actor actor = { .task = task, .tid = event->head.tid, .syscall = event->head.syscall,
+			       .time_ns = e->now_ns };
+	uint32_t end = event->first_fd + FDT_WORDS_COUNT * 64;
+
+	if (!task || !task->table)
+		return task ? -EINVAL : -ENOMEM;
+	if (event->first_fd >= FD_MAX)
+		return -EINVAL;
+	actor.process = task->process;
+	for (int32_t fd = fdtable_next(task->table, event->first_fd); fd >= 0 && (uint32_t)fd < end;
+	     fd = fdtable_next(task->table, fd + 1)) {
+		uint32_t bit = fd - event->first_fd;
+		struct place p = { e, task->table, fd, fdtable_slot(task->table, fd) };
+		bool ours = (uint32_t)fd >= event->low && (uint32_t)fd <= event->high;
+
+		if (event->word[bit / 64] >> bit % 64 & 1)
+			continue;
+		slot_end(&p, ours ? &actor : NULL, ours ? END_RANGE : END_UNKNOWN);
+	}
+	sweep_range(e, event, &actor);
+	return 0;
+}
+
+void slots_drop_all(struct engine *e, struct fdtable *table)
+{
+	for (uint32_t fd = 0; fd < table->chunk_count * CHUNK_SLOTS; fd++) {
+		struct slot *slot = fdtable_slot(table, fd);
+
+		if (!slot) {
+			fd |= CHUNK_SLOTS - 1;	/* the whole chunk was never filled */
+			continue;
+		}
+		if (slot->file) {
+			if (slot->flags & SLOT_COUNTED)
+				site_count_close(slot->site);
+			site_unref(&e->sites, slot->site);
+			e->counters.descriptors--;
+		}
+		pasts_drop(&e->pasts, slot->past);
+	}
+}

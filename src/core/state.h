@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The inside of the engine, shared by its parts:
+ *   engine.c   which event goes where; time, counters, the public interface
+ *   tasks.c    processes, threads and the tables they are bound to
+ *   slots.c    assertions about slots become generations that begin and end
+ *   detect_*.c what is worth telling; each looks at the tables and reports through finding.c
+ *   finding.c  one finding per cause: counted, rated, handed to the callback
+ */
+#ifndef FDTRACE_CORE_STATE_H
+#define FDTRACE_CORE_STATE_H
+
+#include "core/engine.h"
+#include "core/fdtable.h"
+#include "core/map.h"
+#include "core/mem.h"
+#include "core/names.h"
+#include "core/process.h"
+#include "core/site.h"
+
+/* Who is behind the event that is being applied. process NULL: nobody we know. */
+struct actor {
+	struct process *process;
+	struct task *task;
+	uint32_t tid;
+	uint32_t syscall;
+	uint64_t site_hash;
+	uint64_t time_ns;
+};
+
+/* A slot that a snapshot had to put right; a mistake only if no event explains it by the next one. */
+struct correction {
+	uint64_t table;
+	uint32_t fd, generation;
+	bool filled;		/* the snapshot found it filled; else empty */
+};
+#define CORRECTIONS_MAX 1024
+
+/* A close that failed, kept back for a moment: it may be the first of a sweep. */
+struct failed_close {
+	uint64_t table, site_hash, time_ns;
+	uint32_t tid, fd, generation;	/* of the number's newest past then */
+	struct process *process; /* owned reference */
+};
+#define FAILED_CLOSES_MAX 256
+
+struct finding_entry;
+
+struct engine {
+	struct mem mem;
+	struct engine_options options;
+	struct engine_counters counters;
+	uint64_t now_ns;		/* highest event time so far */
+	struct map tasks, processes, tables;	/* by tid, pid, files_struct address */
+	struct sites sites;
+	struct pasts pasts;
+	struct names names;
+	struct kind_fops fops;
+	uint32_t next_serial;
+	unsigned int snapshot;		/* enum fdt_why of the snapshot that is being taken; 0: none */
+	uint64_t window_ns[GROWTH_SCALES]; /* detect_leak.c: when the running windows began */
+	struct map pending_execs;	/* detect_exec.c: serial -> struct process (owned reference) */
+	struct correction corrections[CORRECTIONS_MAX];
+	unsigned int correction_count;
+	struct failed_close failed_closes[FAILED_CLOSES_MAX];
+	unsigned int failed_close_count;
+	struct sweep *sweeps;		/* detect_sweep.c: over, but yet to be told */
+	uint64_t swept_ns;		/* when sweep_tick() last looked */
+	struct map findings;		/* fingerprint -> struct finding_entry */
+	uint64_t findings_dropped;
+	uint64_t sequence;
+	bool finished;			/* engine_finish() was called: nothing more is told */
+	struct process *root;		/* the first process seen: in command mode the command; owned reference */
+};
+
+/* tasks.c */
+struct task *tasks_actor(struct engine *e, const struct fdt_head *head); /* NULL: out of memory */
+struct process *tasks_process(struct engine *e, uint32_t pid);	/* made if need be; borrowed */
+int tasks_apply(struct engine *e, const struct fdt_task *event);
+int tasks_apply_process(struct engine *e, const struct fdt_process *event);
+int tasks_apply_limit(struct engine *e, const struct fdt_limit *event);
+struct fdtable *tasks_table(struct engine *e, const struct fdt_head *head); /* made if need be */
+void tasks_copied(struct engine *e, struct fdtable *table);	/* its birth is told: let the source go */
+void tasks_done(struct engine *e);
+
+/* slots.c */
+int slots_apply(struct engine *e, const struct fdt_slot *event);
+int slots_apply_vec(struct engine *e, const struct fdt_vec *event);
+int slots_apply_words(struct engine *e, const struct fdt_words *event);
+void slots_drop_all(struct engine *e, struct fdtable *table);	/* the table dies; nothing is told */
+void slots_audit_done(struct engine *e);
+struct descriptor slots_descriptor(struct engine *e, const struct fdtable *table, int32_t fd);
+const char *slots_name(struct engine *e, const struct fdtable *table, int32_t fd, const struct slot *slot);
+void engine_tell_change(struct engine *e, const struct change *change);
+
+/* finding.c: helpers that fill parts of a finding, and the way out */
+struct party party_opened(const struct slot *slot);
+struct party party_past_opened(const struct past *past);
+struct party party_past_closed(const struct past *past);
+struct party party_actor(const struct actor *actor, int32_t error);
+void finding_history(struct engine *e, struct finding *f, uint32_t past);
+enum confidence finding_confidence(const struct fdtable *table, enum confidence at_best);
+/* "fd 4 (tcp a -> b)": cut to size. */
+void finding_describe(const struct descriptor *d, char *buffer, size_t size);
+/*
+ * Rows of who holds the table, most open first: by opener's site. With `only`, slots for which
+ * it returns false are left out. Sets f->sites, site_count, site_total; labels live in `labels`.
+ */
+struct site_labels { char text[FINDING_SITES_MAX][96]; };
+void finding_sites(struct engine *e, struct finding *f, const struct fdtable *table,
+		   bool (*only)(const struct slot *slot, int32_t fd, const void *ctx), const void *ctx,
+		   struct site_labels *labels);
+/* The same rows, all of them, one by one. */
+void finding_each_site(struct engine *e, const struct fdtable *table,
+		       bool (*only)(const struct slot *slot, int32_t fd, const void *ctx), const void *ctx,
+		       void (*row)(struct engine *e, const struct fdtable *table, const struct site_row *row));
+/*
+ * Counts the finding under its fingerprint and tells it if it is news: the first of its kind,
+ * graver than before, or an hour after it was last told. Fills sequence, state, count.
+ */
+void finding_report(struct engine *e, struct finding *f);
+uint64_t finding_fingerprint(enum rule rule, const struct process *process, uint64_t place);
+bool finding_wanted(const struct engine *e, enum rule rule);
+struct process *finding_entry_process(const struct finding_entry *entry); /* borrowed; may be NULL */
+void findings_done(struct engine *e);
+
+/* The past of that generation of that number, if it is still kept; else NULL. */
+struct past *finding_past(struct engine *e, const struct fdtable *table, uint32_t fd, uint32_t generation);
+struct fdtable *process_table(const struct process *process);	/* NULL: none known */
+
+/* detect_leak.c */
+void leak_tick(struct engine *e);
+void leak_table_died(struct engine *e, struct fdtable *table);
+/* detect_limit.c */
+void limit_failed(struct engine *e, const struct fdt_error *event, const struct actor *actor,
+		  struct fdtable *table);
+/* detect_exec.c */
+void exec_image_started(struct engine *e, struct process *process);
+void exec_tick(struct engine *e);
+void exec_table_died(struct engine *e, struct fdtable *table);
+void exec_done(struct engine *e);
+/* detect_close.c */
+void close_failed(struct engine *e, const struct fdt_error *event, const struct actor *actor,
+		  struct fdtable *table);
+void close_tick(struct engine *e);
+void close_table_died(struct engine *e, struct fdtable *table);
+/* What is kept back of that thread turns out to be part of a sweep. */
+void close_forget(struct engine *e, uint32_t tid, uint64_t table);
+void close_done(struct engine *e);
+/* detect_sweep.c: a number was closed (by close, or as one of a close_range) */
+void sweep_closed(struct engine *e, struct fdtable *table, uint32_t fd, const struct actor *actor);
+void sweep_range(struct engine *e, const struct fdt_words *event, const struct actor *actor);
+/* True: the failing close belongs to a sweep. */
+bool sweep_failed(struct engine *e, struct fdtable *table, const struct fdt_error *event,
+		  const struct actor *actor);
+/* Somebody used a number that a sweep had closed. True: a sweep that is yet to be told took note. */
+bool sweep_hurt(struct engine *e, struct fdtable *table, const struct past *past,
+		const struct fdt_error *event, const struct actor *actor);
+void sweep_task_ended(struct engine *e, struct task *task);
+void sweep_table_died(struct engine *e, struct fdtable *table);
+void sweep_tick(struct engine *e);
+void sweep_done(struct engine *e);
+
+#endif
