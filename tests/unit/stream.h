@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Making event streams for the engine's unit tests, and keeping what it finds. */
+#ifndef FDTRACE_TESTS_UNIT_STREAM_H
+#define FDTRACE_TESTS_UNIT_STREAM_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <cmocka.h>
+
+#include "core/engine.h"
+#include "core/process.h"
+#include "fdtrace/syscall.h"
+
+#define MS 1000000ull
+#define S 1000000000ull
+#define TABLE 0xffff888000001000ull
+#define PID 100
+#define KEPT_MAX 64
+
+struct kept {
+	enum rule rule;
+	enum severity severity;
+	enum confidence confidence;
+	uint64_t fingerprint, count, open;
+	uint32_t pid, opened_tid, closed_tid, used_tid;
+	int32_t fd;
+	uint32_t generation;
+	enum fd_kind kind;
+	unsigned int history_count, victim_count, victim_total;
+	bool closed_is_culprit;
+	char message[384], why[384], site[96];
+};
+
+struct stream {
+	struct engine *engine;
+	uint64_t now_ns;
+	struct kept kept[KEPT_MAX];
+	unsigned int kept_count;
+	unsigned int changes;
+	int last_err;
+};
+
+static void keep(void *ctx, const struct finding *f)
+{
+	struct stream *s = ctx;
+	struct kept *k = &s->kept[s->kept_count];
+
+	assert_true(s->kept_count < KEPT_MAX);
+	s->kept_count++;
+	*k = (struct kept){ .rule = f->rule, .severity = f->severity, .confidence = f->confidence,
+		.fingerprint = f->fingerprint, .count = f->count, .open = f->limit.open,
+		.pid = f->process ? f->process->pid : 0, .opened_tid = f->opened.tid,
+		.closed_tid = f->closed.tid, .used_tid = f->used.tid, .fd = f->descriptor.fd,
+		.generation = f->descriptor.generation, .kind = f->descriptor.kind,
+		.history_count = f->history_count, .victim_count = f->victim_count,
+		.victim_total = f->victim_total, .closed_is_culprit = f->closed_is_culprit };
+	snprintf(k->message, sizeof(k->message), "%s", f->message);
+	snprintf(k->why, sizeof(k->why), "%s", f->why);
+	if (f->site_count)
+		snprintf(k->site, sizeof(k->site), "%s", f->sites[0].label);
+}
+
+static void count_change(void *ctx, const struct change *change)
+{
+	(void)change;
+	((struct stream *)ctx)->changes++;
+}
+
+static inline struct engine_options stream_options(struct stream *s, enum engine_mode mode)
+{
+	struct engine_options options = { .mode = mode, .rules = rule_set_default(),
+		.callbacks = { .ctx = s, .finding = keep, .change = count_change } };
+
+	settings_default(&options.settings);
+	return options;
+}
+
+static inline void stream_start(struct stream *s, enum engine_mode mode)
+{
+	struct engine_options options = stream_options(s, mode);
+
+	*s = (struct stream){ .now_ns = 1000 * S };
+	assert_int_equal(engine_new(&options, &s->engine), 0);
+}
+
+static inline void stream_end(struct stream *s)
+{
+	engine_free(s->engine);
+	s->engine = NULL;
+}
+
+static inline void stream_apply(struct stream *s, const void *event)
+{
+	s->last_err = engine_apply(s->engine, event, ((const struct fdt_head *)event)->size);
+}
+
+#define HEAD(s, k, o, type, pid_, tid_, table_) \
+	{ .kind = (k), .op = (o), .size = sizeof(struct type), .tgid = (pid_), .tid = (tid_), \
+	  .time_ns = (s)->now_ns, .table = (table_) }
+
+/* A file named by a number: equal numbers are the same open file. */
+static inline struct fdt_file a_file(uint64_t number)
+{
+	return (struct fdt_file){ .file = 0xffff888100000000ull + number * 256, .inode = number,
+				  .dev = 8 << 20 | 1, .mode = S_IFREG | 0644 };
+}
+
+static inline void put(struct stream *s, unsigned int op, unsigned int syscall, uint32_t tid, int fd,
+		       struct fdt_file file)
+{
+	struct fdt_slot e = { .head = HEAD(s, FDT_SLOT, op, fdt_slot, PID, tid, TABLE), .fd = fd, .file = file };
+
+	e.head.syscall = syscall;
+	stream_apply(s, &e);
+}
+
+static inline void opens(struct stream *s, uint32_t tid, int fd, uint64_t number)
+{
+	put(s, FDT_OP_OPEN, FDT_SYS_openat, tid, fd, a_file(number));
+}
+
+static inline void closes(struct stream *s, uint32_t tid, int fd)
+{
+	put(s, FDT_OP_CLOSE, FDT_SYS_close, tid, fd, (struct fdt_file){ 0 });
+}
+
+static inline void fails(struct stream *s, unsigned int syscall, uint32_t tid, int fd, int error)
+{
+	static uint64_t run;
+	struct fdt_error e = { .head = HEAD(s, FDT_ERROR, 0, fdt_error, PID, tid, TABLE), .fd = fd,
+		.error = error, .count = 1, .run = ++run, .first_ns = s->now_ns, .nofile = 64 };
+
+	e.head.syscall = syscall;
+	e.head.flags = error == EBADF ? FDT_ERR_EMPTY : 0;
+	stream_apply(s, &e);
+}
+
+static inline struct fdt_task a_task(struct stream *s, unsigned int op, uint32_t pid, uint32_t tid, uint64_t table)
+{
+	struct fdt_task e = { .head = HEAD(s, FDT_TASK, op, fdt_task, pid, tid, table), .other_tid = tid,
+		.parent_tgid = 1, .start_ns = 5 * S + pid, .nofile = 1024, .comm = "prog" };
+
+	return e;
+}
+
+static inline void task(struct stream *s, unsigned int op, uint32_t pid, uint32_t tid, uint64_t table,
+			uint32_t other_tid, unsigned int flags)
+{
+	struct fdt_task e = a_task(s, op, pid, tid, table);
+
+	e.other_tid = other_tid;
+	e.head.flags = flags;
+	stream_apply(s, &e);
+}
+
+static inline void tick(struct stream *s, uint64_t pass_ns)
+{
+	struct fdt_head e;
+
+	s->now_ns += pass_ns;
+	e = (struct fdt_head)HEAD(s, FDT_TICK, 0, fdt_head, 0, 0, 0);
+	stream_apply(s, &e);
+}
+
+/* A table of 64 slots holding the files of the numbers given (0: empty), from slot 0 on. */
+static inline void vec(struct stream *s, unsigned int op, uint32_t pid, uint64_t table, int count,
+		       const uint64_t *numbers)
+{
+	struct fdt_vec e = { .head = HEAD(s, FDT_VEC, op, fdt_vec, pid, pid, table), .max_fds = 64 };
+
+	e.head.flags = FDT_FIRST | FDT_LAST;
+	for (int i = 0; i < count; i++)
+		if (numbers[i])
+			e.file[i] = a_file(numbers[i]);
+	stream_apply(s, &e);
+}
+
+struct filled { uint64_t count, bits; };
+
+static void note_slot(void *ctx, int32_t fd, const struct fdt_file *file, uint32_t generation)
+{
+	struct filled *filled = ctx;
+
+	(void)file, (void)generation;
+	filled->count++;
+	if (fd < 64)
+		filled->bits |= 1ull << fd;
+}
+
+/* Bit n: number n is filled in the table of pid. */
+static inline uint64_t filled_bits(struct stream *s, uint32_t pid)
+{
+	struct filled filled = { 0 };
+
+	assert_int_equal(engine_each_slot(s->engine, pid, note_slot, &filled), 0);
+	return filled.bits;
+}
+
+static inline const struct kept *only_finding(const struct stream *s, enum rule rule)
+{
+	for (unsigned int i = 0; i < s->kept_count; i++)
+		if (s->kept_count != 1 || s->kept[i].rule != rule)
+			print_message("# found: %s\n", s->kept[i].message);
+	assert_int_equal(s->kept_count, 1);
+	assert_int_equal(s->kept[0].rule, rule);
+	return &s->kept[0];
+}
+
+#endif

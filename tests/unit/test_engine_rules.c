@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* The rules: each guilty stream beside an innocent twin. */
+#include "stream.h"
+
+#define CHILD 200
+#define CHILD_TABLE 0xffff888000002000ull
+
+static void closed_by_another_and_used(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	opens(&s, PID, 4, 1);
+	s.now_ns += 18 * S;
+	closes(&s, PID + 9, 4);
+	s.now_ns += MS;
+	fails(&s, FDT_SYS_sendto, PID, 4, EBADF);
+	assert_int_equal(only_finding(&s, RULE_CLOSE_UNOWNED)->severity, SEVERITY_ERROR);
+	assert_true(s.kept[0].closed_is_culprit);
+	assert_int_equal(s.kept[0].opened_tid, PID);
+	assert_int_equal(s.kept[0].closed_tid, PID + 9);
+	assert_int_equal(s.kept[0].used_tid, PID);
+	stream_end(&s);
+}
+
+/* Every worker pool closes what another thread opened. */
+static void closed_by_another_and_left_alone(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	for (int i = 0; i < 50; i++) {
+		opens(&s, PID, 4, i + 1);
+		closes(&s, PID + 1 + i % 3, 4);
+		tick(&s, 100 * MS);
+	}
+	assert_int_equal(s.kept_count, 0);
+	stream_end(&s);
+}
+
+/* A's stale close hits B's new file; B closed nothing wrong and must not be blamed. */
+static void the_last_closer_is_the_culprit(void **state)
+{
+	const uint32_t offender = PID + 1, bystander = PID + 2;
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	opens(&s, offender, 4, 1);
+	closes(&s, offender, 4);
+	opens(&s, bystander, 4, 2);
+	s.now_ns += 20 * MS;
+	closes(&s, offender, 4);
+	fails(&s, FDT_SYS_write, bystander, 4, EBADF);
+	assert_int_equal(only_finding(&s, RULE_CLOSE_UNOWNED)->closed_tid, offender);
+	assert_int_equal(s.kept[0].generation, 2);
+	assert_non_null(strstr(s.kept[0].why, "had closed generation 1"));
+	stream_end(&s);
+}
+
+static void double_close_is_told_after_a_moment(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	opens(&s, PID, 5, 1);
+	closes(&s, PID, 5);
+	fails(&s, FDT_SYS_close, PID, 5, EBADF);
+	assert_int_equal(s.kept_count, 0);
+	tick(&s, S);
+	assert_int_equal(only_finding(&s, RULE_CLOSE_DOUBLE)->severity, SEVERITY_INFO);
+	assert_int_equal(s.kept[0].fd, 5);
+	stream_end(&s);
+}
+
+static void double_close_at_the_very_end(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	opens(&s, PID, 5, 1);
+	closes(&s, PID, 5);
+	fails(&s, FDT_SYS_close, PID, 5, EBADF);
+	task(&s, FDT_OP_EXIT, PID, PID, TABLE, 0, FDT_TASK_LAST);
+	only_finding(&s, RULE_CLOSE_DOUBLE);
+	stream_end(&s);
+}
+
+static void close_of_what_was_never_open(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	fails(&s, FDT_SYS_close, PID, 50, EBADF);
+	fails(&s, FDT_SYS_read, PID, 51, EBADF);
+	tick(&s, S);
+	assert_int_equal(s.kept_count, 0);
+	stream_end(&s);
+}
+
+static void used_after_own_close(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	opens(&s, PID, 5, 1);
+	closes(&s, PID, 5);
+	fails(&s, FDT_SYS_fcntl, PID, 5, EBADF);
+	assert_int_equal(s.kept_count, 0);
+	fails(&s, FDT_SYS_read, PID, 5, EBADF);
+	assert_int_equal(only_finding(&s, RULE_USE_CLOSED)->severity, SEVERITY_WARNING);
+	stream_end(&s);
+}
+
+static void wrong_access_mode_is_no_closed_number(void **state)
+{
+	struct fdt_error e;
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	opens(&s, PID, 5, 1);
+	e = (struct fdt_error){ .head = HEAD(&s, FDT_ERROR, 0, fdt_error, PID, PID, TABLE), .fd = 5,
+				.error = EBADF, .count = 1, .run = 1 };
+	e.head.syscall = FDT_SYS_write;
+	stream_apply(&s, &e);
+	assert_int_equal(s.kept_count, 0);
+	stream_end(&s);
+}
+
+/* One leak a second against the same opens closed again, over a minute. */
+static void leak_rises(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	task(&s, FDT_OP_SNAPSHOT, PID, PID, TABLE, 0, 0);
+	for (int i = 0; i < 60; i++) {
+		put(&s, FDT_OP_OPEN, FDT_SYS_pipe2, PID, 3 + i, a_file(i + 1));
+		opens(&s, PID, 1000, 5000 + i);
+		tick(&s, S);
+		closes(&s, PID, 1000);
+	}
+	assert_int_equal(only_finding(&s, RULE_LEAK_GROWTH)->severity, SEVERITY_ERROR);
+	assert_string_equal(s.kept[0].site, "pipe2");
+	stream_end(&s);
+}
+
+static void plateau_and_sawtooth_are_no_leak(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	for (int i = 0; i < 100; i++)
+		put(&s, FDT_OP_OPEN, FDT_SYS_socket, PID, 3 + i, a_file(i + 1));
+	for (int i = 0; i < 300; i++) {
+		int tooth = i % 17;
+
+		put(&s, FDT_OP_OPEN, FDT_SYS_pipe2, PID, 200 + 2 * tooth, a_file(1000 + i));
+		put(&s, FDT_OP_OPEN, FDT_SYS_pipe2, PID, 201 + 2 * tooth, a_file(2000 + i));
+		for (int fd = 200; tooth == 16 && fd < 234; fd++)
+			closes(&s, PID, fd);
+		tick(&s, S);
+	}
+	assert_int_equal(s.kept_count, 0);
+	stream_end(&s);
+}
+
+static void full_table(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	for (int fd = 3; fd < 64; fd++)
+		put(&s, FDT_OP_OPEN, fd < 10 ? FDT_SYS_openat : FDT_SYS_accept4, PID, fd, a_file(fd));
+	fails(&s, FDT_SYS_accept4, PID, -1, EMFILE);
+	fails(&s, FDT_SYS_accept4, PID, -1, EMFILE);
+	assert_int_equal(only_finding(&s, RULE_LIMIT_EMFILE)->severity, SEVERITY_ERROR);
+	assert_string_equal(s.kept[0].site, "accept4");
+	assert_int_equal(s.kept[0].open, 61);
+	stream_end(&s);
+}
+
+static void another_limit(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	opens(&s, PID, 3, 1);
+	fails(&s, FDT_SYS_inotify_init1, PID, -1, EMFILE);
+	assert_int_equal(only_finding(&s, RULE_LIMIT_EMFILE)->severity, SEVERITY_WARNING);
+	assert_non_null(strstr(s.kept[0].message, "another limit"));
+	stream_end(&s);
+}
+
+static void exec_with_two_left(struct stream *s, bool use_one)
+{
+	const uint64_t copied[] = { 0, 0, 0, 1, 2, 3 }, kept[] = { 0, 0, 0, 1, 2 };
+
+	opens(s, PID, 3, 1);
+	opens(s, PID, 4, 2);
+	opens(s, PID, 5, 3);
+	task(s, FDT_OP_FORK, CHILD, CHILD, CHILD_TABLE, PID, 0);
+	vec(s, FDT_OP_FORK, CHILD, CHILD_TABLE, 6, copied);
+	task(s, FDT_OP_EXEC, CHILD, CHILD, CHILD_TABLE, CHILD, 0);
+	vec(s, FDT_OP_EXEC, CHILD, CHILD_TABLE, 5, kept);
+	for (int fd = 3; use_one && fd < 5; fd++) {
+		struct fdt_slot use = { .head = HEAD(s, FDT_USE, FDT_OP_USE, fdt_slot, CHILD, CHILD, CHILD_TABLE),
+					.fd = fd, .file = a_file(fd - 2) };
+
+		stream_apply(s, &use);
+	}
+	tick(s, 6 * S);
+}
+
+static void inherited_and_unused(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	exec_with_two_left(&s, false);
+	assert_int_equal(only_finding(&s, RULE_EXEC_INHERIT)->victim_total, 2);
+	assert_int_equal(s.kept[0].severity, SEVERITY_INFO);
+	assert_int_equal(s.kept[0].opened_tid, PID);
+	stream_end(&s);
+}
+
+static void inherited_and_used(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	exec_with_two_left(&s, true);
+	assert_int_equal(s.kept_count, 0);
+	stream_end(&s);
+}
+
+static void exec_accumulates(void **state)
+{
+	uint64_t files[10] = { 0 };
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	for (int i = 0; i < 4; i++) {
+		opens(&s, PID, 3 + i, 1 + i);
+		files[3 + i] = 1 + i;
+		task(&s, FDT_OP_EXEC, PID, PID, TABLE, PID, 0);
+		vec(&s, FDT_OP_EXEC, PID, TABLE, 10, files);
+		tick(&s, 6 * S);
+	}
+	assert_true(s.kept_count >= 2);
+	assert_int_equal(s.kept[s.kept_count - 1].rule, RULE_EXEC_INHERIT);
+	assert_int_equal(s.kept[s.kept_count - 1].severity, SEVERITY_WARNING);
+	stream_end(&s);
+}
+
+static void left_open_at_exit(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_COMMAND);
+	opens(&s, PID, 1, 9);
+	opens(&s, PID, 3, 1);
+	opens(&s, PID, 4, 2);
+	put(&s, FDT_OP_OPEN, FDT_SYS_socket, PID, 5, a_file(3));
+	task(&s, FDT_OP_EXIT, PID, PID, TABLE, 0, FDT_TASK_LAST);
+	assert_int_equal(s.kept_count, 2);
+	assert_int_equal(s.kept[0].rule, RULE_LEAK_EXIT);
+	assert_non_null(strstr(s.kept[0].message, "2 descriptors still open from openat"));
+	assert_int_equal(s.kept[1].fd, 5);
+	stream_end(&s);
+}
+
+/* A thread closes 3..99; two of them were others'; one of the others is hurt. */
+static void sweep_hits_others(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	task(&s, FDT_OP_SNAPSHOT, PID, PID, TABLE, 0, 0);
+	opens(&s, PID, 7, 1);
+	opens(&s, PID, 12, 2);
+	for (int fd = 3; fd < 100; fd++)
+		fd == 7 || fd == 12 ? closes(&s, PID + 1, fd) : fails(&s, FDT_SYS_close, PID + 1, fd, EBADF);
+	fails(&s, FDT_SYS_read, PID, 12, EBADF);
+	tick(&s, S);
+	tick(&s, 3 * S);
+	assert_int_equal(only_finding(&s, RULE_CLOSE_SWEEP)->severity, SEVERITY_WARNING);
+	assert_int_equal(s.kept[0].victim_total, 2);
+	assert_int_equal(s.kept[0].closed_tid, PID + 1);
+	assert_non_null(strstr(s.kept[0].why, "97 tries"));
+	stream_end(&s);
+}
+
+/* The same loop told in runs, as the kernel side counts them. */
+static void sweep_in_runs(void **state)
+{
+	struct fdt_error e;
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	opens(&s, PID, 7, 1);
+	closes(&s, PID + 1, 7);
+	for (uint32_t count = 1; count <= 65536; count *= 16) {
+		e = (struct fdt_error){ .head = HEAD(&s, FDT_ERROR, 0, fdt_error, PID, PID + 1, TABLE),
+			.fd = 8, .error = EBADF, .count = count, .step = count > 1, .run = 77, .first_ns = s.now_ns };
+		e.head.syscall = FDT_SYS_close;
+		e.head.flags = FDT_ERR_EMPTY;
+		stream_apply(&s, &e);
+	}
+	tick(&s, S);
+	tick(&s, 3 * S);
+	assert_non_null(strstr(only_finding(&s, RULE_CLOSE_SWEEP)->why, "65537 tries"));
+	stream_end(&s);
+}
+
+static void daemonize_and_own_files_are_no_sweep(void **state)
+{
+	const uint64_t files[] = { 0, 0, 0, 1, 2 };
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	opens(&s, PID, 3, 1);
+	opens(&s, PID, 4, 2);
+	task(&s, FDT_OP_FORK, CHILD, CHILD, CHILD_TABLE, PID, 0);
+	vec(&s, FDT_OP_FORK, CHILD, CHILD_TABLE, 5, files);
+	for (int fd = 3; fd < 300; fd++) {
+		struct fdt_slot e = { .head = HEAD(&s, FDT_SLOT, FDT_OP_CLOSE, fdt_slot, CHILD, CHILD, CHILD_TABLE), .fd = fd };
+		struct fdt_error bad = { .head = HEAD(&s, FDT_ERROR, 0, fdt_error, CHILD, CHILD, CHILD_TABLE),
+					 .fd = fd, .error = EBADF, .count = 1, .run = 1000 + fd };
+
+		e.head.syscall = bad.head.syscall = FDT_SYS_close;
+		bad.head.flags = FDT_ERR_EMPTY;
+		fd < 5 ? stream_apply(&s, &e) : stream_apply(&s, &bad);
+	}
+	for (int fd = 10; fd < 100; fd++)
+		opens(&s, PID, fd, fd);
+	for (int fd = 10; fd < 100; fd++)
+		closes(&s, PID, fd);
+	tick(&s, S);
+	tick(&s, 3 * S);
+	assert_int_equal(s.kept_count, 0);
+	stream_end(&s);
+}
+
+/* 100,000 bad closes: a handful of lines. */
+static void alert_storm(void **state)
+{
+	struct engine_counters counters;
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	for (int i = 0; i < 100000; i++) {
+		opens(&s, PID, 3 + i % 5, i + 1);
+		closes(&s, PID + 1, 3 + i % 5);
+		fails(&s, FDT_SYS_read, PID, 3 + i % 5, EBADF);
+		if (i % 1000 == 0)
+			tick(&s, MS);
+	}
+	only_finding(&s, RULE_CLOSE_UNOWNED);
+	engine_counters(s.engine, &counters);
+	assert_true(counters.memory_peak_bytes < 1 << 20);
+	stream_end(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(closed_by_another_and_used), cmocka_unit_test(closed_by_another_and_left_alone),
+		cmocka_unit_test(the_last_closer_is_the_culprit), cmocka_unit_test(double_close_is_told_after_a_moment),
+		cmocka_unit_test(double_close_at_the_very_end), cmocka_unit_test(close_of_what_was_never_open),
+		cmocka_unit_test(used_after_own_close), cmocka_unit_test(wrong_access_mode_is_no_closed_number),
+		cmocka_unit_test(leak_rises), cmocka_unit_test(plateau_and_sawtooth_are_no_leak),
+		cmocka_unit_test(full_table), cmocka_unit_test(another_limit),
+		cmocka_unit_test(inherited_and_unused), cmocka_unit_test(inherited_and_used),
+		cmocka_unit_test(exec_accumulates), cmocka_unit_test(left_open_at_exit),
+		cmocka_unit_test(sweep_hits_others), cmocka_unit_test(sweep_in_runs),
+		cmocka_unit_test(daemonize_and_own_files_are_no_sweep), cmocka_unit_test(alert_storm),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
