@@ -49,21 +49,28 @@ static void sweep_free(struct engine *e, struct sweep *sweep)
 	mem_free(&e->mem, sweep, sizeof(*sweep));
 }
 
-static struct sweep *sweep_new(struct engine *e, struct fdtable *table, int32_t fd, const struct actor *actor)
+/* Nearly every close begins one and the next ends it, so the thread's struct is used again. */
+static struct sweep *sweep_begin(struct engine *e, struct sweep *sweep, struct fdtable *table, int32_t fd,
+				 const struct actor *actor)
 {
-	struct sweep *sweep = mem_alloc(&e->mem, sizeof(*sweep));
-
+	if (!sweep)
+		sweep = mem_alloc(&e->mem, sizeof(*sweep));
 	if (!sweep)
 		return NULL;
+	if (sweep->process != actor->process) {
+		process_unref(&e->mem, sweep->process);
+		sweep->process = process_ref(actor->process);
+	}
 	sweep->table = table;
-	sweep->process = process_ref(actor->process);
 	sweep->tid = actor->tid;
 	sweep->syscall = actor->syscall;
 	sweep->site_hash = actor->site_hash;
-	sweep->first = fd;
-	sweep->last = fd;
-	sweep->start_ns = actor->time_ns;
-	sweep->end_ns = actor->time_ns;
+	sweep->first = sweep->last = fd;
+	sweep->step = 0;
+	sweep->tries = sweep->closed = sweep->foreign = sweep->hurt = 0;
+	sweep->start_ns = sweep->end_ns = actor->time_ns;
+	sweep->run = 0;
+	sweep->hit_count = 0;
 	return sweep;
 }
 
@@ -194,8 +201,9 @@ static struct sweep *extend(struct engine *e, struct fdtable *table, int32_t fd,
 		       (range ? step > 0 : (step == 1 || step == -1) && (!sweep->step || sweep->step == step));
 
 	if (!goes_on) {
-		finish(e, actor->task);
-		sweep = actor->task->sweep = sweep_new(e, table, fd, actor);
+		if (sweep && sweep->recognized)
+			finish(e, actor->task);
+		sweep = actor->task->sweep = sweep_begin(e, actor->task->sweep, table, fd, actor);
 		return sweep;
 	}
 	sweep->step = range ? 1 : step;

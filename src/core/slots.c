@@ -63,16 +63,25 @@ struct descriptor slots_descriptor(struct engine *e, const struct fdtable *table
 	return d;
 }
 
-static void tell(const struct place *p, enum change_op op, const struct actor *actor, const char *how)
+static void tell_change(const struct place *p, enum change_op op, const struct actor *actor, const char *how)
 {
+	const struct slot *slot = p->slot;
 	struct change change = { .op = op, .time_ns = p->e->now_ns, .process = p->table->owner,
 				 .tid = actor ? actor->tid : 0, .how = how,
 				 .syscall = actor ? actor->syscall : 0 };
 
-	if (!p->e->options.callbacks.change)
-		return;
-	change.descriptor = slots_descriptor(p->e, p->table, p->fd);
+	change.descriptor = (struct descriptor){ .fd = p->fd, .generation = slot->generation,
+						 .kind = slot->kind, .file = file_of(slot) };
+	/* What is being closed can't be asked for its name any more. */
+	change.descriptor.name = op == CHANGE_CLOSE ? names_get(&p->e->names, slot->file, slot->inode, slot->dev)
+						    : slots_name(p->e, p->table, p->fd, slot);
 	engine_tell_change(p->e, &change);
+}
+
+static inline void tell(const struct place *p, enum change_op op, const struct actor *actor, const char *how)
+{
+	if (p->e->options.callbacks.change)
+		tell_change(p, op, actor, how);
 }
 
 static struct site *actor_site(struct engine *e, const struct actor *actor)
