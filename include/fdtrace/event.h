@@ -134,6 +134,8 @@ struct fdt_words {
 #define FDT_TASK_SHARED 2	/* FORK: shares its creator's table (CLONE_FILES) */
 #define FDT_TASK_LAST 4		/* EXIT: the process has no other thread left */
 #define FDT_TASK_VFORK 8	/* FORK: CLONE_VFORK */
+#define FDT_TASK_WATCHED 16	/* EXEC, FORK: the first use of each inherited number from 3 to 4095
+				 * will be told (FDT_USE); without it silence says nothing */
 
 struct fdt_task {
 	struct fdt_head head;	/* tgid, tid: the task itself */

@@ -435,30 +435,58 @@ int slots_apply_vec(struct engine *e, const struct fdt_vec *event)
 	return 0;
 }
 
-int slots_apply_words(struct engine *e, const struct fdt_words *event)
+/* The slots at and after *fd, up to the event's end, that we believe filled and the kernel says are not. */
+static bool next_emptied(const struct fdtable *table, const struct fdt_words *event, int32_t *fd)
+{
+	int64_t end = (int64_t)event->first_fd + FDT_WORDS_COUNT * 64;
+
+	while ((*fd = fdtable_next(table, *fd)) >= 0 && *fd < end) {
+		uint32_t bit = *fd - event->first_fd;
+
+		if (!(event->word[bit / 64] >> bit % 64 & 1))
+			return true;
+		++*fd;
+	}
+	return false;
+}
+
+/* 512 slots of a birth, an exec or a snapshot: large tables are told so where they are empty. */
+static int words_of_walk(struct engine *e, const struct fdt_words *event)
+{
+	struct fdtable *table = tasks_table(e, &event->head);
+	static const struct fdt_file nothing;
+
+	if (!table)
+		return -ENOMEM;
+	for (int32_t fd = event->first_fd; next_emptied(table, event, &fd); fd++)
+		vec_slot(e, table, fd, &nothing, &event->head);
+	return 0;
+}
+
+static int words_of_range(struct engine *e, const struct fdt_words *event)
 {
 	struct task *task = tasks_actor(e, &event->head);
 	struct actor actor = { .task = task, .tid = event->head.tid, .syscall = event->head.syscall,
 			       .time_ns = e->now_ns };
-	uint32_t end = event->first_fd + FDT_WORDS_COUNT * 64;
 
 	if (!task || !task->table)
 		return task ? -EINVAL : -ENOMEM;
-	if (event->first_fd >= FD_MAX)
-		return -EINVAL;
 	actor.process = task->process;
-	for (int32_t fd = fdtable_next(task->table, event->first_fd); fd >= 0 && (uint32_t)fd < end;
-	     fd = fdtable_next(task->table, fd + 1)) {
-		uint32_t bit = fd - event->first_fd;
+	for (int32_t fd = event->first_fd; next_emptied(task->table, event, &fd); fd++) {
 		struct place p = { e, task->table, fd, fdtable_slot(task->table, fd) };
 		bool ours = (uint32_t)fd >= event->low && (uint32_t)fd <= event->high;
 
-		if (event->word[bit / 64] >> bit % 64 & 1)
-			continue;
 		slot_end(&p, ours ? &actor : NULL, ours ? END_RANGE : END_UNKNOWN);
 	}
 	sweep_range(e, event, &actor);
 	return 0;
+}
+
+int slots_apply_words(struct engine *e, const struct fdt_words *event)
+{
+	if (event->first_fd >= FD_MAX)
+		return -EINVAL;
+	return event->head.op == FDT_OP_RANGE ? words_of_range(e, event) : words_of_walk(e, event);
 }
 
 void slots_drop_all(struct engine *e, struct fdtable *table)

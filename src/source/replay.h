@@ -6,7 +6,8 @@
 #include "source/source.h"
 
 /*
- * "-" reads stdin. -errno with *trouble filled: not a file, empty, not a recording, another
+ * "-" reads stdin. Nothing is delivered by start(): META comes first from drain(), as all else.
+ * A pipe is read as it fills (poll_fd), a file in pieces. -errno with *trouble filled: not a file, empty, not a recording, another
  * ABI or byte order. Damage further in is no error: drain() delivers what is whole, then ends
  * with 1, and replay_source_damage() tells.
  */
@@ -14,5 +15,8 @@ int replay_source_open(const char *path, struct source **ret_source, struct trou
 
 /* NULL, or a sentence about what is wrong with the recording ("cut after 1,204 records ..."). */
 const char *replay_source_damage(const struct source *source);
+
+/* Records passed over so far: of a kind unknown here, too short for their kind, or cut. */
+uint64_t replay_source_unread(const struct source *source);
 
 #endif

@@ -21,10 +21,16 @@ struct hostinfo {
 	int64_t wall_offset_ns;	/* CLOCK_REALTIME minus CLOCK_MONOTONIC */
 };
 
-/* From this machine; never fails (unknown parts are ""). coverage and mode are the caller's to set. */
+/*
+ * From this machine; never fails (unknown parts are ""). coverage and mode come out "": they
+ * are the caller's to set afterwards.
+ */
 void hostinfo_gather(struct hostinfo *info);
 
-/* One "key=value" of an FDT_META record (length bytes, no NUL). 0, or -ENOENT for other keys. */
+/*
+ * One "key=value" of an FDT_META record (length bytes, no NUL). 0; -ENOENT for other keys;
+ * -EINVAL for a clock offset that is no number. Text too long is cut.
+ */
 int hostinfo_parse(struct hostinfo *info, const char *text, size_t length);
 
 /* Calls meta once for each key=value that hostinfo_parse reads (tracefile.h lists them). */
