@@ -4,7 +4,8 @@
 B      ?= build
 CC     ?= cc
 CLANG  ?= clang
-BPFTOOL ?= bpftool
+# sbin: where Debian keeps it, and no part of an ordinary user's PATH
+BPFTOOL ?= $(shell PATH="$$PATH:/usr/sbin:/sbin" command -v bpftool || echo bpftool)
 ARCH   := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
 VERSION := 0.1.0
 V      ?= 0
@@ -42,7 +43,7 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(B)/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.bpf.h) vmlinux/vmlinux.h include/fdtrace/event.h include/fdtrace/syscall.h
+$(B)/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.bpf.h include/fdtrace/*.h) vmlinux/vmlinux.h
 	$(call say,BPF,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -Wall -Wextra -Werror -Ivmlinux -Iinclude -Ibpf -c $< -o $@
@@ -54,13 +55,83 @@ $(B)/%.skel.h: $(B)/%.bpf.o
 $(B)/tests/unit/%: tests/unit/%.c $(core_obj) $(filter-out $(B)/src/source/bpf.o $(B)/src/source/probe.o,$(other_obj))
 	$(call say,TEST,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $^ $(TESTLIBS) $(LDLIBS)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o,$^) $(TESTLIBS) $(LDLIBS)
+
+objects: $(main_obj) $(core_obj) $(other_obj)
+
+# --- tests: see README.md; `make check` runs all of them by tests/lib/check.py ---
+
+live_src   := $(wildcard tests/live/*.c)
+live_bin   := $(live_src:%.c=$(B)/%)
+format_src := $(wildcard src/*/*.[ch] include/fdtrace/*.h bpf/*.[ch] tests/*/*.[ch])
+ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+VALGRIND   := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,possible
+PROVE      := CMOCKA_MESSAGE_OUTPUT=TAP prove
+CHECK      := /usr/bin/python3 tests/lib/check.py
+
+$(B)/tests/live/%: tests/live/%.c
+	$(call say,TEST,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -Itests/lib $(CFLAGS) $(LDFLAGS) -MMD -MP -pthread -o $@ $<
+
+unit-programs: $(unit_bin)
+
+live-programs: $(live_bin)
 
 unit: $(unit_bin)
+	$(Q)$(PROVE) -e '' $(unit_bin)
+
+live: all live-programs
+	$(Q)BUILD=$(B) prove -e /usr/bin/python3 tests/live/run.py tests/live/attach.py tests/live/bad_days.py tests/stories/run.py
+
+replay: all live-programs
+	$(Q)BUILD=$(B) prove -e /usr/bin/python3 tests/replay/replay.py
+
+purity: $(core_obj)
+	$(Q)tests/lib/purity.sh $(core_obj)
+
+# Unit tests and replay under AddressSanitizer and UndefinedBehaviorSanitizer, in a build folder of their own.
+sanitize: all live-programs
+	$(Q)$(MAKE) --no-print-directory B=$(B)-asan SANITIZE='$(ASAN)' all unit
+	$(Q)BUILD=$(B)-asan FDTRACE_RECORDER=$(abspath $(B))/fdtrace prove -e /usr/bin/python3 tests/replay/replay.py
+
+valgrind: all live-programs unit-programs
+	$(Q)$(PROVE) -e '$(VALGRIND)' $(unit_bin)
+	$(Q)BUILD=$(B) REPLAY_WRAPPER='$(VALGRIND)' prove -e /usr/bin/python3 tests/replay/replay.py
+
+format-check:
+	$(Q)clang-format --dry-run -Werror $(format_src)
+
+deps:
+	$(Q)tests/lib/deps.sh build
+
+deps-test:
+	$(Q)tests/lib/deps.sh test
+
+demo: deps
+	+$(Q)$(MAKE) --no-print-directory all live-programs
+	$(Q)BUILD=$(B) tests/live/demo.sh
+
+check: deps deps-test
+	+$(Q)BUILD=$(B) $(CHECK)
 
 clean:
-	rm -rf $(B)
+	rm -rf $(B) $(B)-*
 
-.PHONY: all unit clean
+help:
+	@echo 'make              build $(B)/fdtrace'
+	@echo 'make demo         install what is missing, build, and show real findings (as root)'
+	@echo 'make check        install what is missing, build, run every test (as root; a few minutes)'
+	@echo 'make unit         unit tests: no privilege needed'
+	@echo 'make live         guilty and innocent programs, attaching, bad days (as root)'
+	@echo 'make replay       recordings: the same findings, damaged files (recording needs root)'
+	@echo 'make sanitize     unit and replay tests under ASan and UBSan;  make valgrind: under valgrind'
+	@echo 'make purity       what the core imports;  make format-check: clang-format'
+	@echo 'make deps         packages to build;  make deps-test: packages to test'
+	@echo 'make clean        remove $(B) and $(B)-*'
+	@echo 'B=FOLDER builds elsewhere, CC=clang with clang, V=1 shows the commands'
+
+.PHONY: all objects unit-programs live-programs unit live replay purity sanitize valgrind format-check
+.PHONY: deps deps-test demo check clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -107,6 +107,7 @@ static void name_victims(struct engine *e, struct finding *f, const struct sweep
 static void word(struct finding *f, const struct sweep *sweep, char *message, char *why, size_t size)
 {
 	unsigned long long tries = sweep->tries, closed = sweep->closed;
+	char hurt[96];
 
 	if (f->victim_total)
 		snprintf(message, size, "tid %u closed every number from %d to %d and hit %u descriptor%s that others had opened",
@@ -114,9 +115,10 @@ static void word(struct finding *f, const struct sweep *sweep, char *message, ch
 	else
 		snprintf(message, size, "tid %u tried to close every number from %d to %d", sweep->tid,
 			 f->sweep.first, f->sweep.last);
-	snprintf(why, size, "%llu tries in %.1f ms, %llu of them closed something; %llu use%s of a number it had closed failed afterwards",
-		 tries, (sweep->end_ns - sweep->start_ns) / 1e6, closed, (unsigned long long)sweep->hurt,
-		 sweep->hurt == 1 ? "" : "s");
+	snprintf(hurt, sizeof(hurt), "; afterwards %llu call%s on a number it had closed failed with EBADF",
+		 (unsigned long long)sweep->hurt, sweep->hurt == 1 ? "" : "s");
+	snprintf(why, size, "%llu tries in %.1f ms, %llu of them closed something%s", tries,
+		 (sweep->end_ns - sweep->start_ns) / 1e6, closed, sweep->hurt ? hurt : "");
 	f->message = message;
 	f->why = why;
 	f->help = "close only what you opened; before an exec use O_CLOEXEC or close_range() in the child";

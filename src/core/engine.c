@@ -169,7 +169,7 @@ int engine_apply(struct engine *e, const void *event, size_t size)
 		return -EINVAL;
 	}
 	take_time(e, head->time_ns);
-	e->counters.events++;
+	e->counters.events += head->kind < FDT_LOSS;	/* what the kernel told, not what was added */
 	err = apply_kind(e, head, size);
 	if (err == -EINVAL)
 		e->counters.malformed++;

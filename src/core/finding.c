@@ -277,20 +277,28 @@ static struct finding_entry *entry_new(struct engine *e, const struct finding *f
 	return entry;
 }
 
+/* The one place to look at: who holds most, else the culprit, else whoever failed. */
+static void site_of(const struct finding *f, char *buffer, size_t size)
+{
+	if (f->site_count)
+		snprintf(buffer, size, "%s", f->sites[0].label);
+	else if (f->closed_is_culprit && f->closed.site)
+		site_format(f->closed.site, buffer, size);
+	else if (f->opened_is_culprit && f->opened.site)
+		site_format(f->opened.site, buffer, size);
+	else if (f->used.known)
+		snprintf(buffer, size, "%s", syscall_name(f->used.syscall));
+	else if (f->closed.known)
+		snprintf(buffer, size, "%s", syscall_name(f->closed.syscall));
+}
+
 static void remember(struct finding_entry *entry, const struct finding *f)
 {
-	const char *label = f->site_count ? f->sites[0].label : "";
-
 	entry->severity = f->severity;
 	entry->open = f->limit.present ? f->limit.open : f->site_count ? f->sites[0].open : 0;
 	entry->rate_per_min = f->limit.rate_per_min;
 	entry->sequence = f->sequence;
-	if (!*label && f->closed_is_culprit && f->closed.site)
-		site_format(f->closed.site, entry->site, sizeof(entry->site));
-	else if (!*label && f->used.known)
-		snprintf(entry->site, sizeof(entry->site), "%s", syscall_name(f->used.syscall));
-	else
-		snprintf(entry->site, sizeof(entry->site), "%s", label);
+	site_of(f, entry->site, sizeof(entry->site));
 	snprintf(entry->message, sizeof(entry->message), "%s", f->message);
 }
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: BSD-2-Clause */
+// SPDX-License-Identifier: BSD-2-Clause
 #include "core/rule.h"
 
 #include <errno.h>
@@ -6,22 +6,22 @@
 #include <string.h>
 
 static const struct rule_info table[RULE_COUNT] = {
-	[RULE_LEAK_GROWTH] = { "leak.growth", "leak", SEVERITY_WARNING, true,
-			       "one site's open descriptors keep rising" },
-	[RULE_LEAK_EXIT] = { "leak.exit", "leak", SEVERITY_INFO, true,
-			     "still open at exit, by the site that opened them" },
-	[RULE_LIMIT_EMFILE] = { "limit.emfile", "limit", SEVERITY_ERROR, true,
-				"a call failed for want of descriptors: who holds the table" },
-	[RULE_EXEC_INHERIT] = { "exec.inherit", "exec", SEVERITY_INFO, true,
-				"descriptors crossed an exec and the new image never used them" },
-	[RULE_CLOSE_UNOWNED] = { "close.unowned", "close", SEVERITY_ERROR, true,
-				 "someone closed a descriptor that its owner then used" },
-	[RULE_CLOSE_DOUBLE] = { "close.double", "close", SEVERITY_INFO, true,
-				"a number was closed that was closed already; nobody was hurt" },
-	[RULE_CLOSE_SWEEP] = { "close.sweep", "close", SEVERITY_WARNING, true,
-			       "a loop over descriptor numbers closed what others use" },
-	[RULE_USE_CLOSED] = { "use.closed", "use", SEVERITY_WARNING, true,
-			      "a call on a closed number with nobody else to blame" },
+	[RULE_LEAK_GROWTH] = {"leak.growth", "leak", SEVERITY_WARNING, true,
+			      "one site's open descriptors keep rising"},
+	[RULE_LEAK_EXIT] = {"leak.exit", "leak", SEVERITY_INFO, true,
+			    "still open at exit, by the site that opened them"},
+	[RULE_LIMIT_EMFILE] = {"limit.emfile", "limit", SEVERITY_ERROR, true,
+			       "a call failed for want of descriptors: who holds the table"},
+	[RULE_EXEC_INHERIT] = {"exec.inherit", "exec", SEVERITY_INFO, true,
+			       "descriptors crossed an exec and the new image never used them"},
+	[RULE_CLOSE_UNOWNED] = {"close.unowned", "close", SEVERITY_ERROR, true,
+				"someone closed a descriptor that its owner then used"},
+	[RULE_CLOSE_DOUBLE] = {"close.double", "close", SEVERITY_INFO, true,
+			       "a number was closed that was closed already; nobody was hurt"},
+	[RULE_CLOSE_SWEEP] = {"close.sweep", "close", SEVERITY_WARNING, true,
+			      "a loop over descriptor numbers closed what others use"},
+	[RULE_USE_CLOSED] = {"use.closed", "use", SEVERITY_WARNING, true,
+			     "a call on a closed number with nobody else to blame"},
 };
 
 const char *severity_name(enum severity severity)
@@ -38,11 +38,14 @@ const char *severity_name(enum severity severity)
 
 int severity_parse(const char *text, enum severity *ret_severity)
 {
-	static const struct { const char *name; enum severity severity; } names[] = {
-		{ "info", SEVERITY_INFO },
-		{ "warning", SEVERITY_WARNING },
-		{ "warn", SEVERITY_WARNING },
-		{ "error", SEVERITY_ERROR },
+	static const struct {
+		const char *name;
+		enum severity severity;
+	} names[] = {
+		{"info", SEVERITY_INFO},
+		{"warning", SEVERITY_WARNING},
+		{"warn", SEVERITY_WARNING},
+		{"error", SEVERITY_ERROR},
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -80,13 +83,15 @@ static rule_set named(const char *word, size_t length)
 	rule_set set = 0;
 
 	for (unsigned int r = 0; r < RULE_COUNT; r++) {
-		if (all || equal(table[r].id, word, length) || equal(table[r].category, word, length))
+		if (all || equal(table[r].id, word, length) ||
+		    equal(table[r].category, word, length))
 			set |= (rule_set)1 << r;
 	}
 	return set;
 }
 
-int rule_set_parse(const char *text, rule_set *ret_set, const char **ret_bad, size_t *ret_bad_length)
+int rule_set_parse(const char *text, rule_set *ret_set, const char **ret_bad,
+		   size_t *ret_bad_length)
 {
 	rule_set set = *text == '-' ? rule_set_default() : 0;
 	const char *word = text;

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: BSD-2-Clause */
+// SPDX-License-Identifier: BSD-2-Clause
 #include "core/settings.h"
 
 #include <errno.h>
@@ -19,6 +19,7 @@
 
 #define COUNT_MAX UINT64_C(1000000000)
 
+/* clang-format off */
 static const struct setting table[] = {
 	{ "leak.window", SETTING_TIME, offsetof(struct settings, leak_window_ns), 10 * SEC,
 	  100 * MSEC, DAY, "minima are compared between windows this long" },
@@ -39,6 +40,7 @@ static const struct setting table[] = {
 	{ "ring.size", SETTING_POWER, offsetof(struct settings, ring_size_bytes), 16 * MIB, 64 * KIB,
 	  GIB, "ring buffer between kernel and fdtrace; a power of two" },
 };
+/* clang-format on */
 
 #define TABLE_COUNT (sizeof(table) / sizeof(table[0]))
 
@@ -48,11 +50,10 @@ struct unit {
 };
 
 /* Largest first: setting_format() takes the first that divides. */
-static const struct unit time_units[] = { { "d", DAY },	  { "h", HOUR },  { "m", MINUTE },
-					  { "s", SEC },	  { "", SEC },	  { "ms", MSEC },
-					  { NULL, 0 } };
-static const struct unit size_units[] = { { "G", GIB }, { "M", MIB }, { "K", KIB }, { "", 1 }, { NULL, 0 } };
-static const struct unit count_units[] = { { "", 1 }, { NULL, 0 } };
+static const struct unit time_units[] = {{"d", DAY}, {"h", HOUR},  {"m", MINUTE}, {"s", SEC},
+					 {"", SEC},  {"ms", MSEC}, {NULL, 0}};
+static const struct unit size_units[] = {{"G", GIB}, {"M", MIB}, {"K", KIB}, {"", 1}, {NULL, 0}};
+static const struct unit count_units[] = {{"", 1}, {NULL, 0}};
 
 const struct setting *settings_table(size_t *ret_count)
 {

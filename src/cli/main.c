@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * fdtrace: one function for each mode. The only file that ties the kernel's source to a
+ * session; everything else can be built and tested without libbpf.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/doctor.h"
+#include "cli/options.h"
+#include "run/launch.h"
+#include "run/outputs.h"
+#include "run/session.h"
+#include "run/signals.h"
+#include "source/bpf.h"
+#include "source/probe.h"
+#include "source/replay.h"
+#include "util/io.h"
+#include "util/log.h"
+#include "util/trouble.h"
+
+#define OWN_DESCRIPTORS 256
+
+/* Bits of stdio_guard(): which of 0, 1 and 2 were closed when we began. */
+struct start {
+	const struct options *options;
+	unsigned int was_closed;
+};
+
+/* What a run holds, in the order in which it is made. */
+struct run {
+	struct outputs *outputs;
+	struct signals signals;
+	struct launch *launch;
+	struct source *source;
+	struct session_result result;
+	struct trouble trouble;
+};
+
+/* Findings rule if the user said so; then the run's own status; then what could not be written. */
+static int status_of(const struct start *start, const struct run *run, int own)
+{
+	unsigned int on_findings = start->options->run.error_exitcode;
+
+	if (on_findings && run->result.grave)
+		return (int)on_findings;
+	return own == EXIT_OK && outputs_lost(run->outputs) ? EXIT_INTERNAL : own;
+}
+
+static int begin_run(const struct start *start, struct run *run)
+{
+	bool with_command = start->options->command != NULL;
+	int err =
+		outputs_open(&start->options->run, start->was_closed, &run->outputs, &run->trouble);
+
+	if (err)
+		return err;
+	err = signals_init(&run->signals, with_command);
+	if (err)
+		return trouble_set(&run->trouble, -err, EXIT_INTERNAL, NULL, strerror(-err),
+				   "cannot read signals");
+	return 0;
+}
+
+/*
+ * Who looks for a lack of descriptors starts us with a low limit: the command keeps it (it is
+ * forked by now), but we need some fifty for ourselves.
+ */
+static void raise_own_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= OWN_DESCRIPTORS)
+		return;
+	limit.rlim_cur = OWN_DESCRIPTORS;
+	if (limit.rlim_max < OWN_DESCRIPTORS)
+		limit.rlim_max = OWN_DESCRIPTORS;
+	if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+		return;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static int open_kernel(const struct options *options, struct run *run)
+{
+	struct bpf_source_options bpf = {.pids = options->pids,
+					 .pid_count = options->pid_count,
+					 .follow = !options->no_follow,
+					 .hooks = options->hooks};
+	struct settings settings;
+	pid_t pid;
+	int err;
+
+	if (options->command) {
+		err = launch_new(options->command, &run->signals, &run->launch, &run->trouble);
+		if (err)
+			return err;
+		pid = launch_pid(run->launch);
+		bpf.pids = &pid;
+		bpf.pid_count = 1;
+	}
+	raise_own_limit();
+	settings_default(&settings);
+	run_options_apply(&options->run, &settings);
+	bpf.ring_size_bytes = settings.ring_size_bytes;
+	return bpf_source_open(&bpf, &run->source, &run->trouble);
+}
+
+static int trace(const struct start *start, struct run *run)
+{
+	const struct options *options = start->options;
+	struct session_config config = {
+		.options = &options->run, .outputs = run->outputs, .signals = &run->signals};
+	int err = open_kernel(options, run);
+
+	if (err)
+		return err;
+	config.source = run->source;
+	config.launch = run->launch;
+	config.coverage = bpf_source_coverage(run->source);
+	config.mode = options->all ? ENGINE_ALL : options->command ? ENGINE_COMMAND : ENGINE_PID;
+	config.idle = options->all ? NULL : bpf_source_idle;
+	return session_run(&config, &run->result, &run->trouble);
+}
+
+/* Why a run failed, as an exit status. What never ran has a status of its own in run mode. */
+static int failed(const struct start *start, const struct run *run)
+{
+	int status = run->trouble.status;
+
+	log_trouble(&run->trouble);
+	if (!start->options->command || run->result.command_started)
+		return status;
+	return status == EXIT_NOT_FOUND || status == EXIT_NOT_EXECUTABLE ? status
+									 : EXIT_TRACE_COMMAND;
+}
+
+/* Tracing has ended and all hooks are gone before a command that lives on is waited for. */
+static int mode_trace(const struct start *start)
+{
+	struct run run = {.signals.fd = -1};
+	int err = begin_run(start, &run), status;
+
+	if (!err)
+		err = trace(start, &run);
+	source_free(run.source);
+	if (run.outputs)
+		outputs_close(run.outputs);
+	status = err ? failed(start, &run) : EXIT_OK;
+	if (run.result.command_started) {
+		int own = launch_wait(run.launch, &run.signals);
+
+		status = own ? own : status;
+	}
+	if (run.outputs && (!err || run.result.command_started))
+		status = status_of(start, &run, status);
+	launch_free(run.launch);
+	signals_done(&run.signals);
+	outputs_free(run.outputs);
+	return status;
+}
+
+/* Opening the output would empty the recording. */
+static bool overwrites_recording(const struct options *options)
+{
+	struct stat output, recording;
+
+	return options->run.output && stat(options->run.output, &output) == 0 &&
+	       S_ISREG(output.st_mode) && stat(options->recording, &recording) == 0 &&
+	       output.st_ino == recording.st_ino && output.st_dev == recording.st_dev;
+}
+
+static int replay(const struct start *start, struct run *run)
+{
+	const struct options *options = start->options;
+	struct session_config config = {
+		.options = &options->run, .replay = true, .signals = &run->signals};
+	int err;
+
+	if (strcmp(options->recording, "-") == 0 && start->was_closed & 1u << STDIN_FILENO)
+		return trouble_set(&run->trouble, EBADF, EXIT_USAGE, NULL, NULL,
+				   "cannot replay standard input: it is closed");
+	if (overwrites_recording(options))
+		return trouble_set(&run->trouble, EINVAL, EXIT_USAGE, NULL, NULL,
+				   "-o names the recording itself");
+	err = replay_source_open(options->recording, &run->source, &run->trouble);
+	if (err)
+		return err;
+	err = begin_run(start, run);
+	if (err)
+		return err;
+	config.source = run->source;
+	config.outputs = run->outputs;
+	return session_run(&config, &run->result, &run->trouble);
+}
+
+static int mode_replay(const struct start *start)
+{
+	struct run run = {.signals.fd = -1};
+	int err = replay(start, &run), status;
+
+	if (run.source && replay_source_damage(run.source))
+		log_warn("the recording %s", replay_source_damage(run.source));
+	source_free(run.source);
+	if (run.outputs)
+		outputs_close(run.outputs);
+	status = err ? failed(start, &run) : status_of(start, &run, EXIT_OK);
+	signals_done(&run.signals);
+	outputs_free(run.outputs);
+	return status;
+}
+
+static int mode_doctor(const struct start *start)
+{
+	struct winsize size = {0};
+	struct probe_report report;
+	struct hostinfo host;
+
+	hostinfo_gather(&host);
+	memset(&report, 0, sizeof(report));
+	probe_machine(&report);
+	if (isatty(STDOUT_FILENO))
+		ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+	if (start->options->run.json)
+		doctor_print_json(stdout, &report, &host);
+	else
+		doctor_print_text(stdout, &report, &host, size.ws_col);
+	return report.can_trace ? EXIT_OK : EXIT_CANNOT;
+}
+
+static int mode_help(const struct start *start)
+{
+	(void)start;
+	options_help(stdout);
+	return EXIT_OK;
+}
+
+static int mode_version(const struct start *start)
+{
+	(void)start;
+	puts("fdtrace " FDTRACE_VERSION);
+	return EXIT_OK;
+}
+
+static int mode_list_settings(const struct start *start)
+{
+	struct settings settings;
+
+	settings_default(&settings);
+	run_options_apply(&start->options->run, &settings);
+	options_list_settings(stdout, &settings);
+	return EXIT_OK;
+}
+
+static int mode_list_rules(const struct start *start)
+{
+	(void)start;
+	options_list_rules(stdout);
+	return EXIT_OK;
+}
+
+static int (*const modes[MODE_COUNT])(const struct start *start) = {
+	[MODE_TRACE] = mode_trace,           [MODE_REPLAY] = mode_replay,
+	[MODE_DOCTOR] = mode_doctor,         [MODE_HELP] = mode_help,
+	[MODE_VERSION] = mode_version,       [MODE_LIST_SETTINGS] = mode_list_settings,
+	[MODE_LIST_RULES] = mode_list_rules,
+};
+
+static void set_log_level(const struct options *options)
+{
+	if (options->run.quiet)
+		log_set_level(LOG_WARN);
+	else if (options->run.verbosity > 1)
+		log_set_level(LOG_DEBUG);
+}
+
+/* The modes that print with stdio; a run writes by itself and has told its own failures. */
+static int finish_stdout(int status)
+{
+	if (fflush(stdout) == 0)
+		return status;
+	log_error("cannot write standard output: %s", strerror(errno));
+	return status == EXIT_OK ? EXIT_INTERNAL : status;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	struct start start = {.options = &options};
+	struct trouble trouble;
+	int status;
+
+	if (stdio_guard(&start.was_closed))
+		return EXIT_INTERNAL;
+	if (options_parse(argc, argv, &options, &trouble) == 0) {
+		set_log_level(&options);
+		status = finish_stdout(modes[options.mode](&start));
+	} else {
+		log_trouble(&trouble);
+		status = trouble.status;
+	}
+	options_done(&options);
+	return status;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a recording tells about its run (FDT_META; keys in tracefile.h), written and read back. */
+#ifndef FDTRACE_RUN_META_H
+#define FDTRACE_RUN_META_H
+
+#include <stddef.h>
+
+#include "core/engine.h"
+#include "util/hostinfo.h"
+
+struct run_meta {
+	struct hostinfo host;
+	struct settings settings;
+	rule_set rules;
+	enum engine_mode mode;
+};
+
+/* Tells all of it as FDT_META events. */
+void meta_write(const struct run_meta *meta,
+		void (*tell)(void *ctx, const void *event, size_t size), void *ctx);
+
+/* Takes in one event of `size` bytes; what is not known or makes no sense is passed over. */
+void meta_read(struct run_meta *meta, const struct fdt_meta *event, size_t size);
+
+const char *engine_mode_name(enum engine_mode mode); /* "pid", "command", "all" */
+
+#endif

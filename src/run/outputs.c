@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "run/outputs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "sink/record.h"
+#include "util/escape.h"
+#include "util/log.h"
+#include "util/trouble.h"
+
+#define NAME_SIZE 128
+
+struct file {
+	int fd; /* -1: none */
+	char name[NAME_SIZE]; /* safe to print */
+	bool failed;
+};
+
+struct outputs {
+	const struct run_options *options;
+	struct file data, recording;
+	struct sink *sink;
+	struct recorder *recorder;
+	bool reader_gone;
+	bool lost;
+};
+
+static int open_stdout(struct file *file, unsigned int was_closed, struct trouble *trouble)
+{
+	snprintf(file->name, sizeof(file->name), "standard output");
+	file->fd = STDOUT_FILENO;
+	if (!(was_closed & 1u << STDOUT_FILENO))
+		return 0;
+	return trouble_set(trouble, EBADF, EXIT_USAGE, "name a file with -o FILE",
+			   "fdtrace was started with its standard output closed",
+			   "nowhere to write the results to");
+}
+
+static int open_file(struct file *file, const char *path, mode_t mode, unsigned int was_closed,
+		     struct trouble *trouble)
+{
+	if (!path || strcmp(path, "-") == 0)
+		return open_stdout(file, was_closed, trouble);
+	escape_text(file->name, sizeof(file->name), path, strlen(path));
+	file->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, mode);
+	if (file->fd >= 0)
+		return 0;
+	return trouble_set(trouble, errno, EXIT_CANNOT, NULL, NULL, "cannot write %s: %s",
+			   file->name, strerror(errno));
+}
+
+/* A recording holds command lines of other people's processes: for its owner only. */
+static int open_files(struct outputs *o, unsigned int was_closed, struct trouble *trouble)
+{
+	int err = open_file(&o->data, o->options->output, 0666, was_closed, trouble);
+
+	if (!err && o->options->record)
+		err = open_file(&o->recording, o->options->record, 0600, was_closed, trouble);
+	return err;
+}
+
+int outputs_open(const struct run_options *options, unsigned int was_closed,
+		 struct outputs **ret_outputs, struct trouble *trouble)
+{
+	struct outputs *o = calloc(1, sizeof(*o));
+	int err;
+
+	if (!o)
+		return trouble_set(trouble, ENOMEM, EXIT_INTERNAL, NULL, NULL, "out of memory");
+	o->options = options;
+	o->data.fd = o->recording.fd = -1;
+	err = open_files(o, was_closed, trouble);
+	if (err) {
+		outputs_free(o);
+		return err;
+	}
+	*ret_outputs = o;
+	return 0;
+}
+
+static unsigned int terminal_width(int fd)
+{
+	struct winsize size;
+
+	if (!isatty(fd))
+		return 0;
+	return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
+}
+
+static bool wants_color(int fd)
+{
+	const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
+
+	return isatty(fd) && !(no_color && *no_color) && term && strcmp(term, "dumb") != 0;
+}
+
+static int make_sink(struct outputs *o, const struct hostinfo *host)
+{
+	const struct run_options *run = o->options;
+	struct sink_options options = {
+		.fd = o->data.fd,
+		.host = host,
+		.min_severity = run->min_severity ? run->min_severity
+				: run->json       ? SEVERITY_INFO
+						  : SEVERITY_WARNING,
+		.width = terminal_width(o->data.fd),
+		.color = wants_color(o->data.fd),
+		.verbosity = run->verbosity,
+		.quiet = run->quiet,
+		.summaries = !run->quiet,
+		.full = run->full,
+	};
+
+	return run->json ? json_sink_new(&options, &o->sink) : text_sink_new(&options, &o->sink);
+}
+
+/* One message for each output that fails; then it is left alone. */
+static void check(struct outputs *o, struct file *file, int err)
+{
+	if (!err || file->failed)
+		return;
+	file->failed = true;
+	if (err == -EPIPE) {
+		o->reader_gone = true;
+		return;
+	}
+	o->lost = true;
+	log_error("cannot write %s: %s%s", file->name, strerror(-err),
+		  file == &o->recording ? "; the recording ends here" : "; what follows is lost");
+}
+
+int outputs_begin(struct outputs *o, const struct hostinfo *host, struct trouble *trouble)
+{
+	int err = make_sink(o, host);
+
+	if (err)
+		return trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL, "out of memory");
+	if (o->recording.fd < 0)
+		return 0;
+	err = recorder_new(o->recording.fd, &o->recorder);
+	if (err == -ENOMEM)
+		return trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL, "out of memory");
+	check(o, &o->recording, err);
+	return 0;
+}
+
+void outputs_record(struct outputs *o, const void *event, size_t size)
+{
+	if (o->recorder && !o->recording.failed)
+		check(o, &o->recording, recorder_write(o->recorder, event, size));
+}
+
+void outputs_record_flush(struct outputs *o)
+{
+	if (o->recorder && !o->recording.failed)
+		check(o, &o->recording, recorder_flush(o->recorder));
+}
+
+void outputs_state(struct outputs *o, enum run_state state, uint64_t time_ns)
+{
+	if (!o->data.failed)
+		check(o, &o->data, o->sink->ops->state(o->sink, state, time_ns));
+}
+
+void outputs_finding(struct outputs *o, const struct finding *finding)
+{
+	if (!o->data.failed)
+		check(o, &o->data, o->sink->ops->finding(o->sink, finding));
+}
+
+void outputs_change(struct outputs *o, const struct change *change)
+{
+	if (!o->data.failed)
+		check(o, &o->data, o->sink->ops->change(o->sink, change));
+}
+
+void outputs_summary(struct outputs *o, const struct summary *summary)
+{
+	if (!o->data.failed)
+		check(o, &o->data, o->sink->ops->summary(o->sink, summary));
+}
+
+int outputs_poll_fd(const struct outputs *o)
+{
+	return o->data.fd;
+}
+
+void outputs_reader_left(struct outputs *o)
+{
+	check(o, &o->data, -EPIPE);
+}
+
+bool outputs_alive(const struct outputs *o)
+{
+	bool recording = o->recording.fd >= 0 && !o->recording.failed;
+
+	return !o->reader_gone && (!o->data.failed || recording);
+}
+
+bool outputs_lost(const struct outputs *o)
+{
+	return o->lost;
+}
+
+/* Some file systems tell of a full disk only when the file is closed. */
+static void close_file(struct outputs *o, struct file *file)
+{
+	if (file->fd > STDERR_FILENO && close(file->fd) < 0)
+		check(o, file, -errno);
+	file->fd = -1;
+}
+
+void outputs_close(struct outputs *o)
+{
+	int err = recorder_free(o->recorder);
+
+	o->recorder = NULL;
+	if (err)
+		check(o, &o->recording, err);
+	sink_free(o->sink);
+	o->sink = NULL;
+	close_file(o, &o->recording);
+	close_file(o, &o->data);
+}
+
+void outputs_free(struct outputs *o)
+{
+	if (!o)
+		return;
+	outputs_close(o);
+	free(o);
+}

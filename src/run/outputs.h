@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Where a run's results go: a sink (text or JSON) and perhaps a recording. What cannot be
+ * written is told once, by name, and dropped; the other output goes on.
+ */
+#ifndef FDTRACE_RUN_OUTPUTS_H
+#define FDTRACE_RUN_OUTPUTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "run/session.h"
+#include "sink/sink.h"
+
+struct outputs;
+
+/*
+ * Opens the files before anything is traced or started. was_closed: what stdio_guard() told;
+ * options: borrowed. 0 or -errno with *trouble filled.
+ */
+int outputs_open(const struct run_options *options, unsigned int was_closed,
+		 struct outputs **ret_outputs, struct trouble *trouble);
+
+/* Makes the sink and the recorder. host: borrowed; may be filled in until the first finding. */
+int outputs_begin(struct outputs *outputs, const struct hostinfo *host, struct trouble *trouble);
+
+void outputs_record(struct outputs *outputs, const void *event, size_t size);
+void outputs_record_flush(struct outputs *outputs);
+void outputs_state(struct outputs *outputs, enum run_state state, uint64_t time_ns);
+void outputs_finding(struct outputs *outputs, const struct finding *finding);
+void outputs_change(struct outputs *outputs, const struct change *change);
+void outputs_summary(struct outputs *outputs, const struct summary *summary);
+
+/* Polls with an error or a hang-up when the reader of findings has gone; tell it then. */
+int outputs_poll_fd(const struct outputs *outputs);
+void outputs_reader_left(struct outputs *outputs);
+
+/* False once a reader has gone (a closed pipe: end quietly) or nothing is left to write to. */
+bool outputs_alive(const struct outputs *outputs);
+/* Something was not written for another reason than a reader that has gone. */
+bool outputs_lost(const struct outputs *outputs);
+
+/* Writes out what is buffered and closes the files; outputs_lost() is final then. */
+void outputs_close(struct outputs *outputs);
+void outputs_free(struct outputs *outputs); /* NULL is allowed */
+
+#endif

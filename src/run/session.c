@@ -1,0 +1,588 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "run/session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "run/launch.h"
+#include "run/meta.h"
+#include "run/naming.h"
+#include "run/outputs.h"
+#include "run/signals.h"
+#include "source/replay.h"
+#include "util/log.h"
+#include "util/trouble.h"
+
+#define SEC UINT64_C(1000000000)
+#define MSEC UINT64_C(1000000)
+
+#define PACE_MS 20 /* between drains; the ring is made for that */
+#define PACE_IDLE_MS 100 /* when nothing happens */
+#define LOSS_PAUSE_NS SEC /* between snapshots because of losses: they load the ring themselves */
+#define FLUSH_NS SEC
+#define NAMES_A_DRAIN 200
+#define NAMES_A_DRAIN_ALL 50 /* the whole machine opens more than is worth knowing */
+
+struct session {
+	const struct session_config *config;
+	struct run_meta meta;
+	struct engine *engine; /* NULL until the first event that is not META */
+	struct naming *naming; /* NULL: replay */
+	struct trouble *trouble;
+	int epoll_fd;
+	bool always_ready; /* the source has nothing to poll */
+	int pace_ms;
+	uint64_t now_ns; /* latest time of an event */
+	uint64_t began_ns; /* time of the first event */
+	uint64_t summary_ns, audit_ns, loss_ns,
+		flush_ns; /* when the next is due; 0: not yet known */
+	uint64_t real_began_ns, cpu_began_ns; /* for the share of CPU */
+	uint64_t events; /* other than ticks, of the drain going on */
+	unsigned int ends; /* signals that asked to end */
+	bool lost; /* events are missing; a snapshot is due */
+	bool memory_told;
+	bool stop;
+};
+
+void run_options_apply(const struct run_options *options, struct settings *settings)
+{
+	for (unsigned int i = 0; i < options->set_count; i++)
+		settings_parse(settings, options->set[i], NULL);
+}
+
+static uint64_t now_on(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * SEC + (uint64_t)now.tv_nsec;
+}
+
+/* --- what the engine asks and tells --- */
+
+static void on_finding(void *ctx, const struct finding *finding)
+{
+	struct session *s = ctx;
+
+	outputs_finding(s->config->outputs, finding);
+}
+
+static void on_change(void *ctx, const struct change *change)
+{
+	struct session *s = ctx;
+
+	outputs_change(s->config->outputs, change);
+}
+
+/* The answer goes into the recording before the event that the engine is working on. */
+static int on_name(void *ctx, uint32_t pid, int32_t fd, const struct fdt_file *file, char *buffer,
+		   size_t size)
+{
+	struct session *s = ctx;
+	_Alignas(8) char event[FDT_SIZE_MAX];
+	int err = naming_lookup(s->naming, pid, fd, file, buffer, size);
+
+	if (err)
+		return err;
+	outputs_record(s->config->outputs, event,
+		       naming_event(event, pid, fd, file, s->now_ns, buffer));
+	return 0;
+}
+
+/* --- events --- */
+
+static int begin_engine(struct session *s)
+{
+	const struct run_options *options = s->config->options;
+	struct engine_options engine = {
+		.callbacks = {.ctx = s,
+			      .finding = on_finding,
+			      .change = options->events ? on_change : NULL,
+			      .name = s->naming ? on_name : NULL},
+	};
+	const char *bad;
+	size_t bad_length;
+	int err;
+
+	run_options_apply(options, &s->meta.settings);
+	if (options->rules)
+		rule_set_parse(options->rules, &s->meta.rules, &bad, &bad_length);
+	engine.mode = s->meta.mode;
+	engine.settings = s->meta.settings;
+	engine.rules = s->meta.rules;
+	err = engine_new(&engine, &s->engine);
+	if (err)
+		return trouble_set(s->trouble, -err, EXIT_INTERNAL, NULL, NULL, "out of memory");
+	return 0;
+}
+
+/* The first event that has a time starts the clocks of -d and -i. */
+static void begin_time(struct session *s, uint64_t time_ns)
+{
+	const struct run_options *options = s->config->options;
+
+	s->began_ns = time_ns;
+	s->summary_ns = time_ns + options->interval_ns;
+	s->audit_ns = time_ns + s->meta.settings.audit_interval_ns;
+	s->flush_ns = time_ns + FLUSH_NS;
+	outputs_state(s->config->outputs, RUN_START, time_ns);
+}
+
+static void take_time(struct session *s, uint64_t time_ns)
+{
+	if (!s->began_ns && time_ns)
+		begin_time(s, time_ns);
+	if (time_ns > s->now_ns)
+		s->now_ns = time_ns;
+}
+
+static double cpu_ratio(const struct session *s)
+{
+	uint64_t elapsed = now_on(CLOCK_MONOTONIC) - s->real_began_ns;
+
+	if (s->config->replay || !elapsed)
+		return -1;
+	return (double)(now_on(CLOCK_PROCESS_CPUTIME_ID) - s->cpu_began_ns) / (double)elapsed;
+}
+
+static void summarise(struct session *s, bool final)
+{
+	struct summary summary = {.host = &s->meta.host,
+				  .engine = s->engine,
+				  .final = final,
+				  .duration_ns = s->now_ns - s->began_ns,
+				  .cpu_ratio = cpu_ratio(s)};
+
+	engine_counters(s->engine, &summary.counters);
+	if (s->config->replay)
+		summary.damaged = replay_source_unread(s->config->source);
+	outputs_summary(s->config->outputs, &summary);
+}
+
+/* Time has passed. By event time, so that a replay does the same at the same places. */
+static void on_tick(struct session *s)
+{
+	const struct run_options *options = s->config->options;
+
+	if (s->now_ns >= s->flush_ns) {
+		outputs_record_flush(s->config->outputs);
+		s->flush_ns = s->now_ns + FLUSH_NS;
+	}
+	if (options->interval_ns && s->now_ns >= s->summary_ns) {
+		summarise(s, false);
+		s->summary_ns = s->now_ns + options->interval_ns;
+	}
+	if (options->duration_ns && s->now_ns - s->began_ns >= options->duration_ns)
+		s->stop = true;
+}
+
+static void tell_memory(struct session *s)
+{
+	char value[32];
+	size_t count;
+	const struct setting *row = settings_table(&count);
+
+	if (s->memory_told)
+		return;
+	s->memory_told = true;
+	for (; row->offset != offsetof(struct settings, memory_max_bytes); row++)
+		;
+	setting_format(row, s->meta.settings.memory_max_bytes, value, sizeof(value));
+	log_warn("the tables reached memory.max=%s: some findings will say after_loss; "
+		 "allow more with --set memory.max=...",
+		 value);
+}
+
+/* What the stream itself asks of the session. */
+static void look_at(struct session *s, const struct fdt_head *head)
+{
+	switch (head->kind) {
+	case FDT_SLOT:
+		if (s->naming)
+			naming_note(s->naming, (const struct fdt_slot *)head);
+		break;
+	case FDT_LOSS:
+		s->lost = true;
+		break;
+	case FDT_TICK:
+		s->events--;
+		on_tick(s);
+		break;
+	}
+}
+
+/* The bound that protects us is not for a recording to raise. */
+static void on_meta(struct session *s, const struct fdt_meta *event, size_t size)
+{
+	uint64_t memory = s->meta.settings.memory_max_bytes;
+
+	if (!s->config->replay || s->engine)
+		return;
+	meta_read(&s->meta, event, size);
+	if (s->meta.settings.memory_max_bytes > memory) {
+		log_info("recorded with a larger memory.max: --set memory.max=... allows it here, "
+			 "too");
+		s->meta.settings.memory_max_bytes = memory;
+	}
+}
+
+/* source_event_fn; -ECANCELED: the run is over. */
+static int on_event(void *ctx, const void *event, size_t size)
+{
+	struct session *s = ctx;
+	const struct fdt_head *head = event;
+	int err;
+
+	if (head->kind == FDT_META) {
+		on_meta(s, event, size);
+		outputs_record(s->config->outputs, event, size);
+		return 0;
+	}
+	if (!s->engine) {
+		err = begin_engine(s);
+		if (err)
+			return err;
+	}
+	take_time(s, head->time_ns);
+	s->events++;
+	err = engine_apply(s->engine, event, size);
+	if (err == -ENOMEM)
+		tell_memory(s);
+	outputs_record(s->config->outputs, event, size);
+	if (err != -EINVAL)
+		look_at(s, head);
+	if (!outputs_alive(s->config->outputs))
+		s->stop = true;
+	return s->stop && s->config->replay ? -ECANCELED : 0;
+}
+
+static void on_looked_up(void *ctx, const struct fdt_name *event, size_t size)
+{
+	on_event(ctx, event, size);
+}
+
+static void record_meta(void *ctx, const void *event, size_t size)
+{
+	struct session *s = ctx;
+
+	outputs_record(s->config->outputs, event, size);
+}
+
+/* --- the loop --- */
+
+static int drain(struct session *s)
+{
+	struct source *source = s->config->source;
+	int err;
+
+	s->events = 0;
+	err = source->ops->drain(source, on_event, s, s->trouble);
+	if (err == -ECANCELED)
+		return 0;
+	if (err < 0)
+		return err;
+	if (err == 1)
+		s->stop = true;
+	if (s->naming)
+		naming_resolve(s->naming, s->now_ns,
+			       s->meta.mode == ENGINE_ALL ? NAMES_A_DRAIN_ALL : NAMES_A_DRAIN,
+			       on_looked_up, s);
+	s->pace_ms = s->events ? PACE_MS : s->pace_ms * 2;
+	if (s->pace_ms > PACE_IDLE_MS)
+		s->pace_ms = PACE_IDLE_MS;
+	return 0;
+}
+
+static int snapshot(struct session *s, enum fdt_why why)
+{
+	struct source *source = s->config->source;
+
+	return source->ops->snapshot(source, why, on_event, s, s->trouble);
+}
+
+static int audit(struct session *s)
+{
+	uint64_t interval = s->meta.settings.audit_interval_ns;
+
+	if (s->config->replay)
+		return 0;
+	if (s->lost && s->now_ns >= s->loss_ns) {
+		s->lost = false;
+		s->loss_ns = s->now_ns + LOSS_PAUSE_NS;
+		s->audit_ns = s->now_ns + interval;
+		return snapshot(s, FDT_WHY_LOSS);
+	}
+	if (interval && s->now_ns >= s->audit_ns) {
+		s->audit_ns = s->now_ns + interval;
+		return snapshot(s, FDT_WHY_AUDIT);
+	}
+	return 0;
+}
+
+/*
+ * With a command, what comes from the terminal is the command's business (it may live on, as
+ * an interpreter's prompt does) and what was sent to us is passed on; the run then ends with
+ * the command, or when asked a second time.
+ */
+static void on_signal(struct session *s, int signal, bool sent)
+{
+	struct launch *launch = s->config->launch;
+
+	if (launch && sent)
+		launch_signal(launch, signal);
+	if (!signals_ask_to_end(signal) || (launch && !sent))
+		return;
+	if (++s->ends == 2 || !launch)
+		s->stop = true;
+}
+
+static void read_signals(struct session *s)
+{
+	bool sent;
+	int signal;
+
+	while ((signal = signals_read(s->config->signals, &sent)))
+		on_signal(s, signal, sent);
+}
+
+static int until(uint64_t due_ns, uint64_t now_ns, int ms)
+{
+	uint64_t left;
+
+	if (due_ns <= now_ns)
+		return 0;
+	left = (due_ns - now_ns + MSEC - 1) / MSEC;
+	return left < (uint64_t)ms ? (int)left : ms;
+}
+
+static int wait_ms(const struct session *s)
+{
+	const struct run_options *options = s->config->options;
+	uint64_t now;
+	int ms = s->pace_ms;
+
+	if (s->always_ready)
+		return 0;
+	if (s->config->replay)
+		return -1;
+	now = now_on(CLOCK_MONOTONIC);
+	if (options->duration_ns)
+		ms = until(s->began_ns + options->duration_ns, now, ms);
+	if (options->interval_ns)
+		ms = until(s->summary_ns, now, ms);
+	return ms;
+}
+
+static void wait_for_more(struct session *s)
+{
+	struct epoll_event events[4];
+	int count = epoll_wait(s->epoll_fd, events, 4, wait_ms(s));
+
+	read_signals(s);
+	for (int i = 0; i < count; i++) {
+		if (events[i].data.fd == outputs_poll_fd(s->config->outputs) &&
+		    events[i].events & (EPOLLERR | EPOLLHUP)) {
+			outputs_reader_left(s->config->outputs);
+			s->stop = true;
+		}
+	}
+}
+
+/*
+ * The command's end is looked at before the drain and the stop comes after it: all that the
+ * command did is then in.
+ */
+static int turn(struct session *s)
+{
+	const struct session_config *config = s->config;
+	bool over = config->launch && launch_ended(config->launch);
+	int err;
+
+	over = over || (config->idle && config->idle(config->source));
+	err = drain(s);
+	if (!err && !s->stop && !over)
+		err = audit(s);
+	if (over)
+		s->stop = true;
+	return err;
+}
+
+static int loop(struct session *s)
+{
+	int err = 0;
+
+	while (!err && !s->stop) {
+		wait_for_more(s);
+		if (!s->stop)
+			err = turn(s);
+	}
+	return err;
+}
+
+/* --- beginning and end --- */
+
+static int watch(struct session *s, int fd, uint32_t events)
+{
+	struct epoll_event event = {.events = events, .data.fd = fd};
+
+	return epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+/*
+ * Edges only from the kernel's ring: it polls readable whenever it holds anything, and without
+ * that we would turn once for each event instead of once in 20 ms.
+ */
+static int watch_source(struct session *s)
+{
+	int fd = s->config->source->ops->poll_fd(s->config->source);
+	int err = fd < 0 ? -EPERM : watch(s, fd, s->config->replay ? EPOLLIN : EPOLLIN | EPOLLET);
+
+	if (err != -EPERM) /* what epoll does not know (a plain file) is always ready */
+		return err;
+	s->always_ready = s->config->replay;
+	return 0;
+}
+
+static int watch_all(struct session *s)
+{
+	int err;
+
+	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (s->epoll_fd < 0)
+		return -errno;
+	err = watch_source(s);
+	if (!err)
+		err = watch(s, s->config->signals->fd, EPOLLIN);
+	if (!err && s->config->launch)
+		err = watch(s, launch_poll_fd(s->config->launch), EPOLLIN);
+	if (!err) /* errors and hang-ups come unasked; a plain file has none, epoll refuses it */
+		watch(s, outputs_poll_fd(s->config->outputs), 0);
+	return err;
+}
+
+static void begin_meta(struct session *s)
+{
+	const struct session_config *config = s->config;
+	struct run_meta *meta = &s->meta;
+	const char *bad;
+	size_t bad_length;
+
+	settings_default(&meta->settings);
+	run_options_apply(config->options, &meta->settings);
+	meta->rules = rule_set_default();
+	if (config->options->rules)
+		rule_set_parse(config->options->rules, &meta->rules, &bad, &bad_length);
+	meta->mode = config->mode;
+	if (config->replay)
+		return;
+	hostinfo_gather(&meta->host);
+	strncpy(meta->host.coverage, config->coverage, sizeof(meta->host.coverage) - 1);
+	strncpy(meta->host.mode, engine_mode_name(meta->mode), sizeof(meta->host.mode) - 1);
+}
+
+static int begin(struct session *s)
+{
+	struct source *source = s->config->source;
+	int err = watch_all(s);
+
+	if (!err && !s->config->replay)
+		err = naming_new(&s->naming);
+	if (err)
+		return trouble_set(s->trouble, -err, EXIT_INTERNAL, NULL, strerror(-err),
+				   "cannot begin to trace");
+	begin_meta(s);
+	err = outputs_begin(s->config->outputs, &s->meta.host, s->trouble);
+	if (err)
+		return err;
+	if (!s->config->replay)
+		meta_write(&s->meta, record_meta, s);
+	err = source->ops->start(source, on_event, s, s->trouble);
+	return err == -ECANCELED ? 0 : err;
+}
+
+/* One look more at the tables that are left, so that the last word is the kernel's. */
+static void last_look(struct session *s)
+{
+	const struct session_config *config = s->config;
+	struct trouble ignored, *trouble = s->trouble;
+	bool alive = !config->idle || !config->idle(config->source);
+
+	s->trouble = &ignored;
+	drain(s);
+	if (alive && snapshot(s, FDT_WHY_END) == 0)
+		drain(s);
+	s->trouble = trouble;
+}
+
+static bool command_alive(const struct session *s)
+{
+	return s->config->launch && !launch_ended(s->config->launch);
+}
+
+/* If a reader or a disk holds up the last words, a signal must be able to end us. */
+static int end(struct session *s, int err)
+{
+	struct outputs *outputs = s->config->outputs;
+
+	if (!command_alive(s))
+		signals_release(s->config->signals);
+	if (!err && !s->config->replay && outputs_alive(outputs))
+		last_look(s);
+	if (!s->engine && begin_engine(s))
+		return err ? err : -ENOMEM;
+	if (!s->began_ns)
+		begin_time(s, s->now_ns);
+	engine_finish(s->engine, s->now_ns);
+	summarise(s, true);
+	outputs_state(outputs, RUN_STOP, s->now_ns);
+	return err;
+}
+
+static void fill_result(struct session *s, struct session_result *result)
+{
+	struct engine_counters counters;
+
+	if (!s->engine)
+		return;
+	engine_counters(s->engine, &counters);
+	result->grave = counters.findings[SEVERITY_WARNING] + counters.findings[SEVERITY_ERROR];
+}
+
+static void session_done(struct session *s)
+{
+	engine_free(s->engine);
+	naming_free(s->naming);
+	if (s->epoll_fd >= 0)
+		close(s->epoll_fd);
+}
+
+int session_run(const struct session_config *config, struct session_result *ret_result,
+		struct trouble *trouble)
+{
+	struct session s = {.config = config,
+			    .trouble = trouble,
+			    .epoll_fd = -1,
+			    .pace_ms = PACE_MS,
+			    .real_began_ns = now_on(CLOCK_MONOTONIC),
+			    .cpu_began_ns = now_on(CLOCK_PROCESS_CPUTIME_ID)};
+	int err = begin(&s);
+
+	memset(ret_result, 0, sizeof(*ret_result));
+	if (!err && config->launch) {
+		err = launch_go(config->launch, trouble);
+		ret_result->command_started = !err;
+		if (err && s.began_ns)
+			outputs_state(config->outputs, RUN_STOP, s.now_ns);
+	}
+	if (!err) {
+		err = loop(&s);
+		err = end(&s, err);
+	}
+	fill_result(&s, ret_result);
+	session_done(&s);
+	return err;
+}

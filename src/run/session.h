@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One run: events from a source through the engine to the outputs, until something ends it.
+ *
+ * For each event the engine comes first and the recording second: facts that were looked up
+ * for the event (names) then stand before it in the recording, and a replay, which cannot
+ * look anything up, finds the same.
+ */
+#ifndef FDTRACE_RUN_SESSION_H
+#define FDTRACE_RUN_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "core/engine.h"
+#include "util/hostinfo.h"
+
+struct launch;
+struct outputs;
+struct signals;
+struct source;
+struct trouble;
+
+/* What the user asked for, whatever the source. Strings are borrowed. */
+struct run_options {
+	bool json;
+	bool full; /* no size cap on a JSON line */
+	bool events;
+	bool quiet;
+	unsigned int verbosity;
+	const char *output; /* NULL: stdout */
+	const char *record; /* NULL: no recording; "-": stdout */
+	uint64_t duration_ns; /* 0: no end */
+	uint64_t interval_ns; /* 0: no summaries in between */
+	const char *rules; /* NULL: the default, or the recording's; else rule_set_parse reads it */
+	enum severity min_severity; /* 0: what is usual for the format */
+	const char **set; /* assignments that settings_parse reads */
+	unsigned int set_count;
+	unsigned int error_exitcode; /* 0: findings do not change the exit status */
+};
+
+/* Thresholds: the standard ones, then what the user set. The assignments were checked before. */
+void run_options_apply(const struct run_options *options, struct settings *settings);
+
+struct session_config {
+	const struct run_options *options;
+	struct source *source;
+	bool replay; /* the source is a recording: nothing is looked up on this machine */
+	bool (*idle)(
+		const struct source *source); /* all traced processes are gone; NULL: never asked */
+	enum engine_mode mode; /* replay: unless the recording tells */
+	const char *coverage; /* "tracepoint", "function"; replay: NULL */
+	struct launch *launch; /* the command to start once all is ready; NULL: none */
+	struct signals *signals;
+	struct outputs *outputs;
+};
+
+struct session_result {
+	bool command_started; /* the command was told to go */
+	uint64_t grave; /* findings at or above warning */
+};
+
+/*
+ * Runs to the end: the source's, the command's, that of the processes, -d, or a signal. 0, or
+ * -errno with *trouble filled if tracing could not begin or broke down; *ret_result is filled
+ * in any case. The source is left attached: free it. What could not be written is known to the
+ * outputs.
+ */
+int session_run(const struct session_config *config, struct session_result *ret_result,
+		struct trouble *trouble);
+
+#endif

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cli/doctor.h"
+#include "cli/options.h"
+#include "util/trouble.h"
+
+#define WORDS_MAX 30
+
+struct line {
+	char text[256];
+	char *argv[WORDS_MAX + 2];
+	int argc;
+	struct options options;
+	struct trouble trouble;
+};
+
+/* Splits at blanks; "fdtrace" goes before. Free with options_done(). */
+static int parse(struct line *l, const char *text)
+{
+	memset(l, 0, sizeof(*l));
+	snprintf(l->text, sizeof(l->text), "%s", text);
+	l->argv[l->argc++] = (char *)"fdtrace";
+	for (char *word = strtok(l->text, " "); word; word = strtok(NULL, " "))
+		l->argv[l->argc++] = word;
+	return options_parse(l->argc, l->argv, &l->options, &l->trouble);
+}
+
+static void the_command_keeps_its_own_options(void **state)
+{
+	struct line l;
+
+	(void)state;
+	assert_int_equal(parse(&l, "-j -o out ls -l -p 1 --help"), 0);
+	assert_int_equal(l.options.mode, MODE_TRACE);
+	assert_true(l.options.run.json && !l.options.run.full);
+	assert_string_equal(l.options.run.output, "out");
+	assert_string_equal(l.options.command[0], "ls");
+	assert_string_equal(l.options.command[4], "--help");
+	assert_null(l.options.command[5]);
+	options_done(&l.options);
+	assert_int_equal(parse(&l, "-- -strange -a"), 0);
+	assert_string_equal(l.options.command[0], "-strange");
+	options_done(&l.options);
+	assert_int_equal(parse(&l, "-- replay x"), 0);
+	assert_string_equal(l.options.command[0], "replay");
+	options_done(&l.options);
+	assert_int_equal(parse(&l, "-o -- replay x"), 0); /* here -- is the value of -o */
+	assert_string_equal(l.options.run.output, "--");
+	assert_int_equal(l.options.mode, MODE_REPLAY);
+	options_done(&l.options);
+}
+
+static void pids_add_up(void **state)
+{
+	struct line l;
+
+	(void)state;
+	assert_int_equal(parse(&l, "-p 12,7 --pid=4194304 -p 7 --no-follow"), 0);
+	assert_int_equal(l.options.pid_count, 3);
+	assert_int_equal(l.options.pids[0], 7);
+	assert_int_equal(l.options.pids[1], 12);
+	assert_int_equal(l.options.pids[2], 4194304);
+	assert_true(l.options.no_follow);
+	options_done(&l.options);
+}
+
+static void values_are_stored(void **state)
+{
+	struct line l;
+
+	(void)state;
+	assert_int_equal(parse(&l,
+			       "-a --json=full -e -r rec -d 5m -i 500ms --rules leak,-leak.exit "
+			       "--min-severity error --set leak.min_age=1s --hooks function -vv"),
+			 0);
+	assert_true(l.options.all && l.options.run.full && l.options.run.events);
+	assert_string_equal(l.options.run.record, "rec");
+	assert_true(l.options.run.duration_ns == UINT64_C(300000000000));
+	assert_true(l.options.run.interval_ns == 500000000);
+	assert_string_equal(l.options.run.rules, "leak,-leak.exit");
+	assert_int_equal(l.options.run.min_severity, SEVERITY_ERROR);
+	assert_int_equal(l.options.run.set_count, 1);
+	assert_string_equal(l.options.run.set[0], "leak.min_age=1s");
+	assert_int_equal(l.options.hooks, HOOKS_FUNCTION);
+	assert_int_equal(l.options.run.verbosity, 2);
+	options_done(&l.options);
+	assert_int_equal(parse(&l, "--dur 3 --error-exitcode 9 -q -o - true"), 0);
+	assert_true(l.options.run.duration_ns == UINT64_C(3000000000));
+	assert_int_equal(l.options.run.error_exitcode, 9);
+	assert_null(l.options.run.output);
+	options_done(&l.options);
+}
+
+static void replay_and_doctor_take_options_anywhere(void **state)
+{
+	struct line l;
+
+	(void)state;
+	assert_int_equal(parse(&l, "-j replay -e file -q"), 0);
+	assert_int_equal(l.options.mode, MODE_REPLAY);
+	assert_true(l.options.run.json && l.options.run.events && l.options.run.quiet);
+	assert_string_equal(l.options.recording, "file");
+	options_done(&l.options);
+	assert_int_equal(parse(&l, "replay -"), 0);
+	assert_string_equal(l.options.recording, "-");
+	options_done(&l.options);
+	assert_int_equal(parse(&l, "doctor --json"), 0);
+	assert_int_equal(l.options.mode, MODE_DOCTOR);
+	assert_true(l.options.run.json);
+	options_done(&l.options);
+}
+
+static void lists_and_help_win_at_once(void **state)
+{
+	static const struct {
+		const char *text;
+		enum mode mode;
+	} cases[] = {
+		{"-h", MODE_HELP},
+		{"--version", MODE_VERSION},
+		{"replay --help", MODE_HELP},
+		{"-a -p 1 -h --nonsense", MODE_HELP},
+		{"--set help", MODE_LIST_SETTINGS},
+		{"--rules help", MODE_LIST_RULES},
+		{"replay x -V", MODE_VERSION},
+	};
+	struct line l;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(parse(&l, cases[i].text), 0);
+		assert_int_equal(l.options.mode, cases[i].mode);
+		options_done(&l.options);
+	}
+}
+
+static void mistakes_name_the_word_and_what_is_allowed(void **state)
+{
+	static const struct {
+		const char *text, *what, *more;
+	} cases[] = {
+		{"", "nothing to trace", "COMMAND"},
+		{"--rules leek x", "no rule or family is called \"leek\"",
+		 "did you mean \"leak\"?"},
+		{"--rules close.dubble x", "\"close.dubble\"", "did you mean \"close.double\"?"},
+		{"--rules zzzzzz x", "\"zzzzzz\"", "known: leak.growth,"},
+		{"--durtion 3 x", "no option --durtion", "did you mean --duration?"},
+		{"--daemon", "no option --daemon", "fdtrace --help"},
+		{"--e x", "--e is ambiguous", "--events --error-exitcode"},
+		{"-Z", "no option -Z", "--help"},
+		{"-o", "--output needs a value", "--help"},
+		{"--events=3 x", "--events takes no value", "--help"},
+		{"-p 1,x", "\"x\" is not a process id", "1 to 4194304"},
+		{"-p 1,", "\"\" is not a process id", "1 to 4194304"},
+		{"-p 4194305", "\"4194305\"", "1 to 4194304"},
+		{"-p -1", "\"-1\"", "1 to 4194304"},
+		{"-d 5q x", "--duration: \"5q\"", "5m"},
+		{"-d 99999999999999999999 x", "--duration", "10s"},
+		{"-i 1ms x", "too short", ""},
+		{"--json=all x", "\"all\"", "--json=full"},
+		{"--min-severity bad x", "\"bad\"", "info, warning, error"},
+		{"--hooks kprobe x", "\"kprobe\"", "auto, function, tracepoint"},
+		{"--error-exitcode 256 x", "\"256\"", "1 to 255"},
+		{"--set leak.minage=3 x", "\"leak.minage\"", "did you mean \"leak.min_age\"?"},
+		{"--set leak.min_age=x x", "not understood", "leak.min_age=30s"},
+		{"--set ring.size=3M x", "out of range", "power of two"},
+		{"-a -p 1", "-a and -p", "--help"},
+		{"-a x", "-a does not go with a command", "beside"},
+		{"-p 1 x", "-p does not go with a command", "--help"},
+		{"-a --no-follow", "--no-follow", "children"},
+		{"-q -v x", "-q and -v", "--help"},
+		{"-r - x", "stdout", "-o"},
+		{"-r f -o f x", "same file", ""},
+		{"replay", "needs the FILE", "fdtrace -- replay"},
+		{"replay a b", "\"b\" is too much", "--help"},
+		{"-p 1 replay a", "--pid has no meaning for replay", ""},
+		{"replay -r b a", "--record has no meaning for replay", ""},
+		{"replay --hooks auto a", "--hooks has no meaning for replay", ""},
+		{"doctor a", "\"a\" is too much", ""},
+		{"doctor -e", "--events has no meaning for doctor", ""},
+		{"doctor --json=full", "--json=full", "--json"},
+	};
+	struct line l;
+	char more[1024];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (parse(&l, cases[i].text) != -EINVAL)
+			fail_msg("accepted: %s", cases[i].text);
+		snprintf(more, sizeof(more), "%s %s", l.trouble.cause, l.trouble.remedy);
+		assert_int_equal(l.trouble.status, EXIT_USAGE);
+		if (!strstr(l.trouble.what, cases[i].what) || !strstr(more, cases[i].more))
+			fail_msg("%s: %s / %s", cases[i].text, l.trouble.what, more);
+		options_done(&l.options);
+	}
+}
+
+static void bad_words_are_made_safe_to_print(void **state)
+{
+	struct line l;
+
+	(void)state;
+	assert_int_equal(parse(&l, "--hooks \x1b[31m\xff x"), -EINVAL);
+	assert_null(strchr(l.trouble.what, '\x1b'));
+	assert_non_null(strstr(l.trouble.what, "\\x1B[31m\\xFF"));
+	options_done(&l.options);
+}
+
+/* Number of lines; fails if one is longer than width. */
+static unsigned int count_lines(char *text, size_t width)
+{
+	unsigned int count = 0;
+
+	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+		count++;
+		if (strlen(line) > width)
+			fail_msg("too wide: %s", line);
+	}
+	return count;
+}
+
+static void help_fits_a_screen(void **state)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	(void)state;
+	options_help(out);
+	fclose(out);
+	assert_non_null(strstr(text, "--error-exitcode N "));
+	assert_in_range(count_lines(text, 80), 10, 24);
+	free(text);
+}
+
+static void doctor_keeps_to_its_columns(void **state)
+{
+	struct probe_report report = {
+		.count = 2, .can_trace = true, .summary = "Would trace: all."};
+	struct hostinfo host = {.version = "1", .host_name = "h\x1b", .kernel = "k"};
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	(void)state;
+	report.line[0] = (struct probe_line){VERDICT_OK, "BTF", "here", ""};
+	report.line[1] = (struct probe_line){VERDICT_FAIL, "capabilities", "CAP_SYS_PTRACE missing",
+					     "no names: give the container this capability"};
+	doctor_print_text(out, &report, &host, 60);
+	fclose(out);
+	assert_non_null(strstr(text, "\nok    BTF           here\n"));
+	assert_non_null(strstr(text, "\nfail  capabilities  CAP_SYS_PTRACE missing\n"
+				     "                    no names:"));
+	assert_non_null(strstr(text, "\nWould trace: all.\n"));
+	assert_int_equal(count_lines(text, 60), 6);
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_command_keeps_its_own_options),
+		cmocka_unit_test(pids_add_up),
+		cmocka_unit_test(values_are_stored),
+		cmocka_unit_test(replay_and_doctor_take_options_anywhere),
+		cmocka_unit_test(lists_and_help_win_at_once),
+		cmocka_unit_test(mistakes_name_the_word_and_what_is_allowed),
+		cmocka_unit_test(bad_words_are_made_safe_to_print),
+		cmocka_unit_test(help_fits_a_screen),
+		cmocka_unit_test(doctor_keeps_to_its_columns),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
