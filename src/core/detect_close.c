@@ -17,12 +17,15 @@
 /* A failing close is kept back this long: it may turn out to be the first of a sweep. */
 #define KEEP_BACK_NS 300000000ull
 
+/* Opens and closes are timed by the kernel's tick, which may be as slow as 100 Hz. */
+#define TICK_NS 10000000ull
+
 static void format_span(uint64_t ns, char *buffer, size_t size)
 {
-	if (ns < 1000000ull)
-		snprintf(buffer, size, "less than a millisecond");
+	if (ns < TICK_NS)
+		snprintf(buffer, size, "less than 10 ms");
 	else if (ns < 1000000000ull)
-		snprintf(buffer, size, "%.1f ms", ns / 1e6);
+		snprintf(buffer, size, "%.0f ms", ns / 1e6);
 	else
 		snprintf(buffer, size, "%.1f s", ns / 1e9);
 }

@@ -13,11 +13,24 @@ enum fullness { TABLE_FULL, OTHER_LIMIT, SYSTEM_FULL };
  * EMFILE also comes from per-user limits (inotify instances, io_uring memory ...) while the
  * table is nearly empty. Not exactly full is still full: numbers may be reserved at this moment.
  */
-static enum fullness judge(const struct fdt_error *event, const struct fdtable *table)
+static enum fullness judge(const struct fdt_error *event, uint64_t open)
 {
 	if (event->error == ENFILE)
 		return SYSTEM_FULL;
-	return table->open >= event->nofile - event->nofile / 10 ? TABLE_FULL : OTHER_LIMIT;
+	return open >= event->nofile - event->nofile / 10 ? TABLE_FULL : OTHER_LIMIT;
+}
+
+/* Numbers above the limit (it was lowered, or they were inherited) take no place below it. */
+static uint64_t open_below(const struct fdtable *table, uint64_t nofile)
+{
+	uint64_t open = 0;
+
+	fdtable_each(table, fd) {
+		if ((uint64_t)fd >= nofile)
+			break;
+		open++;
+	}
+	return open;
 }
 
 static void word(struct finding *f, enum fullness fullness, char *message, size_t size)
@@ -49,11 +62,12 @@ static void word(struct finding *f, enum fullness fullness, char *message, size_
 void limit_failed(struct engine *e, const struct fdt_error *event, const struct actor *actor,
 		  struct fdtable *table)
 {
-	enum fullness fullness = judge(event, table);
+	uint64_t open = open_below(table, event->nofile);
+	enum fullness fullness = judge(event, open);
 	struct finding f = { .rule = RULE_LIMIT_EMFILE, .process = actor->process,
 			     .severity = fullness == OTHER_LIMIT ? SEVERITY_WARNING : SEVERITY_ERROR,
 			     .descriptor = { .fd = -1 }, .used = party_actor(actor, event->error),
-			     .limit = { .present = true, .soft = event->nofile, .open = table->open } };
+			     .limit = { .present = true, .soft = event->nofile, .open = open } };
 	struct site_labels labels;
 	char message[256], why[160];
 	uint64_t place;

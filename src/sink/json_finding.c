@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* Dataset fdtrace.finding. The order of the keys is part of the interface: identity first, bulk last. */
+#include "sink/json.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/process.h"
+#include "core/site.h"
+#include "core/syscall_name.h"
+#include "sink/phrase.h"
+#include "util/hostinfo.h"
+
+/* OpenTelemetry's severity numbers. */
+static unsigned int severity_number(enum severity severity)
+{
+	switch (severity) {
+	case SEVERITY_ERROR:
+		return 17;
+	case SEVERITY_WARNING:
+		return 13;
+	case SEVERITY_INFO:
+		break;
+	}
+	return 9;
+}
+
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Which frames are shown: the first and the last ones, and how many are not. */
+struct stack_view {
+	size_t head, hidden, tail;
+};
+
+static struct stack_view view_stack(struct builder *b, const struct site *site)
+{
+	size_t count = site->frame_count, shown = least(count, b->diet.frames);
+	struct stack_view view = {
+		.head = shown - shown / 2, .hidden = count - shown, .tail = shown / 2};
+
+	if (view.hidden)
+		b->cut = true;
+	return view;
+}
+
+static json_t *hidden_value(struct builder *b, size_t hidden)
+{
+	char text[PHRASE_SIZE];
+
+	snprintf(text, sizeof(text), "... %zu more", hidden);
+	return json_text_value(b, text, strlen(text), JSON_ALL);
+}
+
+static void put_frames(struct builder *b, json_t *stack, const struct site *site, size_t from,
+		       size_t count)
+{
+	for (size_t i = from; i < from + count; i++) {
+		const char *text = site->frames[i].text;
+
+		json_put_item(b, stack,
+			      json_text_value(b, text, strlen(text), b->diet.frame_bytes));
+	}
+}
+
+/* An array of frames, innermost first; NULL where there is none to show. */
+static json_t *stack_value(struct builder *b, const struct site *site)
+{
+	struct stack_view view;
+	json_t *stack;
+
+	if (!site || !site->frame_count)
+		return NULL;
+	view = view_stack(b, site);
+	if (!view.head)
+		return NULL;
+	stack = json_array();
+	put_frames(b, stack, site, 0, view.head);
+	if (view.hidden)
+		json_put_item(b, stack, hidden_value(b, view.hidden));
+	put_frames(b, stack, site, site->frame_count - view.tail, view.tail);
+	b->failed |= !stack;
+	return stack;
+}
+
+static void put_stack(struct builder *b, json_t *object, const struct site *site)
+{
+	json_t *stack = stack_value(b, site);
+
+	if (stack)
+		json_put(b, object, "stack", stack);
+}
+
+static void put_error_name(struct builder *b, json_t *object, const char *key, int32_t error)
+{
+	char name[PHRASE_SIZE];
+
+	if (!error)
+		return;
+	phrase_error(name, sizeof(name), error);
+	json_put_text(b, object, key, name);
+}
+
+static void put_party(struct builder *b, json_t *parent, const char *key, const struct party *party)
+{
+	json_t *object;
+
+	if (!party->known)
+		return;
+	object = json_put_object(b, parent, key);
+	json_put_time(b, object, "at", party->time_ns);
+	json_put_number(b, object, "pid", party->pid);
+	json_put_number(b, object, "tid", party->tid);
+	json_put_text(b, object, "name", party->name);
+	if (party->syscall)
+		json_put_text(b, object, "syscall", syscall_name(party->syscall));
+	if (party->how && strcmp(party->how, syscall_name(party->syscall)))
+		json_put_text(b, object, "how", party->how);
+	put_error_name(b, object, "error", party->error);
+	put_stack(b, object, party->site);
+}
+
+/* How many rows of a list are told. */
+static unsigned int rows(struct builder *b, unsigned int count)
+{
+	unsigned int shown = (unsigned int)least(count, b->diet.rows);
+
+	if (shown < count)
+		b->cut = true;
+	return shown;
+}
+
+/* Newest first, so that a cut takes what is longest ago. */
+static void put_history(struct builder *b, json_t *fdtrace, const struct finding *f)
+{
+	unsigned int shown = rows(b, f->history_count);
+	json_t *history = shown ? json_put_array(b, fdtrace, "history") : NULL;
+
+	for (unsigned int i = 0; i < shown; i++) {
+		const struct lifetime *l = &f->history[i];
+		json_t *row = json_object();
+
+		json_put_number(b, row, "generation", l->generation);
+		json_put_text(b, row, "kind", fd_kind_name(l->kind));
+		put_party(b, row, "opened", &l->opened);
+		put_party(b, row, "closed", &l->closed);
+		json_put_item(b, history, row);
+	}
+}
+
+static json_t *site_value(struct builder *b, const struct site_row *s)
+{
+	json_t *row = json_object();
+
+	json_put_number(b, row, "open", s->open);
+	json_put_number(b, row, "opened", s->opened);
+	json_put_number(b, row, "closed", s->closed);
+	json_put_number(b, row, "oldest_s", s->oldest_ns / UINT64_C(1000000000));
+	json_put_text(b, row, "kind", fd_kind_name(s->kind));
+	if (s->example_fd >= 0)
+		json_put_number(b, row, "example_fd", (uint64_t)s->example_fd);
+	json_put_text(b, row, "example_name", phrase_name(s->kind, s->example_name));
+	if (!s->site || !s->site->frame_count)
+		json_put_text(b, row, "label", s->label);
+	put_stack(b, row, s->site);
+	return row;
+}
+
+static void put_sites(struct builder *b, json_t *fdtrace, const struct finding *f)
+{
+	unsigned int shown = rows(b, f->site_count);
+	json_t *sites = shown ? json_put_array(b, fdtrace, "sites") : NULL;
+
+	for (unsigned int i = 0; i < shown; i++)
+		json_put_item(b, sites, site_value(b, &f->sites[i]));
+	if (f->site_total > shown)
+		json_put_number(b, fdtrace, "sites_total", f->site_total);
+}
+
+static void put_limit(struct builder *b, json_t *fdtrace, const struct finding_limit *l)
+{
+	json_t *limit;
+
+	if (!l->present)
+		return;
+	limit = json_put_object(b, fdtrace, "limit");
+	json_put_number(b, limit, "soft", l->soft);
+	json_put_number(b, limit, "open", l->open);
+	if (l->rate_per_min > 0 || l->rate_per_min < 0)
+		json_put_real(b, limit, "rate_per_min", l->rate_per_min, 2);
+	if (l->exhausted_in_s)
+		json_put_number(b, limit, "exhausted_in_s", l->exhausted_in_s);
+}
+
+static void put_sweep(struct builder *b, json_t *fdtrace, const struct finding_sweep *s)
+{
+	json_t *sweep;
+
+	if (!s->present)
+		return;
+	sweep = json_put_object(b, fdtrace, "sweep");
+	json_put(b, sweep, "first", json_integer(s->first));
+	json_put(b, sweep, "last", json_integer(s->last));
+	json_put_number(b, sweep, "tries", s->tries);
+	json_put_number(b, sweep, "closed", s->closed);
+	json_put_real(b, sweep, "duration_s", (double)s->duration_ns / 1e9, 6);
+}
+
+static json_t *victim_value(struct builder *b, const struct victim *v)
+{
+	json_t *row = json_object();
+
+	json_put(b, row, "fd", json_integer(v->fd));
+	json_put_text(b, row, "kind", fd_kind_name(v->kind));
+	json_put_text(b, row, "name", phrase_name(v->kind, v->name));
+	put_party(b, row, "opened", &v->opened);
+	put_party(b, row, "hurt", &v->hurt);
+	return row;
+}
+
+static void put_victims(struct builder *b, json_t *fdtrace, const struct finding *f)
+{
+	unsigned int shown = rows(b, f->victim_count);
+	json_t *victims = shown ? json_put_array(b, fdtrace, "victims") : NULL;
+
+	for (unsigned int i = 0; i < shown; i++)
+		json_put_item(b, victims, victim_value(b, &f->victims[i]));
+	if (f->victim_total > shown)
+		json_put_number(b, fdtrace, "victims_total", f->victim_total);
+}
+
+static void put_event(struct builder *b, json_t *line, const struct finding *f)
+{
+	json_t *event = json_put_object(b, line, "event");
+
+	json_put_text(b, event, "kind", "alert");
+	json_put(b, event, "category", json_pack("[s]", "process"));
+	json_put(b, event, "type", json_pack("[s]", "info"));
+	json_put_text(b, event, "dataset", "fdtrace.finding");
+	if (b->host->start_id[0])
+		json_put_format(b, event, "id", "%s-%" PRIu64, b->host->start_id, f->sequence);
+	json_put_number(b, event, "sequence", f->sequence);
+	json_put_number(b, event, "severity", severity_number(f->severity));
+	json_put_time(b, event, "start", f->first_ns);
+	json_put_time(b, event, "end", f->time_ns);
+	json_put_text(b, event, "reason", f->why);
+}
+
+static int32_t first_error(const struct finding *f)
+{
+	if (f->used.known && f->used.error)
+		return f->used.error;
+	if (f->opened.known && f->opened.error)
+		return f->opened.error;
+	return f->closed.known ? f->closed.error : 0;
+}
+
+static const struct site *culprit_site(const struct finding *f)
+{
+	if (f->closed_is_culprit)
+		return f->closed.site;
+	return f->opened_is_culprit ? f->opened.site : NULL;
+}
+
+/* ECS wants the trace as one text with a frame a line. */
+static json_t *trace_value(struct builder *b, const json_t *stack)
+{
+	char *text = NULL;
+	size_t size = 1, done = 0, index;
+	json_t *frame, *value;
+
+	json_array_foreach(stack, index, frame) size += json_string_length(frame) + 1;
+	text = malloc(size);
+	if (!text)
+		return NULL;
+	json_array_foreach(stack, index, frame)
+	{
+		const char *from = json_string_value(frame);
+
+		if (index)
+			text[done++] = '\n';
+		for (size_t i = 0; i < json_string_length(frame); i++)
+			text[done++] =
+				from[i] == '\n' ? ' ' : from[i]; /* a name must not forge a frame */
+	}
+	value = json_text_value(b, text, done, JSON_ALL);
+	free(text);
+	return value;
+}
+
+static void put_error(struct builder *b, json_t *line, const struct finding *f)
+{
+	json_t *stack = stack_value(b, culprit_site(f)), *error;
+
+	if (first_error(f) || stack) {
+		error = json_put_object(b, line, "error");
+		put_error_name(b, error, "code", first_error(f));
+		if (stack)
+			json_put(b, error, "stack_trace", trace_value(b, stack));
+	}
+	json_decref(stack);
+}
+
+static void put_descriptor(struct builder *b, json_t *fdtrace, const struct descriptor *d)
+{
+	if (d->fd < 0)
+		return;
+	json_put_number(b, fdtrace, "fd", (uint64_t)d->fd);
+	json_put_text(b, fdtrace, "kind", fd_kind_name(d->kind));
+	if (d->generation)
+		json_put_number(b, fdtrace, "generation", d->generation);
+	json_put_target_name(b, fdtrace, d);
+}
+
+static void put_fdtrace(struct builder *b, json_t *line, const struct finding *f)
+{
+	json_t *fdtrace = json_put_object(b, line, "fdtrace");
+
+	json_put_number(b, fdtrace, "schema", JSON_SCHEMA);
+	json_put_format(b, fdtrace, "fingerprint", "%016" PRIx64, f->fingerprint);
+	json_put_text(b, fdtrace, "state", finding_state_name(f->state));
+	json_put_number(b, fdtrace, "count", f->count);
+	json_put_text(b, fdtrace, "confidence", confidence_name(f->confidence));
+	json_put_text(b, fdtrace, "coverage", b->host->coverage);
+	put_descriptor(b, fdtrace, &f->descriptor);
+	json_put_text(b, fdtrace, "subject", f->subject);
+	json_put_text(b, fdtrace, "help", f->help);
+	put_party(b, fdtrace, "opened", &f->opened);
+	put_party(b, fdtrace, "closed", &f->closed);
+	put_party(b, fdtrace, "used", &f->used);
+	put_history(b, fdtrace, f);
+	put_sites(b, fdtrace, f);
+	put_limit(b, fdtrace, &f->limit);
+	put_sweep(b, fdtrace, &f->sweep);
+	put_victims(b, fdtrace, f);
+	if (b->cut)
+		json_put(b, fdtrace, "truncated", json_true());
+}
+
+json_t *json_finding_object(struct builder *b, const struct finding *f)
+{
+	const struct rule_info *info = rule_info(f->rule);
+	json_t *line = json_object(), *rule;
+
+	json_put_time(b, line, "@timestamp", f->time_ns);
+	json_put_text(b, line, "severity", severity_name(f->severity));
+	json_put_text(b, line, "message", f->message);
+	rule = json_put_object(b, line, "rule");
+	json_put_text(b, rule, "id", info->id);
+	json_put_text(b, rule, "category", info->category);
+	json_put_host(b, line);
+	json_put_process(b, line, f->process);
+	json_put_target(b, line, &f->descriptor);
+	put_event(b, line, f);
+	json_put_text(b, json_put_object(b, line, "log"), "level", severity_name(f->severity));
+	json_put_ecs(b, line);
+	put_error(b, line, f);
+	put_fdtrace(b, line, f);
+	return line;
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* The objects of the Elastic Common Schema that several datasets have. */
+#include "sink/json_build.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/finding.h"
+#include "core/hash.h"
+#include "core/process.h"
+#include "sink/phrase.h"
+#include "util/hostinfo.h"
+
+#define ECS_VERSION "8.11.0"
+#define ADDRESS_MAX 64
+
+void json_put_ecs(struct builder *b, json_t *line)
+{
+	json_put_text(b, json_put_object(b, line, "ecs"), "version", ECS_VERSION);
+}
+
+void json_put_host(struct builder *b, json_t *line)
+{
+	json_t *host = json_put_object(b, line, "host");
+
+	json_put_text(b, host, "name", b->host->host_name);
+	json_put_text(b, host, "id", b->host->host_id);
+	if (b->host->boot_id[0])
+		json_put_text(b, json_put_object(b, host, "boot"), "id", b->host->boot_id);
+}
+
+/* Arguments with blanks between them, as ECS has it; where one ends is lost thereby. */
+static void put_command_line(struct builder *b, json_t *process, const struct process *p)
+{
+	size_t size = p->args ? p->args_size : 0;
+	char *joined;
+
+	while (size && !p->args[size - 1])
+		size--;
+	if (!size)
+		return;
+	if (!b->diet.command_bytes) {
+		b->cut = true;
+		return;
+	}
+	joined = malloc(size);
+	if (joined) {
+		for (size_t i = 0; i < size; i++)
+			joined[i] = p->args[i] ? p->args[i] : ' ';
+		json_put(b, process, "command_line",
+			 json_text_value(b, joined, size, b->diet.command_bytes));
+	}
+	b->failed |= !joined;
+	free(joined);
+}
+
+/*
+ * start counts from boot with the time asleep in it, the wall clock is known relative to the
+ * clock without: after a suspend process.start is late by the time asleep. entity_id rests on
+ * the number itself and stays exact.
+ */
+static void put_start(struct builder *b, json_t *process, const struct process *p)
+{
+	uint64_t hash;
+
+	if (!p->start_ns)
+		return;
+	json_put_time(b, process, "start", p->start_ns);
+	hash = hash_text(hash_text(HASH_START, b->host->host_id), b->host->boot_id);
+	hash = hash_number(hash_number(hash, p->pid), p->start_ns);
+	json_put_format(b, process, "entity_id", "%016" PRIx64, hash);
+}
+
+void json_put_process(struct builder *b, json_t *line, const struct process *p)
+{
+	json_t *process;
+
+	if (!p)
+		return;
+	process = json_put_object(b, line, "process");
+	json_put_number(b, process, "pid", p->pid);
+	json_put_text(b, process, "name", p->name);
+	json_put_text(b, process, "executable", p->exe);
+	put_command_line(b, process, p);
+	put_start(b, process, p);
+	if (p->parent_pid)
+		json_put_number(b, json_put_object(b, process, "parent"), "pid", p->parent_pid);
+	json_put_format(b, json_put_object(b, process, "user"), "id", "%" PRIu32, p->uid);
+}
+
+static bool is_network(enum fd_kind kind)
+{
+	return kind == FD_KIND_TCP || kind == FD_KIND_UDP || kind == FD_KIND_UNIX;
+}
+
+static bool is_file(enum fd_kind kind)
+{
+	return kind >= FD_KIND_FILE && kind <= FD_KIND_PIPE;
+}
+
+struct endpoint {
+	char address[ADDRESS_MAX];
+	unsigned int port;
+};
+
+/* "10.0.0.5:80", "[::1]:80", up to the next blank. Returns what follows, or NULL. */
+static const char *parse_endpoint(const char *text, struct endpoint *ret)
+{
+	size_t length = strcspn(text, " "), host = length, port = 0, digits;
+
+	while (host && text[host - 1] != ':')
+		host--;
+	digits = length - host;
+	if (host < 2 || !digits || digits > 5 || strspn(text + host, "0123456789") < digits)
+		return NULL;
+	for (size_t i = host; i < length; i++)
+		port = port * 10 + (size_t)(text[i] - '0');
+	host--;
+	if (text[0] == '[' && text[host - 1] == ']') {
+		text++;
+		host -= 2;
+		length--;
+	}
+	if (port > 65535 || !host || host >= ADDRESS_MAX)
+		return NULL;
+	memcpy(ret->address, text, host);
+	ret->address[host] = '\0';
+	ret->port = (unsigned int)port;
+	return text + length;
+}
+
+struct connection {
+	struct endpoint local, peer;
+	bool has_peer;
+	const char *state; /* "" if the name tells none */
+};
+
+/* "LOCAL", "LOCAL -> PEER", either with a state behind: what sockets are called. */
+static bool parse_connection(const char *name, struct connection *ret)
+{
+	const char *next = parse_endpoint(name, &ret->local);
+
+	ret->has_peer = next && !strncmp(next, " -> ", 4);
+	if (ret->has_peer)
+		next = parse_endpoint(next + 4, &ret->peer);
+	if (!next)
+		return false;
+	ret->state = next + strspn(next, " ");
+	return !strchr(ret->state, ' ');
+}
+
+static void put_endpoint(struct builder *b, json_t *network, const char *key,
+			 const struct endpoint *e)
+{
+	json_t *object = json_put_object(b, network, key);
+
+	json_put_text(b, object, "address", e->address);
+	json_put_number(b, object, "port", e->port);
+}
+
+static void put_network(struct builder *b, json_t *line, const struct descriptor *d)
+{
+	json_t *network = json_put_object(b, line, "network");
+	const char *name = phrase_name(d->kind, d->name);
+	struct connection c = {0};
+
+	json_put_text(b, network, "transport", fd_kind_name(d->kind));
+	if (d->kind == FD_KIND_UNIX && name[0])
+		json_put_text(b, json_put_object(b, network, "local"), "address", name);
+	if (d->kind == FD_KIND_UNIX || !parse_connection(name, &c))
+		return;
+	put_endpoint(b, network, "local", &c.local);
+	if (c.has_peer)
+		put_endpoint(b, network, "peer", &c.peer);
+	if (c.state[0])
+		json_put_text(b, json_put_object(b, network, "connection"), "state", c.state);
+}
+
+void json_put_target(struct builder *b, json_t *line, const struct descriptor *d)
+{
+	json_t *file;
+
+	if (d->fd < 0)
+		return;
+	if (is_network(d->kind)) {
+		put_network(b, line, d);
+		return;
+	}
+	if (!is_file(d->kind) || (!d->name && !d->file.inode))
+		return;
+	file = json_put_object(b, line, "file");
+	if (d->name && d->name[0] == '/')
+		json_put_text(b, file, "path", d->name);
+	if (d->file.inode)
+		json_put_format(b, file, "inode", "%" PRIu64, (uint64_t)d->file.inode);
+}
+
+void json_put_target_name(struct builder *b, json_t *fdtrace, const struct descriptor *d)
+{
+	const char *name = phrase_name(d->kind, d->name);
+	struct connection c = {0};
+
+	if (d->kind == FD_KIND_UNIX || (is_file(d->kind) && name[0] == '/'))
+		return;
+	if ((d->kind == FD_KIND_TCP || d->kind == FD_KIND_UDP) && parse_connection(name, &c))
+		return;
+	json_put_text(b, fdtrace, "name", name);
+}

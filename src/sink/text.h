@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the parts of the text sink share; nobody else includes this. */
+#ifndef FDTRACE_SINK_TEXT_H
+#define FDTRACE_SINK_TEXT_H
+
+#include "sink/page.h"
+#include "sink/phrase.h"
+#include "sink/sink.h"
+
+struct text_sink {
+	struct sink sink;
+	struct sink_options options;
+	struct page page;
+};
+
+#define TEXT_BAR_COLUMNS 20
+#define TEXT_LABEL_BYTES 256
+
+enum style text_severity_style(enum severity severity);
+
+/* "1019/1024 ###################   99 %", or "12" where the limit is not known. */
+void text_limit(struct page *page, uint64_t open, uint64_t soft);
+
+/* The left edge of a block, "   | " or with a number " 1 | "; what follows begins at column 5. */
+void text_frame(struct page *page, unsigned int number);
+
+/* Goes on in the next line of the block, at `indent`, unless so many columns are left in this one. */
+void text_make_room(struct page *page, unsigned int columns, unsigned int indent);
+
+/* Puts text so that it ends `width` columns after `column`. */
+void text_right(struct page *page, unsigned int column, unsigned int width, const char *text);
+
+/* "sendto = EBADF"; the site, "" where it tells no more than the syscall; "-18.1 s". */
+void text_say_what(char *buffer, size_t size, const struct party *party);
+void text_say_where(char *buffer, size_t size, const struct party *party);
+void text_say_when(char *buffer, size_t size, const struct party *party, const struct finding *f);
+
+/* Each puts its lines on the page, ending with a newline. */
+void text_biography(struct page *page, const struct finding *f);
+void text_finding_block(struct text_sink *t, const struct finding *f);
+void text_change_line(struct text_sink *t, const struct change *c);
+void text_summary(struct text_sink *t, const struct summary *s);
+
+#endif

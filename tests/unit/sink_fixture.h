@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Findings built by hand, for the tests of the sinks. */
+#ifndef FDTRACE_TESTS_SINK_FIXTURE_H
+#define FDTRACE_TESTS_SINK_FIXTURE_H
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "stream.h"
+#include "core/finding.h"
+#include "core/site.h"
+#include "sink/sink.h"
+#include "util/hostinfo.h"
+
+#define MOMENT (100000 * S)
+
+static const struct site_frame worker_frames[] = {{"worker (app.py:57)"},
+						  {"run (threading.py:975)"}};
+static const struct site_frame connect_frames[] = {{"Pool.connect (pool.py:88)"},
+						   {"main (app.py:31)"}};
+static const struct site_frame send_frames[] = {{"send_payment (pay.py:140)"},
+						{"loop (app.py:44)"}};
+
+static struct process python = {
+	.refs = 1,
+	.pid = 4121,
+	.parent_pid = 1,
+	.uid = 1000,
+	.start_ns = 90000 * S,
+	.nofile = 1024,
+	.name = "python3",
+	.exe = (char *)"/usr/bin/python3.11",
+	.args = (char *)"python3\0app.py\0--port=80",
+	.args_size = 25,
+	.opened = 41020,
+	.closed = 40001,
+	.short_lived = 39870,
+};
+
+static const struct site site_worker = {.refs = 1,
+					.syscall = FDT_SYS_close,
+					.process = &python,
+					.frames = worker_frames,
+					.frame_count = 2};
+static const struct site site_connect = {.refs = 1,
+					 .syscall = FDT_SYS_socket,
+					 .process = &python,
+					 .kind = FD_KIND_TCP,
+					 .frames = connect_frames,
+					 .frame_count = 2};
+static const struct site site_send = {.refs = 1,
+				      .syscall = FDT_SYS_write,
+				      .process = &python,
+				      .frames = send_frames,
+				      .frame_count = 2};
+static const struct site site_bare = {.refs = 1, .syscall = FDT_SYS_openat, .process = &python};
+
+static const struct hostinfo fixture_host = {
+	.version = "0.1.0",
+	.host_name = "web-17",
+	.host_id = "7d8e6a0b6f1c4c0f9a3a5d2b1c0e9f88",
+	.boot_id = "0b9f3c52-5a9e-4f6e-9d0a-2f1f3a1f9c77",
+	.kernel = "6.1.0-25-amd64",
+	.coverage = "tracepoint",
+	.mode = "pid",
+	.start_id = "00c0ffee00c0ffee",
+	/* so that MOMENT is 2026-11-20T23:59:59.123456789Z */
+	.wall_offset_ns = (int64_t)(UINT64_C(1795219199123456789) - MOMENT),
+};
+
+static inline struct party party(uint64_t before_ns, uint32_t tid, uint32_t syscall, int32_t error,
+				 const struct site *site)
+{
+	return (struct party){.known = true,
+			      .pid = python.pid,
+			      .tid = tid,
+			      .name = python.name,
+			      .time_ns = MOMENT - before_ns,
+			      .syscall = syscall,
+			      .error = error,
+			      .site = site};
+}
+
+/* The story of a descriptor closed twice: two generations, a culprit and a victim. */
+static inline struct finding finding_unowned(void)
+{
+	struct finding f = {
+		.rule = RULE_CLOSE_UNOWNED,
+		.severity = SEVERITY_ERROR,
+		.confidence = CONFIDENCE_EXACT,
+		.fingerprint = 0x9f31c2d4a7b80e15,
+		.sequence = 812,
+		.count = 1,
+		.time_ns = MOMENT,
+		.first_ns = MOMENT - 18100 * MS,
+		.process = &python,
+		.descriptor = {.fd = 4,
+			       .generation = 2,
+			       .kind = FD_KIND_TCP,
+			       .file = {.inode = 88123, .mode = S_IFSOCK},
+			       .name = "tcp 10.0.0.5:51234 -> 10.0.0.9:5432"},
+		.opened = party(18100 * MS, 4121, FDT_SYS_socket, 0, &site_connect),
+		.closed = party(21 * MS, 4130, FDT_SYS_close, 0, &site_worker),
+		.used = party(0, 4121, FDT_SYS_sendto, EBADF, &site_send),
+		.closed_is_culprit = true,
+		.history_count = 1,
+		.message = "fd 4 was closed by worker() while send_payment() still used it",
+		.why = "tid 4130 had closed gen 1 of number 4 itself, then closed 4 again",
+		.help = "let the object own its descriptor; remove the second os.close()",
+	};
+
+	f.history[0] = (struct lifetime){
+		.generation = 1,
+		.kind = FD_KIND_FILE,
+		.opened = party(20300 * MS, 4130, FDT_SYS_openat, 0, &site_bare),
+		.closed = party(18200 * MS, 4130, FDT_SYS_close, 0, &site_worker)};
+	return f;
+}
+
+static inline struct finding finding_emfile(void)
+{
+	struct finding f = {
+		.rule = RULE_LIMIT_EMFILE,
+		.severity = SEVERITY_ERROR,
+		.confidence = CONFIDENCE_INFERRED,
+		.state = FINDING_ONGOING,
+		.fingerprint = 0x1b7e0c5500000001,
+		.sequence = 813,
+		.count = 17,
+		.time_ns = MOMENT,
+		.first_ns = MOMENT - 5 * S,
+		.process = &python,
+		.descriptor = {.fd = -1},
+		.used = party(0, 4121, FDT_SYS_accept4, EMFILE, &site_send),
+		.site_count = 3,
+		.site_total = 9,
+		.limit = {.present = true,
+			  .soft = 1024,
+			  .open = 1019,
+			  .rate_per_min = 2.5,
+			  .exhausted_in_s = 120},
+		.message = "the descriptor table is full: 1019 of 1024 are open",
+		.why = "accept4 failed with EMFILE; 612 of them come from one place and 33 are "
+		       "idle",
+		.help = "close what is idle, or raise the limit (ulimit -n)",
+	};
+
+	f.sites[0] = (struct site_row){&site_connect,
+				       "Pool.connect (pool.py:88)",
+				       FD_KIND_TCP,
+				       612,
+				       700,
+				       88,
+				       812 * S,
+				       5,
+				       "10.0.0.5:51234 -> 10.0.0.9:5432"};
+	f.sites[1] = (struct site_row){
+		&site_bare,
+		"openat",
+		FD_KIND_FILE,
+		33,
+		41000,
+		40967,
+		4 * S,
+		17,
+		"/var/log/a/very/long/path/of/some/service/that/never/ends/app.log"};
+	f.sites[2] = (struct site_row){NULL, "opener unknown", FD_KIND_ANON, 3, 0, 0, 90000 * S, 3,
+				       NULL};
+	return f;
+}
+
+static inline struct finding finding_sweep(void)
+{
+	struct finding f = {
+		.rule = RULE_CLOSE_SWEEP,
+		.severity = SEVERITY_WARNING,
+		.confidence = CONFIDENCE_AFTER_LOSS,
+		.fingerprint = 0xabcdef0123456789,
+		.sequence = 2,
+		.count = 1,
+		.time_ns = MOMENT,
+		.first_ns = MOMENT - 2 * S,
+		.process = &python,
+		.descriptor = {.fd = -1},
+		.closed = party(2 * S, 4121, FDT_SYS_close, 0, &site_worker),
+		.closed_is_culprit = true,
+		.sweep = {.present = true,
+			  .first = 3,
+			  .last = 1048575,
+			  .tries = 1048573,
+			  .closed = 12,
+			  .duration_ns = 2100 * MS},
+		.victim_count = 2,
+		.victim_total = 12,
+		.message = "a loop closed 1,048,573 numbers and hit 12 descriptors of others",
+		.why = "",
+		.help = "close only what you opened; use close_range() in a child before exec",
+	};
+
+	f.victims[0] = (struct victim){5, FD_KIND_TCP, "10.0.0.5:51234 -> 10.0.0.9:5432",
+				       party(18 * S, 4121, FDT_SYS_socket, 0, &site_connect),
+				       party(21 * MS, 4122, FDT_SYS_sendto, EBADF, &site_send)};
+	f.victims[1] = (struct victim){.fd = 17, .kind = FD_KIND_FILE, .name = "/var/log/app.log"};
+	return f;
+}
+
+/* Where a sink writes to, and what it has written. */
+struct capture {
+	struct sink *sink;
+	int fd;
+	char text[256 * 1024];
+};
+
+static inline struct sink_options capture_options(int fd)
+{
+	return (struct sink_options){
+		.fd = fd, .host = &fixture_host, .min_severity = SEVERITY_INFO, .summaries = true};
+}
+
+static inline int capture_file(void)
+{
+	int fd = memfd_create("capture", MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+/* What was written since the last time. */
+static inline const char *captured(struct capture *c)
+{
+	ssize_t length;
+
+	assert_int_equal(lseek(c->fd, 0, SEEK_SET), 0);
+	length = read(c->fd, c->text, sizeof(c->text) - 1);
+	assert_true(length >= 0);
+	c->text[length] = '\0';
+	assert_int_equal(strlen(c->text), length);
+	assert_int_equal(ftruncate(c->fd, 0), 0);
+	assert_int_equal(lseek(c->fd, 0, SEEK_SET), 0);
+	return c->text;
+}
+
+static inline void capture_end(struct capture *c)
+{
+	sink_free(c->sink);
+	close(c->fd);
+}
+
+#endif
