@@ -81,7 +81,7 @@ void limit_failed(struct engine *e, const struct fdt_error *event, const struct 
 	f.first_ns = event->first_ns;
 	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
 	word(&f, fullness, message, sizeof(message));
-	snprintf(why, sizeof(why), "the call failed %u time%s in a row so far", event->count, event->count == 1 ? "" : "s");
-	f.why = why;
+	snprintf(why, sizeof(why), "the call has failed %u times in a row", event->count);
+	f.why = event->count > 1 ? why : "";
 	finding_report(e, &f);
 }

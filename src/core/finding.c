@@ -151,8 +151,8 @@ static void tally_slot(struct tallies *t, const struct slot *slot, int32_t fd)
 
 	if (!tally)
 		return;
-	tally->kind = slot->kind;
 	if (!tally->open++ || slot->opened_ns < tally->oldest_ns) {
+		tally->kind = slot->kind;
 		tally->oldest_ns = slot->opened_ns;
 		tally->oldest_fd = fd;
 	}

@@ -9,6 +9,7 @@
 #include "core/process.h"
 #include "core/site.h"
 #include "core/syscall_name.h"
+#include "fdtrace/syscall.h"
 
 #define CULPRIT "<-- culprit"
 #define NOT_SEEN "not seen (before attach, or lost)"
@@ -109,6 +110,12 @@ static void add_lifetime(struct biography *b, const struct finding *f, const str
 		add_row(b, f, "closed", l->generation, &l->closed, false);
 }
 
+/* A call that wanted a new descriptor, or tried to close one. */
+static bool is_no_use(const struct finding *f)
+{
+	return f->used.error && (f->descriptor.fd < 0 || f->used.syscall == FDT_SYS_close);
+}
+
 static void collect(struct biography *b, const struct finding *f)
 {
 	uint32_t generation = f->descriptor.generation;
@@ -123,8 +130,7 @@ static void collect(struct biography *b, const struct finding *f)
 		add_row(b, f, f->closed_is_culprit ? "CLOSED" : "closed", generation, &f->closed,
 			f->closed_is_culprit);
 	if (f->used.known)
-		add_row(b, f, f->descriptor.fd < 0 && f->used.error ? "failed" : "used", generation,
-			&f->used, false);
+		add_row(b, f, is_no_use(f) ? "failed" : "used", generation, &f->used, false);
 	if (f->history_count && generation) {
 		char number[16];
 
