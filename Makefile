@@ -115,6 +115,15 @@ demo: deps
 check: deps deps-test
 	+$(Q)BUILD=$(B) $(CHECK)
 
+# Compares vmlinux/vmlinux.h with the running kernel; fails on any difference.
+$(B)/tests/vmlinux/check: tests/vmlinux/check.c
+	$(call say,TEST,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(LDLIBS)
+
+check-vmlinux: $(B)/tests/vmlinux/check $(B)/fdtrace.bpf.o
+	$(Q)$^
+
 clean:
 	rm -rf $(B) $(B)-*
 
@@ -131,7 +140,7 @@ help:
 	@echo 'make clean        remove $(B) and $(B)-*'
 	@echo 'B=FOLDER builds elsewhere, CC=clang with clang, V=1 shows the commands'
 
-.PHONY: all objects unit-programs live-programs unit live replay purity sanitize valgrind format-check
+.PHONY: all objects unit-programs live-programs unit live replay purity sanitize valgrind format-check check-vmlinux
 .PHONY: deps deps-test demo check clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

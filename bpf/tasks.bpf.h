@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Births, execs and deaths of tasks, what a process is, and whom to trace. */
+#ifndef FDTRACE_TASKS_BPF_H
+#define FDTRACE_TASKS_BPF_H
+
+/* linux/sched.h */
+#define PF_IO_WORKER 0x10
+#define PF_USER_WORKER 0x4000
+#define PF_KTHREAD 0x200000
+#define CLONE_FILES 0x400
+#define CLONE_PIDFD 0x1000
+#define CLONE_VFORK 0x4000
+#define CLONE_THREAD 0x10000
+
+/*
+ * Threads that the kernel runs inside a process (io_uring's and vhost's workers) make no system
+ * calls and end before their process does: they are not told, except that such a thread may be
+ * the last one to go. They keep the table alive no longer than the process's own threads do.
+ */
+static __always_inline bool is_worker(struct task_struct *task)
+{
+	return task->flags & (PF_IO_WORKER | PF_USER_WORKER);
+}
+
+static __always_inline bool is_kernel(struct task_struct *task)
+{
+	return task->flags & PF_KTHREAD || !plain(task)->files;
+}
+
+static __always_inline void task_facts(struct fdt_task *event, struct task_struct *task)
+{
+	event->other_tid = 0;
+	event->parent_tgid = task->real_parent->tgid;
+	event->start_ns = task->group_leader->start_boottime;
+	event->nofile = nofile_of(task);
+	event->uid = task->real_cred->uid.val;
+	event->exit_code = 0;
+	bpf_probe_read_kernel(event->comm, sizeof(event->comm), task->comm);
+}
+
+static __noinline int emit_task(struct task_struct *task, u32 op, u32 flags, u32 other_tid, u32 syscall)
+{
+	struct fdt_task *event;
+
+	if (!task)
+		return 0;
+	task = plain(task);
+	event = RESERVE(fdt_task);
+	if (!event)
+		return 0;
+	HEAD_PRECISE(event, FDT_TASK, op, task, (u64)task->files);
+	event->head.flags = flags;
+	event->head.syscall = syscall;
+	task_facts(event, task);
+	event->other_tid = other_tid;
+	if (op == FDT_OP_EXIT)
+		event->exit_code = task->exit_code;
+	EMIT(event);
+	return 0;
+}
+
+static __always_inline void read_args(struct fdt_process *event, struct mm_struct *mm)
+{
+	u64 start = mm->arg_start, size = mm->arg_end - start;
+
+	if (size > FDT_ARGS_MAX)
+		size = FDT_ARGS_MAX;
+	if (size && !bpf_probe_read_user(event->args, size, (void *)start))
+		event->args_size = size;
+}
+
+/* The image that exec has just put in place: its arguments lie at the top of the new stack. */
+static __noinline int emit_process(struct task_struct *task, struct linux_binprm *bprm)
+{
+	struct fdt_process *event;
+	long size;
+
+	if (!task || !bprm)
+		return 0;
+	task = plain(task);
+	event = RESERVE(fdt_process);
+	if (!event)
+		return 0;
+	__builtin_memset(event, 0, sizeof(*event));
+	HEAD_PRECISE(event, FDT_PROCESS, FDT_OP_EXEC, task, (u64)task->files);
+	event->start_ns = task->group_leader->start_boottime;
+	event->parent_tgid = task->real_parent->tgid;
+	event->uid = task->real_cred->uid.val;
+	size = bpf_probe_read_kernel_str(event->exe, sizeof(event->exe), bprm->filename);
+	event->exe_size = size > 0 ? size - 1 : 0;
+	read_args(event, task->mm);
+	EMIT(event);
+	return 0;
+}
+
+static __always_inline void emit_limit(struct task_struct *task, u32 tgid, u64 nofile)
+{
+	struct fdt_limit *event = RESERVE(fdt_limit);
+
+	if (!event)
+		return;
+	HEAD_COARSE(event, FDT_LIMIT, FDT_OP_NONE, task, (u64)plain(task)->files);
+	event->head.tgid = tgid;
+	event->nofile = nofile;
+	EMIT(event);
+}
+
+/*
+ * Whether this new process is to be traced. One that shares a traced table is, whatever was
+ * asked for: what it does happens to the table.
+ */
+static __always_inline bool child_is_traced(struct task_struct *creator, struct task_struct *child, u64 flags)
+{
+	if (trace_all || flags & CLONE_THREAD)
+		return is_traced(child->tgid);
+	if (is_traced(creator->tgid) && (follow || flags & CLONE_FILES))
+		pid_set(traced_pids, &traced_count, child->tgid);
+	return is_traced(child->tgid);
+}
+
+static __always_inline u32 fork_flags(u64 clone_flags)
+{
+	return (clone_flags & CLONE_THREAD ? FDT_TASK_THREAD : 0) |
+	       (clone_flags & CLONE_FILES ? FDT_TASK_SHARED : 0) |
+	       (clone_flags & CLONE_VFORK ? FDT_TASK_VFORK : 0);
+}
+
+static __always_inline u32 current_call(struct task_struct *task)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	u32 number = call_number(regs);
+
+	if (number >= FDT_CALLS_MAX)
+		return 0;
+	return call_is_compat(task) ? compat_calls[number].syscall : native_calls[number].syscall;
+}
+
+/* Runs in the creator; the child has not run yet. */
+static __always_inline int on_newtask(struct task_struct *child, u64 clone_flags)
+{
+	struct task_struct *creator = CURRENT;
+	u32 flags = fork_flags(clone_flags);
+
+	if (is_kernel(child) || is_worker(child) || !child_is_traced(creator, child, clone_flags))
+		return 0;
+	run_break();
+	if (!(clone_flags & CLONE_THREAD) && watch_fork(creator, child))
+		flags |= FDT_TASK_WATCHED;
+	emit_task(child, FDT_OP_FORK, flags, creator->pid, current_call(creator));
+	if (!(clone_flags & CLONE_FILES))
+		emit_table(child, FDT_OP_FORK);
+	return 0;
+}
+
+/* Everything is final here: threads ended, the table unshared, close-on-exec done. */
+static __always_inline int on_exec(struct task_struct *task, u32 old_tid, struct linux_binprm *bprm)
+{
+	u32 flags;
+
+	if (!is_traced(task->tgid))
+		return 0;
+	run_break();
+	flags = watch_exec(task) ? FDT_TASK_WATCHED : 0;
+	emit_task(task, FDT_OP_EXEC, flags, old_tid, 0);
+	emit_process(task, bprm);
+	emit_table(task, FDT_OP_EXEC);
+	return 0;
+}
+
+/* Runs before the task lets go of its table. */
+static __always_inline int on_exit(struct task_struct *task, bool last)
+{
+	u32 tgid = task->tgid;
+
+	if (!is_traced(tgid) || is_kernel(task))
+		return 0;
+	run_break();
+	if (last || !is_worker(task))
+		emit_task(task, FDT_OP_EXIT, last ? FDT_TASK_LAST : 0, 0, 0);
+	if (!last)
+		return 0;
+	if (is_watched(tgid))
+		watch_end(tgid, (u64)plain(task)->files);
+	if (!trace_all)
+		pid_clear(traced_pids, &traced_count, tgid);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,646 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * The kernel as a source: loads the programs in bpf/, reads what they put into the ring buffer,
+ * and tells what they could not put there.
+ */
+#include "source/bpf.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fdtrace/event.h"
+#include "fdtrace/kernel.h"
+#include "source/kinds.h"
+#include "source/libbpf_log.h"
+#include "source/privilege.h"
+#include "source/procfs.h"
+#include "source/snapshot.h"
+#include "source/syscalls.h"
+#include "util/log.h"
+#include "util/trouble.h"
+
+/* The generated skeleton spells types as the programs do. */
+typedef uint32_t u32;
+typedef uint64_t u64;
+#include "fdtrace.skel.h"
+
+#define TICK_NS 100000000ull		/* between two FDT_TICK, and two looks for misses */
+#define SNAPSHOT_MAX_NS 5000000000ull	/* longer than that and the ring is not being emptied */
+#define PIECE_BYTES 2048		/* of the iterator: 32 tasks, then the ring is emptied */
+#define PROGRAMS_MAX 16
+#define SMALLEST_EVENT 40		/* bytes in the ring, its own header included */
+
+struct bpf_source {
+	struct source source;
+	struct fdtrace_bpf *skel;
+	struct fdtrace_bpf *classic;	/* NULL until misses made it necessary */
+	bool classic_tried;
+	struct ring_buffer *ring;
+	size_t ring_bytes;
+	bool all;
+	u64 self;
+	/* of the call of drain() or its like that is running */
+	source_event_fn event;
+	void *ctx;
+	int stopped;			/* what event returned, if not 0 */
+	size_t budget;			/* events until others must have a turn */
+	struct kind_samples *samples;	/* looking at ourselves: see tell_kinds() */
+	struct snapshot_found found;
+	/* told so far */
+	u64 last_ns;
+	u64 tick_ns;
+	u64 lost;
+	u64 missed[PROGRAMS_MAX];
+};
+
+static struct bpf_source *of(const struct source *source)
+{
+	return (struct bpf_source *)(uintptr_t)source;
+}
+
+/* As of the last timer tick, as the events' times are: never ahead of the next event's. */
+static u64 coarse_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (u64)now.tv_sec * 1000000000ull + (u64)now.tv_nsec;
+}
+
+static u64 counter(const struct fdt_counter *c)
+{
+	return __atomic_load_n(&c->value, __ATOMIC_RELAXED);
+}
+
+/* ---- the ring ---- */
+
+static int deliver(struct bpf_source *s, const void *event, size_t size)
+{
+	const struct fdt_head *head = event;
+
+	if (head->time_ns > s->last_ns)
+		s->last_ns = head->time_ns;
+	s->stopped = s->event(s->ctx, event, size);
+	return s->stopped ? -ECANCELED : 0;
+}
+
+/* Our own table holds one sample of each kind, by number. */
+static int learn_kinds(struct bpf_source *s, const struct fdt_vec *vec)
+{
+	int err = 0;
+
+	for (unsigned int i = 0; !err && vec->head.kind == FDT_VEC && i < s->samples->count; i++) {
+		const struct kind_sample *sample = &s->samples->sample[i];
+		u32 at = (u32)sample->fd - vec->first_fd;
+		struct fdt_fops fops = { .head = { .kind = FDT_FOPS, .size = sizeof(fops), .time_ns = vec->head.time_ns },
+					 .fd_kind = sample->kind };
+
+		if (at >= FDT_VEC_SLOTS || !vec->file[at].file)
+			continue;
+		fops.detail = vec->file[at].detail;
+		err = deliver(s, &fops, sizeof(fops));
+	}
+	return err;
+}
+
+static int on_record(void *ctx, void *record, size_t size)
+{
+	struct bpf_source *s = ctx;
+	const struct fdt_head *head = record;
+	int err;
+
+	if (s->samples && head->tgid == s->self && head->op == FDT_OP_SNAPSHOT)
+		err = learn_kinds(s, record);
+	else
+		err = deliver(s, record, size);
+	snapshot_note(&s->found, record);	/* without memory for it a process stays without its path */
+	if (!err && !--s->budget)
+		err = -EAGAIN;
+	return err;
+}
+
+/*
+ * All that is in the ring, or a ringful where it fills as fast as it is emptied: 0, or what
+ * event returned. -EAGAIN: a ringful, and there is more.
+ */
+static int consume(struct bpf_source *s)
+{
+	int err;
+
+	s->stopped = 0;
+	s->budget = s->ring_bytes / SMALLEST_EVENT;
+	err = ring_buffer__consume(s->ring);
+	if (s->stopped)
+		return s->stopped;
+	return err < 0 ? err : 0;
+}
+
+/* ---- losses ---- */
+
+static int tell_loss(struct bpf_source *s, enum fdt_loss_cause cause, u64 count, const char *program)
+{
+	struct fdt_loss loss = { .head = { .kind = FDT_LOSS, .size = sizeof(loss), .flags = cause,
+					   .time_ns = coarse_now() },
+				 .count = count };
+
+	snprintf(loss.program, sizeof(loss.program), "%s", program);
+	return deliver(s, &loss, sizeof(loss)) ? s->stopped : 0;
+}
+
+static int tell_lost(struct bpf_source *s)
+{
+	u64 lost = counter(&s->skel->bss->lost_events), more = lost - s->lost;
+
+	s->lost = lost;
+	return more ? tell_loss(s, FDT_LOSS_RING, more, "ring") : 0;
+}
+
+static u64 misses_of(const struct bpf_program *program)
+{
+	struct bpf_prog_info info;
+	u32 size = sizeof(info);
+
+	memset(&info, 0, sizeof(info));
+	if (bpf_program__fd(program) < 0 || bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size))
+		return 0;
+	return info.recursion_misses;
+}
+
+static int share_maps(struct fdtrace_bpf *to, const struct fdtrace_bpf *from)
+{
+	int err = bpf_map__reuse_fd(to->maps.ring, bpf_map__fd(from->maps.ring));
+
+	err = err ?: bpf_map__reuse_fd(to->maps.runs, bpf_map__fd(from->maps.runs));
+	err = err ?: bpf_map__reuse_fd(to->maps.watches, bpf_map__fd(from->maps.watches));
+	err = err ?: bpf_map__reuse_fd(to->maps.bss, bpf_map__fd(from->maps.bss));
+	return err ?: bpf_map__reuse_fd(to->maps.rodata, bpf_map__fd(from->maps.rodata));
+}
+
+static void only_program(struct bpf_object *object, const struct bpf_program *wanted)
+{
+	struct bpf_program *program;
+
+	bpf_object__for_each_program(program, object)
+		bpf_program__set_autoload(program, program == wanted);
+}
+
+/* The classic form of the sys_exit program, on the maps of the first. NULL: not to be had. */
+static struct fdtrace_bpf *load_classic(const struct fdtrace_bpf *first)
+{
+	struct fdtrace_bpf *classic = fdtrace_bpf__open();
+
+	if (!classic)
+		return NULL;
+	only_program(classic->obj, classic->progs.sys_exit_classic);
+	if (!share_maps(classic, first) && !fdtrace_bpf__load(classic))
+		classic->links.sys_exit_classic = bpf_program__attach(classic->progs.sys_exit_classic);
+	if (classic->links.sys_exit_classic)
+		return classic;
+	fdtrace_bpf__destroy(classic);
+	return NULL;
+}
+
+/*
+ * Programs on BTF tracepoints are skipped while another thread has been preempted inside them
+ * (Linux 7.x); classic tracepoints run with preemption off. Both are in force for a moment:
+ * asserting a slot twice does no harm.
+ */
+static void switch_to_classic(struct bpf_source *s)
+{
+	if (s->classic_tried)
+		return;
+	s->classic_tried = true;
+	libbpf_log_begin();
+	s->classic = load_classic(s->skel);
+	if (!s->classic) {
+		log_warn("this kernel skips events of preempted threads, and raw_syscalls/sys_exit is not to be "
+			 "had instead (%s); mount tracefs on /sys/kernel/tracing", libbpf_log_end());
+		return;
+	}
+	bpf_link__destroy(s->skel->links.sys_exit);
+	s->skel->links.sys_exit = NULL;
+	log_info("this kernel skips events of preempted threads: using raw_syscalls/sys_exit from now on");
+}
+
+static int tell_missed(struct bpf_source *s)
+{
+	struct bpf_program *program;
+	unsigned int i = 0;
+	int err = 0;
+
+	bpf_object__for_each_program(program, s->skel->obj) {
+		u64 missed = misses_of(program), more = missed - s->missed[i];
+
+		s->missed[i++] = missed;
+		if (!more || err)
+			continue;
+		err = tell_loss(s, FDT_LOSS_RECURSION, more, bpf_program__name(program));
+		if (program == s->skel->progs.sys_exit)
+			switch_to_classic(s);
+	}
+	return err;
+}
+
+/* ---- snapshots ---- */
+
+/* One walk over all tasks, or until the ring is half full; the cursor tells. */
+static int snapshot_round(struct bpf_source *s)
+{
+	const struct fdt_cursor *cursor = &s->skel->bss->cursor;
+	int fd = bpf_iter_create(bpf_link__fd(s->skel->links.snapshot)), err = 0;
+	char piece[PIECE_BYTES];
+	ssize_t n;
+
+	if (fd < 0)
+		return fd;
+	do {
+		n = read(fd, piece, sizeof(piece));
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			err = -errno;
+		err = err ?: consume(s);
+		if (err == -EAGAIN)
+			err = 0;
+	} while (n && !err && !__atomic_load_n(&cursor->stopped, __ATOMIC_RELAXED));
+	close(fd);
+	return err;
+}
+
+/* 0, or what event returned, or -errno. Tables left out in the end are told as a loss. */
+static int snapshot_rounds(struct bpf_source *s, u32 only_tgid)
+{
+	struct fdt_cursor *cursor = &s->skel->bss->cursor;
+	u64 deadline = coarse_now() + SNAPSHOT_MAX_NS;
+	int err;
+
+	*cursor = (struct fdt_cursor){ .only_tgid = only_tgid };
+	do {
+		__atomic_store_n(&cursor->stopped, 0, __ATOMIC_RELAXED);
+		err = snapshot_round(s);
+	} while (!err && cursor->stopped && coarse_now() < deadline);
+	if (!err && cursor->stopped)
+		err = tell_loss(s, FDT_LOSS_RING, 1, "snapshot");
+	return err;
+}
+
+static int tell_border(struct bpf_source *s, enum fdt_op op, unsigned int why)
+{
+	struct fdt_head head = { .kind = FDT_SNAPSHOT, .op = (__u8)op, .size = sizeof(head), .flags = (__u16)why,
+				 .time_ns = coarse_now() };
+
+	return deliver(s, &head, sizeof(head)) ? s->stopped : 0;
+}
+
+/* An audit looks at tables only: images were told when they began. */
+static int snapshot_all(struct bpf_source *s, unsigned int why)
+{
+	int err = tell_border(s, FDT_OP_BEGIN, why);
+
+	s->found.count = 0;
+	err = err ?: snapshot_rounds(s, 0);
+	if (!err && why != FDT_WHY_AUDIT && why != FDT_WHY_END)
+		err = snapshot_tell(&s->found, coarse_now(), s->event, s->ctx);
+	return err ?: tell_border(s, FDT_OP_END, why);
+}
+
+static int bpf_snapshot(struct source *source, unsigned int why, source_event_fn event, void *ctx,
+			struct trouble *trouble)
+{
+	struct bpf_source *s = of(source);
+	int err;
+
+	s->event = event;
+	s->ctx = ctx;
+	err = consume(s);
+	if (!err || err == -EAGAIN)
+		err = snapshot_all(s, why);
+	if (err < 0)
+		trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL, "cannot take a snapshot of the tables: %s",
+			    strerror(-err));
+	return err;
+}
+
+/* Which file operations mean which kind, on this very kernel: told by our own table. */
+static int tell_kinds(struct bpf_source *s)
+{
+	struct kind_samples samples;
+	int err;
+
+	kind_samples_init(&samples);
+	kind_samples_add(&samples, bpf_map__fd(s->skel->maps.ring), FD_KIND_BPF);
+	kind_samples_add(&samples, bpf_program__fd(s->skel->progs.snapshot), FD_KIND_BPF);
+	kind_samples_add(&samples, bpf_link__fd(s->skel->links.snapshot), FD_KIND_BPF);
+	s->samples = &samples;
+	err = snapshot_rounds(s, (u32)s->self);
+	s->samples = NULL;
+	kind_samples_done(&samples);
+	return err;
+}
+
+static int bpf_start(struct source *source, source_event_fn event, void *ctx, struct trouble *trouble)
+{
+	struct bpf_source *s = of(source);
+	int err;
+
+	s->event = event;
+	s->ctx = ctx;
+	err = tell_kinds(s);
+	if (err < 0)
+		return trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL, "cannot start reading events: %s",
+				   strerror(-err));
+	return err ?: bpf_snapshot(source, FDT_WHY_START, event, ctx, trouble);
+}
+
+/* ---- draining ---- */
+
+static int bpf_poll_fd(const struct source *source)
+{
+	return ring_buffer__epoll_fd(of(source)->ring);
+}
+
+/* now was read before the ring was: nothing older is left in it. */
+static int tell_tick(struct bpf_source *s, u64 now)
+{
+	struct fdt_head tick = { .kind = FDT_TICK, .size = sizeof(tick) };
+
+	tick.time_ns = now > s->last_ns ? now : s->last_ns;
+	return deliver(s, &tick, sizeof(tick)) ? s->stopped : 0;
+}
+
+static int bpf_drain(struct source *source, source_event_fn event, void *ctx, struct trouble *trouble)
+{
+	struct bpf_source *s = of(source);
+	u64 now = coarse_now();
+	bool due = now - s->tick_ns >= TICK_NS;
+	int err;
+
+	s->event = event;
+	s->ctx = ctx;
+	err = consume(s);
+	s->found.count = 0;	/* only a snapshot has use for it */
+	if (err == -EAGAIN)
+		return tell_lost(s);
+	err = err ?: tell_lost(s);
+	if (due && !err) {
+		s->tick_ns = now;
+		err = tell_missed(s);
+		err = err ?: tell_tick(s, now);
+	}
+	if (err < 0)
+		trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL, "cannot read events: %s", strerror(-err));
+	return err;
+}
+
+static void bpf_free(struct source *source)
+{
+	struct bpf_source *s = of(source);
+
+	ring_buffer__free(s->ring);
+	fdtrace_bpf__destroy(s->classic);
+	fdtrace_bpf__destroy(s->skel);
+	snapshot_done(&s->found);
+	free(s);
+}
+
+static const struct source_ops bpf_ops = {
+	.start = bpf_start,
+	.poll_fd = bpf_poll_fd,
+	.drain = bpf_drain,
+	.snapshot = bpf_snapshot,
+	.free = bpf_free,
+};
+
+/* ---- loading ---- */
+
+/* Parameters of the tracepoint of that name, the context first; 0: there is no such tracepoint. */
+static u32 tracepoint_params(const struct btf *btf, const char *name)
+{
+	const struct btf_type *type;
+	char symbol[64];
+	int id;
+
+	snprintf(symbol, sizeof(symbol), "btf_trace_%s", name);
+	id = btf__find_by_name_kind(btf, symbol, BTF_KIND_TYPEDEF);
+	if (id < 0)
+		return 0;
+	type = btf__type_by_id(btf, btf__type_by_id(btf, (u32)id)->type);	/* pointer to */
+	return btf_vlen(btf__type_by_id(btf, type->type));			/* prototype */
+}
+
+static int adapt_to_kernel(struct fdtrace_bpf *skel)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	u32 uring;
+
+	if (!btf)
+		return -errno;
+	uring = tracepoint_params(btf, "io_uring_complete");
+	skel->rodata->can_cast = btf__find_by_name_kind(btf, "bpf_rdonly_cast", BTF_KIND_FUNC) > 0;
+	skel->rodata->exit_tells_last = tracepoint_params(btf, "sched_process_exit") >= 3;
+	skel->rodata->uring_args = uring ? uring - 1 : 0;
+	bpf_program__set_autoload(skel->progs.io_uring_complete, uring >= 4);
+	bpf_program__set_autoload(skel->progs.sys_exit_classic, false);
+	btf__free(btf);
+	return 0;
+}
+
+static u32 log2_of(u64 value)
+{
+	return 63 - (u32)__builtin_clzll(value);
+}
+
+static int configure(struct fdtrace_bpf *skel, const struct bpf_source_options *options)
+{
+	u64 ring = options->ring_size_bytes;
+
+	skel->rodata->self_tgid = (u32)getpid();
+	skel->rodata->trace_all = !options->pid_count;
+	skel->rodata->follow = options->follow;
+	skel->rodata->wakeup_shift = log2_of(ring / 8);
+	skel->rodata->ring_half = ring / 2;
+	syscalls_fill(skel->rodata->native_calls, skel->rodata->compat_calls, skel->rodata->socketcalls);
+	return adapt_to_kernel(skel) ?: bpf_map__set_max_entries(skel->maps.ring, (u32)ring);
+}
+
+/* Before the hooks are there: what happens from then on is seen. */
+static void trace_pid(struct fdtrace_bpf *skel, pid_t pid)
+{
+	u64 bit = 1ull << (pid % 64);
+
+	if (!(__atomic_fetch_or(&skel->bss->traced_pids[pid / 64], bit, __ATOMIC_RELAXED) & bit))
+		__atomic_fetch_add(&skel->bss->traced_count.value, 1, __ATOMIC_RELAXED);
+}
+
+/* One that ended before the hooks were there will not be seen to end. */
+static void forget_if_dead(struct fdtrace_bpf *skel, pid_t pid)
+{
+	u64 bit = 1ull << (pid % 64);
+	struct procfs_stat stat;
+
+	if (!procfs_stat(pid, &stat) && !procfs_is_dead(&stat))
+		return;
+	if (__atomic_fetch_and(&skel->bss->traced_pids[pid / 64], ~bit, __ATOMIC_RELAXED) & bit)
+		__atomic_fetch_sub(&skel->bss->traced_count.value, 1, __ATOMIC_RELAXED);
+}
+
+static int attach_one(struct bpf_program *program, struct bpf_link **ret_link)
+{
+	if (!bpf_program__autoload(program))
+		return 0;
+	*ret_link = bpf_program__attach(program);
+	return *ret_link ? 0 : -errno;
+}
+
+/* Birth and death first, so that no process is half seen. */
+static int attach_all(struct fdtrace_bpf *skel)
+{
+	int err = attach_one(skel->progs.sched_process_exit, &skel->links.sched_process_exit);
+
+	err = err ?: attach_one(skel->progs.task_newtask, &skel->links.task_newtask);
+	err = err ?: attach_one(skel->progs.sched_process_exec, &skel->links.sched_process_exec);
+	err = err ?: attach_one(skel->progs.sys_exit, &skel->links.sys_exit);
+	err = err ?: attach_one(skel->progs.io_uring_complete, &skel->links.io_uring_complete);
+	return err ?: attach_one(skel->progs.snapshot, &skel->links.snapshot);
+}
+
+static bool ring_is_refused(u64 bytes)
+{
+	int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, NULL, 0, 0, (u32)bytes, NULL);
+
+	if (fd < 0)
+		return true;
+	close(fd);
+	return false;
+}
+
+static int explain(int err, const struct bpf_source_options *options, struct trouble *trouble)
+{
+	char cause[sizeof(trouble->cause)];
+
+	if (err == -EPERM || err == -EACCES) {
+		char have[128];
+
+		privilege_describe(have, sizeof(have));
+		if (privilege_to_trace())
+			snprintf(cause, sizeof(cause), "capabilities are not the reason (%s): lockdown or a seccomp "
+				 "filter? %s", have, libbpf_log_end());
+		else
+			snprintf(cause, sizeof(cause), "needs CAP_BPF and CAP_PERFMON: %s", have);
+		return trouble_set(trouble, EPERM, EXIT_CANNOT, "try it with sudo, or see: fdtrace doctor", cause,
+				   "cannot load programs into the kernel: permission denied");
+	}
+	if (ring_is_refused(options->ring_size_bytes))
+		return trouble_set(trouble, ENOMEM, EXIT_CANNOT, "try: --set ring.size=4M",
+				   "memory, RLIMIT_MEMLOCK or a control group's limit does not allow it",
+				   "the kernel refused a ring buffer of %llu KiB",
+				   (unsigned long long)options->ring_size_bytes / 1024);
+	return trouble_set(trouble, -err, EXIT_CANNOT, "see: fdtrace doctor", libbpf_log_end(),
+			   "cannot load programs into the kernel: %s", strerror(-err));
+}
+
+static int load(struct bpf_source *s, const struct bpf_source_options *options, struct trouble *trouble)
+{
+	int err;
+
+	libbpf_log_begin();
+	s->skel = fdtrace_bpf__open();
+	if (!s->skel)
+		return explain(-errno, options, trouble);
+	err = configure(s->skel, options);
+	err = err ?: fdtrace_bpf__load(s->skel);
+	for (unsigned int i = 0; !err && i < options->pid_count; i++)
+		trace_pid(s->skel, options->pids[i]);
+	err = err ?: attach_all(s->skel);
+	if (err)
+		return explain(err, options, trouble);
+	for (unsigned int i = 0; i < options->pid_count; i++)
+		forget_if_dead(s->skel, options->pids[i]);
+	s->ring = ring_buffer__new(bpf_map__fd(s->skel->maps.ring), on_record, s, NULL);
+	return s->ring ? 0 : explain(-errno, options, trouble);
+}
+
+/* ---- what is asked for ---- */
+
+static int check_pid(pid_t pid, struct trouble *trouble)
+{
+	struct procfs_stat stat;
+	int err = pid > 0 && pid < FDT_PIDS_MAX ? procfs_stat(pid, &stat) : -ENOENT;
+
+	if (err)
+		return trouble_set(trouble, ESRCH, EXIT_CANNOT, NULL, err == -ENOENT ? "there is no such process" : strerror(-err),
+				   "cannot trace pid %d", pid);
+	if (stat.kernel)
+		return trouble_set(trouble, EINVAL, EXIT_CANNOT, NULL, "it is a kernel thread and has no descriptors",
+				   "cannot trace pid %d", pid);
+	if (procfs_is_dead(&stat))
+		return trouble_set(trouble, ESRCH, EXIT_CANNOT, NULL, "it has ended; its parent has not yet taken notice",
+				   "cannot trace pid %d", pid);
+	if (pid == getpid())
+		return trouble_set(trouble, EINVAL, EXIT_CANNOT, NULL, "that is fdtrace itself", "cannot trace pid %d", pid);
+	return 0;
+}
+
+static int check_machine(const struct bpf_source_options *options, struct trouble *trouble)
+{
+	if (options->hooks == HOOKS_FUNCTION)
+		return trouble_set(trouble, ENOTSUP, EXIT_CANNOT, "use --hooks=tracepoint", NULL,
+				   "function hooks are not part of this version");
+	if (!privilege_to_trace())
+		return explain(-EPERM, options, trouble);
+	if (access("/sys/kernel/btf/vmlinux", R_OK))
+		return trouble_set(trouble, ENOENT, EXIT_CANNOT, "use a kernel built with CONFIG_DEBUG_INFO_BTF",
+				   "/sys/kernel/btf/vmlinux is not there", "this kernel does not describe its types (BTF)");
+	if (!procfs_initial_pid_namespace())
+		return trouble_set(trouble, ENOTSUP, EXIT_CANNOT, "run it in the host's: docker run --pid=host",
+				   "process numbers here are not those that the kernel's hooks see",
+				   "cannot trace from inside a pid namespace");
+	if (options->ring_size_bytes & (options->ring_size_bytes - 1) ||
+	    options->ring_size_bytes < (u64)sysconf(_SC_PAGESIZE) || options->ring_size_bytes > 1u << 31)
+		return trouble_set(trouble, EINVAL, EXIT_USAGE, NULL, "it must be a power of two, one page to 2G",
+				   "ring.size of %llu bytes is not possible", (unsigned long long)options->ring_size_bytes);
+	return 0;
+}
+
+int bpf_source_open(const struct bpf_source_options *options, struct source **ret_source, struct trouble *trouble)
+{
+	struct bpf_source *s;
+	int err = check_machine(options, trouble);
+
+	libbpf_log_begin();
+	for (unsigned int i = 0; !err && i < options->pid_count; i++)
+		err = check_pid(options->pids[i], trouble);
+	if (err)
+		return err;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return trouble_set(trouble, ENOMEM, EXIT_INTERNAL, NULL, NULL, "out of memory");
+	s->source.ops = &bpf_ops;
+	s->all = !options->pid_count;
+	s->self = (u64)getpid();
+	s->ring_bytes = options->ring_size_bytes;
+	err = load(s, options, trouble);
+	if (err) {
+		bpf_free(&s->source);
+		return err;
+	}
+	*ret_source = &s->source;
+	return 0;
+}
+
+const char *bpf_source_coverage(const struct source *source)
+{
+	(void)source;
+	return "tracepoint";
+}
+
+bool bpf_source_idle(const struct source *source)
+{
+	const struct bpf_source *s = of(source);
+
+	return !s->all && !counter(&s->skel->bss->traced_count);
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "source/privilege.h"
+
+#include <cap-ng.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* linux/capability.h; older headers of libcap-ng lack the newer ones */
+#ifndef CAP_PERFMON
+#define CAP_PERFMON 38
+#endif
+#ifndef CAP_BPF
+#define CAP_BPF 39
+#endif
+
+static bool have(unsigned int capability)
+{
+	return capng_get_caps_process() == 0 && capng_have_capability(CAPNG_EFFECTIVE, capability);
+}
+
+bool privilege_to_trace(void)
+{
+	return have(CAP_SYS_ADMIN) || (have(CAP_BPF) && have(CAP_PERFMON));
+}
+
+bool privilege_to_inspect(void)
+{
+	return have(CAP_SYS_PTRACE);
+}
+
+static void add(char *list, size_t size, const char *name)
+{
+	size_t used = strlen(list);
+
+	snprintf(list + used, size - used, "%s%s", used ? ", " : "", name);
+}
+
+void privilege_describe(char *buffer, size_t size)
+{
+	char missing[64] = "";
+
+	if (!privilege_to_trace() && !have(CAP_BPF))
+		add(missing, sizeof(missing), "CAP_BPF");
+	if (!privilege_to_trace() && !have(CAP_PERFMON))
+		add(missing, sizeof(missing), "CAP_PERFMON");
+	if (!privilege_to_inspect())
+		add(missing, sizeof(missing), "CAP_SYS_PTRACE");
+	if (missing[0])
+		snprintf(buffer, size, "%s missing (uid %u)", missing, (unsigned int)getuid());
+	else
+		snprintf(buffer, size, "all there (uid %u)", (unsigned int)getuid());
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Which capabilities this process has. */
+#ifndef FDTRACE_SOURCE_PRIVILEGE_H
+#define FDTRACE_SOURCE_PRIVILEGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* What loading and attaching the programs takes: CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN. */
+bool privilege_to_trace(void);
+
+/* What reading other users' processes in /proc takes. */
+bool privilege_to_inspect(void);
+
+/* "CAP_BPF and CAP_PERFMON missing (uid 1000)"; "all there" where nothing is. */
+void privilege_describe(char *buffer, size_t size);
+
+#endif

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The part of the kernel's types that fdtrace reads, cut by hand.
+ *
+ * A generated vmlinux.h has 130,000 lines and belongs to one kernel. This one holds only the
+ * members that the programs in bpf/ touch; where they really lie is looked up in the running
+ * kernel's BTF when the programs are loaded (CO-RE), so offsets, order and neighbours here mean
+ * nothing, names and types do. `make check-vmlinux` compares all of it with the running kernel.
+ *
+ * Adding something: copy the member's declaration from the kernel, keep the struct's tag. A
+ * member that some supported kernel lacks must be guarded with bpf_core_field_exists() and be
+ * listed in tests/vmlinux/check.c.
+ *
+ * The few constants below are user-space ABI or helper ABI and never change.
+ */
+#ifndef __VMLINUX_H__
+#define __VMLINUX_H__
+
+typedef unsigned char __u8;
+typedef unsigned short __u16;
+typedef unsigned int __u32;
+typedef unsigned long long __u64;
+typedef signed char __s8;
+typedef short __s16;
+typedef int __s32;
+typedef long long __s64;
+typedef __u8 u8;
+typedef __u16 u16;
+typedef __u32 u32;
+typedef __u64 u64;
+typedef __s8 s8;
+typedef __s16 s16;
+typedef __s32 s32;
+typedef __s64 s64;
+typedef __u16 __be16;
+typedef __u32 __be32;
+typedef __u32 __wsum;
+typedef int pid_t;
+typedef unsigned int uid_t;
+typedef unsigned int dev_t;
+typedef unsigned short umode_t;
+typedef _Bool bool;
+enum { false = 0, true = 1 };
+
+/* linux/bpf.h */
+enum {
+	BPF_MAP_TYPE_HASH = 1,
+	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_RINGBUF = 27,
+	BPF_MAP_TYPE_TASK_STORAGE = 29,
+	BPF_F_NO_PREALLOC = 1,
+	BPF_ANY = 0,
+	BPF_LOCAL_STORAGE_GET_F_CREATE = 1,
+	BPF_RB_NO_WAKEUP = 1,
+	BPF_RB_FORCE_WAKEUP = 2,
+	BPF_RB_AVAIL_DATA = 0,
+};
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+/* include/linux/fs.h */
+struct super_block {
+	dev_t s_dev;
+	unsigned long s_magic;
+};
+
+struct inode {
+	umode_t i_mode;
+	struct super_block *i_sb;
+	unsigned long i_ino;
+};
+
+struct file_operations;
+struct file {
+	const struct file_operations *f_op;
+	void *private_data;
+	struct inode *f_inode;
+	unsigned int f_flags;
+};
+
+/* include/linux/fdtable.h */
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+	unsigned long *open_fds;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+/* include/net/sock.h, include/linux/net.h */
+struct sock_common {
+	unsigned short skc_family;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	u16 sk_protocol;
+	u16 sk_type;
+};
+
+struct socket {
+	struct sock *sk;
+};
+
+/* include/linux/types.h: a pointer that holds nothing else; used to read one pointer */
+struct hlist_node;
+struct hlist_head {
+	struct hlist_node *first;
+};
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+typedef struct {
+	uid_t val;
+} kuid_t;
+
+/* include/linux/cred.h, resource.h, mm_types.h */
+struct cred {
+	kuid_t uid;
+};
+
+struct rlimit {
+	unsigned long rlim_cur;
+};
+
+struct signal_struct {
+	atomic_t live;
+	struct rlimit rlim[16];
+};
+
+struct mm_struct {
+	unsigned long arg_start;
+	unsigned long arg_end;
+};
+
+/* include/linux/sched.h */
+struct thread_info {
+	unsigned long flags;
+#if defined(__TARGET_ARCH_x86)
+	u32 status;
+#endif
+};
+
+struct task_struct {
+	struct thread_info thread_info;
+	unsigned int flags;
+	struct mm_struct *mm;
+	int exit_code;
+	pid_t pid;
+	pid_t tgid;
+	struct task_struct *real_parent;
+	struct task_struct *group_leader;
+	u64 start_boottime;
+	const struct cred *real_cred;
+	char comm[16];
+	struct files_struct *files;
+	struct signal_struct *signal;
+};
+
+/* include/linux/binfmts.h */
+struct linux_binprm {
+	const char *filename;
+};
+
+/* include/linux/io_uring_types.h and io_uring/: a request begins with what its opcode needs */
+struct io_kiocb {
+	u8 opcode;
+};
+
+struct io_uring_cqe {
+	s32 res;
+};
+
+struct io_open {
+	u32 file_slot;
+};
+
+struct io_accept {
+	u32 file_slot;
+};
+
+struct io_socket {
+	u32 file_slot;
+};
+
+struct io_close {
+	int fd;
+	u32 file_slot;
+};
+
+struct io_pipe {
+	int *fds;
+	int file_slot;
+};
+
+/* include/linux/bpf.h: iterators */
+struct seq_file;
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+};
+
+/* arch/ARCH/include/asm/ptrace.h */
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs {
+	unsigned long r10;
+	unsigned long r9;
+	unsigned long r8;
+	unsigned long bp;
+	unsigned long bx;
+	unsigned long cx;
+	unsigned long dx;
+	unsigned long si;
+	unsigned long di;
+	unsigned long orig_ax;
+};
+#elif defined(__TARGET_ARCH_arm64)
+struct pt_regs {
+	u64 regs[31];
+	u64 orig_x0;
+	s32 syscallno;
+};
+#else
+#error "fdtrace knows the registers of x86 and arm64 only"
+#endif
+
+#pragma clang attribute pop
+
+#endif
