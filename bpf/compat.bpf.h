@@ -10,11 +10,12 @@
  */
 extern void *bpf_rdonly_cast(const void *object, u32 btf_id) __ksym __weak;
 
-#define CAST(address, type) \
-	((struct type *)bpf_rdonly_cast((const void *)(address), bpf_core_type_id_kernel(struct type)))
+#define CAST(address, type)                                                                        \
+	((struct type *)bpf_rdonly_cast((const void *)(address),                                   \
+					bpf_core_type_id_kernel(struct type)))
 
 /* One member behind an address. direct must be a constant after inlining. */
-#define LOAD(direct, type, address, member) \
+#define LOAD(direct, type, address, member)                                                        \
 	((direct) ? CAST(address, type)->member : BPF_CORE_READ((struct type *)(address), member))
 
 /* The pointer stored at an address. */
@@ -39,11 +40,11 @@ static __always_inline struct task_struct *plain(struct task_struct *task)
 }
 
 #define CALL_ARGS 6
-#define X32_BIT 0x40000000u	/* __X32_SYSCALL_BIT */
+#define X32_BIT 0x40000000u /* __X32_SYSCALL_BIT */
 
 #if defined(__TARGET_ARCH_x86)
 
-#define TS_COMPAT 2	/* asm/thread_info.h: a 32-bit syscall is being made */
+#define TS_COMPAT 2 /* asm/thread_info.h: a 32-bit syscall is being made */
 static __always_inline bool call_is_compat(struct task_struct *task)
 {
 	return task->thread_info.status & TS_COMPAT;
@@ -66,7 +67,7 @@ static __always_inline void call_args(struct pt_regs *regs, bool compat, u64 arg
 
 #elif defined(__TARGET_ARCH_arm64)
 
-#define TIF_32BIT 22	/* asm/thread_info.h */
+#define TIF_32BIT 22 /* asm/thread_info.h */
 static __always_inline bool call_is_compat(struct task_struct *task)
 {
 	return task->thread_info.flags >> TIF_32BIT & 1;

@@ -14,7 +14,7 @@
 #define GLOBAL __attribute__((noinline))
 #define CURRENT bpf_get_current_task_btf()
 
-#define WAKEUP_BATCH 4096	/* bytes a CPU counts by itself before it tells the others */
+#define WAKEUP_BATCH 4096 /* bytes a CPU counts by itself before it tells the others */
 
 /* NULL when the ring is full: counted, and then there is nothing to do. */
 #define RESERVE(type) ((struct type *)reserve(bpf_ringbuf_reserve(&ring, sizeof(struct type), 0)))
@@ -41,7 +41,7 @@ static __always_inline u64 wakeup(u32 size)
 		return BPF_RB_NO_WAKEUP;
 	before = __sync_fetch_and_add(&filled_bytes.value, here);
 	return before >> wakeup_shift == (before + here) >> wakeup_shift ? BPF_RB_NO_WAKEUP
-									  : BPF_RB_FORCE_WAKEUP;
+									 : BPF_RB_FORCE_WAKEUP;
 }
 
 /* The size of the record is known at compile time: head.size was set from it. */
@@ -86,9 +86,9 @@ static __always_inline u64 coarse_ns(void)
 	return time_ns;
 }
 
-#define HEAD_COARSE(event, kind, op, task, table) \
+#define HEAD_COARSE(event, kind, op, task, table)                                                  \
 	head_fill(&(event)->head, kind, op, sizeof(*(event)), coarse_ns(), task, table)
-#define HEAD_PRECISE(event, kind, op, task, table) \
+#define HEAD_PRECISE(event, kind, op, task, table)                                                 \
 	head_fill(&(event)->head, kind, op, sizeof(*(event)), bpf_ktime_get_ns(), task, table)
 
 #endif

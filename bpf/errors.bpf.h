@@ -11,16 +11,16 @@
 #define EBADF 9
 #define ENFILE 23
 #define EMFILE 24
-#define RLIMIT_NOFILE 7	/* asm-generic/resource.h; the same on x86 and arm64 */
+#define RLIMIT_NOFILE 7 /* asm-generic/resource.h; the same on x86 and arm64 */
 
 struct fdt_run {
 	u64 serial;
 	u64 first_ns, last_ns;
-	u32 count, told;	/* count 0: there is no run */
+	u32 count, told; /* count 0: there is no run */
 	s32 first_fd, last_fd;
-	s32 step;		/* known from the second failure on */
+	s32 step; /* known from the second failure on */
 	u16 error, syscall;
-	u32 flags;		/* FDT_ERR_EMPTY of the latest */
+	u32 flags; /* FDT_ERR_EMPTY of the latest */
 	u32 pad;
 };
 
@@ -43,7 +43,8 @@ static __always_inline void emit_error(struct fdt_run *run, u32 flags)
 
 	if (!event)
 		return;
-	head_fill(&event->head, FDT_ERROR, FDT_OP_NONE, sizeof(*event), run->last_ns, task, (u64)task->files);
+	head_fill(&event->head, FDT_ERROR, FDT_OP_NONE, sizeof(*event), run->last_ns, task,
+		  (u64)task->files);
 	event->head.syscall = run->syscall;
 	event->head.flags = run->flags | flags;
 	event->fd = run->first_fd;
@@ -137,9 +138,10 @@ static __always_inline void run_add(struct fdt_run *run, s32 fd)
 /* fd -1: the call has none. */
 GLOBAL int report_error(u32 syscall, u32 error, s32 fd, u32 flags)
 {
-	struct fdt_run *run = bpf_task_storage_get(&runs, CURRENT, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	struct fdt_run *run =
+		bpf_task_storage_get(&runs, CURRENT, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 
-	if (!run) {	/* no memory, or in use by what this CPU was doing: told as lost */
+	if (!run) { /* no memory, or in use by what this CPU was doing: told as lost */
 		__sync_fetch_and_add(&lost_events.value, 1);
 		return 0;
 	}
@@ -162,7 +164,8 @@ struct fdt_bad {
 };
 
 /* Of a call's descriptors the one that is closed; if none is (wrong mode of access) the first. */
-static __always_inline void bad_argument(struct fdt_bad *bad, u64 table, u32 fds, const u64 args[CALL_ARGS])
+static __always_inline void bad_argument(struct fdt_bad *bad, u64 table, u32 fds,
+					 const u64 args[CALL_ARGS])
 {
 	for (u32 i = 0; i < CALL_ARGS; i++) {
 		s32 fd = args[i];

@@ -84,7 +84,8 @@ static __always_inline u64 open_bits(u64 table, u32 first_fd)
 
 	if (first_fd >= table_capacity(table))
 		return 0;
-	address = can_cast ? (u64)LOAD(true, fdtable, fdt, open_fds) : (u64)LOAD(false, fdtable, fdt, open_fds);
+	address = can_cast ? (u64)LOAD(true, fdtable, fdt, open_fds)
+			   : (u64)LOAD(false, fdtable, fdt, open_fds);
 	bpf_probe_read_kernel(&bits, sizeof(bits), (void *)(address + first_fd / 8));
 	return bits;
 }
@@ -118,17 +119,17 @@ struct fdt_walk {
 	u64 table;
 	u64 time_ns;
 	struct task_struct *task;
-	struct fdt_vec *vec;	/* the record being filled */
-	u64 bits;		/* of its slots, those yet to be looked at */
+	struct fdt_vec *vec; /* the record being filled */
+	u64 bits; /* of its slots, those yet to be looked at */
 	u32 op;
-	u32 first_fd;		/* of the walk */
-	u32 block_fd;		/* of the 512 slots at hand */
-	u32 at;			/* for a snapshot that stops half-way: where it goes on */
+	u32 first_fd; /* of the walk */
+	u32 block_fd; /* of the 512 slots at hand */
+	u32 at; /* for a snapshot that stops half-way: where it goes on */
 	u32 stopped;
 };
 
 #define BLOCK_SLOTS 512
-#define SPARSE_FROM 4096	/* empty blocks of larger tables are told in short */
+#define SPARSE_FROM 4096 /* empty blocks of larger tables are told in short */
 
 static u32 bits_set(u64 bits)
 {
@@ -182,11 +183,13 @@ static long vec_emit(u64 i, struct fdt_walk *walk)
 		walk->stopped = 1;
 		return 1;
 	}
-	head_fill(&event->head, FDT_VEC, walk->op, sizeof(*event), walk->time_ns, task, walk->table);
+	head_fill(&event->head, FDT_VEC, walk->op, sizeof(*event), walk->time_ns, task,
+		  walk->table);
 	capacity = table_capacity(walk->table);
 	event->first_fd = first_fd;
 	event->max_fds = capacity;
-	event->head.flags = (first_fd ? 0 : FDT_FIRST) | (first_fd + FDT_VEC_SLOTS >= capacity ? FDT_LAST : 0);
+	event->head.flags =
+		(first_fd ? 0 : FDT_FIRST) | (first_fd + FDT_VEC_SLOTS >= capacity ? FDT_LAST : 0);
 	walk->vec = event;
 	walk->at = first_fd;
 	vec_fill(walk);
@@ -197,7 +200,7 @@ static long vec_emit(u64 i, struct fdt_walk *walk)
 /* Which slots hold a file, 64 at a time. */
 struct fdt_filling {
 	u64 table;
-	u64 bits;	/* of open_fds */
+	u64 bits; /* of open_fds */
 	u64 filled;
 	u32 first_fd;
 	u32 base;
@@ -235,7 +238,8 @@ static __noinline long words_emit(struct fdt_walk *walk, u32 low, u32 high)
 	event = RESERVE(fdt_words);
 	if (!event)
 		return 1;
-	head_fill(&event->head, FDT_WORDS, walk->op, sizeof(*event), walk->time_ns, walk->task, walk->table);
+	head_fill(&event->head, FDT_WORDS, walk->op, sizeof(*event), walk->time_ns, walk->task,
+		  walk->table);
 	if (walk->op == FDT_OP_RANGE)
 		event->head.syscall = FDT_SYS_close_range;
 	event->first_fd = walk->block_fd;
@@ -269,18 +273,20 @@ static long walk_block(u64 i, struct fdt_walk *walk)
 	u32 first_fd = walk->first_fd + i * BLOCK_SLOTS, capacity = table_capacity(walk->table);
 
 	walk->block_fd = first_fd;
-	if (walk->op == FDT_OP_SNAPSHOT && bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > ring_half) {
+	if (walk->op == FDT_OP_SNAPSHOT &&
+	    bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > ring_half) {
 		walk->at = first_fd;
 		walk->stopped = 1;
 		return 1;
 	}
-	if (first_fd >= SPARSE_FROM && first_fd + BLOCK_SLOTS < capacity && block_is_empty(walk->table, first_fd))
+	if (first_fd >= SPARSE_FROM && first_fd + BLOCK_SLOTS < capacity &&
+	    block_is_empty(walk->table, first_fd))
 		return words_emit(walk, 1, 0);
 	bpf_loop(BLOCK_SLOTS / FDT_VEC_SLOTS, vec_emit, walk, 0);
 	return walk->stopped || first_fd + BLOCK_SLOTS >= capacity;
 }
 
-#define BLOCKS_MAX (1 << 21)	/* of 512: 2^30 descriptors, more than sysctl fs.nr_open allows */
+#define BLOCKS_MAX (1 << 21) /* of 512: 2^30 descriptors, more than sysctl fs.nr_open allows */
 
 /* The whole table, or what a snapshot has left of it. */
 static __always_inline void walk_table(struct fdt_walk *walk)
@@ -291,7 +297,7 @@ static __always_inline void walk_table(struct fdt_walk *walk)
 
 static __noinline int emit_table(struct task_struct *task, u32 op)
 {
-	struct fdt_walk walk = { .op = op };
+	struct fdt_walk walk = {.op = op};
 
 	if (!task)
 		return 0;
@@ -316,7 +322,7 @@ static long range_block(u64 i, struct fdt_range *range)
 /* After close_range: which numbers around there are filled. Both ends included. */
 GLOBAL int emit_range(u32 low, u32 high)
 {
-	struct fdt_range range = { .walk.op = FDT_OP_RANGE };
+	struct fdt_range range = {.walk.op = FDT_OP_RANGE};
 	u32 capacity;
 
 	range.walk.task = plain(CURRENT);

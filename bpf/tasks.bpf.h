@@ -38,7 +38,8 @@ static __always_inline void task_facts(struct fdt_task *event, struct task_struc
 	bpf_probe_read_kernel(event->comm, sizeof(event->comm), task->comm);
 }
 
-static __noinline int emit_task(struct task_struct *task, u32 op, u32 flags, u32 other_tid, u32 syscall)
+static __noinline int emit_task(struct task_struct *task, u32 op, u32 flags, u32 other_tid,
+				u32 syscall)
 {
 	struct fdt_task *event;
 
@@ -109,12 +110,15 @@ static __always_inline void emit_limit(struct task_struct *task, u32 tgid, u64 n
  * Whether this new process is to be traced. One that shares a traced table is, whatever was
  * asked for: what it does happens to the table.
  */
-static __always_inline bool child_is_traced(struct task_struct *creator, struct task_struct *child, u64 flags)
+static __always_inline bool child_is_traced(struct task_struct *creator, struct task_struct *child,
+					    u64 flags)
 {
 	if (trace_all || flags & CLONE_THREAD)
 		return is_traced(child->tgid);
 	if (is_traced(creator->tgid) && (follow || flags & CLONE_FILES))
 		pid_set(traced_pids, &traced_count, child->tgid);
+	else /* the pid's last owner may have ended unseen */
+		pid_clear(traced_pids, &traced_count, child->tgid);
 	return is_traced(child->tgid);
 }
 
@@ -125,12 +129,13 @@ static __always_inline u32 fork_flags(u64 clone_flags)
 	       (clone_flags & CLONE_VFORK ? FDT_TASK_VFORK : 0);
 }
 
+/* The call that the current task is making. */
 static __always_inline u32 current_call(struct task_struct *task)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	u32 number = call_number(regs);
 
-	if (number >= FDT_CALLS_MAX)
+	if (task->flags & PF_KTHREAD || number >= FDT_CALLS_MAX)
 		return 0;
 	return call_is_compat(task) ? compat_calls[number].syscall : native_calls[number].syscall;
 }

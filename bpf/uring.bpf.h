@@ -17,8 +17,10 @@
 #define IORING_OP_PIPE 62
 
 /* A result that went into a fixed slot of the ring is no descriptor. */
-#define FIXED_SLOT(request, type) \
-	(bpf_core_field_exists(((struct type *)0)->file_slot) ? BPF_CORE_READ((struct type *)(request), file_slot) : 0)
+#define FIXED_SLOT(request, type)                                                                  \
+	(bpf_core_field_exists(((struct type *)0)->file_slot)                                      \
+		 ? BPF_CORE_READ((struct type *)(request), file_slot)                              \
+		 : 0)
 
 /* A worker's own thread id is of no interest: its process did it. */
 GLOBAL int emit_uring(u8 op, u32 syscall, u32 fd, s32 result)
@@ -51,14 +53,16 @@ static __always_inline void uring_closed(u64 request, s32 result)
 {
 	if (result == -EBADF || FIXED_SLOT(request, io_close))
 		return;
-	emit_uring(FDT_OP_URING_CLOSE, FDT_SYS_close, BPF_CORE_READ((struct io_close *)request, fd), result);
+	emit_uring(FDT_OP_URING_CLOSE, FDT_SYS_close, BPF_CORE_READ((struct io_close *)request, fd),
+		   result);
 }
 
 static __always_inline void uring_piped(u64 request, s32 result)
 {
 	s32 fd[2];
 
-	if (result < 0 || !bpf_core_field_exists(((struct io_pipe *)0)->fds) || FIXED_SLOT(request, io_pipe))
+	if (result < 0 || !bpf_core_field_exists(((struct io_pipe *)0)->fds) ||
+	    FIXED_SLOT(request, io_pipe))
 		return;
 	if (bpf_probe_read_user(fd, sizeof(fd), BPF_CORE_READ((struct io_pipe *)request, fds)))
 		return;
@@ -72,7 +76,7 @@ static __always_inline int on_uring(u64 request, s32 result)
 
 	if (is_kernel(task) || !is_traced(task->tgid))
 		return 0;
-	if (!request) {	/* one of several completions of a request: its result may be a descriptor */
+	if (!request) { /* one of several completions of a request: its result may be a descriptor */
 		if (result > 0 && slot_file(current_table(), result))
 			emit_uring(FDT_OP_MAYBE, FDT_SYS_io_uring_enter, result, result);
 		return 0;
@@ -80,13 +84,27 @@ static __always_inline int on_uring(u64 request, s32 result)
 	if (!is_worker(task))
 		run_break();
 	switch (BPF_CORE_READ((struct io_kiocb *)request, opcode)) {
-	case IORING_OP_ACCEPT: uring_opened(FIXED_SLOT(request, io_accept), FDT_SYS_accept4, result); break;
-	case IORING_OP_OPENAT: uring_opened(FIXED_SLOT(request, io_open), FDT_SYS_openat, result); break;
-	case IORING_OP_OPENAT2: uring_opened(FIXED_SLOT(request, io_open), FDT_SYS_openat2, result); break;
-	case IORING_OP_SOCKET: uring_opened(FIXED_SLOT(request, io_socket), FDT_SYS_socket, result); break;
-	case IORING_OP_FIXED_FD_INSTALL: uring_opened(0, FDT_SYS_io_uring_enter, result); break;
-	case IORING_OP_CLOSE: uring_closed(request, result); break;
-	case IORING_OP_PIPE: uring_piped(request, result); break;
+	case IORING_OP_ACCEPT:
+		uring_opened(FIXED_SLOT(request, io_accept), FDT_SYS_accept4, result);
+		break;
+	case IORING_OP_OPENAT:
+		uring_opened(FIXED_SLOT(request, io_open), FDT_SYS_openat, result);
+		break;
+	case IORING_OP_OPENAT2:
+		uring_opened(FIXED_SLOT(request, io_open), FDT_SYS_openat2, result);
+		break;
+	case IORING_OP_SOCKET:
+		uring_opened(FIXED_SLOT(request, io_socket), FDT_SYS_socket, result);
+		break;
+	case IORING_OP_FIXED_FD_INSTALL:
+		uring_opened(0, FDT_SYS_io_uring_enter, result);
+		break;
+	case IORING_OP_CLOSE:
+		uring_closed(request, result);
+		break;
+	case IORING_OP_PIPE:
+		uring_piped(request, result);
+		break;
 	}
 	return 0;
 }

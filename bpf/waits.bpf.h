@@ -3,16 +3,16 @@
 #ifndef FDTRACE_WAITS_BPF_H
 #define FDTRACE_WAITS_BPF_H
 
-#define POLLFDS_MAX 16		/* the rest of a longer array is not looked at */
+#define POLLFDS_MAX 16 /* the rest of a longer array is not looked at */
 #define POLLNVAL 0x20
-#define SELECT_MAX 1024		/* FD_SETSIZE */
+#define SELECT_MAX 1024 /* FD_SETSIZE */
 
 /* The exit of a system call. */
 struct fdt_exit {
 	u64 args[CALL_ARGS];
 	s64 result;
 	u32 compat;
-	u32 syscall, what, fds, uses;	/* as in struct fdt_call */
+	u32 syscall, what, fds, uses; /* as in struct fdt_call */
 	u32 pad;
 };
 
@@ -48,7 +48,7 @@ static long poll_one(u64 i, struct fdt_polling *p)
 
 GLOBAL int on_poll(u64 address, u64 count, u32 syscall)
 {
-	struct fdt_polling p = { .syscall = syscall };
+	struct fdt_polling p = {.syscall = syscall};
 	struct task_struct *task = plain(CURRENT);
 
 	p.watched = is_watched(task->tgid);
@@ -61,12 +61,12 @@ GLOBAL int on_poll(u64 address, u64 count, u32 syscall)
 }
 
 struct fdt_selecting {
-	u64 set[3];		/* addresses */
-	u64 bits;		/* of 64 numbers, any set */
+	u64 set[3]; /* addresses */
+	u64 bits; /* of 64 numbers, any set */
 	u32 count;
 	u32 base;
 	u32 syscall;
-	u32 bad;		/* looking for the closed one, not for uses */
+	u32 bad; /* looking for the closed one, not for uses */
 	s32 found;
 };
 
@@ -93,7 +93,8 @@ static long select_word(u64 i, struct fdt_selecting *s)
 	for (u32 k = 0; k < 3; k++) {
 		u64 bits = 0;
 
-		if (s->set[k] && !bpf_probe_read_user(&bits, sizeof(bits), (void *)(s->set[k] + i * 8)))
+		if (s->set[k] &&
+		    !bpf_probe_read_user(&bits, sizeof(bits), (void *)(s->set[k] + i * 8)))
 			s->bits |= bits;
 	}
 	if (s->bits)
@@ -107,7 +108,7 @@ static long select_word(u64 i, struct fdt_selecting *s)
  */
 GLOBAL int on_select(const struct fdt_exit *x, u32 bad)
 {
-	struct fdt_selecting s = { .bad = bad, .found = -1 };
+	struct fdt_selecting s = {.bad = bad, .found = -1};
 
 	if (!x)
 		return -1;

@@ -10,22 +10,22 @@
 #ifndef FDTRACE_WATCH_BPF_H
 #define FDTRACE_WATCH_BPF_H
 
-#define WATCH_WORDS 64	/* numbers 0..4095 */
+#define WATCH_WORDS 64 /* numbers 0..4095 */
 #define WATCHES_MAX 2048
 
 struct fdt_watch {
-	u64 count;	/* bits set below; only ever goes down */
+	u64 count; /* bits set below; only ever goes down */
 	u64 word[WATCH_WORDS];
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, WATCHES_MAX);
-	__type(key, u64);	/* files_struct */
+	__type(key, u64); /* files_struct */
 	__type(value, struct fdt_watch);
 } watches SEC(".maps");
 
-static const struct fdt_watch no_watch;	/* too large for a BPF stack */
+static const struct fdt_watch no_watch; /* too large for a BPF stack */
 
 static __always_inline bool is_watched(u32 tgid)
 {
@@ -53,7 +53,7 @@ static __always_inline struct fdt_watch *watch_new(u64 table)
 struct fdt_noting {
 	u64 table;
 	u64 count;
-	struct fdt_watch *watch;	/* NULL: only count */
+	struct fdt_watch *watch; /* NULL: only count */
 };
 
 /* Nobody else changes the table during an exec: open_fds is exact. */
@@ -79,7 +79,7 @@ static __always_inline u32 words_of(u64 table)
 	return words < WATCH_WORDS ? words : WATCH_WORDS;
 }
 
-/* Returns whether uses will be told. False also when nothing crossed: then there is nothing to tell. */
+/* Returns whether uses will be told; false also when nothing crossed that could be used. */
 static __noinline int watch_exec(struct task_struct *task)
 {
 	struct fdt_noting noting = {};

@@ -7,6 +7,7 @@
  *   close.double   it is a close that fails: nobody is hurt
  * The one to blame is always the last closer; never the bystander who got the number since.
  */
+#include <errno.h>
 #include <stdio.h>
 
 #include "core/hash.h"
@@ -14,7 +15,7 @@
 #include "core/syscall_name.h"
 #include "fdtrace/syscall.h"
 
-/* A failing close is kept back this long: it may turn out to be the first of a sweep. */
+/* A failure is kept back this long where it may turn out to belong to a sweep. */
 #define KEEP_BACK_NS 300000000ull
 
 /* Opens and closes are timed by the kernel's tick, which may be as slow as 100 Hz. */
@@ -135,41 +136,39 @@ static void report_used_closed(struct engine *e, struct finding *f, const struct
 	finding_report(e, f);
 }
 
-static void hurt(struct engine *e, const struct fdt_error *event, const struct actor *actor,
-		 struct fdtable *table, const struct past *past)
+/* The call was a use of the number: who ended its last generation? */
+static void judge_use(struct engine *e, const struct actor *actor, struct fdtable *table, int32_t fd,
+		      const struct past *past)
 {
-	struct finding f = { .process = actor->process, .used = party_actor(actor, event->error),
+	struct finding f = { .process = actor->process, .used = party_actor(actor, EBADF),
 			     .first_ns = past->closed_ns };
 	char what[160];
 
-	if (past->flags & PAST_SWEPT && sweep_hurt(e, table, past, event, actor))
+	if (past->flags & PAST_SWEPT && sweep_hurt(e, table, past, fd, actor))
 		return;
 	if (past->ending == END_EXEC)
 		return;		/* a number from before the exec: not this program's mistake with a descriptor */
-	describe_past(e, &f, past, event->fd, what, sizeof(what));
+	describe_past(e, &f, past, fd, what, sizeof(what));
 	if (f.closed.known && f.closed.tid != actor->tid)
 		report_unowned(e, &f, table, past, what);
 	else
 		report_used_closed(e, &f, table, actor, what);
 }
 
-static void report_double(struct engine *e, const struct failed_close *failed, struct fdtable *table)
+static void judge_close(struct engine *e, const struct actor *actor, struct fdtable *table, int32_t fd,
+			const struct past *past)
 {
-	const struct past *past = finding_past(e, table, failed->fd, failed->generation);
-	struct actor actor = { .process = failed->process, .tid = failed->tid, .syscall = FDT_SYS_close,
-			       .site_hash = failed->site_hash, .time_ns = failed->time_ns };
-	struct finding f = { .rule = RULE_CLOSE_DOUBLE, .severity = SEVERITY_INFO, .process = failed->process,
-			     .used = party_actor(&actor, 9 /* EBADF */) };
+	struct finding f = { .rule = RULE_CLOSE_DOUBLE, .severity = SEVERITY_INFO, .process = actor->process,
+			     .used = party_actor(actor, EBADF), .first_ns = past->closed_ns };
 	char message[256], why[160], what[160], ago[40];
 
-	if (!past || past->flags & PAST_SWEPT)
+	if (past->flags & PAST_SWEPT)
 		return;
-	describe_past(e, &f, past, failed->fd, what, sizeof(what));
-	f.first_ns = past->closed_ns;
+	describe_past(e, &f, past, fd, what, sizeof(what));
 	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
-	f.fingerprint = finding_fingerprint(f.rule, failed->process, place_of(&actor));
-	format_span(since(failed->time_ns, past->closed_ns), ago, sizeof(ago));
-	snprintf(message, sizeof(message), "%s was closed twice by %s", what, process_program(failed->process));
+	f.fingerprint = finding_fingerprint(f.rule, actor->process, place_of(actor));
+	format_span(since(actor->time_ns, past->closed_ns), ago, sizeof(ago));
+	snprintf(message, sizeof(message), "%s was closed twice by %s", what, process_program(actor->process));
 	snprintf(why, sizeof(why), "the second close came %s after the first and failed with EBADF; nobody had the number in between",
 		 ago);
 	f.message = message;
@@ -178,24 +177,37 @@ static void report_double(struct engine *e, const struct failed_close *failed, s
 	finding_report(e, &f);
 }
 
-static void settle(struct engine *e, unsigned int index, struct fdtable *table)
+static void judge(struct engine *e, const struct actor *actor, struct fdtable *table, int32_t fd,
+		  const struct past *past)
 {
-	struct failed_close failed = e->failed_closes[index];
-
-	e->failed_closes[index] = e->failed_closes[--e->failed_close_count];
-	if (table)
-		report_double(e, &failed, table);
-	process_unref(&e->mem, failed.process);
+	if (actor->syscall == FDT_SYS_close)
+		judge_close(e, actor, table, fd, past);
+	else
+		judge_use(e, actor, table, fd, past);
 }
 
-static void keep_back(struct engine *e, const struct fdt_error *event, const struct actor *actor,
-		      const struct fdtable *table, const struct past *past)
+/* table NULL: it is gone, or nothing is to be said. */
+static void settle(struct engine *e, unsigned int index, struct fdtable *table)
 {
-	if (e->failed_close_count == FAILED_CLOSES_MAX)
-		settle(e, 0, map_get(&e->tables, e->failed_closes[0].table));
-	e->failed_closes[e->failed_close_count++] = (struct failed_close){
-		.table = table->key, .site_hash = event->site, .time_ns = actor->time_ns,
-		.tid = actor->tid, .fd = event->fd, .generation = past->generation,
+	struct kept_failure kept = e->kept_failures[index];
+	struct actor actor = { .process = kept.process, .tid = kept.tid, .syscall = kept.syscall,
+			       .site_hash = kept.site_hash, .time_ns = kept.time_ns };
+	const struct past *past = table ? finding_past(e, table, kept.fd, kept.generation) : NULL;
+
+	e->kept_failures[index] = e->kept_failures[--e->kept_failure_count];
+	if (past)
+		judge(e, &actor, table, kept.fd, past);
+	process_unref(&e->mem, kept.process);
+}
+
+static void keep_back(struct engine *e, const struct actor *actor, const struct fdtable *table, int32_t fd,
+		      const struct past *past)
+{
+	if (e->kept_failure_count == KEPT_FAILURES_MAX)
+		settle(e, 0, map_get(&e->tables, e->kept_failures[0].table));
+	e->kept_failures[e->kept_failure_count++] = (struct kept_failure){
+		.table = table->key, .site_hash = actor->site_hash, .time_ns = actor->time_ns,
+		.tid = actor->tid, .syscall = actor->syscall, .fd = fd, .generation = past->generation,
 		.process = process_ref(actor->process) };
 }
 
@@ -210,40 +222,43 @@ void close_failed(struct engine *e, const struct fdt_error *event, const struct 
 		return;		/* open after all, for the other access mode */
 	if (is_close && sweep_failed(e, table, event, actor))
 		return;
-	if (!past || event->count != 1)
-		return;		/* never seen open; or the rest of a run that has been judged */
-	if (is_close)
-		keep_back(e, event, actor, table, past);
-	else if (!is_probe(event->head.syscall))
-		hurt(e, event, actor, table, past);
+	if (!past || event->count != 1 || (!is_close && is_probe(event->head.syscall)))
+		return;		/* never seen open; the rest of a run that has been judged; a question */
+	if (is_close || sweep_in_progress(e, table, past))
+		keep_back(e, actor, table, event->fd, past);
+	else
+		judge_use(e, actor, table, event->fd, past);
 }
 
 void close_tick(struct engine *e)
 {
-	for (unsigned int i = e->failed_close_count; i-- > 0;) {
-		const struct failed_close *failed = &e->failed_closes[i];
+	for (unsigned int i = e->kept_failure_count; i-- > 0;) {
+		const struct kept_failure *kept = &e->kept_failures[i];
 
-		if (e->now_ns - failed->time_ns >= KEEP_BACK_NS)
-			settle(e, i, map_get(&e->tables, failed->table));
+		if (e->now_ns - kept->time_ns >= KEEP_BACK_NS)
+			settle(e, i, map_get(&e->tables, kept->table));
 	}
 }
 
 void close_table_died(struct engine *e, struct fdtable *table)
 {
-	for (unsigned int i = e->failed_close_count; i-- > 0;)
-		if (e->failed_closes[i].table == table->key)
+	for (unsigned int i = e->kept_failure_count; i-- > 0;)
+		if (e->kept_failures[i].table == table->key)
 			settle(e, i, table);
 }
 
 void close_forget(struct engine *e, uint32_t tid, uint64_t table)
 {
-	for (unsigned int i = e->failed_close_count; i-- > 0;)
-		if (e->failed_closes[i].tid == tid && e->failed_closes[i].table == table)
+	for (unsigned int i = e->kept_failure_count; i-- > 0;) {
+		const struct kept_failure *kept = &e->kept_failures[i];
+
+		if (kept->tid == tid && kept->table == table && kept->syscall == FDT_SYS_close)
 			settle(e, i, NULL);
+	}
 }
 
 void close_done(struct engine *e)
 {
-	while (e->failed_close_count)
-		settle(e, e->failed_close_count - 1, NULL);
+	while (e->kept_failure_count)
+		settle(e, e->kept_failure_count - 1, NULL);
 }

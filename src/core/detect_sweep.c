@@ -4,6 +4,7 @@
  * thread: closes of consecutive numbers, some of which succeed and many of which fail, or one
  * close_range(). It is told a little after it is over, so that those it hurt can be named.
  */
+#include <errno.h>
 #include <stdio.h>
 
 #include "core/hash.h"
@@ -98,7 +99,7 @@ static void name_victims(struct engine *e, struct finding *f, const struct sweep
 					   .opened = party_past_opened(past) };
 		if (hit->hurt_ns)
 			victim->hurt = (struct party){ .known = true, .pid = sweep->process->pid,
-				.tid = hit->hurt_tid, .name = sweep->process->name, .error = 9 /* EBADF */,
+				.tid = hit->hurt_tid, .name = sweep->process->name, .error = EBADF,
 				.time_ns = hit->hurt_ns, .syscall = hit->hurt_syscall };
 	}
 	f->victim_total = sweep->foreign > f->victim_count ? sweep->foreign : f->victim_count;
@@ -289,14 +290,14 @@ bool sweep_failed(struct engine *e, struct fdtable *table, const struct fdt_erro
 }
 
 static bool note_hurt(struct sweep *sweep, const struct fdtable *table, const struct past *past,
-		      const struct fdt_error *event, const struct actor *actor)
+		      int32_t fd, const struct actor *actor)
 {
 	if (sweep->table != table || sweep->tid != past->closer_tid)
 		return false;
 	for (unsigned int i = 0; i < sweep->hit_count; i++) {
 		struct hit *hit = &sweep->hits[i];
 
-		if (hit->fd != event->fd || hit->generation != past->generation)
+		if (hit->fd != fd || hit->generation != past->generation)
 			continue;
 		sweep->hurt++;
 		hit->hurt_ns = actor->time_ns;
@@ -307,14 +308,22 @@ static bool note_hurt(struct sweep *sweep, const struct fdtable *table, const st
 	return false;
 }
 
-bool sweep_hurt(struct engine *e, struct fdtable *table, const struct past *past,
-		const struct fdt_error *event, const struct actor *actor)
+bool sweep_in_progress(struct engine *e, const struct fdtable *table, const struct past *past)
+{
+	const struct task *task = map_get(&e->tasks, past->closer_tid);
+
+	return task && task->sweep && task->sweep->table == table && task->sweep->tries > 1 &&
+	       e->now_ns - task->sweep->end_ns < GAP_NS;
+}
+
+bool sweep_hurt(struct engine *e, struct fdtable *table, const struct past *past, int32_t fd,
+		const struct actor *actor)
 {
 	for (struct task *task = actor->process->tasks; task; task = task->next)
-		if (task->sweep && note_hurt(task->sweep, table, past, event, actor))
+		if (task->sweep && note_hurt(task->sweep, table, past, fd, actor))
 			return true;
 	for (struct sweep *sweep = e->sweeps; sweep; sweep = sweep->next)
-		if (note_hurt(sweep, table, past, event, actor))
+		if (note_hurt(sweep, table, past, fd, actor))
 			return true;
 	return false;
 }

@@ -185,8 +185,8 @@ void engine_finish(struct engine *e, uint64_t time_ns)
 	map_each(&e->tasks, entry)
 		sweep_task_ended(e, entry->value);
 	map_each(&e->tables, entry) {
-		sweep_table_died(e, entry->value);
 		close_table_died(e, entry->value);
+		sweep_table_died(e, entry->value);
 		exec_table_died(e, entry->value);
 	}
 	e->finished = true;

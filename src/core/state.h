@@ -36,13 +36,14 @@ struct correction {
 };
 #define CORRECTIONS_MAX 1024
 
-/* A close that failed, kept back for a moment: it may be the first of a sweep. */
-struct failed_close {
+/* A call that failed with EBADF, kept back for a moment: a sweep may turn out to be behind it. */
+struct kept_failure {
 	uint64_t table, site_hash, time_ns;
-	uint32_t tid, fd, generation;	/* of the number's newest past then */
+	uint32_t tid, syscall, fd;
+	uint32_t generation;	/* of the number's newest past then */
 	struct process *process; /* owned reference */
 };
-#define FAILED_CLOSES_MAX 256
+#define KEPT_FAILURES_MAX 256
 
 struct finding_entry;
 
@@ -62,8 +63,8 @@ struct engine {
 	struct map pending_execs;	/* detect_exec.c: serial -> struct process (owned reference) */
 	struct correction corrections[CORRECTIONS_MAX];
 	unsigned int correction_count;
-	struct failed_close failed_closes[FAILED_CLOSES_MAX];
-	unsigned int failed_close_count;
+	struct kept_failure kept_failures[KEPT_FAILURES_MAX];	/* detect_close.c */
+	unsigned int kept_failure_count;
 	struct sweep *sweeps;		/* detect_sweep.c: over, but yet to be told */
 	uint64_t swept_ns;		/* when sweep_tick() last looked */
 	struct map findings;		/* fingerprint -> struct finding_entry */
@@ -154,8 +155,10 @@ void sweep_range(struct engine *e, const struct fdt_words *event, const struct a
 bool sweep_failed(struct engine *e, struct fdtable *table, const struct fdt_error *event,
 		  const struct actor *actor);
 /* Somebody used a number that a sweep had closed. True: a sweep that is yet to be told took note. */
-bool sweep_hurt(struct engine *e, struct fdtable *table, const struct past *past,
-		const struct fdt_error *event, const struct actor *actor);
+bool sweep_hurt(struct engine *e, struct fdtable *table, const struct past *past, int32_t fd,
+		const struct actor *actor);
+/* The closer is closing one number after the other just now: it may become a sweep. */
+bool sweep_in_progress(struct engine *e, const struct fdtable *table, const struct past *past);
 void sweep_task_ended(struct engine *e, struct task *task);
 void sweep_table_died(struct engine *e, struct fdtable *table);
 void sweep_tick(struct engine *e);

@@ -19,9 +19,10 @@ static void table_release(struct engine *e, struct fdtable *table)
 	if (--table->tasks)
 		return;
 	tasks_copied(e, table);
+	if (!table->replaced)
+		close_table_died(e, table);	/* first: sweeps take note of those they hurt */
 	sweep_table_died(e, table);
 	if (!table->replaced) {
-		close_table_died(e, table);
 		exec_table_died(e, table);
 		leak_table_died(e, table);
 	}

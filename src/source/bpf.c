@@ -30,16 +30,16 @@ typedef uint32_t u32;
 typedef uint64_t u64;
 #include "fdtrace.skel.h"
 
-#define TICK_NS 100000000ull		/* between two FDT_TICK, and two looks for misses */
-#define SNAPSHOT_MAX_NS 5000000000ull	/* longer than that and the ring is not being emptied */
-#define PIECE_BYTES 2048		/* of the iterator: 32 tasks, then the ring is emptied */
+#define TICK_NS 100000000ull /* between two FDT_TICK, and two looks for misses */
+#define SNAPSHOT_MAX_NS 5000000000ull /* longer than that and the ring is not being emptied */
+#define PIECE_BYTES 2048 /* of the iterator: 32 tasks, then the ring is emptied */
 #define PROGRAMS_MAX 16
-#define SMALLEST_EVENT 40		/* bytes in the ring, its own header included */
+#define SMALLEST_EVENT 40 /* bytes in the ring, its own header included */
 
 struct bpf_source {
 	struct source source;
 	struct fdtrace_bpf *skel;
-	struct fdtrace_bpf *classic;	/* NULL until misses made it necessary */
+	struct fdtrace_bpf *classic; /* NULL until misses made it necessary */
 	bool classic_tried;
 	struct ring_buffer *ring;
 	size_t ring_bytes;
@@ -48,9 +48,9 @@ struct bpf_source {
 	/* of the call of drain() or its like that is running */
 	source_event_fn event;
 	void *ctx;
-	int stopped;			/* what event returned, if not 0 */
-	size_t budget;			/* events until others must have a turn */
-	struct kind_samples *samples;	/* looking at ourselves: see tell_kinds() */
+	int stopped; /* what event returned, if not 0 */
+	size_t budget; /* events until others must have a turn */
+	struct kind_samples *samples; /* looking at ourselves: see tell_kinds() */
 	struct snapshot_found found;
 	/* told so far */
 	u64 last_ns;
@@ -98,8 +98,10 @@ static int learn_kinds(struct bpf_source *s, const struct fdt_vec *vec)
 	for (unsigned int i = 0; !err && vec->head.kind == FDT_VEC && i < s->samples->count; i++) {
 		const struct kind_sample *sample = &s->samples->sample[i];
 		u32 at = (u32)sample->fd - vec->first_fd;
-		struct fdt_fops fops = { .head = { .kind = FDT_FOPS, .size = sizeof(fops), .time_ns = vec->head.time_ns },
-					 .fd_kind = sample->kind };
+		struct fdt_fops fops = {.head = {.kind = FDT_FOPS,
+						 .size = sizeof(fops),
+						 .time_ns = vec->head.time_ns},
+					.fd_kind = sample->kind};
 
 		if (at >= FDT_VEC_SLOTS || !vec->file[at].file)
 			continue;
@@ -119,7 +121,8 @@ static int on_record(void *ctx, void *record, size_t size)
 		err = learn_kinds(s, record);
 	else
 		err = deliver(s, record, size);
-	snapshot_note(&s->found, record);	/* without memory for it a process stays without its path */
+	snapshot_note(&s->found,
+		      record); /* without memory for it a process stays without its path */
 	if (!err && !--s->budget)
 		err = -EAGAIN;
 	return err;
@@ -143,11 +146,14 @@ static int consume(struct bpf_source *s)
 
 /* ---- losses ---- */
 
-static int tell_loss(struct bpf_source *s, enum fdt_loss_cause cause, u64 count, const char *program)
+static int tell_loss(struct bpf_source *s, enum fdt_loss_cause cause, u64 count,
+		     const char *program)
 {
-	struct fdt_loss loss = { .head = { .kind = FDT_LOSS, .size = sizeof(loss), .flags = cause,
-					   .time_ns = coarse_now() },
-				 .count = count };
+	struct fdt_loss loss = {.head = {.kind = FDT_LOSS,
+					 .size = sizeof(loss),
+					 .flags = cause,
+					 .time_ns = coarse_now()},
+				.count = count};
 
 	snprintf(loss.program, sizeof(loss.program), "%s", program);
 	return deliver(s, &loss, sizeof(loss)) ? s->stopped : 0;
@@ -167,7 +173,8 @@ static u64 misses_of(const struct bpf_program *program)
 	u32 size = sizeof(info);
 
 	memset(&info, 0, sizeof(info));
-	if (bpf_program__fd(program) < 0 || bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size))
+	if (bpf_program__fd(program) < 0 ||
+	    bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size))
 		return 0;
 	return info.recursion_misses;
 }
@@ -199,7 +206,8 @@ static struct fdtrace_bpf *load_classic(const struct fdtrace_bpf *first)
 		return NULL;
 	only_program(classic->obj, classic->progs.sys_exit_classic);
 	if (!share_maps(classic, first) && !fdtrace_bpf__load(classic))
-		classic->links.sys_exit_classic = bpf_program__attach(classic->progs.sys_exit_classic);
+		classic->links.sys_exit_classic =
+			bpf_program__attach(classic->progs.sys_exit_classic);
 	if (classic->links.sys_exit_classic)
 		return classic;
 	fdtrace_bpf__destroy(classic);
@@ -219,13 +227,16 @@ static void switch_to_classic(struct bpf_source *s)
 	libbpf_log_begin();
 	s->classic = load_classic(s->skel);
 	if (!s->classic) {
-		log_warn("this kernel skips events of preempted threads, and raw_syscalls/sys_exit is not to be "
-			 "had instead (%s); mount tracefs on /sys/kernel/tracing", libbpf_log_end());
+		log_warn("this kernel skips events of preempted threads, and raw_syscalls/sys_exit "
+			 "is not to be "
+			 "had instead (%s); mount tracefs on /sys/kernel/tracing",
+			 libbpf_log_end());
 		return;
 	}
 	bpf_link__destroy(s->skel->links.sys_exit);
 	s->skel->links.sys_exit = NULL;
-	log_info("this kernel skips events of preempted threads: using raw_syscalls/sys_exit from now on");
+	log_info("this kernel skips events of preempted threads: using raw_syscalls/sys_exit from "
+		 "now on");
 }
 
 static int tell_missed(struct bpf_source *s)
@@ -234,7 +245,8 @@ static int tell_missed(struct bpf_source *s)
 	unsigned int i = 0;
 	int err = 0;
 
-	bpf_object__for_each_program(program, s->skel->obj) {
+	bpf_object__for_each_program(program, s->skel->obj)
+	{
 		u64 missed = misses_of(program), more = missed - s->missed[i];
 
 		s->missed[i++] = missed;
@@ -278,7 +290,7 @@ static int snapshot_rounds(struct bpf_source *s, u32 only_tgid)
 	u64 deadline = coarse_now() + SNAPSHOT_MAX_NS;
 	int err;
 
-	*cursor = (struct fdt_cursor){ .only_tgid = only_tgid };
+	*cursor = (struct fdt_cursor){.only_tgid = only_tgid};
 	do {
 		__atomic_store_n(&cursor->stopped, 0, __ATOMIC_RELAXED);
 		err = snapshot_round(s);
@@ -290,8 +302,11 @@ static int snapshot_rounds(struct bpf_source *s, u32 only_tgid)
 
 static int tell_border(struct bpf_source *s, enum fdt_op op, unsigned int why)
 {
-	struct fdt_head head = { .kind = FDT_SNAPSHOT, .op = (__u8)op, .size = sizeof(head), .flags = (__u16)why,
-				 .time_ns = coarse_now() };
+	struct fdt_head head = {.kind = FDT_SNAPSHOT,
+				.op = (__u8)op,
+				.size = sizeof(head),
+				.flags = (__u16)why,
+				.time_ns = coarse_now()};
 
 	return deliver(s, &head, sizeof(head)) ? s->stopped : 0;
 }
@@ -320,8 +335,8 @@ static int bpf_snapshot(struct source *source, unsigned int why, source_event_fn
 	if (!err || err == -EAGAIN)
 		err = snapshot_all(s, why);
 	if (err < 0)
-		trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL, "cannot take a snapshot of the tables: %s",
-			    strerror(-err));
+		trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL,
+			    "cannot take a snapshot of the tables: %s", strerror(-err));
 	return err;
 }
 
@@ -342,7 +357,8 @@ static int tell_kinds(struct bpf_source *s)
 	return err;
 }
 
-static int bpf_start(struct source *source, source_event_fn event, void *ctx, struct trouble *trouble)
+static int bpf_start(struct source *source, source_event_fn event, void *ctx,
+		     struct trouble *trouble)
 {
 	struct bpf_source *s = of(source);
 	int err;
@@ -351,8 +367,8 @@ static int bpf_start(struct source *source, source_event_fn event, void *ctx, st
 	s->ctx = ctx;
 	err = tell_kinds(s);
 	if (err < 0)
-		return trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL, "cannot start reading events: %s",
-				   strerror(-err));
+		return trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL,
+				   "cannot start reading events: %s", strerror(-err));
 	return err ?: bpf_snapshot(source, FDT_WHY_START, event, ctx, trouble);
 }
 
@@ -366,33 +382,35 @@ static int bpf_poll_fd(const struct source *source)
 /* now was read before the ring was: nothing older is left in it. */
 static int tell_tick(struct bpf_source *s, u64 now)
 {
-	struct fdt_head tick = { .kind = FDT_TICK, .size = sizeof(tick) };
+	struct fdt_head tick = {.kind = FDT_TICK, .size = sizeof(tick)};
 
 	tick.time_ns = now > s->last_ns ? now : s->last_ns;
 	return deliver(s, &tick, sizeof(tick)) ? s->stopped : 0;
 }
 
-static int bpf_drain(struct source *source, source_event_fn event, void *ctx, struct trouble *trouble)
+static int bpf_drain(struct source *source, source_event_fn event, void *ctx,
+		     struct trouble *trouble)
 {
 	struct bpf_source *s = of(source);
 	u64 now = coarse_now();
-	bool due = now - s->tick_ns >= TICK_NS;
+	bool due = now - s->tick_ns >= TICK_NS, more;
 	int err;
 
 	s->event = event;
 	s->ctx = ctx;
 	err = consume(s);
-	s->found.count = 0;	/* only a snapshot has use for it */
-	if (err == -EAGAIN)
-		return tell_lost(s);
+	s->found.count = 0; /* only a snapshot has use for it */
+	more = err == -EAGAIN;
+	err = more ? 0 : err;
 	err = err ?: tell_lost(s);
 	if (due && !err) {
 		s->tick_ns = now;
 		err = tell_missed(s);
-		err = err ?: tell_tick(s, now);
+		err = err || more ? err : tell_tick(s, now);
 	}
 	if (err < 0)
-		trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL, "cannot read events: %s", strerror(-err));
+		trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL, "cannot read events: %s",
+			    strerror(-err));
 	return err;
 }
 
@@ -428,8 +446,8 @@ static u32 tracepoint_params(const struct btf *btf, const char *name)
 	id = btf__find_by_name_kind(btf, symbol, BTF_KIND_TYPEDEF);
 	if (id < 0)
 		return 0;
-	type = btf__type_by_id(btf, btf__type_by_id(btf, (u32)id)->type);	/* pointer to */
-	return btf_vlen(btf__type_by_id(btf, type->type));			/* prototype */
+	type = btf__type_by_id(btf, btf__type_by_id(btf, (u32)id)->type); /* pointer to */
+	return btf_vlen(btf__type_by_id(btf, type->type)); /* prototype */
 }
 
 static int adapt_to_kernel(struct fdtrace_bpf *skel)
@@ -463,7 +481,8 @@ static int configure(struct fdtrace_bpf *skel, const struct bpf_source_options *
 	skel->rodata->follow = options->follow;
 	skel->rodata->wakeup_shift = log2_of(ring / 8);
 	skel->rodata->ring_half = ring / 2;
-	syscalls_fill(skel->rodata->native_calls, skel->rodata->compat_calls, skel->rodata->socketcalls);
+	syscalls_fill(skel->rodata->native_calls, skel->rodata->compat_calls,
+		      skel->rodata->socketcalls);
 	return adapt_to_kernel(skel) ?: bpf_map__set_max_entries(skel->maps.ring, (u32)ring);
 }
 
@@ -527,23 +546,28 @@ static int explain(int err, const struct bpf_source_options *options, struct tro
 
 		privilege_describe(have, sizeof(have));
 		if (privilege_to_trace())
-			snprintf(cause, sizeof(cause), "capabilities are not the reason (%s): lockdown or a seccomp "
-				 "filter? %s", have, libbpf_log_end());
+			snprintf(cause, sizeof(cause),
+				 "capabilities are not the reason (%s): lockdown or a seccomp "
+				 "filter? %s",
+				 have, libbpf_log_end());
 		else
 			snprintf(cause, sizeof(cause), "needs CAP_BPF and CAP_PERFMON: %s", have);
-		return trouble_set(trouble, EPERM, EXIT_CANNOT, "try it with sudo, or see: fdtrace doctor", cause,
+		return trouble_set(trouble, EPERM, EXIT_CANNOT,
+				   "try it with sudo, or see: fdtrace doctor", cause,
 				   "cannot load programs into the kernel: permission denied");
 	}
 	if (ring_is_refused(options->ring_size_bytes))
-		return trouble_set(trouble, ENOMEM, EXIT_CANNOT, "try: --set ring.size=4M",
-				   "memory, RLIMIT_MEMLOCK or a control group's limit does not allow it",
-				   "the kernel refused a ring buffer of %llu KiB",
-				   (unsigned long long)options->ring_size_bytes / 1024);
+		return trouble_set(
+			trouble, ENOMEM, EXIT_CANNOT, "try: --set ring.size=4M",
+			"memory, RLIMIT_MEMLOCK or a control group's limit does not allow it",
+			"the kernel refused a ring buffer of %llu KiB",
+			(unsigned long long)options->ring_size_bytes / 1024);
 	return trouble_set(trouble, -err, EXIT_CANNOT, "see: fdtrace doctor", libbpf_log_end(),
 			   "cannot load programs into the kernel: %s", strerror(-err));
 }
 
-static int load(struct bpf_source *s, const struct bpf_source_options *options, struct trouble *trouble)
+static int load(struct bpf_source *s, const struct bpf_source_options *options,
+		struct trouble *trouble)
 {
 	int err;
 
@@ -572,16 +596,20 @@ static int check_pid(pid_t pid, struct trouble *trouble)
 	int err = pid > 0 && pid < FDT_PIDS_MAX ? procfs_stat(pid, &stat) : -ENOENT;
 
 	if (err)
-		return trouble_set(trouble, ESRCH, EXIT_CANNOT, NULL, err == -ENOENT ? "there is no such process" : strerror(-err),
+		return trouble_set(trouble, ESRCH, EXIT_CANNOT, NULL,
+				   err == -ENOENT ? "there is no such process" : strerror(-err),
 				   "cannot trace pid %d", pid);
 	if (stat.kernel)
-		return trouble_set(trouble, EINVAL, EXIT_CANNOT, NULL, "it is a kernel thread and has no descriptors",
+		return trouble_set(trouble, EINVAL, EXIT_CANNOT, NULL,
+				   "it is a kernel thread and has no descriptors",
 				   "cannot trace pid %d", pid);
 	if (procfs_is_dead(&stat))
-		return trouble_set(trouble, ESRCH, EXIT_CANNOT, NULL, "it has ended; its parent has not yet taken notice",
+		return trouble_set(trouble, ESRCH, EXIT_CANNOT, NULL,
+				   "it has ended; its parent has not yet taken notice",
 				   "cannot trace pid %d", pid);
 	if (pid == getpid())
-		return trouble_set(trouble, EINVAL, EXIT_CANNOT, NULL, "that is fdtrace itself", "cannot trace pid %d", pid);
+		return trouble_set(trouble, EINVAL, EXIT_CANNOT, NULL, "that is fdtrace itself",
+				   "cannot trace pid %d", pid);
 	return 0;
 }
 
@@ -593,20 +621,27 @@ static int check_machine(const struct bpf_source_options *options, struct troubl
 	if (!privilege_to_trace())
 		return explain(-EPERM, options, trouble);
 	if (access("/sys/kernel/btf/vmlinux", R_OK))
-		return trouble_set(trouble, ENOENT, EXIT_CANNOT, "use a kernel built with CONFIG_DEBUG_INFO_BTF",
-				   "/sys/kernel/btf/vmlinux is not there", "this kernel does not describe its types (BTF)");
+		return trouble_set(trouble, ENOENT, EXIT_CANNOT,
+				   "use a kernel built with CONFIG_DEBUG_INFO_BTF",
+				   "/sys/kernel/btf/vmlinux is not there",
+				   "this kernel does not describe its types (BTF)");
 	if (!procfs_initial_pid_namespace())
-		return trouble_set(trouble, ENOTSUP, EXIT_CANNOT, "run it in the host's: docker run --pid=host",
+		return trouble_set(trouble, ENOTSUP, EXIT_CANNOT,
+				   "run it in the host's: docker run --pid=host",
 				   "process numbers here are not those that the kernel's hooks see",
 				   "cannot trace from inside a pid namespace");
 	if (options->ring_size_bytes & (options->ring_size_bytes - 1) ||
-	    options->ring_size_bytes < (u64)sysconf(_SC_PAGESIZE) || options->ring_size_bytes > 1u << 31)
-		return trouble_set(trouble, EINVAL, EXIT_USAGE, NULL, "it must be a power of two, one page to 2G",
-				   "ring.size of %llu bytes is not possible", (unsigned long long)options->ring_size_bytes);
+	    options->ring_size_bytes < (u64)sysconf(_SC_PAGESIZE) ||
+	    options->ring_size_bytes > 1u << 31)
+		return trouble_set(trouble, EINVAL, EXIT_USAGE, NULL,
+				   "it must be a power of two, one page to 2G",
+				   "ring.size of %llu bytes is not possible",
+				   (unsigned long long)options->ring_size_bytes);
 	return 0;
 }
 
-int bpf_source_open(const struct bpf_source_options *options, struct source **ret_source, struct trouble *trouble)
+int bpf_source_open(const struct bpf_source_options *options, struct source **ret_source,
+		    struct trouble *trouble)
 {
 	struct bpf_source *s;
 	int err = check_machine(options, trouble);

@@ -21,7 +21,7 @@ static void take(struct kind_samples *samples, int fd, enum fd_kind kind, int ow
 	if (fd < 0)
 		return;
 	if (samples->count < KIND_SAMPLES_MAX)
-		samples->sample[samples->count++] = (struct kind_sample){ fd, kind, owned };
+		samples->sample[samples->count++] = (struct kind_sample){fd, kind, owned};
 	else if (owned)
 		close(fd);
 }
@@ -41,8 +41,11 @@ static int make_signalfd(void)
 
 static int make_perf_event(void)
 {
-	struct perf_event_attr attr = { .type = PERF_TYPE_SOFTWARE, .size = sizeof(attr),
-					.config = PERF_COUNT_SW_DUMMY, .disabled = 1, .exclude_kernel = 1 };
+	struct perf_event_attr attr = {.type = PERF_TYPE_SOFTWARE,
+				       .size = sizeof(attr),
+				       .config = PERF_COUNT_SW_DUMMY,
+				       .disabled = 1,
+				       .exclude_kernel = 1};
 
 	return (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
 }
@@ -64,7 +67,8 @@ void kind_samples_init(struct kind_samples *samples)
 	take(samples, timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), FD_KIND_TIMERFD, 1);
 	take(samples, make_signalfd(), FD_KIND_SIGNALFD, 1);
 	take(samples, inotify_init1(IN_CLOEXEC), FD_KIND_INOTIFY, 1);
-	take(samples, fanotify_init(FAN_CLOEXEC | FAN_CLASS_NOTIF, O_RDONLY | O_CLOEXEC), FD_KIND_FANOTIFY, 1);
+	take(samples, fanotify_init(FAN_CLOEXEC | FAN_CLASS_NOTIF, O_RDONLY | O_CLOEXEC),
+	     FD_KIND_FANOTIFY, 1);
 	take(samples, (int)syscall(SYS_pidfd_open, getpid(), 0), FD_KIND_PIDFD, 1);
 	take(samples, make_perf_event(), FD_KIND_PERF, 1);
 	take(samples, make_io_uring(), FD_KIND_IO_URING, 1);

@@ -16,7 +16,7 @@ struct kind_samples {
 	struct kind_sample {
 		int fd;
 		enum fd_kind kind;
-		int owned;	/* to be closed by kind_samples_done() */
+		int owned; /* to be closed by kind_samples_done() */
 	} sample[KIND_SAMPLES_MAX];
 };
 

@@ -32,7 +32,7 @@ static void keep(const char *text, size_t length)
 static int __attribute__((format(printf, 2, 0)))
 take(enum libbpf_print_level level, const char *format, va_list args)
 {
-	static char text[1 << 16];	/* longer ones are cut */
+	static char text[1 << 16]; /* longer ones are cut */
 	va_list again;
 	int length;
 

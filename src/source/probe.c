@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Each line is found out by trying: a tiny program of the kind in question is loaded and attached. */
+/* Each line is found out by trying: a tiny program of that kind is loaded and attached. */
 #include "source/probe.h"
 
 #include <bpf/bpf.h>
@@ -66,17 +66,19 @@ static int read_line(const char *path, char *buffer, size_t size)
 static int load_tiny(enum bpf_prog_type type, enum bpf_attach_type attach_type, int btf_id)
 {
 	static const struct bpf_insn code[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
-		{ .code = BPF_JMP | BPF_EXIT },
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+		{.code = BPF_JMP | BPF_EXIT},
 	};
 	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = attach_type,
 		    .attach_btf_id = (__u32)btf_id);
 
-	return bpf_prog_load(type, "fdtrace_probe", "GPL", code, sizeof(code) / sizeof(*code), &options);
+	return bpf_prog_load(type, "fdtrace_probe", "GPL", code, sizeof(code) / sizeof(*code),
+			     &options);
 }
 
 /* A tracing program of that sort on that function or tracepoint. 0 or -errno. */
-static int try_tracing(const struct btf *btf, enum bpf_attach_type type, const char *name, __u32 kind)
+static int try_tracing(const struct btf *btf, enum bpf_attach_type type, const char *name,
+		       __u32 kind)
 {
 	int id = btf__find_by_name_kind(btf, name, kind), program, link, err;
 
@@ -85,8 +87,8 @@ static int try_tracing(const struct btf *btf, enum bpf_attach_type type, const c
 	program = load_tiny(BPF_PROG_TYPE_TRACING, type, id);
 	if (program < 0)
 		return program;
-	link = type == BPF_TRACE_ITER ? bpf_link_create(program, 0, type, NULL) :
-					bpf_raw_tracepoint_open(NULL, program);
+	link = type == BPF_TRACE_ITER ? bpf_link_create(program, 0, type, NULL)
+				      : bpf_raw_tracepoint_open(NULL, program);
 	err = link < 0 ? link : 0;
 	if (link >= 0)
 		close(link);
@@ -104,7 +106,8 @@ static int try_perf_event(struct perf_event_attr *attr, enum bpf_prog_type type)
 	event = (int)syscall(SYS_perf_event_open, attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
 	if (event < 0)
 		err = -errno;
-	else if (ioctl(event, PERF_EVENT_IOC_SET_BPF, program) || ioctl(event, PERF_EVENT_IOC_ENABLE, 0))
+	else if (ioctl(event, PERF_EVENT_IOC_SET_BPF, program) ||
+		 ioctl(event, PERF_EVENT_IOC_ENABLE, 0))
 		err = -errno;
 	if (event >= 0)
 		close(event);
@@ -114,7 +117,7 @@ static int try_perf_event(struct perf_event_attr *attr, enum bpf_prog_type type)
 
 static int try_kprobe(void)
 {
-	struct perf_event_attr attr = { .config1 = (__u64)(uintptr_t)"fd_install" };
+	struct perf_event_attr attr = {.config1 = (__u64)(uintptr_t) "fd_install"};
 	char type[16];
 	int err = read_line("/sys/bus/event_source/devices/kprobe/type", type, sizeof(type));
 
@@ -126,12 +129,13 @@ static int try_kprobe(void)
 
 static int try_classic_tracepoint(void)
 {
-	struct perf_event_attr attr = { .type = PERF_TYPE_TRACEPOINT, .sample_period = 1 };
+	struct perf_event_attr attr = {.type = PERF_TYPE_TRACEPOINT, .sample_period = 1};
 	char id[16];
 	int err = read_line("/sys/kernel/tracing/events/raw_syscalls/sys_exit/id", id, sizeof(id));
 
 	if (err)
-		err = read_line("/sys/kernel/debug/tracing/events/raw_syscalls/sys_exit/id", id, sizeof(id));
+		err = read_line("/sys/kernel/debug/tracing/events/raw_syscalls/sys_exit/id", id,
+				sizeof(id));
 	if (err)
 		return err;
 	attr.config = (__u64)atoi(id);
@@ -151,8 +155,9 @@ static void probe_kernel(struct probe_report *report)
 		line(report, VERDICT_OK, "kernel", "", "%s %s", name.release, name.machine);
 	else
 		line(report, VERDICT_FAIL, "kernel",
-		     loops < 0 ? "it could not be asked what it offers: see below" :
-				 "lacks bpf_loop: Linux 5.17 or newer is needed", "%s %s", name.release, name.machine);
+		     loops < 0 ? "it could not be asked what it offers: see below"
+			       : "lacks bpf_loop: Linux 5.17 or newer is needed",
+		     "%s %s", name.release, name.machine);
 }
 
 static void probe_capabilities(struct probe_report *report)
@@ -162,7 +167,8 @@ static void probe_capabilities(struct probe_report *report)
 	privilege_describe(text, sizeof(text));
 	if (!privilege_to_trace())
 		line(report, VERDICT_FAIL, "capabilities",
-		     "nothing can be loaded: run as root, or docker run --cap-add BPF --cap-add PERFMON --cap-add SYS_PTRACE",
+		     "nothing can be loaded: run as root, or docker run --cap-add BPF --cap-add "
+		     "PERFMON --cap-add SYS_PTRACE",
 		     "%s", text);
 	else if (!privilege_to_inspect())
 		line(report, VERDICT_WARN, "capabilities",
@@ -180,7 +186,8 @@ static void probe_lockdown(struct probe_report *report)
 		line(report, VERDICT_OK, "lockdown", "", "not told (%s)", strerror(-err));
 	else if (strstr(text, "[confidentiality]"))
 		line(report, VERDICT_FAIL, "lockdown",
-		     "programs may not read kernel memory: boot without lockdown=confidentiality", "%s", text);
+		     "programs may not read kernel memory: boot without lockdown=confidentiality",
+		     "%s", text);
 	else
 		line(report, VERDICT_OK, "lockdown", "", "%s", text);
 }
@@ -193,28 +200,32 @@ static void probe_bpf(struct probe_report *report)
 		line(report, VERDICT_OK, "bpf(2)", "", "allowed");
 	else
 		line(report, VERDICT_FAIL, "bpf(2)",
-		     fd == -EPERM ? "no capability, or a seccomp filter (docker run --security-opt seccomp=unconfined)" :
-				    "this kernel is built without it", "%s", strerror(-fd));
+		     fd == -EPERM ? "no capability, or a seccomp filter (docker run --security-opt "
+				    "seccomp=unconfined)"
+				  : "this kernel is built without it",
+		     "%s", strerror(-fd));
 	if (fd >= 0)
 		close(fd);
 }
 
 static void probe_ring(struct probe_report *report)
 {
-	int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "fdtrace_probe", 0, 0, TRIAL_RING_BYTES, NULL);
+	int fd =
+		bpf_map_create(BPF_MAP_TYPE_RINGBUF, "fdtrace_probe", 0, 0, TRIAL_RING_BYTES, NULL);
 
 	if (fd >= 0)
 		line(report, VERDICT_OK, "ring buffer", "", "1 MiB was granted");
 	else
-		line(report, VERDICT_FAIL, "ring buffer", "events have no way out: more memory, or --set ring.size=256K",
-		     "%s", strerror(-fd));
+		line(report, VERDICT_FAIL, "ring buffer",
+		     "events have no way out: more memory, or --set ring.size=256K", "%s",
+		     strerror(-fd));
 	if (fd >= 0)
 		close(fd);
 }
 
 /* A line for something that either works or costs what is said. */
-static void trial(struct probe_report *report, int err, enum verdict otherwise, const char *what, const char *found,
-		  const char *consequence)
+static void trial(struct probe_report *report, int err, enum verdict otherwise, const char *what,
+		  const char *found, const char *consequence)
 {
 	if (!err)
 		line(report, VERDICT_OK, what, "", "%s", found);
@@ -224,7 +235,8 @@ static void trial(struct probe_report *report, int err, enum verdict otherwise, 
 
 static void probe_btf_tracepoints(struct probe_report *report, const struct btf *btf)
 {
-	static const char *const names[] = { "sys_exit", "task_newtask", "sched_process_exec", "sched_process_exit" };
+	static const char *const names[] = {"sys_exit", "task_newtask", "sched_process_exec",
+					    "sched_process_exit"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		char symbol[64];
@@ -234,26 +246,32 @@ static void probe_btf_tracepoints(struct probe_report *report, const struct btf 
 		err = try_tracing(btf, BPF_TRACE_RAW_TP, symbol, BTF_KIND_TYPEDEF);
 		if (!err)
 			continue;
-		line(report, VERDICT_FAIL, "BTF tracepoints", "the tracepoint hooks are not to be had", "%s: %s",
-		     names[i], strerror(-err));
+		line(report, VERDICT_FAIL, "BTF tracepoints",
+		     "the tracepoint hooks are not to be had", "%s: %s", names[i], strerror(-err));
 		return;
 	}
-	line(report, VERDICT_OK, "BTF tracepoints", "a few tens of ns on every system call of the machine",
-	     "sys_exit, fork, exec, exit");
+	line(report, VERDICT_OK, "BTF tracepoints",
+	     "a few tens of ns on every system call of the machine", "sys_exit, fork, exec, exit");
 }
 
 static void probe_attachments(struct probe_report *report, const struct btf *btf)
 {
 	probe_btf_tracepoints(report, btf);
-	trial(report, try_classic_tracepoint(), VERDICT_WARN, "classic tracepoint", "raw_syscalls/sys_exit",
-	      "needed where the kernel skips events of preempted threads (7.x): mount -t tracefs nodev /sys/kernel/tracing");
-	trial(report, try_tracing(btf, BPF_TRACE_ITER, "bpf_iter_task", BTF_KIND_FUNC), VERDICT_FAIL, "task iterator",
-	      "iter/task", "tables as they are now cannot be read: no start, no repair after loss");
-	trial(report, try_tracing(btf, BPF_TRACE_RAW_TP, "btf_trace_io_uring_complete", BTF_KIND_TYPEDEF), VERDICT_WARN,
-	      "io_uring", "io_uring_complete", "descriptors made by io_uring are found by the next audit only");
-	trial(report, try_tracing(btf, BPF_TRACE_FENTRY, "fd_install", BTF_KIND_FUNC), VERDICT_WARN, "function hooks",
-	      "fentry on fd_install", "not used by this version");
-	trial(report, try_kprobe(), VERDICT_WARN, "kprobes", "kprobe on fd_install", "not used by this version");
+	trial(report, try_classic_tracepoint(), VERDICT_WARN, "classic tracepoint",
+	      "raw_syscalls/sys_exit",
+	      "needed where the kernel skips events of preempted threads (7.x): mount -t tracefs "
+	      "nodev /sys/kernel/tracing");
+	trial(report, try_tracing(btf, BPF_TRACE_ITER, "bpf_iter_task", BTF_KIND_FUNC),
+	      VERDICT_FAIL, "task iterator", "iter/task",
+	      "tables as they are now cannot be read: no start, no repair after loss");
+	trial(report,
+	      try_tracing(btf, BPF_TRACE_RAW_TP, "btf_trace_io_uring_complete", BTF_KIND_TYPEDEF),
+	      VERDICT_WARN, "io_uring", "io_uring_complete",
+	      "descriptors made by io_uring are found by the next audit only");
+	trial(report, try_tracing(btf, BPF_TRACE_FENTRY, "fd_install", BTF_KIND_FUNC), VERDICT_WARN,
+	      "function hooks", "fentry on fd_install", "not used by this version");
+	trial(report, try_kprobe(), VERDICT_WARN, "kprobes", "kprobe on fd_install",
+	      "not used by this version");
 }
 
 static void probe_btf(struct probe_report *report)
@@ -261,7 +279,8 @@ static void probe_btf(struct probe_report *report)
 	struct btf *btf = btf__load_vmlinux_btf();
 
 	if (!btf) {
-		line(report, VERDICT_FAIL, "BTF", "use a kernel built with CONFIG_DEBUG_INFO_BTF", "%s", strerror(errno));
+		line(report, VERDICT_FAIL, "BTF", "use a kernel built with CONFIG_DEBUG_INFO_BTF",
+		     "%s", strerror(errno));
 		return;
 	}
 	line(report, VERDICT_OK, "BTF", "", "/sys/kernel/btf/vmlinux");
@@ -273,7 +292,11 @@ static void probe_task_storage(struct probe_report *report)
 {
 	int err = libbpf_probe_bpf_map_type(BPF_MAP_TYPE_TASK_STORAGE, NULL);
 
-	trial(report, err == 1 ? 0 : err < 0 ? err : -EOPNOTSUPP, VERDICT_FAIL, "task storage", "one note for each thread",
+	trial(report,
+	      err == 1  ? 0
+	      : err < 0 ? err
+			: -EOPNOTSUPP,
+	      VERDICT_FAIL, "task storage", "one note for each thread",
 	      "Linux 5.11 or newer is needed");
 }
 
@@ -283,8 +306,9 @@ static void probe_limits(struct probe_report *report)
 	char paranoid[16];
 
 	if (!getrlimit(RLIMIT_MEMLOCK, &memlock) && memlock.rlim_cur != RLIM_INFINITY)
-		line(report, VERDICT_OK, "memlock", "raised by itself where the kernel still counts it",
-		     "%llu KiB", (unsigned long long)memlock.rlim_cur / 1024);
+		line(report, VERDICT_OK, "memlock",
+		     "raised by itself where the kernel still counts it", "%llu KiB",
+		     (unsigned long long)memlock.rlim_cur / 1024);
 	else
 		line(report, VERDICT_OK, "memlock", "", "unlimited");
 	if (!read_line("/proc/sys/kernel/perf_event_paranoid", paranoid, sizeof(paranoid)))
@@ -297,19 +321,22 @@ static void probe_pid_namespace(struct probe_report *report)
 		line(report, VERDICT_OK, "pid namespace", "", "the initial one");
 	else
 		line(report, VERDICT_FAIL, "pid namespace",
-		     "process numbers here are not those that the hooks see: docker run --pid=host", "not the initial one");
+		     "process numbers here are not those that the hooks see: docker run --pid=host",
+		     "not the initial one");
 }
 
 /* The proof: everything is loaded and attached, and taken away again. */
 static void probe_programs(struct probe_report *report)
 {
-	struct bpf_source_options options = { .hooks = HOOKS_AUTO, .ring_size_bytes = TRIAL_RING_BYTES };
+	struct bpf_source_options options = {.hooks = HOOKS_AUTO,
+					     .ring_size_bytes = TRIAL_RING_BYTES};
 	struct trouble trouble;
 	struct source *source;
 
 	report->can_trace = !bpf_source_open(&options, &source, &trouble);
 	if (report->can_trace) {
-		line(report, VERDICT_OK, "programs", "", "all load and attach; hooks: %s", bpf_source_coverage(source));
+		line(report, VERDICT_OK, "programs", "", "all load and attach; hooks: %s",
+		     bpf_source_coverage(source));
 		source_free(source);
 		return;
 	}
@@ -331,13 +358,14 @@ static void summarize(struct probe_report *report)
 	if (report->can_trace && any(report, VERDICT_FAIL))
 		text = "descriptor events, but see the failures above";
 	else if (report->can_trace)
-		text = "every descriptor event of system calls, and what audits find of the rest; no stacks in this version";
+		text = "every descriptor event of system calls, and what audits find of the rest; "
+		       "no stacks in this version";
 	snprintf(report->summary, sizeof(report->summary), "Would trace: %s.", text);
 }
 
 void probe_machine(struct probe_report *report)
 {
-	*report = (struct probe_report){ 0 };
+	*report = (struct probe_report){0};
 	libbpf_log_begin();
 	probe_kernel(report);
 	probe_capabilities(report);

@@ -9,10 +9,10 @@
 #include <sys/types.h>
 
 struct procfs_stat {
-	char state;		/* R, S, D, Z ...: of the first thread */
-	bool kernel;		/* a kernel thread */
+	char state; /* R, S, D, Z ...: of the first thread */
+	bool kernel; /* a kernel thread */
 	uint64_t threads;
-	uint64_t start_ticks;	/* since boot, in 1/sysconf(_SC_CLK_TCK) s */
+	uint64_t start_ticks; /* since boot, in 1/sysconf(_SC_CLK_TCK) s */
 };
 
 /* 0; -ENOENT: there is no such process; or another -errno. */
@@ -21,7 +21,7 @@ int procfs_stat(pid_t pid, struct procfs_stat *ret_stat);
 /* No thread of it runs any more: it has only its exit code left. */
 bool procfs_is_dead(const struct procfs_stat *stat);
 
-/* The executable's path and argv (each ended by NUL), cut to size; both return the length, 0: not known. */
+/* The executable's path; argv, each ended by NUL. Cut to size; the length, 0: not known. */
 size_t procfs_exe(pid_t pid, char *buffer, size_t size);
 size_t procfs_args(pid_t pid, char *buffer, size_t size);
 

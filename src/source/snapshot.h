@@ -16,7 +16,7 @@ struct snapshot_found {
 	size_t count, capacity;
 };
 
-/* Looks at an event of the stream; keeps what is needed of a process's first thread. 0 or -ENOMEM. */
+/* Keeps what is needed of an event about a process's first thread. 0 or -ENOMEM. */
 int snapshot_note(struct snapshot_found *found, const void *event);
 
 /*

@@ -90,11 +90,23 @@
 /* Bits of fdt_call.fds and .uses: which arguments are meant. */
 enum { NO = 0, A0 = 1, A1 = 2, A2 = 4, A3 = 8, A4 = 16 };
 
-#define CALL(name, class, fds, uses) { FDT_SYS_##name, FDT_CALL_##class, fds, uses, { 0 } }
-#define ROW(name, i386, class, fds, uses) { CALL(name, class, fds, uses), SYS_##name, i386 }
-#define I386(name, i386, class, fds, uses) { CALL(name, class, fds, uses), -1, i386 }
+#define CALL(name, class, fds, uses)                                                               \
+	{                                                                                          \
+		FDT_SYS_##name, FDT_CALL_##class, fds, uses,                                       \
+		{                                                                                  \
+			0                                                                          \
+		}                                                                                  \
+	}
+#define ROW(name, i386, class, fds, uses)                                                          \
+	{                                                                                          \
+		CALL(name, class, fds, uses), SYS_##name, i386                                     \
+	}
+#define I386(name, i386, class, fds, uses)                                                         \
+	{                                                                                          \
+		CALL(name, class, fds, uses), -1, i386                                             \
+	}
 
-/* name, number on i386, what to do on success, which arguments are descriptors, which of them it uses */
+/* name, number on i386, class, which arguments are descriptors, which of these it uses */
 static const struct syscall_row table[] = {
 	/* the result is a descriptor */
 	ROW(open, 5, OPEN, NO, NO),
@@ -135,7 +147,7 @@ static const struct syscall_row table[] = {
 	ROW(seccomp, 354, MAYBE, NO, NO),
 	ROW(ioctl, 54, IOCTL, A0, A0),
 	ROW(fcntl, 55, FCNTL, A0, A0),
-	I386(fcntl, 221, FCNTL, A0, A0),	/* fcntl64 */
+	I386(fcntl, 221, FCNTL, A0, A0), /* fcntl64 */
 	/* makes, ends or moves descriptors in other ways */
 	ROW(close, 6, CLOSE, A0, NO),
 	ROW(close_range, 436, RANGE, NO, NO),
@@ -146,12 +158,12 @@ static const struct syscall_row table[] = {
 	ROW(socketpair, 360, SOCKETPAIR, NO, NO),
 	ROW(recvmsg, 372, RECVMSG, A0, A0),
 	ROW(recvmmsg, 337, RECVMMSG, A0, A0),
-	I386(recvmmsg, 417, RECVMMSG, A0, A0),	/* recvmmsg_time64 */
+	I386(recvmmsg, 417, RECVMMSG, A0, A0), /* recvmmsg_time64 */
 	ROW(getsockopt, 365, GETSOCKOPT, A0, A0),
 	ROW(clone, 120, CLONE, NO, NO),
 	ROW(clone3, 435, CLONE3, NO, NO),
 	ROW(unshare, 310, UNSHARE, NO, NO),
-	I386(none, 102, SOCKETCALL, NO, NO),	/* socketcall */
+	I386(none, 102, SOCKETCALL, NO, NO), /* socketcall */
 	/* processes and limits; only their errors are of interest, the tracepoints tell the rest */
 	ROW(fork, 2, NONE, NO, NO),
 	ROW(vfork, 190, NONE, NO, NO),
@@ -167,11 +179,11 @@ static const struct syscall_row table[] = {
 	/* waits on several descriptors */
 	ROW(poll, 168, POLL, NO, NO),
 	ROW(ppoll, 309, POLL, NO, NO),
-	I386(ppoll, 414, POLL, NO, NO),	/* ppoll_time64 */
+	I386(ppoll, 414, POLL, NO, NO), /* ppoll_time64 */
 	ROW(select, -1, SELECT, NO, NO),
-	I386(select, 142, SELECT, NO, NO),	/* _newselect */
+	I386(select, 142, SELECT, NO, NO), /* _newselect */
 	ROW(pselect6, 308, SELECT, NO, NO),
-	I386(pselect6, 413, SELECT, NO, NO),	/* pselect6_time64 */
+	I386(pselect6, 413, SELECT, NO, NO), /* pselect6_time64 */
 	ROW(epoll_wait, 256, NONE, A0, A0),
 	ROW(epoll_pwait, 319, NONE, A0, A0),
 	ROW(epoll_pwait2, 441, NONE, A0, A0),
@@ -190,14 +202,14 @@ static const struct syscall_row table[] = {
 	ROW(preadv2, 378, NONE, A0, A0),
 	ROW(pwritev2, 379, NONE, A0, A0),
 	ROW(lseek, 19, NONE, A0, A0),
-	I386(lseek, 140, NONE, A0, A0),	/* _llseek */
+	I386(lseek, 140, NONE, A0, A0), /* _llseek */
 	ROW(getdents, 141, NONE, A0, A0),
-	I386(getdents, 89, NONE, A0, A0),	/* readdir */
+	I386(getdents, 89, NONE, A0, A0), /* readdir */
 	ROW(getdents64, 220, NONE, A0, A0),
 	ROW(mmap, -1, NONE, A4, A4),
-	I386(mmap, 192, NONE, A4, A4),	/* mmap2 */
+	I386(mmap, 192, NONE, A4, A4), /* mmap2 */
 	ROW(sendfile, 187, NONE, A0 | A1, A0 | A1),
-	I386(sendfile, 239, NONE, A0 | A1, A0 | A1),	/* sendfile64 */
+	I386(sendfile, 239, NONE, A0 | A1, A0 | A1), /* sendfile64 */
 	ROW(splice, 313, NONE, A0 | A2, A0 | A2),
 	ROW(tee, 315, NONE, A0 | A1, A0 | A1),
 	ROW(vmsplice, 316, NONE, A0, A0),
@@ -217,30 +229,30 @@ static const struct syscall_row table[] = {
 	ROW(setsockopt, 366, NONE, A0, A0),
 	/* looking without using */
 	ROW(fstat, 108, NONE, A0, NO),
-	I386(fstat, 197, NONE, A0, NO),	/* fstat64 */
+	I386(fstat, 197, NONE, A0, NO), /* fstat64 */
 	I386(oldfstat, 28, NONE, A0, NO),
 	ROW(newfstatat, -1, NONE, A0, NO),
-	I386(newfstatat, 300, NONE, A0, NO),	/* fstatat64 */
+	I386(newfstatat, 300, NONE, A0, NO), /* fstatat64 */
 	ROW(statx, 383, NONE, A0, NO),
 	ROW(fstatfs, 100, NONE, A0, NO),
-	I386(fstatfs, 269, NONE, A0, NO),	/* fstatfs64 */
+	I386(fstatfs, 269, NONE, A0, NO), /* fstatfs64 */
 	/* files */
 	ROW(ftruncate, 93, NONE, A0, A0),
-	I386(ftruncate, 194, NONE, A0, A0),	/* ftruncate64 */
+	I386(ftruncate, 194, NONE, A0, A0), /* ftruncate64 */
 	ROW(fallocate, 324, NONE, A0, A0),
 	ROW(fsync, 118, NONE, A0, A0),
 	ROW(fdatasync, 148, NONE, A0, A0),
 	ROW(syncfs, 344, NONE, A0, A0),
 	ROW(sync_file_range, 314, NONE, A0, A0),
 	ROW(fadvise64, 250, NONE, A0, A0),
-	I386(fadvise64, 272, NONE, A0, A0),	/* fadvise64_64 */
+	I386(fadvise64, 272, NONE, A0, A0), /* fadvise64_64 */
 	ROW(readahead, 225, NONE, A0, A0),
 	ROW(cachestat, 451, NONE, A0, A0),
 	ROW(flock, 143, NONE, A0, A0),
 	ROW(fchdir, 133, NONE, A0, A0),
 	ROW(fchmod, 94, NONE, A0, A0),
 	ROW(fchown, 95, NONE, A0, A0),
-	I386(fchown, 207, NONE, A0, A0),	/* fchown32 */
+	I386(fchown, 207, NONE, A0, A0), /* fchown32 */
 	ROW(fsetxattr, 228, NONE, A0, A0),
 	ROW(fgetxattr, 231, NONE, A0, A0),
 	ROW(flistxattr, 234, NONE, A0, A0),
@@ -257,7 +269,7 @@ static const struct syscall_row table[] = {
 	ROW(faccessat, 307, NONE, A0, A0),
 	ROW(faccessat2, 439, NONE, A0, A0),
 	ROW(utimensat, 320, NONE, A0, A0),
-	I386(utimensat, 412, NONE, A0, A0),	/* utimensat_time64 */
+	I386(utimensat, 412, NONE, A0, A0), /* utimensat_time64 */
 	ROW(name_to_handle_at, 341, NONE, A0, A0),
 	ROW(setxattrat, 463, NONE, A0, A0),
 	ROW(getxattrat, 464, NONE, A0, A0),
@@ -274,16 +286,16 @@ static const struct syscall_row table[] = {
 	ROW(move_mount, 429, NONE, A0 | A2, A0 | A2),
 	/* operations on special descriptors */
 	ROW(timerfd_settime, 325, NONE, A0, A0),
-	I386(timerfd_settime, 411, NONE, A0, A0),	/* timerfd_settime64 */
+	I386(timerfd_settime, 411, NONE, A0, A0), /* timerfd_settime64 */
 	ROW(timerfd_gettime, 326, NONE, A0, A0),
-	I386(timerfd_gettime, 410, NONE, A0, A0),	/* timerfd_gettime64 */
+	I386(timerfd_gettime, 410, NONE, A0, A0), /* timerfd_gettime64 */
 	ROW(inotify_add_watch, 292, NONE, A0, A0),
 	ROW(inotify_rm_watch, 293, NONE, A0, A0),
 	ROW(fanotify_mark, 339, NONE, A0, A0),
 	ROW(mq_timedsend, 279, NONE, A0, A0),
-	I386(mq_timedsend, 418, NONE, A0, A0),	/* mq_timedsend_time64 */
+	I386(mq_timedsend, 418, NONE, A0, A0), /* mq_timedsend_time64 */
 	ROW(mq_timedreceive, 280, NONE, A0, A0),
-	I386(mq_timedreceive, 419, NONE, A0, A0),	/* mq_timedreceive_time64 */
+	I386(mq_timedreceive, 419, NONE, A0, A0), /* mq_timedreceive_time64 */
 	ROW(mq_notify, 281, NONE, A0, A0),
 	ROW(mq_getsetattr, 282, NONE, A0, A0),
 	ROW(pidfd_send_signal, 424, NONE, A0, A0),
@@ -308,8 +320,8 @@ static const struct fdt_call socketcall_table[FDT_SOCKETCALLS_MAX] = {
 	[6] = CALL(getsockname, NONE, A0, A0),
 	[7] = CALL(getpeername, NONE, A0, A0),
 	[8] = CALL(socketpair, SOCKETPAIR, NO, NO),
-	[9] = CALL(sendto, NONE, A0, A0),	/* send */
-	[10] = CALL(recvfrom, NONE, A0, A0),	/* recv */
+	[9] = CALL(sendto, NONE, A0, A0), /* send */
+	[10] = CALL(recvfrom, NONE, A0, A0), /* recv */
 	[11] = CALL(sendto, NONE, A0, A0),
 	[12] = CALL(recvfrom, NONE, A0, A0),
 	[13] = CALL(shutdown, NONE, A0, A0),

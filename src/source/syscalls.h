@@ -9,8 +9,8 @@
 
 struct syscall_row {
 	struct fdt_call call;
-	int16_t number;		/* on this architecture, 64 bits; -1: it has none */
-	int16_t number_i386;	/* -1: i386 has none */
+	int16_t number; /* on this architecture, 64 bits; -1: it has none */
+	int16_t number_i386; /* -1: i386 has none */
 };
 
 /* Several rows may have the same call.syscall: i386 has two numbers for some calls. */

@@ -307,6 +307,46 @@ static void sweep_hits_others(void **state)
 	stream_end(&s);
 }
 
+/* The one who is hurt is heard while the loop has not yet been recognized as one. */
+static void sweep_hurts_early(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	task(&s, FDT_OP_SNAPSHOT, PID, PID, TABLE, 0, 0);
+	opens(&s, PID, 3, 1);
+	opens(&s, PID, 4, 2);
+	closes(&s, PID + 1, 3);
+	closes(&s, PID + 1, 4);
+	fails(&s, FDT_SYS_close, PID + 1, 5, EBADF);
+	fails(&s, FDT_SYS_read, PID, 3, EBADF);
+	for (int fd = 6; fd < 100; fd++)
+		fails(&s, FDT_SYS_close, PID + 1, fd, EBADF);
+	task(&s, FDT_OP_EXIT, PID, PID + 1, TABLE, 0, 0);
+	task(&s, FDT_OP_EXIT, PID, PID, TABLE, 0, FDT_TASK_LAST);
+	assert_non_null(strstr(only_finding(&s, RULE_CLOSE_SWEEP)->why, "afterwards 1 call"));
+	stream_end(&s);
+}
+
+/* Two closes in a row by the culprit are not yet a sweep: told all the same, a moment later. */
+static void two_in_a_row_are_no_sweep(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	opens(&s, PID, 3, 1);
+	opens(&s, PID, 4, 2);
+	closes(&s, PID + 1, 3);
+	closes(&s, PID + 1, 4);
+	fails(&s, FDT_SYS_read, PID, 3, EBADF);
+	assert_int_equal(s.kept_count, 0);
+	tick(&s, S);
+	assert_int_equal(only_finding(&s, RULE_CLOSE_UNOWNED)->closed_tid, PID + 1);
+	stream_end(&s);
+}
+
 /* The same loop told in runs, as the kernel side counts them. */
 static void sweep_in_runs(void **state)
 {
@@ -393,6 +433,7 @@ int main(void)
 		cmocka_unit_test(inherited_and_unused), cmocka_unit_test(inherited_and_used),
 		cmocka_unit_test(exec_accumulates), cmocka_unit_test(left_open_at_exit),
 		cmocka_unit_test(sweep_hits_others), cmocka_unit_test(sweep_in_runs),
+		cmocka_unit_test(sweep_hurts_early), cmocka_unit_test(two_in_a_row_are_no_sweep),
 		cmocka_unit_test(daemonize_and_own_files_are_no_sweep), cmocka_unit_test(alert_storm),
 	};
 

@@ -17,8 +17,8 @@
 
 /* May be absent: the code asks bpf_core_field_exists() before it reads them. */
 static const char *const guarded[] = {
-	"io_open.file_slot", "io_accept.file_slot", "io_socket.file_slot", "io_close.file_slot",
-	"io_pipe.fds", "io_pipe.file_slot",
+	"io_open.file_slot",  "io_accept.file_slot", "io_socket.file_slot",
+	"io_close.file_slot", "io_pipe.fds",         "io_pipe.file_slot",
 };
 
 struct check {
@@ -50,7 +50,8 @@ static const struct btf_type *resolve(const struct btf *btf, __u32 id)
 }
 
 /* The member of that name, also inside anonymous structures and unions. */
-static const struct btf_member *find_member(const struct btf *btf, const struct btf_type *type, const char *name)
+static const struct btf_member *find_member(const struct btf *btf, const struct btf_type *type,
+					    const char *name)
 {
 	const struct btf_member *member = btf_members(type);
 
@@ -72,13 +73,14 @@ static const struct btf_member *find_member(const struct btf *btf, const struct 
 static bool same_type(const struct check *c, __u32 ours, __u32 kernels);
 
 /* Structures without a name are compared by what is in them. */
-static bool same_anonymous(const struct check *c, const struct btf_type *ours, const struct btf_type *kernels)
+static bool same_anonymous(const struct check *c, const struct btf_type *ours,
+			   const struct btf_type *kernels)
 {
 	const struct btf_member *member = btf_members(ours);
 
 	for (unsigned int i = 0; i < btf_vlen(ours); i++, member++) {
-		const struct btf_member *other =
-			find_member(c->kernel, kernels, btf__name_by_offset(c->ours, member->name_off));
+		const struct btf_member *other = find_member(
+			c->kernel, kernels, btf__name_by_offset(c->ours, member->name_off));
 
 		if (!other || !same_type(c, member->type, other->type))
 			return false;
@@ -91,7 +93,8 @@ static bool is_structure(const struct btf_type *type)
 	return btf_is_composite(type) || btf_is_fwd(type);
 }
 
-static bool same_structure(const struct check *c, const struct btf_type *ours, const struct btf_type *kernels)
+static bool same_structure(const struct check *c, const struct btf_type *ours,
+			   const struct btf_type *kernels)
 {
 	const char *name = name_of(c->ours, ours), *flavour = strstr(name, "___");
 	size_t length = flavour ? (size_t)(flavour - name) : strlen(name);
@@ -112,7 +115,8 @@ static bool same_target(const struct check *c, __u32 ours, __u32 kernels)
 	return !is_structure(a) || same_structure(c, a, b);
 }
 
-static bool same_array(const struct check *c, const struct btf_type *ours, const struct btf_type *kernels)
+static bool same_array(const struct check *c, const struct btf_type *ours,
+		       const struct btf_type *kernels)
 {
 	return btf_array(ours)->nelems <= btf_array(kernels)->nelems &&
 	       same_type(c, btf_array(ours)->type, btf_array(kernels)->type);
@@ -147,7 +151,8 @@ static void check_member(struct check *c, const char *structure, const struct bt
 		c->absent++;
 		return;
 	}
-	printf("%s: %s\n", name, other ? "has another type in this kernel" : "is not in this kernel");
+	printf("%s: %s\n", name,
+	       other ? "has another type in this kernel" : "is not in this kernel");
 	c->wrong++;
 }
 
@@ -165,7 +170,8 @@ static void check_structure(struct check *c, const struct btf_type *ours)
 	id = btf__find_by_name_kind(c->kernel, name, btf_kind(ours));
 	c->structs++;
 	for (unsigned int i = 0; i < btf_vlen(ours); i++, member++)
-		check_member(c, name, id > 0 ? btf__type_by_id(c->kernel, (__u32)id) : NULL, member);
+		check_member(c, name, id > 0 ? btf__type_by_id(c->kernel, (__u32)id) : NULL,
+			     member);
 }
 
 static void check_all(struct check *c)
@@ -181,7 +187,7 @@ static void check_all(struct check *c)
 
 int main(int argc, char **argv)
 {
-	struct check c = { 0 };
+	struct check c = {0};
 
 	if (argc != 2) {
 		fprintf(stderr, "usage: check FILE.bpf.o\n");
@@ -190,12 +196,13 @@ int main(int argc, char **argv)
 	c.ours = btf__parse(argv[1], NULL);
 	c.kernel = c.ours ? btf__load_vmlinux_btf() : NULL;
 	if (!c.kernel) {
-		fprintf(stderr, "check: cannot read BTF of %s: %s\n", c.ours ? "the kernel" : argv[1], strerror(errno));
+		fprintf(stderr, "check: cannot read BTF of %s: %s\n",
+			c.ours ? "the kernel" : argv[1], strerror(errno));
 		return 2;
 	}
 	check_all(&c);
-	printf("%u structures, %u members, %u absent but guarded, %u different\n", c.structs, c.members, c.absent,
-	       c.wrong);
+	printf("%u structures, %u members, %u absent but guarded, %u different\n", c.structs,
+	       c.members, c.absent, c.wrong);
 	if (!c.structs)
 		fprintf(stderr, "check: no kernel structure in %s: nothing was checked\n", argv[1]);
 	return c.wrong || !c.structs;

@@ -1,0 +1,131 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""`make check`: every test of the project, one step after the other, and a closing line
+
+    N passed, N failed
+
+Each step prints TAP through prove, or is a command that has to succeed. What fails is shown;
+the rest is a line a step. Skips are listed with their reasons; with CI=true they fail.
+"""
+import glob
+import os
+import re
+import subprocess
+import sys
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get("BUILD", "build")
+PYTHON = "/usr/bin/python3"
+JOBS = f"-j{os.cpu_count() or 1}"
+VALGRIND = "valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,possible"
+ASAN = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+STEP_S = 420  # no step takes a third of that; one that hangs is ended
+
+passed, failed, skipped = 0, 0, []
+
+
+def environment(extra):
+    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    env.update({"BUILD": BUILD, "CMOCKA_MESSAGE_OUTPUT": "TAP", **extra})
+    return env
+
+
+def execute(argv, extra):
+    """The status and everything that was said."""
+    try:
+        done = subprocess.run(argv, cwd=TOP, env=environment(extra), stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=STEP_S, check=False)
+    except subprocess.TimeoutExpired as late:
+        return 1, (late.stdout or b"").decode("utf-8", "replace") + f"\nno end after {STEP_S} s\n"
+    return done.returncode, done.stdout.decode("utf-8", "replace")
+
+
+def close_step(name, good, bad, start, shown):
+    global passed, failed
+    passed += good
+    failed += bad
+    print(f"{'ok  ' if not bad else 'FAIL'} {name}: {good} passed, {bad} failed ({time.monotonic() - start:.0f} s)",
+          flush=True)
+    if shown:
+        print(shown, flush=True)
+
+
+def command(name, argv, **extra):
+    """One check: the command succeeds. False if not."""
+    start = time.monotonic()
+    status, said = execute(argv, extra)
+    close_step(name, status == 0, status != 0, start, said if status else "")
+    return status == 0
+
+
+def failures(tap):
+    """The failing tests with the diagnosis that follows (or, with cmocka, precedes) them."""
+    lines, shown = tap.splitlines(), []
+    for i, line in enumerate(lines):
+        if line.startswith("not ok"):
+            j = i + 1
+            while j < len(lines) and not re.match(r"(not )?ok |1\.\.|\S.*\.\. ?$", lines[j]):
+                j += 1
+            shown += lines[i:j]
+    return shown
+
+
+def tests(name, files, interpreter="", **extra):
+    """TAP programs under prove."""
+    start = time.monotonic()
+    if not files:
+        close_step(name, 0, 1, start, "there are no such tests")
+        return
+    status, said = execute(["prove", "-v", "-e", interpreter, *files], extra)
+    good = len(re.findall(r"^ok ", said, re.M))
+    bad = len(re.findall(r"^not ok ", said, re.M))
+    skips = re.findall(r"^ok \d+ - (.*?) # SKIP (.*)$", said, re.M | re.I)
+    skipped.extend(f"{name}: {test}: {why}" for test, why in skips)
+    shown = failures(said)
+    if status and not bad:  # a crash, a wrong plan, an error that valgrind or ASan told
+        bad, shown = 1, said.splitlines()[-60:]
+    close_step(name, good - len(skips), bad, start, "\n".join(shown))
+
+
+def make(*words):
+    return ["make", "-s", JOBS, *words]
+
+
+def unit_programs(build):
+    return [os.path.join(build, "tests/unit", os.path.basename(c)[:-2])
+            for c in sorted(glob.glob(os.path.join(TOP, "tests/unit/test_*.c")))]
+
+
+def steps():
+    if not command("build with gcc", make(f"B={BUILD}", "CC=gcc", "CFLAGS=-O2 -g -Werror", "all", "unit-programs",
+                                          "live-programs")):
+        return
+    clang, asan = BUILD + "-clang", BUILD + "-asan"
+    command("build with clang", make(f"B={clang}", "CC=clang", "CFLAGS=-O2 -g -Werror", "objects"))
+    asan_built = command("build with sanitizers", make(f"B={asan}", "CC=gcc", f"SANITIZE={ASAN}", "all", "unit-programs"))
+    command("the core is pure", make(f"B={BUILD}", "purity"))
+    tests("unit", unit_programs(BUILD))
+    tests("live", ["tests/live/run.py"], PYTHON)
+    tests("attach", ["tests/live/attach.py"], PYTHON)
+    tests("bad days", ["tests/live/bad_days.py"], PYTHON)
+    tests("stories", ["tests/stories/run.py"], PYTHON)
+    tests("replay", ["tests/replay/replay.py"], PYTHON)
+    tests("unit, valgrind", unit_programs(BUILD), VALGRIND)
+    tests("replay, valgrind", ["tests/replay/replay.py"], PYTHON, REPLAY_WRAPPER=VALGRIND)
+    if asan_built:
+        recorder = os.path.abspath(os.path.join(TOP, BUILD, "fdtrace"))
+        tests("unit, sanitizers", unit_programs(asan))
+        tests("replay, sanitizers", ["tests/replay/replay.py"], PYTHON, BUILD=asan, FDTRACE_RECORDER=recorder)
+
+
+def main():
+    steps()
+    if skipped:
+        print(f"{len(skipped)} skipped:")
+        print("\n".join("  " + line for line in skipped))
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+main()

@@ -1,0 +1,90 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# Installs what is missing, and only that. Usage: deps.sh build|test
+# Debian and Ubuntu: by apt-get. Elsewhere it names the packages and fails.
+set -eu
+
+# What to look for (a program, or a header), and the package on Debian, Fedora, Arch.
+build='
+gcc                    gcc              gcc                     gcc
+make                   make             make                    make
+clang                  clang            clang                   clang
+bpftool                bpftool          bpftool                 bpf
+stdio.h                libc6-dev        glibc-devel             glibc
+linux/types.h          linux-libc-dev   kernel-headers          linux-api-headers
+bpf/libbpf.h           libbpf-dev       libbpf-devel            libbpf
+libelf.h               libelf-dev       elfutils-libelf-devel   libelf
+zlib.h                 zlib1g-dev       zlib-devel              zlib
+jansson.h              libjansson-dev   jansson-devel           jansson
+cap-ng.h               libcap-ng-dev    libcap-ng-devel         libcap-ng
+'
+test='
+cmocka.h               libcmocka-dev    libcmocka-devel         cmocka
+prove                  perl             perl-Test-Harness       perl
+python3                python3          python3                 python
+valgrind               valgrind         valgrind                valgrind
+jq                     jq               jq                      jq
+clang-format           clang-format     clang-tools-extra       clang
+setpriv                util-linux       util-linux              util-linux
+bash                   bash             bash                    bash
+git                    git              git                     git
+'
+
+PATH=$PATH:/usr/sbin:/sbin
+
+here()
+{
+	case $1 in
+	*.h) [ -n "$(find /usr/include/"$1" /usr/include/*/"$1" /usr/local/include/"$1" 2>/dev/null | head -n 1)" ] ;;
+	# the tests run the system's own interpreter, whatever else stands in PATH
+	python3) [ -x /usr/bin/python3 ] ;;
+	*) command -v "$1" >/dev/null ;;
+	esac
+}
+
+missing()
+{
+	echo "$1" | while read -r probe debian fedora arch; do
+		[ -z "$probe" ] || here "$probe" || echo "$probe $debian $fedora $arch"
+	done
+}
+
+as_root()
+{
+	if [ "$(id -u)" -eq 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo "$@"
+	else
+		echo "make deps: installing needs root, and there is no sudo; as root: $*" >&2
+		exit 1
+	fi
+}
+
+case ${1-} in
+build) wanted=$build ;;
+test) wanted=$test ;;
+*) echo "usage: $0 build|test" >&2; exit 2 ;;
+esac
+
+lacking=$(missing "$wanted")
+[ -n "$lacking" ] || exit 0
+
+if command -v apt-get >/dev/null; then
+	packages=$(echo "$lacking" | awk '{ print $2 }' | sort -u)
+	echo "installing:" $packages
+	as_root apt-get -q update
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends $packages
+	lacking=$(missing "$wanted")
+	[ -z "$lacking" ] && exit 0
+	echo "make deps: still missing after the installation:" $(echo "$lacking" | awk '{ print $1 }') >&2
+	exit 1
+fi
+{
+	echo "make deps: missing:" $(echo "$lacking" | awk '{ print $1 }')
+	echo "  this script can install packages on Debian and Ubuntu only; install them yourself:"
+	echo "  Fedora:  sudo dnf install" $(echo "$lacking" | awk '{ print $3 }' | sort -u)
+	echo "  Arch:    sudo pacman -S" $(echo "$lacking" | awk '{ print $4 }' | sort -u)
+	echo "  others:  look for the packages that hold the programs and headers named above"
+} >&2
+exit 1
