@@ -11,6 +11,7 @@
 #include "core/hash.h"
 #include "core/state.h"
 
+#define WATCHED_MAX 4096	/* FDT_TASK_WATCHED: numbers below it are */
 #define PENDING_MAX 65536
 #define ACCUMULATES 3	/* images of one pid, each of which left something behind */
 
@@ -35,7 +36,7 @@ static bool unused(const struct slot *slot, int32_t fd, const void *ctx)
 {
 	const struct process *process = ctx;
 
-	return fd > 2 && slot->flags & SLOT_CROSSED_EXEC && !(slot->flags & SLOT_USED) && slot->site &&
+	return fd > 2 && fd < WATCHED_MAX && process->use_watched && slot->flags & SLOT_CROSSED_EXEC && !(slot->flags & SLOT_USED) && slot->site &&
 	       slot->site->process != process && !named_in_args(process, fd);
 }
 

@@ -19,13 +19,13 @@ const char *change_op_name(enum change_op op)
 
 int engine_new(const struct engine_options *options, struct engine **ret_engine)
 {
-	struct engine *e = calloc(1, sizeof(*e));
+	struct mem mem = { .max_bytes = options->settings.memory_max_bytes, .fail_at = options->fail_at };
+	struct engine *e = mem_alloc(&mem, sizeof(*e));
 
 	if (!e)
 		return -ENOMEM;
 	e->options = *options;
-	e->mem.max_bytes = options->settings.memory_max_bytes;
-	e->mem.fail_at = options->fail_at;
+	e->mem = mem;
 	e->sites.mem = &e->mem;
 	e->names.mem = &e->mem;
 	pasts_init(&e->pasts, &e->mem, &e->sites, e->mem.max_bytes / 4);
@@ -35,6 +35,8 @@ int engine_new(const struct engine_options *options, struct engine **ret_engine)
 
 void engine_free(struct engine *e)
 {
+	struct mem mem;
+
 	if (!e)
 		return;
 	e->finished = true;
@@ -46,7 +48,8 @@ void engine_free(struct engine *e)
 	pasts_done(&e->pasts);
 	sites_done(&e->sites);
 	names_done(&e->names);
-	free(e);
+	mem = e->mem;
+	mem_free(&mem, e, sizeof(*e));
 }
 
 static int apply_error(struct engine *e, const struct fdt_error *event)

@@ -38,6 +38,7 @@ struct process {
 	struct task *tasks;	/* they, in no order */
 	struct process *before;	/* the image that called exec, or the parent that forked; owned reference */
 	bool by_fork;		/* `before` is the parent's image, and no exec has happened since */
+	bool use_watched;	/* FDT_TASK_WATCHED: its first uses of what crossed the exec are told */
 	bool exec_pending;	/* detect_exec.c has yet to judge this image */
 	char name[PROCESS_NAME_SIZE]; /* comm: NUL-terminated, any byte */
 	char *exe;		/* path, NUL-terminated; NULL: not known; owned */

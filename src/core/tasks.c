@@ -254,8 +254,6 @@ static struct process *forked_process(struct engine *e, const struct fdt_task *e
 
 	if (event->head.flags & FDT_TASK_THREAD)
 		return process ? process : process_add(e, event->head.tgid);
-	if (process)
-		process_end(e, process, 0);	/* its end was not seen */
 	process = process_add(e, event->head.tgid);
 	if (!process)
 		return NULL;
@@ -267,14 +265,26 @@ static struct process *forked_process(struct engine *e, const struct fdt_task *e
 	return process;
 }
 
-static int apply_fork(struct engine *e, const struct fdt_task *event)
+/* Whoever had the numbers of the newborn before has ended without our seeing it. */
+static void end_namesakes(struct engine *e, const struct fdt_task *event)
 {
-	struct task *creator = map_get(&e->tasks, event->other_tid);
-	struct task *task = map_get(&e->tasks, event->head.tid);
-	struct process *process;
+	struct process *process = map_get(&e->processes, event->head.tgid);
+	struct task *task;
 
+	if (process && !(event->head.flags & FDT_TASK_THREAD))
+		process_end(e, process, 0);
+	task = map_get(&e->tasks, event->head.tid);
 	if (task)
 		task_end(e, task);
+}
+
+static int apply_fork(struct engine *e, const struct fdt_task *event)
+{
+	struct task *creator, *task;
+	struct process *process;
+
+	end_namesakes(e, event);
+	creator = map_get(&e->tasks, event->other_tid);
 	process = forked_process(e, event, creator);
 	task = process ? task_add(e, event->head.tid, process) : NULL;
 	if (!task)
@@ -357,6 +367,7 @@ static int apply_exec(struct engine *e, const struct fdt_task *event)
 		return -ENOMEM;
 	set_facts(process, event);
 	set_name(process, event->comm);
+	process->use_watched = event->head.flags & FDT_TASK_WATCHED;
 	tell_task(e, CHANGE_EXEC, task, process, 0);
 	return bind_after_exec(e, task, event->head.table);
 }
@@ -400,8 +411,10 @@ static int apply_unshare(struct engine *e, const struct fdt_task *event)
 	struct task *task = map_get(&e->tasks, event->head.tid);
 	struct process *process;
 
-	if (task && task->process->pid == event->head.tgid)
+	if (task && task->process->pid == event->head.tgid) {
+		task->process->use_watched = false;	/* the watch was on the table it has left */
 		return bind_newborn(e, task, event->head.table, task->table);
+	}
 	process = tasks_process(e, event->head.tgid);
 	task = process ? task_add(e, event->head.tid, process) : NULL;
 	return task ? bind_newborn(e, task, event->head.table, NULL) : -ENOMEM;

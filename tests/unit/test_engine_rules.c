@@ -203,7 +203,7 @@ static void another_limit(void **state)
 	stream_end(&s);
 }
 
-static void exec_with_two_left(struct stream *s, bool use_one)
+static void exec_with_two_left(struct stream *s, bool watched, bool use_them)
 {
 	const uint64_t copied[] = { 0, 0, 0, 1, 2, 3 }, kept[] = { 0, 0, 0, 1, 2 };
 
@@ -212,9 +212,9 @@ static void exec_with_two_left(struct stream *s, bool use_one)
 	opens(s, PID, 5, 3);
 	task(s, FDT_OP_FORK, CHILD, CHILD, CHILD_TABLE, PID, 0);
 	vec(s, FDT_OP_FORK, CHILD, CHILD_TABLE, 6, copied);
-	task(s, FDT_OP_EXEC, CHILD, CHILD, CHILD_TABLE, CHILD, 0);
+	task(s, FDT_OP_EXEC, CHILD, CHILD, CHILD_TABLE, CHILD, watched ? FDT_TASK_WATCHED : 0);
 	vec(s, FDT_OP_EXEC, CHILD, CHILD_TABLE, 5, kept);
-	for (int fd = 3; use_one && fd < 5; fd++) {
+	for (int fd = 3; use_them && fd < 5; fd++) {
 		struct fdt_slot use = { .head = HEAD(s, FDT_USE, FDT_OP_USE, fdt_slot, CHILD, CHILD, CHILD_TABLE),
 					.fd = fd, .file = a_file(fd - 2) };
 
@@ -229,7 +229,7 @@ static void inherited_and_unused(void **state)
 
 	(void)state;
 	stream_start(&s, ENGINE_PID);
-	exec_with_two_left(&s, false);
+	exec_with_two_left(&s, true, false);
 	assert_int_equal(only_finding(&s, RULE_EXEC_INHERIT)->victim_total, 2);
 	assert_int_equal(s.kept[0].severity, SEVERITY_INFO);
 	assert_int_equal(s.kept[0].opened_tid, PID);
@@ -242,7 +242,19 @@ static void inherited_and_used(void **state)
 
 	(void)state;
 	stream_start(&s, ENGINE_PID);
-	exec_with_two_left(&s, true);
+	exec_with_two_left(&s, true, true);
+	assert_int_equal(s.kept_count, 0);
+	stream_end(&s);
+}
+
+/* Nobody watched whether they are used: then nothing can be said. */
+static void inherited_and_not_watched(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	exec_with_two_left(&s, false, false);
 	assert_int_equal(s.kept_count, 0);
 	stream_end(&s);
 }
@@ -257,7 +269,7 @@ static void exec_accumulates(void **state)
 	for (int i = 0; i < 4; i++) {
 		opens(&s, PID, 3 + i, 1 + i);
 		files[3 + i] = 1 + i;
-		task(&s, FDT_OP_EXEC, PID, PID, TABLE, PID, 0);
+		task(&s, FDT_OP_EXEC, PID, PID, TABLE, PID, FDT_TASK_WATCHED);
 		vec(&s, FDT_OP_EXEC, PID, TABLE, 10, files);
 		tick(&s, 6 * S);
 	}
@@ -430,7 +442,7 @@ int main(void)
 		cmocka_unit_test(used_after_own_close), cmocka_unit_test(wrong_access_mode_is_no_closed_number),
 		cmocka_unit_test(leak_rises), cmocka_unit_test(plateau_and_sawtooth_are_no_leak),
 		cmocka_unit_test(full_table), cmocka_unit_test(another_limit),
-		cmocka_unit_test(inherited_and_unused), cmocka_unit_test(inherited_and_used),
+		cmocka_unit_test(inherited_and_unused), cmocka_unit_test(inherited_and_used), cmocka_unit_test(inherited_and_not_watched),
 		cmocka_unit_test(exec_accumulates), cmocka_unit_test(left_open_at_exit),
 		cmocka_unit_test(sweep_hits_others), cmocka_unit_test(sweep_in_runs),
 		cmocka_unit_test(sweep_hurts_early), cmocka_unit_test(two_in_a_row_are_no_sweep),
