@@ -111,6 +111,8 @@ def steps():
     command("build with clang", make(f"B={clang}", "CC=clang", "CFLAGS=-O2 -g -Werror", "objects"))
     asan_built = command("build with sanitizers", make(f"B={asan}", "CC=gcc", f"SANITIZE={ASAN}", "all", "unit-programs"))
     command("the core is pure", make(f"B={BUILD}", "purity"))
+    if os.path.exists("/sys/kernel/btf/vmlinux"):
+        command("vmlinux.h agrees with this kernel", make(f"B={BUILD}", "check-vmlinux"))
     tests("unit", unit_programs(BUILD))
     tests("live", ["tests/live/run.py"], PYTHON)
     tests("attach", ["tests/live/attach.py"], PYTHON)

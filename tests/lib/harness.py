@@ -5,6 +5,8 @@ A test program registers its cases with @case and ends with main(). A case fails
 (assert, or anything else) and is skipped by raising Skip with a probed reason; with CI=true in
 the environment a skip is a failure, because there everything has to be there.
 """
+import contextlib
+import fcntl
 import json
 import os
 import select
@@ -20,6 +22,7 @@ BUILD = os.path.abspath(os.environ.get("BUILD", os.path.join(TOP, "build")))
 FDTRACE = os.path.join(BUILD, "fdtrace")
 PYTHON = "/usr/bin/python3"  # Debian's own, whatever else stands first in PATH
 DEADLINE_S = 60
+LOCK = "/run/fdtrace-tests.lock"
 GRAVE = ("warn", "error")
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
 
@@ -52,9 +55,30 @@ def _diagnose(text):
         print("# " + line.encode("ascii", "backslashreplace").decode(), flush=True)
 
 
+@contextlib.contextmanager
+def _lock(how):
+    """Cases of several test runs on one machine go on beside each other, except where one is alone."""
+    if os.geteuid() != 0:
+        yield
+        return
+    fd = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, how)
+        yield
+    finally:
+        os.close(fd)
+
+
+def alone(function):
+    """Decorates a case that looks at the whole machine: no other run's guilty programs meanwhile."""
+    function.how = fcntl.LOCK_EX
+    return function
+
+
 def _run_case(number, name, function):
     try:
-        function()
+        with _lock(getattr(function, "how", fcntl.LOCK_SH)):
+            function()
     except Skip as why:
         if os.environ.get("CI") == "true":
             print(f"not ok {number} - {name}")

@@ -13,7 +13,7 @@ import tempfile
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import (BUILD, FDTRACE, PYTHON, TOP, Background, attach, alive, case, expect_findings, fdtrace,
+from harness import (BUILD, FDTRACE, PYTHON, TOP, Background, alive, alone, attach, case, expect_findings, fdtrace,
                      main, need_tracing, open_numbers, program, run, until)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -117,6 +117,7 @@ def cpu_ticks(pid):
 
 
 @case("-a while a compiler builds this project: no warning, no error, tables as the kernel's")
+@alone
 def whole_machine():
     need_tracing()
     with tempfile.TemporaryDirectory() as folder, Background([program("kinds"), "hold"]) as held:
