@@ -10,12 +10,12 @@
  */
 extern void *bpf_rdonly_cast(const void *object, u32 btf_id) __ksym __weak;
 
-#define CAST(address, type)                                                                        \
-	((struct type *)bpf_rdonly_cast((const void *)(address),                                   \
+#define CAST(address, type)                                      \
+	((struct type *)bpf_rdonly_cast((const void *)(address), \
 					bpf_core_type_id_kernel(struct type)))
 
 /* One member behind an address. direct must be a constant after inlining. */
-#define LOAD(direct, type, address, member)                                                        \
+#define LOAD(direct, type, address, member) \
 	((direct) ? CAST(address, type)->member : BPF_CORE_READ((struct type *)(address), member))
 
 /* The pointer stored at an address. */

@@ -86,9 +86,9 @@ static __always_inline u64 coarse_ns(void)
 	return time_ns;
 }
 
-#define HEAD_COARSE(event, kind, op, task, table)                                                  \
+#define HEAD_COARSE(event, kind, op, task, table) \
 	head_fill(&(event)->head, kind, op, sizeof(*(event)), coarse_ns(), task, table)
-#define HEAD_PRECISE(event, kind, op, task, table)                                                 \
+#define HEAD_PRECISE(event, kind, op, task, table) \
 	head_fill(&(event)->head, kind, op, sizeof(*(event)), bpf_ktime_get_ns(), task, table)
 
 #endif

@@ -4,14 +4,14 @@
 #define FDTRACE_MAPS_BPF_H
 
 /* Set by user space before loading. The verifier removes code that these make unreachable. */
-const volatile u32 self_tgid; /* fdtrace: never traced */
-const volatile bool trace_all; /* the whole machine; the filter below is not looked at */
-const volatile bool follow; /* children of traced processes are traced */
-const volatile bool can_cast; /* bpf_rdonly_cast exists (6.2): memory is read directly */
+const volatile u32 self_tgid;        /* fdtrace: never traced */
+const volatile bool trace_all;       /* the whole machine; the filter below is not looked at */
+const volatile bool follow;          /* children of traced processes are traced */
+const volatile bool can_cast;        /* bpf_rdonly_cast exists (6.2): memory is read directly */
 const volatile bool exit_tells_last; /* sched_process_exit has its second argument (6.17) */
-const volatile u32 uring_args; /* how many io_uring_complete has: 3, 4, 5 or 7 */
-const volatile u32 wakeup_shift; /* wake the reader each time 1 << this many bytes are filled */
-const volatile u64 ring_half; /* bytes; where a snapshot stops for the reader to catch up */
+const volatile u32 uring_args;       /* how many io_uring_complete has: 3, 4, 5 or 7 */
+const volatile u32 wakeup_shift;     /* wake the reader each time 1 << this many bytes are filled */
+const volatile u64 ring_half;        /* bytes; where a snapshot stops for the reader to catch up */
 const volatile struct fdt_call native_calls[FDT_CALLS_MAX];
 const volatile struct fdt_call compat_calls[FDT_CALLS_MAX];
 const volatile struct fdt_call socketcalls[FDT_SOCKETCALLS_MAX];
@@ -29,10 +29,10 @@ struct {
 u64 traced_pids[FDT_PIDS_MAX / 64];
 u64 watched_pids[FDT_PIDS_MAX / 64]; /* see watch.bpf.h */
 
-struct fdt_counter lost_events; /* reservations that failed: exact */
-struct fdt_counter traced_count; /* bits set in traced_pids */
+struct fdt_counter lost_events;   /* reservations that failed: exact */
+struct fdt_counter traced_count;  /* bits set in traced_pids */
 struct fdt_counter watched_count; /* bits set in watched_pids */
-struct fdt_counter run_count; /* runs of errors not yet over; see errors.bpf.h */
+struct fdt_counter run_count;     /* runs of errors not yet over; see errors.bpf.h */
 struct fdt_counter run_serial;
 struct fdt_counter filled_bytes; /* of the ring, ever; batches of the below */
 #define CPUS_MAX 1024

@@ -27,7 +27,7 @@ struct fdt_msghdr32 {
 
 struct fdt_receiving {
 	u64 at, end; /* control messages yet to read */
-	u32 flags; /* of the message */
+	u32 flags;   /* of the message */
 	u32 syscall;
 	u32 compat;
 	u32 budget; /* descriptors yet to be told: memory that changes must not keep us here */
@@ -51,7 +51,7 @@ static long receive_one(u64 i, struct fdt_array *array)
 
 GLOBAL int receive_array(u32 syscall, u64 address, u32 count)
 {
-	struct fdt_array array = {.address = address, .syscall = syscall};
+	struct fdt_array array = { .address = address, .syscall = syscall };
 
 	bpf_loop(count < SCM_MAX_FD ? count : SCM_MAX_FD, receive_one, &array, 0);
 	return 0;
@@ -129,7 +129,7 @@ static long word_is_full(u64 i, struct fdt_full *full)
 /* Descriptors that did not fit any more were thrown away: EMFILE by another name (recvmsg(2)). */
 GLOBAL int report_full(u32 syscall)
 {
-	struct fdt_full full = {.table = current_table()};
+	struct fdt_full full = { .table = current_table() };
 
 	full.limit = nofile_of(CURRENT);
 	if (full.limit && full.limit <= table_capacity(full.table))
@@ -141,7 +141,7 @@ GLOBAL int report_full(u32 syscall)
 
 GLOBAL int receive_message(u32 syscall, u32 compat, u64 address)
 {
-	struct fdt_receiving r = {.syscall = syscall, .compat = compat, .budget = SCM_MAX_FD + 2};
+	struct fdt_receiving r = { .syscall = syscall, .compat = compat, .budget = SCM_MAX_FD + 2 };
 
 	if (read_msghdr(&r, address))
 		return 0;
@@ -168,7 +168,7 @@ static long receive_next(u64 i, struct fdt_messages *messages)
 
 GLOBAL int receive_many(u32 compat, u64 address, u32 count)
 {
-	struct fdt_messages messages = {.address = address, .compat = compat};
+	struct fdt_messages messages = { .address = address, .compat = compat };
 
 	bpf_loop(count < UIO_MAXIOV ? count : UIO_MAXIOV, receive_next, &messages, 0);
 	return 0;

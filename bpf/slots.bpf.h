@@ -120,11 +120,11 @@ struct fdt_walk {
 	u64 time_ns;
 	struct task_struct *task;
 	struct fdt_vec *vec; /* the record being filled */
-	u64 bits; /* of its slots, those yet to be looked at */
+	u64 bits;            /* of its slots, those yet to be looked at */
 	u32 op;
 	u32 first_fd; /* of the walk */
 	u32 block_fd; /* of the 512 slots at hand */
-	u32 at; /* for a snapshot that stops half-way: where it goes on */
+	u32 at;       /* for a snapshot that stops half-way: where it goes on */
 	u32 stopped;
 };
 
@@ -297,7 +297,7 @@ static __always_inline void walk_table(struct fdt_walk *walk)
 
 static __noinline int emit_table(struct task_struct *task, u32 op)
 {
-	struct fdt_walk walk = {.op = op};
+	struct fdt_walk walk = { .op = op };
 
 	if (!task)
 		return 0;
@@ -322,7 +322,7 @@ static long range_block(u64 i, struct fdt_range *range)
 /* After close_range: which numbers around there are filled. Both ends included. */
 GLOBAL int emit_range(u32 low, u32 high)
 {
-	struct fdt_range range = {.walk.op = FDT_OP_RANGE};
+	struct fdt_range range = { .walk.op = FDT_OP_RANGE };
 	u32 capacity;
 
 	range.walk.task = plain(CURRENT);

@@ -38,7 +38,7 @@ static __always_inline bool snapshot_task(struct task_struct *task, u64 table)
 
 static __always_inline void snapshot_table(struct task_struct *task, u64 table)
 {
-	struct fdt_walk walk = {.op = FDT_OP_SNAPSHOT, .table = table};
+	struct fdt_walk walk = { .op = FDT_OP_SNAPSHOT, .table = table };
 
 	walk.task = task; /* plain already */
 	if (cursor.fd && cursor.tid == (u32)task->pid && cursor.table == table)

@@ -90,7 +90,7 @@ static __always_inline void on_range(struct fdt_exit *x)
 /* Descriptors that the call has written to user memory. */
 static __always_inline void on_written(struct fdt_exit *x, u64 address, u32 count)
 {
-	s32 fd[2] = {-1, -1};
+	s32 fd[2] = { -1, -1 };
 
 	if (bpf_probe_read_user(fd, count * sizeof(fd[0]), (void *)address))
 		return;
@@ -150,34 +150,18 @@ GLOBAL int on_rare(struct fdt_exit *x)
 	if (!x)
 		return 0;
 	switch (x->what) {
-	case FDT_CALL_RANGE:
-		on_range(x);
-		break;
-	case FDT_CALL_PIPE:
-		on_written(x, x->args[0], 2);
-		break;
-	case FDT_CALL_SOCKETPAIR:
-		on_written(x, x->args[3], 2);
-		break;
-	case FDT_CALL_GETSOCKOPT:
-		on_getsockopt(x);
-		break;
-	case FDT_CALL_CLONE:
-		on_clone(x);
-		break;
-	case FDT_CALL_CLONE3:
-		on_clone3(x);
-		break;
+	case FDT_CALL_RANGE: on_range(x); break;
+	case FDT_CALL_PIPE: on_written(x, x->args[0], 2); break;
+	case FDT_CALL_SOCKETPAIR: on_written(x, x->args[3], 2); break;
+	case FDT_CALL_GETSOCKOPT: on_getsockopt(x); break;
+	case FDT_CALL_CLONE: on_clone(x); break;
+	case FDT_CALL_CLONE3: on_clone3(x); break;
 	case FDT_CALL_UNSHARE:
 		if (x->args[0] & CLONE_FILES)
 			on_unshared(x);
 		break;
-	case FDT_CALL_SETRLIMIT:
-		on_setrlimit(x);
-		break;
-	case FDT_CALL_PRLIMIT:
-		on_prlimit(x);
-		break;
+	case FDT_CALL_SETRLIMIT: on_setrlimit(x); break;
+	case FDT_CALL_PRLIMIT: on_prlimit(x); break;
 	}
 	return 0;
 }
@@ -211,7 +195,7 @@ GLOBAL int on_use(struct fdt_exit *x)
 
 GLOBAL int on_failure(struct fdt_exit *x)
 {
-	struct fdt_bad bad = {.fd = -1};
+	struct fdt_bad bad = { .fd = -1 };
 
 	if (!x)
 		return 0;
@@ -279,8 +263,7 @@ static __always_inline void on_success(struct fdt_exit *x, u32 tgid)
 	switch (x->what) {
 	case FDT_CALL_NONE:
 	case FDT_CALL_URING:
-	case FDT_CALL_SELECT:
-		return;
+	case FDT_CALL_SELECT: return;
 	case FDT_CALL_POLL:
 		if (x->result > 0 || is_watched(tgid))
 			on_poll(x->args[0], x->args[1], x->syscall);
@@ -288,30 +271,15 @@ static __always_inline void on_success(struct fdt_exit *x, u32 tgid)
 	}
 	run_break();
 	switch (x->what) {
-	case FDT_CALL_OPEN:
-		on_open(x);
-		break;
-	case FDT_CALL_CLOSE:
-		on_close(x);
-		break;
-	case FDT_CALL_FCNTL:
-		on_fcntl(x);
-		break;
+	case FDT_CALL_OPEN: on_open(x); break;
+	case FDT_CALL_CLOSE: on_close(x); break;
+	case FDT_CALL_FCNTL: on_fcntl(x); break;
 	case FDT_CALL_IOCTL:
-	case FDT_CALL_MAYBE:
-		on_maybe(x);
-		break;
-	case FDT_CALL_REPLACE:
-		on_replace(x);
-		break;
-	case FDT_CALL_RECVMSG:
-		receive_message(x->syscall, x->compat, x->args[1]);
-		break;
-	case FDT_CALL_RECVMMSG:
-		receive_many(x->compat, x->args[1], x->result);
-		break;
-	default:
-		on_rare(x);
+	case FDT_CALL_MAYBE: on_maybe(x); break;
+	case FDT_CALL_REPLACE: on_replace(x); break;
+	case FDT_CALL_RECVMSG: receive_message(x->syscall, x->compat, x->args[1]); break;
+	case FDT_CALL_RECVMMSG: receive_many(x->compat, x->args[1], x->result); break;
+	default: on_rare(x);
 	}
 }
 

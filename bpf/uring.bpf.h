@@ -17,9 +17,9 @@
 #define IORING_OP_PIPE 62
 
 /* A result that went into a fixed slot of the ring is no descriptor. */
-#define FIXED_SLOT(request, type)                                                                  \
-	(bpf_core_field_exists(((struct type *)0)->file_slot)                                      \
-		 ? BPF_CORE_READ((struct type *)(request), file_slot)                              \
+#define FIXED_SLOT(request, type)                                     \
+	(bpf_core_field_exists(((struct type *)0)->file_slot)         \
+		 ? BPF_CORE_READ((struct type *)(request), file_slot) \
 		 : 0)
 
 /* A worker's own thread id is of no interest: its process did it. */
@@ -96,15 +96,9 @@ static __always_inline int on_uring(u64 request, s32 result)
 	case IORING_OP_SOCKET:
 		uring_opened(FIXED_SLOT(request, io_socket), FDT_SYS_socket, result);
 		break;
-	case IORING_OP_FIXED_FD_INSTALL:
-		uring_opened(0, FDT_SYS_io_uring_enter, result);
-		break;
-	case IORING_OP_CLOSE:
-		uring_closed(request, result);
-		break;
-	case IORING_OP_PIPE:
-		uring_piped(request, result);
-		break;
+	case IORING_OP_FIXED_FD_INSTALL: uring_opened(0, FDT_SYS_io_uring_enter, result); break;
+	case IORING_OP_CLOSE: uring_closed(request, result); break;
+	case IORING_OP_PIPE: uring_piped(request, result); break;
 	}
 	return 0;
 }

@@ -48,7 +48,7 @@ static long poll_one(u64 i, struct fdt_polling *p)
 
 GLOBAL int on_poll(u64 address, u64 count, u32 syscall)
 {
-	struct fdt_polling p = {.syscall = syscall};
+	struct fdt_polling p = { .syscall = syscall };
 	struct task_struct *task = plain(CURRENT);
 
 	p.watched = is_watched(task->tgid);
@@ -62,7 +62,7 @@ GLOBAL int on_poll(u64 address, u64 count, u32 syscall)
 
 struct fdt_selecting {
 	u64 set[3]; /* addresses */
-	u64 bits; /* of 64 numbers, any set */
+	u64 bits;   /* of 64 numbers, any set */
 	u32 count;
 	u32 base;
 	u32 syscall;
@@ -108,7 +108,7 @@ static long select_word(u64 i, struct fdt_selecting *s)
  */
 GLOBAL int on_select(const struct fdt_exit *x, u32 bad)
 {
-	struct fdt_selecting s = {.bad = bad, .found = -1};
+	struct fdt_selecting s = { .bad = bad, .found = -1 };
 
 	if (!x)
 		return -1;

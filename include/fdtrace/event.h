@@ -25,39 +25,39 @@
 #define FDT_ABI 1
 
 enum fdt_event_kind {
-	FDT_SLOT = 1,	/* struct fdt_slot: one slot holds this now */
-	FDT_VEC = 2,	/* struct fdt_vec: 64 slots hold this now (birth, exec, snapshot) */
-	FDT_WORDS = 3,	/* struct fdt_words: which of 512 slots are filled now (close_range) */
-	FDT_TASK = 4,	/* struct fdt_task: a task is bound to a table, or has ended */
-	FDT_ERROR = 5,	/* struct fdt_error: a call failed with EBADF, EMFILE or ENFILE */
-	FDT_USE = 6,	/* struct fdt_slot: first use of a watched descriptor (op = FDT_OP_USE) */
+	FDT_SLOT = 1,    /* struct fdt_slot: one slot holds this now */
+	FDT_VEC = 2,     /* struct fdt_vec: 64 slots hold this now (birth, exec, snapshot) */
+	FDT_WORDS = 3,   /* struct fdt_words: which of 512 slots are filled now (close_range) */
+	FDT_TASK = 4,    /* struct fdt_task: a task is bound to a table, or has ended */
+	FDT_ERROR = 5,   /* struct fdt_error: a call failed with EBADF, EMFILE or ENFILE */
+	FDT_USE = 6,     /* struct fdt_slot: first use of a watched descriptor (op = FDT_OP_USE) */
 	FDT_PROCESS = 7, /* struct fdt_process: executable and arguments of a process */
-	FDT_LIMIT = 8,	/* struct fdt_limit: RLIMIT_NOFILE of a process */
+	FDT_LIMIT = 8,   /* struct fdt_limit: RLIMIT_NOFILE of a process */
 	/* from here on made by user space only, in the same stream, so that a replay sees them */
-	FDT_LOSS = 16,	/* struct fdt_loss: events are missing before this point */
-	FDT_TICK = 17,	/* struct fdt_head: it is time_ns now; nothing else happened */
+	FDT_LOSS = 16,     /* struct fdt_loss: events are missing before this point */
+	FDT_TICK = 17,     /* struct fdt_head: it is time_ns now; nothing else happened */
 	FDT_SNAPSHOT = 18, /* struct fdt_head: op = FDT_OP_BEGIN or _END; flags = enum fdt_why */
-	FDT_NAME = 19,	/* struct fdt_name: what a file is called */
-	FDT_FOPS = 20,	/* struct fdt_fops: which kind an anonymous inode's operations mean */
-	FDT_META = 21,	/* struct fdt_meta: one key=value about the recording (tracefile.h) */
+	FDT_NAME = 19,     /* struct fdt_name: what a file is called */
+	FDT_FOPS = 20,     /* struct fdt_fops: which kind an anonymous inode's operations mean */
+	FDT_META = 21,     /* struct fdt_meta: one key=value about the recording (tracefile.h) */
 };
 
 /* What made the change. */
 enum fdt_op {
 	FDT_OP_NONE = 0,
-	FDT_OP_OPEN = 1,	/* this syscall put a new description or duplicate in the slot */
-	FDT_OP_MAYBE = 2,	/* the syscall's small result may be a descriptor it made (ioctl ...);
+	FDT_OP_OPEN = 1,    /* this syscall put a new description or duplicate in the slot */
+	FDT_OP_MAYBE = 2,   /* the syscall's small result may be a descriptor it made (ioctl ...);
 				 * it is one if the slot differs from what was known */
-	FDT_OP_CLOSE = 3,	/* close(fd); result 0, or -EINTR, -EIO ...: closed all the same */
-	FDT_OP_REPLACE = 4,	/* dup2, dup3: the old occupant, if any, ended */
-	FDT_OP_RANGE = 5,	/* close_range */
-	FDT_OP_RECEIVE = 6,	/* SCM_RIGHTS or SCM_PIDFD through recvmsg, recvmmsg */
-	FDT_OP_URING = 7,	/* io_uring completion that made or closed a normal descriptor */
-	FDT_OP_FORK = 8,	/* a new task; VEC: its own new table */
+	FDT_OP_CLOSE = 3,   /* close(fd); result 0, or -EINTR, -EIO ...: closed all the same */
+	FDT_OP_REPLACE = 4, /* dup2, dup3: the old occupant, if any, ended */
+	FDT_OP_RANGE = 5,   /* close_range */
+	FDT_OP_RECEIVE = 6, /* SCM_RIGHTS or SCM_PIDFD through recvmsg, recvmmsg */
+	FDT_OP_URING = 7,   /* io_uring completion that made or closed a normal descriptor */
+	FDT_OP_FORK = 8,    /* a new task; VEC: its own new table */
 	FDT_OP_EXEC = 9,
 	FDT_OP_EXIT = 10,
-	FDT_OP_UNSHARE = 11,	/* unshare(CLONE_FILES), CLOSE_RANGE_UNSHARE */
-	FDT_OP_SNAPSHOT = 12,	/* found by an iterator, not seen happening */
+	FDT_OP_UNSHARE = 11,  /* unshare(CLONE_FILES), CLOSE_RANGE_UNSHARE */
+	FDT_OP_SNAPSHOT = 12, /* found by an iterator, not seen happening */
 	FDT_OP_USE = 13,
 	FDT_OP_BEGIN = 14,
 	FDT_OP_END = 15,
@@ -74,83 +74,84 @@ enum fdt_why {
 
 /* Every record begins with this. */
 struct fdt_head {
-	__u8 kind;	/* enum fdt_event_kind */
-	__u8 op;	/* enum fdt_op */
-	__u16 size;	/* of the whole record, in bytes */
-	__u16 syscall;	/* enum fdt_syscall (syscall.h): the same number on every architecture */
-	__u16 flags;	/* by kind */
-	__u32 tgid;	/* of the task that did it; in the initial pid namespace */
+	__u8 kind;     /* enum fdt_event_kind */
+	__u8 op;       /* enum fdt_op */
+	__u16 size;    /* of the whole record, in bytes */
+	__u16 syscall; /* enum fdt_syscall (syscall.h): the same number on every architecture */
+	__u16 flags;   /* by kind */
+	__u32 tgid;    /* of the task that did it; in the initial pid namespace */
 	__u32 tid;
-	__u64 time_ns;	/* CLOCK_MONOTONIC; on SLOT, VEC and WORDS as of the last timer tick (coarse) */
-	__u64 table;	/* files_struct address: a name only, reused after death; 0: none */
+	__u64 time_ns; /* CLOCK_MONOTONIC; on SLOT, VEC and WORDS as of the last timer tick (coarse) */
+	__u64 table; /* files_struct address: a name only, reused after death; 0: none */
 };
 
 /* What a slot holds. All zero: nothing. */
 struct fdt_file {
-	__u64 file;	/* struct file address: names the file description while it lives */
-	__u64 inode;	/* i_ino */
-	__u32 dev;	/* s_dev as the kernel keeps it: major << 20 | minor */
-	__u32 magic;	/* s_magic of the file system (linux/magic.h) */
-	__u32 detail;	/* sockets: family | type << 8 | protocol << 16; else low half of f_op */
-	__u16 mode;	/* i_mode: S_IFMT and permissions */
-	__u16 flags;	/* low 16 bits of f_flags (O_ACCMODE, O_NONBLOCK, O_APPEND ...) */
+	__u64 file;   /* struct file address: names the file description while it lives */
+	__u64 inode;  /* i_ino */
+	__u32 dev;    /* s_dev as the kernel keeps it: major << 20 | minor */
+	__u32 magic;  /* s_magic of the file system (linux/magic.h) */
+	__u32 detail; /* sockets: family | type << 8 | protocol << 16; else low half of f_op */
+	__u16 mode;   /* i_mode: S_IFMT and permissions */
+	__u16 flags;  /* low 16 bits of f_flags (O_ACCMODE, O_NONBLOCK, O_APPEND ...) */
 };
 
-#define FDT_SOCK_FAMILY(detail) ((detail) & 0xff)
+#define FDT_SOCK_FAMILY(detail) ((detail)&0xff)
 #define FDT_SOCK_TYPE(detail) (((detail) >> 8) & 0xff)
 #define FDT_SOCK_PROTOCOL(detail) ((detail) >> 16)
 
 struct fdt_slot {
 	struct fdt_head head;
 	__s32 fd;
-	__s32 result;		/* of the call: 0 or more, or -errno */
-	__u64 site;		/* hash of the stack; 0: no stack was taken */
-	struct fdt_file file;	/* what the slot holds now */
+	__s32 result;         /* of the call: 0 or more, or -errno */
+	__u64 site;           /* hash of the stack; 0: no stack was taken */
+	struct fdt_file file; /* what the slot holds now */
 };
 
 #define FDT_VEC_SLOTS 64
 /* head.flags of VEC and WORDS */
-#define FDT_FIRST 1	/* first record about this table in this batch */
-#define FDT_LAST 2	/* last one: every slot beyond it is empty */
+#define FDT_FIRST 1 /* first record about this table in this batch */
+#define FDT_LAST 2  /* last one: every slot beyond it is empty */
 
 struct fdt_vec {
-	struct fdt_head head;	/* tgid, tid: a task bound to the table */
-	__u32 first_fd;		/* number of file[0]; a multiple of 64 */
-	__u32 max_fds;		/* the table's capacity; slots at and above are empty */
+	struct fdt_head head; /* tgid, tid: a task bound to the table */
+	__u32 first_fd;       /* number of file[0]; a multiple of 64 */
+	__u32 max_fds;        /* the table's capacity; slots at and above are empty */
 	struct fdt_file file[FDT_VEC_SLOTS];
 };
 
 #define FDT_WORDS_COUNT 8
 struct fdt_words {
 	struct fdt_head head;
-	__u32 first_fd;		/* number of bit 0 of word[0]; a multiple of 512 */
+	__u32 first_fd; /* number of bit 0 of word[0]; a multiple of 512 */
 	__u32 max_fds;
-	__u32 low, high;	/* the range asked for, both included */
+	__u32 low, high;             /* the range asked for, both included */
 	__u64 word[FDT_WORDS_COUNT]; /* bit set: that slot holds a file */
 };
 
 /* head.flags of TASK */
-#define FDT_TASK_THREAD 1	/* FORK: joins its creator's thread group */
-#define FDT_TASK_SHARED 2	/* FORK: shares its creator's table (CLONE_FILES) */
-#define FDT_TASK_LAST 4		/* EXIT: the process has no other thread left */
-#define FDT_TASK_VFORK 8	/* FORK: CLONE_VFORK */
-#define FDT_TASK_WATCHED 16	/* EXEC, FORK: the first use of each inherited number from 3 to 4095
+#define FDT_TASK_THREAD 1 /* FORK: joins its creator's thread group */
+#define FDT_TASK_SHARED 2 /* FORK: shares its creator's table (CLONE_FILES) */
+#define FDT_TASK_LAST 4   /* EXIT: the process has no other thread left */
+#define FDT_TASK_VFORK 8  /* FORK: CLONE_VFORK */
+#define FDT_TASK_WATCHED \
+	16 /* EXEC, FORK: the first use of each inherited number from 3 to 4095
 				 * will be told (FDT_USE); without it silence says nothing */
 
 struct fdt_task {
-	struct fdt_head head;	/* tgid, tid: the task itself */
-	__u32 other_tid;	/* FORK: the creating thread; EXEC: the tid it had before */
-	__u32 parent_tgid;	/* real parent's process */
-	__u64 start_ns;		/* start of the process (group leader), CLOCK_BOOTTIME */
-	__u64 nofile;		/* soft RLIMIT_NOFILE */
-	__u32 uid;		/* real uid, initial user namespace */
-	__s32 exit_code;	/* EXIT: as wait(2) encodes it */
+	struct fdt_head head; /* tgid, tid: the task itself */
+	__u32 other_tid;      /* FORK: the creating thread; EXEC: the tid it had before */
+	__u32 parent_tgid;    /* real parent's process */
+	__u64 start_ns;       /* start of the process (group leader), CLOCK_BOOTTIME */
+	__u64 nofile;         /* soft RLIMIT_NOFILE */
+	__u32 uid;            /* real uid, initial user namespace */
+	__s32 exit_code;      /* EXIT: as wait(2) encodes it */
 	char comm[16];
 };
 
 /* head.flags of ERROR */
-#define FDT_ERR_EMPTY 1		/* the slot was empty when looked at: really a closed number */
-#define FDT_ERR_FINAL 2		/* of a run: it is over, count will not rise */
+#define FDT_ERR_EMPTY 1 /* the slot was empty when looked at: really a closed number */
+#define FDT_ERR_FINAL 2 /* of a run: it is over, count will not rise */
 
 /*
  * One failing call, or a run of them by one thread with the same call and error on the same
@@ -158,14 +159,14 @@ struct fdt_task {
  * once with count 1; the rest is told with rising counts and the same run number.
  */
 struct fdt_error {
-	struct fdt_head head;	/* time_ns: of the latest failure, precise */
-	__s32 fd;		/* the first number; -1 where the call has none (EMFILE) */
-	__s32 error;		/* errno, positive */
-	__u32 count;		/* failures so far, this one included */
+	struct fdt_head head; /* time_ns: of the latest failure, precise */
+	__s32 fd;             /* the first number; -1 where the call has none (EMFILE) */
+	__s32 error;          /* errno, positive */
+	__u32 count;          /* failures so far, this one included */
 	__s32 step;
-	__u64 run;		/* the same for all records of one run of one thread */
-	__u64 first_ns;		/* when the run began */
-	__u64 nofile;		/* soft RLIMIT_NOFILE then */
+	__u64 run;      /* the same for all records of one run of one thread */
+	__u64 first_ns; /* when the run began */
+	__u64 nofile;   /* soft RLIMIT_NOFILE then */
 	__u64 site;
 };
 
@@ -173,30 +174,30 @@ struct fdt_error {
 #define FDT_EXE_MAX 256
 #define FDT_ARGS_MAX 512
 struct fdt_process {
-	struct fdt_head head;	/* op: EXEC or SNAPSHOT; follows the TASK event it belongs to */
-	__u64 start_ns;		/* as in struct fdt_task */
+	struct fdt_head head; /* op: EXEC or SNAPSHOT; follows the TASK event it belongs to */
+	__u64 start_ns;       /* as in struct fdt_task */
 	__u32 parent_tgid;
 	__u32 uid;
 	__u16 exe_size;
 	__u16 args_size;
 	__u32 pad;
-	char exe[FDT_EXE_MAX];	/* path as given to execve, or as read from /proc */
+	char exe[FDT_EXE_MAX];   /* path as given to execve, or as read from /proc */
 	char args[FDT_ARGS_MAX]; /* argv, each ended by NUL */
 };
 
 struct fdt_limit {
-	struct fdt_head head;	/* tgid: whose limit it is */
-	__u64 nofile;		/* soft RLIMIT_NOFILE now */
+	struct fdt_head head; /* tgid: whose limit it is */
+	__u64 nofile;         /* soft RLIMIT_NOFILE now */
 };
 
 enum fdt_loss_cause {
-	FDT_LOSS_RING = 1,	/* no room in the ring buffer */
-	FDT_LOSS_RECURSION = 2,	/* bpf_prog_info.recursion_misses rose */
-	FDT_LOSS_KRETPROBE = 3,	/* a kretprobe missed for want of an instance */
+	FDT_LOSS_RING = 1,      /* no room in the ring buffer */
+	FDT_LOSS_RECURSION = 2, /* bpf_prog_info.recursion_misses rose */
+	FDT_LOSS_KRETPROBE = 3, /* a kretprobe missed for want of an instance */
 };
 
 struct fdt_loss {
-	struct fdt_head head;	/* flags: enum fdt_loss_cause */
+	struct fdt_head head; /* flags: enum fdt_loss_cause */
 	__u64 count;
 	char program[32];
 };
@@ -206,22 +207,22 @@ struct fdt_name {
 	struct fdt_head head;
 	__s32 fd;
 	__u32 pad;
-	struct fdt_file file;	/* key: file, inode, dev */
+	struct fdt_file file; /* key: file, inode, dev */
 	char text[];
 };
 
 struct fdt_fops {
 	struct fdt_head head;
-	__u32 detail;		/* as in struct fdt_file */
-	__u32 fd_kind;		/* enum fd_kind (src/core/kind.h); values are part of the ABI */
+	__u32 detail;  /* as in struct fdt_file */
+	__u32 fd_kind; /* enum fd_kind (src/core/kind.h); values are part of the ABI */
 };
 
 struct fdt_meta {
 	struct fdt_head head;
-	char text[];		/* key=value */
+	char text[]; /* key=value */
 };
 
-#define FDT_SIZE_MAX 4096	/* no record is longer */
+#define FDT_SIZE_MAX 4096 /* no record is longer */
 
 #define FDT_SIZE_IS(type, bytes) \
 	_Static_assert(sizeof(struct type) == (bytes), #type " changed its size: raise FDT_ABI")

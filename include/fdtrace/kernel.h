@@ -10,41 +10,41 @@
 #include <linux/types.h>
 #endif
 
-#define FDT_CALLS_MAX 512 /* syscall numbers; later ones and x32's own are not decoded */
+#define FDT_CALLS_MAX 512      /* syscall numbers; later ones and x32's own are not decoded */
 #define FDT_SOCKETCALLS_MAX 32 /* call numbers of i386's socketcall (linux/net.h) */
 
 /* What a call that succeeded has done, and so what there is to do. */
 enum fdt_call_class {
 	FDT_CALL_NONE = 0,
-	FDT_CALL_OPEN, /* its result is a descriptor */
+	FDT_CALL_OPEN,  /* its result is a descriptor */
 	FDT_CALL_MAYBE, /* its result may be one (bpf, seccomp ...) */
 	FDT_CALL_IOCTL, /* the same; some requests are no use of the descriptor */
 	FDT_CALL_FCNTL, /* F_DUPFD and F_DUPFD_CLOEXEC: its result is one */
 	FDT_CALL_CLOSE,
-	FDT_CALL_REPLACE, /* dup2, dup3 */
-	FDT_CALL_RANGE, /* close_range */
-	FDT_CALL_PIPE, /* two descriptors at argument 0 */
+	FDT_CALL_REPLACE,    /* dup2, dup3 */
+	FDT_CALL_RANGE,      /* close_range */
+	FDT_CALL_PIPE,       /* two descriptors at argument 0 */
 	FDT_CALL_SOCKETPAIR, /* two at argument 3 */
-	FDT_CALL_RECVMSG, /* as many as the control messages say */
+	FDT_CALL_RECVMSG,    /* as many as the control messages say */
 	FDT_CALL_RECVMMSG,
 	FDT_CALL_GETSOCKOPT, /* SO_PEERPIDFD: one at argument 3 */
-	FDT_CALL_CLONE, /* CLONE_PIDFD: one at argument 2 */
-	FDT_CALL_CLONE3, /* the same, where struct clone_args says */
+	FDT_CALL_CLONE,      /* CLONE_PIDFD: one at argument 2 */
+	FDT_CALL_CLONE3,     /* the same, where struct clone_args says */
 	FDT_CALL_UNSHARE,
 	FDT_CALL_SETRLIMIT,
 	FDT_CALL_PRLIMIT,
-	FDT_CALL_POLL, /* uses an array of struct pollfd, and says which are closed */
-	FDT_CALL_SELECT, /* uses three sets */
-	FDT_CALL_URING, /* argument 0 is a descriptor unless a flag says otherwise */
+	FDT_CALL_POLL,       /* uses an array of struct pollfd, and says which are closed */
+	FDT_CALL_SELECT,     /* uses three sets */
+	FDT_CALL_URING,      /* argument 0 is a descriptor unless a flag says otherwise */
 	FDT_CALL_SOCKETCALL, /* i386: which call it is stands in argument 0 */
 };
 
 /* Filled from the table in src/source/syscalls.c before the programs are loaded. */
 struct fdt_call {
 	__u16 syscall; /* enum fdt_syscall */
-	__u8 what; /* enum fdt_call_class */
-	__u8 fds; /* bit n: argument n is a descriptor */
-	__u8 uses; /* of these, the ones that success means a use of */
+	__u8 what;     /* enum fdt_call_class */
+	__u8 fds;      /* bit n: argument n is a descriptor */
+	__u8 uses;     /* of these, the ones that success means a use of */
 	__u8 pad[3];
 };
 
@@ -57,8 +57,8 @@ struct fdt_counter {
 /* Written by user space before a round of a snapshot, and by the iterator when it stops. */
 struct fdt_cursor {
 	__u32 only_tgid; /* 0: every traced process; fdtrace itself is looked at only so */
-	__u32 stopped; /* the ring is half full: empty it, clear this, and begin a new round */
-	__u32 tid; /* where to go on; tasks come in the order of their numbers */
+	__u32 stopped;   /* the ring is half full: empty it, clear this, and begin a new round */
+	__u32 tid;       /* where to go on; tasks come in the order of their numbers */
 	__u32 fd;
 	__u64 table; /* fd belongs to this one */
 };

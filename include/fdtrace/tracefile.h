@@ -19,8 +19,8 @@
 struct fdt_tracefile_header {
 	char magic[8];
 	__u32 byte_order;
-	__u32 abi;		/* FDT_ABI of the writer */
-	__u32 header_size;	/* where the first record begins */
+	__u32 abi;         /* FDT_ABI of the writer */
+	__u32 header_size; /* where the first record begins */
 	__u32 pad;
 };
 

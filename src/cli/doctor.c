@@ -14,7 +14,8 @@
 #define WIDTH_MIN 40
 
 static const char *const verdict_names[] = {
-	[VERDICT_OK] = "ok", [VERDICT_WARN] = "warn", [VERDICT_FAIL] = "fail"};
+	[VERDICT_OK] = "ok", [VERDICT_WARN] = "warn", [VERDICT_FAIL] = "fail"
+};
 
 static bool in_container(void)
 {
@@ -56,7 +57,7 @@ static unsigned int wider(unsigned int a, size_t b)
 
 static struct columns measure(const struct probe_report *report, unsigned int width)
 {
-	struct columns c = {.width = width && width < WIDTH_MIN ? WIDTH_MIN : width};
+	struct columns c = { .width = width && width < WIDTH_MIN ? WIDTH_MIN : width };
 
 	for (unsigned int i = 0; i < report->count; i++) {
 		size_t found = strlen(report->line[i].found);

@@ -90,10 +90,10 @@ static void raise_own_limit(void)
 
 static int open_kernel(const struct options *options, struct run *run)
 {
-	struct bpf_source_options bpf = {.pids = options->pids,
-					 .pid_count = options->pid_count,
-					 .follow = !options->no_follow,
-					 .hooks = options->hooks};
+	struct bpf_source_options bpf = { .pids = options->pids,
+					  .pid_count = options->pid_count,
+					  .follow = !options->no_follow,
+					  .hooks = options->hooks };
 	struct settings settings;
 	pid_t pid;
 	int err;
@@ -116,8 +116,9 @@ static int open_kernel(const struct options *options, struct run *run)
 static int trace(const struct start *start, struct run *run)
 {
 	const struct options *options = start->options;
-	struct session_config config = {
-		.options = &options->run, .outputs = run->outputs, .signals = &run->signals};
+	struct session_config config = { .options = &options->run,
+					 .outputs = run->outputs,
+					 .signals = &run->signals };
 	int err = open_kernel(options, run);
 
 	if (err)
@@ -145,7 +146,7 @@ static int failed(const struct start *start, const struct run *run)
 /* Tracing has ended and all hooks are gone before a command that lives on is waited for. */
 static int mode_trace(const struct start *start)
 {
-	struct run run = {.signals.fd = -1};
+	struct run run = { .signals.fd = -1 };
 	int err = begin_run(start, &run), status;
 
 	if (!err)
@@ -180,8 +181,9 @@ static bool overwrites_recording(const struct options *options)
 static int replay(const struct start *start, struct run *run)
 {
 	const struct options *options = start->options;
-	struct session_config config = {
-		.options = &options->run, .replay = true, .signals = &run->signals};
+	struct session_config config = { .options = &options->run,
+					 .replay = true,
+					 .signals = &run->signals };
 	int err;
 
 	if (strcmp(options->recording, "-") == 0 && start->was_closed & 1u << STDIN_FILENO)
@@ -203,7 +205,7 @@ static int replay(const struct start *start, struct run *run)
 
 static int mode_replay(const struct start *start)
 {
-	struct run run = {.signals.fd = -1};
+	struct run run = { .signals.fd = -1 };
 	int err = replay(start, &run), status;
 
 	if (run.source && replay_source_damage(run.source))
@@ -219,7 +221,7 @@ static int mode_replay(const struct start *start)
 
 static int mode_doctor(const struct start *start)
 {
-	struct winsize size = {0};
+	struct winsize size = { 0 };
 	struct probe_report report;
 	struct hostinfo host;
 
@@ -293,7 +295,7 @@ static int finish_stdout(int status)
 int main(int argc, char **argv)
 {
 	struct options options;
-	struct start start = {.options = &options};
+	struct start start = { .options = &options };
 	struct trouble trouble;
 	int status;
 

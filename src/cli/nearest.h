@@ -10,7 +10,7 @@ struct nearest {
 	const char *word; /* length bytes */
 	size_t length;
 	const char *best; /* NULL: nothing is near enough */
-	size_t distance; /* of best: edits, a swap of neighbours counting two */
+	size_t distance;  /* of best: edits, a swap of neighbours counting two */
 };
 
 void nearest_try(struct nearest *nearest, const char *candidate);

@@ -15,10 +15,10 @@
 #define SEC UINT64_C(1000000000)
 
 enum type {
-	TYPE_FLAG, /* bool */
-	TYPE_COUNT, /* unsigned int, one more each time */
+	TYPE_FLAG,   /* bool */
+	TYPE_COUNT,  /* unsigned int, one more each time */
 	TYPE_STRING, /* const char *, not empty */
-	TYPE_TIME, /* uint64_t, ns */
+	TYPE_TIME,   /* uint64_t, ns */
 	TYPE_NUMBER, /* unsigned int */
 	TYPE_JSON,
 	TYPE_PIDS,
@@ -35,10 +35,10 @@ struct row {
 	char letter; /* 0: none */
 	enum type type;
 	const char *argument; /* NULL: takes none */
-	size_t offset; /* of what FLAG ... NUMBER store, in struct options */
-	uint64_t min, max; /* TIME (ns), NUMBER */
-	unsigned int modes; /* where it has a meaning: 1 << enum mode */
-	const char *help; /* NULL: shown among the modes */
+	size_t offset;        /* of what FLAG ... NUMBER store, in struct options */
+	uint64_t min, max;    /* TIME (ns), NUMBER */
+	unsigned int modes;   /* where it has a meaning: 1 << enum mode */
+	const char *help;     /* NULL: shown among the modes */
 };
 
 #define T (1u << MODE_TRACE)
@@ -229,7 +229,7 @@ static int take_pids(struct parse *p, const struct row *row, const char *value)
 
 static int take_rules(struct parse *p, const char *value)
 {
-	struct nearest nearest = {0};
+	struct nearest nearest = { 0 };
 	char ids[320], cause[512];
 	rule_set set;
 
@@ -262,9 +262,9 @@ static int take_severity(struct parse *p, const struct row *row, const char *val
 
 static int take_hooks(struct parse *p, const struct row *row, const char *value)
 {
-	static const char *const names[] = {[HOOKS_AUTO] = "auto",
-					    [HOOKS_FUNCTION] = "function",
-					    [HOOKS_TRACEPOINT] = "tracepoint"};
+	static const char *const names[] = { [HOOKS_AUTO] = "auto",
+					     [HOOKS_FUNCTION] = "function",
+					     [HOOKS_TRACEPOINT] = "tracepoint" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strcmp(value, names[i]) == 0) {
@@ -277,7 +277,7 @@ static int take_hooks(struct parse *p, const struct row *row, const char *value)
 
 static int unknown_setting(struct parse *p, const char *value)
 {
-	struct nearest nearest = {.word = value, .length = strcspn(value, "=")};
+	struct nearest nearest = { .word = value, .length = strcspn(value, "=") };
 	const struct setting *settings;
 	char cause[96] = "";
 	size_t count;
@@ -343,36 +343,19 @@ static int take(struct parse *p, const struct row *row, const char *value)
 {
 	p->options->given |= UINT64_C(1) << (row - table);
 	switch (row->type) {
-	case TYPE_FLAG:
-		*(bool *)((char *)p->options + row->offset) = true;
-		return 0;
-	case TYPE_COUNT:
-		++*(unsigned int *)((char *)p->options + row->offset);
-		return 0;
-	case TYPE_STRING:
-		return take_string(p, row, value);
-	case TYPE_TIME:
-		return take_time(p, row, value);
-	case TYPE_NUMBER:
-		return take_number(p, row, value);
-	case TYPE_JSON:
-		return take_json(p, row, value);
-	case TYPE_PIDS:
-		return take_pids(p, row, value);
-	case TYPE_RULES:
-		return take_rules(p, value);
-	case TYPE_SEVERITY:
-		return take_severity(p, row, value);
-	case TYPE_SETTING:
-		return take_setting(p, value);
-	case TYPE_HOOKS:
-		return take_hooks(p, row, value);
-	case TYPE_HELP:
-		p->options->mode = MODE_HELP;
-		return 0;
-	case TYPE_VERSION:
-		p->options->mode = MODE_VERSION;
-		return 0;
+	case TYPE_FLAG: *(bool *)((char *)p->options + row->offset) = true; return 0;
+	case TYPE_COUNT: ++*(unsigned int *)((char *)p->options + row->offset); return 0;
+	case TYPE_STRING: return take_string(p, row, value);
+	case TYPE_TIME: return take_time(p, row, value);
+	case TYPE_NUMBER: return take_number(p, row, value);
+	case TYPE_JSON: return take_json(p, row, value);
+	case TYPE_PIDS: return take_pids(p, row, value);
+	case TYPE_RULES: return take_rules(p, value);
+	case TYPE_SEVERITY: return take_severity(p, row, value);
+	case TYPE_SETTING: return take_setting(p, value);
+	case TYPE_HOOKS: return take_hooks(p, row, value);
+	case TYPE_HELP: p->options->mode = MODE_HELP; return 0;
+	case TYPE_VERSION: p->options->mode = MODE_VERSION; return 0;
 	}
 	return -EINVAL;
 }
@@ -397,7 +380,7 @@ static void fill_getopt(struct parse *p)
 			*s++ = table[i].letter;
 		if (table[i].letter && value)
 			*s++ = ':';
-		p->longs[i] = (struct option){.name = table[i].name, .val = ROW_VALUE(i)};
+		p->longs[i] = (struct option){ .name = table[i].name, .val = ROW_VALUE(i) };
 		p->longs[i].has_arg = value               ? required_argument
 				      : table[i].argument ? optional_argument
 							  : no_argument;
@@ -416,7 +399,7 @@ static const struct row *row_of(int value)
 
 static int unknown_long(struct parse *p, const char *word)
 {
-	struct nearest nearest = {.word = word + 2, .length = strcspn(word + 2, "=")};
+	struct nearest nearest = { .word = word + 2, .length = strcspn(word + 2, "=") };
 	char cause[256] = "it may mean";
 	unsigned int begun = 0;
 
@@ -443,7 +426,7 @@ static int refused(struct parse *p, int code)
 {
 	const char *word = p->argv[optind - 1];
 	const struct row *row = optopt ? row_of(optopt) : NULL;
-	char letter[2] = {(char)optopt, '\0'};
+	char letter[2] = { (char)optopt, '\0' };
 
 	if (row && code == ':')
 		return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, NULL,
@@ -531,7 +514,8 @@ static int contradiction(struct parse *p, const char *what, const char *cause)
 static int check_modes(struct parse *p)
 {
 	static const char *const names[] = {
-		[MODE_TRACE] = "tracing", [MODE_REPLAY] = "replay", [MODE_DOCTOR] = "doctor"};
+		[MODE_TRACE] = "tracing", [MODE_REPLAY] = "replay", [MODE_DOCTOR] = "doctor"
+	};
 	const struct options *o = p->options;
 
 	for (size_t i = 0; i < ROWS; i++) {
@@ -619,7 +603,7 @@ static int check(struct parse *p)
 
 int options_parse(int argc, char **argv, struct options *options, struct trouble *trouble)
 {
-	struct parse p = {.argc = argc, .argv = argv, .options = options, .trouble = trouble};
+	struct parse p = { .argc = argc, .argv = argv, .options = options, .trouble = trouble };
 	bool separated = false;
 	int err;
 

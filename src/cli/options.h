@@ -16,7 +16,7 @@ enum mode {
 	MODE_HELP,
 	MODE_VERSION,
 	MODE_LIST_SETTINGS, /* --set help */
-	MODE_LIST_RULES, /* --rules help */
+	MODE_LIST_RULES,    /* --rules help */
 	MODE_COUNT
 };
 
@@ -29,9 +29,9 @@ struct options {
 	bool all;
 	bool no_follow;
 	enum hook_set hooks;
-	char **command; /* NULL-terminated part of argv; NULL: none */
+	char **command;        /* NULL-terminated part of argv; NULL: none */
 	const char *recording; /* replay: "-" is stdin */
-	uint64_t given; /* which options stood there, by row of the table */
+	uint64_t given;        /* which options stood there, by row of the table */
 };
 
 /*

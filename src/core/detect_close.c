@@ -40,19 +40,27 @@ static uint64_t since(uint64_t later_ns, uint64_t earlier_ns)
 static bool is_probe(unsigned int syscall)
 {
 	switch (syscall) {
-	case FDT_SYS_fcntl: case FDT_SYS_fstat: case FDT_SYS_newfstatat: case FDT_SYS_statx:
-	case FDT_SYS_dup: case FDT_SYS_dup2: case FDT_SYS_dup3: case FDT_SYS_epoll_ctl:
-	case FDT_SYS_close: case FDT_SYS_close_range: case FDT_SYS_ioctl:
-		return true;
-	default:
-		return false;
+	case FDT_SYS_fcntl:
+	case FDT_SYS_fstat:
+	case FDT_SYS_newfstatat:
+	case FDT_SYS_statx:
+	case FDT_SYS_dup:
+	case FDT_SYS_dup2:
+	case FDT_SYS_dup3:
+	case FDT_SYS_epoll_ctl:
+	case FDT_SYS_close:
+	case FDT_SYS_close_range:
+	case FDT_SYS_ioctl: return true;
+	default: return false;
 	}
 }
 
 static void describe_past(struct engine *e, struct finding *f, const struct past *past, uint32_t fd,
 			  char *what, size_t size)
 {
-	f->descriptor = (struct descriptor){ .fd = fd, .generation = past->generation, .kind = past->kind,
+	f->descriptor = (struct descriptor){ .fd = fd,
+					     .generation = past->generation,
+					     .kind = past->kind,
 					     .name = names_get_key(&e->names, past->name) };
 	finding_describe(&f->descriptor, what, size);
 	f->opened = party_past_opened(past);
@@ -76,11 +84,16 @@ static void explain_unowned(const struct finding *f, char *why, size_t size)
 
 	format_span(since(f->used.time_ns, f->closed.time_ns), ago, sizeof(ago));
 	if (before) {
-		format_span(since(f->closed.time_ns, before->closed.time_ns), earlier, sizeof(earlier));
-		snprintf(why, size, "tid %u had closed generation %u of number %d %s before, then closed the number again; %s later %s failed with EBADF",
-			 f->closed.tid, before->generation, f->descriptor.fd, earlier, ago, syscall_name(f->used.syscall));
+		format_span(since(f->closed.time_ns, before->closed.time_ns), earlier,
+			    sizeof(earlier));
+		snprintf(why, size,
+			 "tid %u had closed generation %u of number %d %s before, then closed the "
+			 "number again; %s later %s failed with EBADF",
+			 f->closed.tid, before->generation, f->descriptor.fd, earlier, ago,
+			 syscall_name(f->used.syscall));
 	} else if (f->opened.known) {
-		snprintf(why, size, "opened by tid %u, closed by tid %u, then %s failed with EBADF %s later",
+		snprintf(why, size,
+			 "opened by tid %u, closed by tid %u, then %s failed with EBADF %s later",
 			 f->opened.tid, f->closed.tid, syscall_name(f->used.syscall), ago);
 	} else {
 		snprintf(why, size, "closed by tid %u, then %s failed with EBADF %s later",
@@ -104,16 +117,19 @@ static void report_unowned(struct engine *e, struct finding *f, const struct fdt
 	f->severity = SEVERITY_ERROR;
 	f->closed_is_culprit = true;
 	f->confidence = finding_confidence(table, CONFIDENCE_EXACT);
-	f->fingerprint = finding_fingerprint(f->rule, f->process, past->closed_at ? site_fingerprint(past->closed_at) : 0);
+	f->fingerprint = finding_fingerprint(
+		f->rule, f->process, past->closed_at ? site_fingerprint(past->closed_at) : 0);
 	if (f->closed.pid == f->used.pid)
 		snprintf(closer, sizeof(closer), "tid %u", f->closed.tid);
 	else
 		snprintf(closer, sizeof(closer), "%s[%u]", f->closed.name, f->closed.pid);
-	snprintf(message, sizeof(message), "%s was closed by %s while tid %u still used it", what, closer, f->used.tid);
+	snprintf(message, sizeof(message), "%s was closed by %s while tid %u still used it", what,
+		 closer, f->used.tid);
 	explain_unowned(f, why, sizeof(why));
 	f->message = message;
 	f->why = why;
-	f->help = "let one owner close the descriptor, after every user is done; remove the other close";
+	f->help = "let one owner close the descriptor, after every user is done; remove the other "
+		  "close";
 	finding_report(e, f);
 }
 
@@ -124,30 +140,37 @@ static void report_used_closed(struct engine *e, struct finding *f, const struct
 
 	f->rule = RULE_USE_CLOSED;
 	f->severity = SEVERITY_WARNING;
-	f->confidence = finding_confidence(table, f->closed.known ? CONFIDENCE_EXACT : CONFIDENCE_INFERRED);
+	f->confidence =
+		finding_confidence(table, f->closed.known ? CONFIDENCE_EXACT : CONFIDENCE_INFERRED);
 	f->fingerprint = finding_fingerprint(f->rule, f->process, place_of(actor));
 	format_span(since(f->used.time_ns, f->closed.time_ns), ago, sizeof(ago));
-	snprintf(message, sizeof(message), "tid %u called %s on %s, which %s had closed", f->used.tid,
-		 syscall_name(f->used.syscall), what, f->closed.known ? "it" : "somebody");
-	snprintf(why, sizeof(why), "closed %s before the call, which failed with EBADF; nobody has had the number since", ago);
+	snprintf(message, sizeof(message), "tid %u called %s on %s, which %s had closed",
+		 f->used.tid, syscall_name(f->used.syscall), what,
+		 f->closed.known ? "it" : "somebody");
+	snprintf(why, sizeof(why),
+		 "closed %s before the call, which failed with EBADF; nobody has had the number "
+		 "since",
+		 ago);
 	f->message = message;
 	f->why = why;
-	f->help = "forget the number when it is closed (set it to -1, or drop the object that holds it)";
+	f->help = "forget the number when it is closed (set it to -1, or drop the object that "
+		  "holds it)";
 	finding_report(e, f);
 }
 
 /* The call was a use of the number: who ended its last generation? */
-static void judge_use(struct engine *e, const struct actor *actor, struct fdtable *table, int32_t fd,
-		      const struct past *past)
+static void judge_use(struct engine *e, const struct actor *actor, struct fdtable *table,
+		      int32_t fd, const struct past *past)
 {
-	struct finding f = { .process = actor->process, .used = party_actor(actor, EBADF),
+	struct finding f = { .process = actor->process,
+			     .used = party_actor(actor, EBADF),
 			     .first_ns = past->closed_ns };
 	char what[160];
 
 	if (past->flags & PAST_SWEPT && sweep_hurt(e, table, past, fd, actor))
 		return;
 	if (past->ending == END_EXEC)
-		return;		/* a number from before the exec: not this program's mistake with a descriptor */
+		return; /* a number from before the exec: not this program's mistake with a descriptor */
 	describe_past(e, &f, past, fd, what, sizeof(what));
 	if (f.closed.known && f.closed.tid != actor->tid)
 		report_unowned(e, &f, table, past, what);
@@ -155,11 +178,14 @@ static void judge_use(struct engine *e, const struct actor *actor, struct fdtabl
 		report_used_closed(e, &f, table, actor, what);
 }
 
-static void judge_close(struct engine *e, const struct actor *actor, struct fdtable *table, int32_t fd,
-			const struct past *past)
+static void judge_close(struct engine *e, const struct actor *actor, struct fdtable *table,
+			int32_t fd, const struct past *past)
 {
-	struct finding f = { .rule = RULE_CLOSE_DOUBLE, .severity = SEVERITY_INFO, .process = actor->process,
-			     .used = party_actor(actor, EBADF), .first_ns = past->closed_ns };
+	struct finding f = { .rule = RULE_CLOSE_DOUBLE,
+			     .severity = SEVERITY_INFO,
+			     .process = actor->process,
+			     .used = party_actor(actor, EBADF),
+			     .first_ns = past->closed_ns };
 	char message[256], why[160], what[160], ago[40];
 
 	if (past->flags & PAST_SWEPT)
@@ -168,12 +194,16 @@ static void judge_close(struct engine *e, const struct actor *actor, struct fdta
 	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
 	f.fingerprint = finding_fingerprint(f.rule, actor->process, place_of(actor));
 	format_span(since(actor->time_ns, past->closed_ns), ago, sizeof(ago));
-	snprintf(message, sizeof(message), "%s was closed twice by %s", what, process_program(actor->process));
-	snprintf(why, sizeof(why), "the second close came %s after the first and failed with EBADF; nobody had the number in between",
+	snprintf(message, sizeof(message), "%s was closed twice by %s", what,
+		 process_program(actor->process));
+	snprintf(why, sizeof(why),
+		 "the second close came %s after the first and failed with EBADF; nobody had the "
+		 "number in between",
 		 ago);
 	f.message = message;
 	f.why = why;
-	f.help = "harmless this time; had another thread opened a file in between, its number would be gone";
+	f.help = "harmless this time; had another thread opened a file in between, its number "
+		 "would be gone";
 	finding_report(e, &f);
 }
 
@@ -190,8 +220,11 @@ static void judge(struct engine *e, const struct actor *actor, struct fdtable *t
 static void settle(struct engine *e, unsigned int index, struct fdtable *table)
 {
 	struct kept_failure kept = e->kept_failures[index];
-	struct actor actor = { .process = kept.process, .tid = kept.tid, .syscall = kept.syscall,
-			       .site_hash = kept.site_hash, .time_ns = kept.time_ns };
+	struct actor actor = { .process = kept.process,
+			       .tid = kept.tid,
+			       .syscall = kept.syscall,
+			       .site_hash = kept.site_hash,
+			       .time_ns = kept.time_ns };
 	const struct past *past = table ? finding_past(e, table, kept.fd, kept.generation) : NULL;
 
 	e->kept_failures[index] = e->kept_failures[--e->kept_failure_count];
@@ -200,30 +233,36 @@ static void settle(struct engine *e, unsigned int index, struct fdtable *table)
 	process_unref(&e->mem, kept.process);
 }
 
-static void keep_back(struct engine *e, const struct actor *actor, const struct fdtable *table, int32_t fd,
-		      const struct past *past)
+static void keep_back(struct engine *e, const struct actor *actor, const struct fdtable *table,
+		      int32_t fd, const struct past *past)
 {
 	if (e->kept_failure_count == KEPT_FAILURES_MAX)
 		settle(e, 0, map_get(&e->tables, e->kept_failures[0].table));
-	e->kept_failures[e->kept_failure_count++] = (struct kept_failure){
-		.table = table->key, .site_hash = actor->site_hash, .time_ns = actor->time_ns,
-		.tid = actor->tid, .syscall = actor->syscall, .fd = fd, .generation = past->generation,
-		.process = process_ref(actor->process) };
+	e->kept_failures[e->kept_failure_count++] =
+		(struct kept_failure){ .table = table->key,
+				       .site_hash = actor->site_hash,
+				       .time_ns = actor->time_ns,
+				       .tid = actor->tid,
+				       .syscall = actor->syscall,
+				       .fd = fd,
+				       .generation = past->generation,
+				       .process = process_ref(actor->process) };
 }
 
 void close_failed(struct engine *e, const struct fdt_error *event, const struct actor *actor,
 		  struct fdtable *table)
 {
 	const struct slot *slot = event->fd >= 0 ? fdtable_slot(table, event->fd) : NULL;
-	const struct past *past = slot && !slot->file && slot->past ? past_at(&e->pasts, slot->past) : NULL;
+	const struct past *past =
+		slot && !slot->file && slot->past ? past_at(&e->pasts, slot->past) : NULL;
 	bool is_close = event->head.syscall == FDT_SYS_close;
 
 	if (!(event->head.flags & FDT_ERR_EMPTY))
-		return;		/* open after all, for the other access mode */
+		return; /* open after all, for the other access mode */
 	if (is_close && sweep_failed(e, table, event, actor))
 		return;
 	if (!past || event->count != 1 || (!is_close && is_probe(event->head.syscall)))
-		return;		/* never seen open; the rest of a run that has been judged; a question */
+		return; /* never seen open; the rest of a run that has been judged; a question */
 	if (is_close || sweep_in_progress(e, table, past))
 		keep_back(e, actor, table, event->fd, past);
 	else

@@ -11,9 +11,9 @@
 #include "core/hash.h"
 #include "core/state.h"
 
-#define WATCHED_MAX 4096	/* FDT_TASK_WATCHED: numbers below it are */
+#define WATCHED_MAX 4096 /* FDT_TASK_WATCHED: numbers below it are */
 #define PENDING_MAX 65536
-#define ACCUMULATES 3	/* images of one pid, each of which left something behind */
+#define ACCUMULATES 3 /* images of one pid, each of which left something behind */
 
 /* Named on the command line ("--fd=5", "/dev/fd/5"): meant to be inherited. */
 static bool named_in_args(const struct process *process, int32_t fd)
@@ -22,7 +22,8 @@ static bool named_in_args(const struct process *process, int32_t fd)
 	size_t length = snprintf(number, sizeof(number), "%d", fd);
 	const char *end = process->args + process->args_size;
 
-	for (const char *at = process->args; at && (at = memmem(at, end - at, number, length)); at++) {
+	for (const char *at = process->args; at && (at = memmem(at, end - at, number, length));
+	     at++) {
 		bool starts = at == process->args || !isdigit((unsigned char)at[-1]);
 
 		if (starts && (at + length >= end || !isdigit((unsigned char)at[length])))
@@ -36,13 +37,14 @@ static bool unused(const struct slot *slot, int32_t fd, const void *ctx)
 {
 	const struct process *process = ctx;
 
-	return fd > 2 && fd < WATCHED_MAX && process->use_watched && slot->flags & SLOT_CROSSED_EXEC && !(slot->flags & SLOT_USED) && slot->site &&
+	return fd > 2 && fd < WATCHED_MAX && process->use_watched &&
+	       slot->flags & SLOT_CROSSED_EXEC && !(slot->flags & SLOT_USED) && slot->site &&
 	       slot->site->process != process && !named_in_args(process, fd);
 }
 
 static bool has_unused(const struct fdtable *table, const struct process *process)
 {
-	fdtable_each(table, fd)
+	fdtable_each (table, fd)
 		if (unused(fdtable_slot(table, fd), fd, process))
 			return true;
 	return false;
@@ -68,7 +70,7 @@ static unsigned int images_behind(const struct fdtable *table, const struct proc
 	uint32_t seen[ACCUMULATES] = { 0 };
 	unsigned int count = 0;
 
-	fdtable_each(table, fd) {
+	fdtable_each (table, fd) {
 		const struct slot *slot = fdtable_slot(table, fd);
 		bool known = false;
 
@@ -87,15 +89,17 @@ static unsigned int images_behind(const struct fdtable *table, const struct proc
 static void add_victims(struct engine *e, struct finding *f, const struct fdtable *table,
 			const struct process *process)
 {
-	fdtable_each(table, fd) {
+	fdtable_each (table, fd) {
 		const struct slot *slot = fdtable_slot(table, fd);
 
 		if (!unused(slot, fd, process))
 			continue;
 		if (f->victim_count < FINDING_VICTIMS_MAX)
-			f->victims[f->victim_count++] = (struct victim){
-				.fd = fd, .kind = slot->kind, .name = slots_name(e, table, fd, slot),
-				.opened = party_opened(slot) };
+			f->victims[f->victim_count++] =
+				(struct victim){ .fd = fd,
+						 .kind = slot->kind,
+						 .name = slots_name(e, table, fd, slot),
+						 .opened = party_opened(slot) };
 		f->victim_total++;
 	}
 }
@@ -107,7 +111,9 @@ static void list_victims(const struct finding *f, char *buffer, size_t size)
 
 	buffer[0] = '\0';
 	for (unsigned int i = 0; i < f->victim_count && i < 3 && used < size; i++) {
-		struct descriptor d = { .fd = f->victims[i].fd, .kind = f->victims[i].kind, .name = f->victims[i].name };
+		struct descriptor d = { .fd = f->victims[i].fd,
+					.kind = f->victims[i].kind,
+					.name = f->victims[i].name };
 		char what[128];
 
 		finding_describe(&d, what, sizeof(what));
@@ -126,7 +132,8 @@ static void word(struct finding *f, bool accumulates, char *message, char *why, 
 		 process_program(f->process), f->victim_total, f->victim_total == 1 ? "" : "s",
 		 f->victim_total == 1 ? "it" : "them", list);
 	if (accumulates)
-		snprintf(why, size, "each re-exec of pid %u leaves more of them behind", f->process->pid);
+		snprintf(why, size, "each re-exec of pid %u leaves more of them behind",
+			 f->process->pid);
 	else
 		snprintf(why, size, "opened without close-on-exec by %s", f->opened.name);
 	f->message = message;
@@ -136,7 +143,9 @@ static void word(struct finding *f, bool accumulates, char *message, char *why, 
 
 static void judge(struct engine *e, struct process *process, const struct fdtable *table)
 {
-	struct finding f = { .rule = RULE_EXEC_INHERIT, .process = process, .descriptor = { .fd = -1 },
+	struct finding f = { .rule = RULE_EXEC_INHERIT,
+			     .process = process,
+			     .descriptor = { .fd = -1 },
 			     .opened_is_culprit = true };
 	bool accumulates = images_behind(table, process) >= ACCUMULATES;
 	const struct slot *first;
@@ -168,7 +177,8 @@ static void settle(struct engine *e, struct process *process, const struct fdtab
 
 static bool is_due(const struct engine *e, const struct process *process)
 {
-	return process->ended_ns || e->now_ns - process->exec_ns >= e->options.settings.exec_unused_after_ns;
+	return process->ended_ns ||
+	       e->now_ns - process->exec_ns >= e->options.settings.exec_unused_after_ns;
 }
 
 void exec_tick(struct engine *e)
@@ -176,9 +186,9 @@ void exec_tick(struct engine *e)
 	struct process *due[64];
 	unsigned int count;
 
-	do {	/* the map must not change while it is walked */
+	do { /* the map must not change while it is walked */
 		count = 0;
-		map_each(&e->pending_execs, entry)
+		map_each (&e->pending_execs, entry)
 			if (is_due(e, entry->value) && count < 64)
 				due[count++] = entry->value;
 		for (unsigned int i = 0; i < count; i++)
@@ -194,7 +204,7 @@ void exec_table_died(struct engine *e, struct fdtable *table)
 
 void exec_done(struct engine *e)
 {
-	map_each(&e->pending_execs, entry)
+	map_each (&e->pending_execs, entry)
 		process_unref(&e->mem, entry->value);
 	map_done(&e->mem, &e->pending_execs);
 }

@@ -57,8 +57,10 @@ static struct finding_limit forecast(const struct engine *e, const struct site *
 	const struct site_growth *growth = &site->growth[scale];
 	double window_s = e->options.settings.leak_window_ns * 1e-9 * window_multiple[scale];
 	double per_s = (growth->minimum[0] - growth->minimum[2]) / (2 * window_s);
-	struct finding_limit limit = { .present = true, .soft = site->process->nofile,
-				       .open = table->open, .rate_per_min = per_s * 60 };
+	struct finding_limit limit = { .present = true,
+				       .soft = site->process->nofile,
+				       .open = table->open,
+				       .rate_per_min = per_s * 60 };
 	double left_s = limit.soft > limit.open ? (limit.soft - limit.open) / per_s : 0;
 
 	if (limit.soft && left_s < YEAR_S)
@@ -66,10 +68,13 @@ static struct finding_limit forecast(const struct engine *e, const struct site *
 	return limit;
 }
 
-static void report_growth(struct engine *e, const struct site *site, const struct fdtable *table, int scale)
+static void report_growth(struct engine *e, const struct site *site, const struct fdtable *table,
+			  int scale)
 {
-	struct finding f = { .rule = RULE_LEAK_GROWTH, .severity = SEVERITY_WARNING,
-			     .process = site->process, .descriptor = { .fd = -1 } };
+	struct finding f = { .rule = RULE_LEAK_GROWTH,
+			     .severity = SEVERITY_WARNING,
+			     .process = site->process,
+			     .descriptor = { .fd = -1 } };
 	struct site_labels labels;
 	char message[256], why[256], left[32];
 
@@ -82,11 +87,15 @@ static void report_growth(struct engine *e, const struct site *site, const struc
 	f.first_ns = e->now_ns - f.sites[0].oldest_ns;
 	f.confidence = finding_confidence(table, CONFIDENCE_INFERRED);
 	f.fingerprint = finding_fingerprint(f.rule, site->process, site_fingerprint(site));
-	snprintf(message, sizeof(message), "%s leaks %s descriptors: %llu open from %s, %.1f more each minute",
+	snprintf(message, sizeof(message),
+		 "%s leaks %s descriptors: %llu open from %s, %.*f more each minute",
 		 process_program(site->process), fd_kind_name(site->kind),
-		 (unsigned long long)site->open, labels.text[0], f.limit.rate_per_min);
+		 (unsigned long long)site->open, labels.text[0], f.limit.rate_per_min < 10,
+		 f.limit.rate_per_min);
 	format_seconds(f.limit.exhausted_in_s, left, sizeof(left));
-	snprintf(why, sizeof(why), "%llu opened here, %llu closed; fewest open in three windows running: %llu, %llu, %llu%s%s",
+	snprintf(why, sizeof(why),
+		 "%llu opened here, %llu closed; fewest open in three windows running: %llu, %llu, "
+		 "%llu%s%s",
 		 (unsigned long long)site->opened, (unsigned long long)site->closed,
 		 (unsigned long long)site->growth[scale].minimum[2],
 		 (unsigned long long)site->growth[scale].minimum[1],
@@ -113,7 +122,7 @@ static void judge(struct engine *e, const struct site *site, int scale)
 
 static void end_window(struct engine *e, int scale)
 {
-	map_each(&e->sites.map, entry) {
+	map_each (&e->sites.map, entry) {
 		struct site *site = entry->value;
 
 		if (!site->opened)
@@ -147,11 +156,15 @@ static bool left_open(const struct slot *slot, int32_t fd, const void *owner)
 static void report_exit(struct engine *e, const struct fdtable *table, const struct site_row *row)
 {
 	const struct slot *slot = fdtable_slot(table, row->example_fd);
-	struct finding f = { .rule = RULE_LEAK_EXIT, .process = table->owner,
+	struct finding f = { .rule = RULE_LEAK_EXIT,
+			     .process = table->owner,
 			     .severity = e->options.settings.leak_exit_severity,
 			     .descriptor = slots_descriptor(e, table, row->example_fd),
-			     .opened = party_opened(slot), .opened_is_culprit = true,
-			     .sites = { *row }, .site_count = 1, .site_total = 1 };
+			     .opened = party_opened(slot),
+			     .opened_is_culprit = true,
+			     .sites = { *row },
+			     .site_count = 1,
+			     .site_total = 1 };
 	char message[256], what[160];
 
 	finding_describe(&f.descriptor, what, sizeof(what));
@@ -162,8 +175,10 @@ static void report_exit(struct engine *e, const struct fdtable *table, const str
 		snprintf(message, sizeof(message), "%s ended with %s still open, opened by %s",
 			 process_program(table->owner), what, row->label);
 	else
-		snprintf(message, sizeof(message), "%s ended with %llu descriptors still open from %s, the oldest %s",
-			 process_program(table->owner), (unsigned long long)row->open, row->label, what);
+		snprintf(message, sizeof(message),
+			 "%s ended with %llu descriptors still open from %s, the oldest %s",
+			 process_program(table->owner), (unsigned long long)row->open, row->label,
+			 what);
 	f.message = message;
 	f.help = "the kernel closes it at exit; close it when it is no longer needed";
 	finding_report(e, &f);

@@ -25,7 +25,7 @@ static uint64_t open_below(const struct fdtable *table, uint64_t nofile)
 {
 	uint64_t open = 0;
 
-	fdtable_each(table, fd) {
+	fdtable_each (table, fd) {
 		if ((uint64_t)fd >= nofile)
 			break;
 		open++;
@@ -40,18 +40,27 @@ static void word(struct finding *f, enum fullness fullness, char *message, size_
 
 	switch (fullness) {
 	case TABLE_FULL:
-		snprintf(message, size, "%s failed with EMFILE: %llu of %llu descriptors are open, most of them (%llu %s) from %s",
+		snprintf(message, size,
+			 "%s failed with EMFILE: %llu of %llu descriptors are open, most of them "
+			 "(%llu %s) from %s",
 			 call, open, soft, f->site_count ? (unsigned long long)f->sites[0].open : 0,
-			 f->site_count ? fd_kind_name(f->sites[0].kind) : "", f->site_count ? f->sites[0].label : "nowhere");
-		f->help = "find out why the site that holds most does not close; raising the limit only postpones it";
+			 f->site_count ? fd_kind_name(f->sites[0].kind) : "",
+			 f->site_count ? f->sites[0].label : "nowhere");
+		f->help = "find out why the site that holds most does not close; raising the limit "
+			  "only postpones it";
 		break;
 	case OTHER_LIMIT:
-		snprintf(message, size, "%s failed with EMFILE although only %llu of %llu descriptors are open: another limit was hit",
+		snprintf(message, size,
+			 "%s failed with EMFILE although only %llu of %llu descriptors are open: "
+			 "another limit was hit",
 			 call, open, soft);
-		f->help = "look at the limits of what was to be made, e.g. fs.inotify.max_user_instances";
+		f->help = "look at the limits of what was to be made, e.g. "
+			  "fs.inotify.max_user_instances";
 		break;
 	case SYSTEM_FULL:
-		snprintf(message, size, "%s failed with ENFILE: the whole system has no file left; this process holds %llu",
+		snprintf(message, size,
+			 "%s failed with ENFILE: the whole system has no file left; this process "
+			 "holds %llu",
 			 call, open);
 		f->help = "see fs.file-nr and fs.file-max for who needs so many";
 		break;
@@ -64,9 +73,12 @@ void limit_failed(struct engine *e, const struct fdt_error *event, const struct 
 {
 	uint64_t open = open_below(table, event->nofile);
 	enum fullness fullness = judge(event, open);
-	struct finding f = { .rule = RULE_LIMIT_EMFILE, .process = actor->process,
-			     .severity = fullness == OTHER_LIMIT ? SEVERITY_WARNING : SEVERITY_ERROR,
-			     .descriptor = { .fd = -1 }, .used = party_actor(actor, event->error),
+	struct finding f = { .rule = RULE_LIMIT_EMFILE,
+			     .process = actor->process,
+			     .severity =
+				     fullness == OTHER_LIMIT ? SEVERITY_WARNING : SEVERITY_ERROR,
+			     .descriptor = { .fd = -1 },
+			     .used = party_actor(actor, event->error),
 			     .limit = { .present = true, .soft = event->nofile, .open = open } };
 	struct site_labels labels;
 	char message[256], why[160];
@@ -75,8 +87,9 @@ void limit_failed(struct engine *e, const struct fdt_error *event, const struct 
 	if (!finding_wanted(e, f.rule))
 		return;
 	finding_sites(e, &f, table, NULL, NULL, &labels);
-	place = f.site_count && f.sites[0].site && fullness == TABLE_FULL ?
-		site_fingerprint(f.sites[0].site) : hash_text(HASH_START, syscall_name(event->head.syscall));
+	place = f.site_count && f.sites[0].site && fullness == TABLE_FULL
+			? site_fingerprint(f.sites[0].site)
+			: hash_text(HASH_START, syscall_name(event->head.syscall));
 	f.fingerprint = finding_fingerprint(f.rule, actor->process, place);
 	f.first_ns = event->first_ns;
 	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);

@@ -13,7 +13,7 @@
 #include "fdtrace/syscall.h"
 
 #define SECOND_NS 1000000000ull
-#define GAP_NS SECOND_NS		/* a longer pause between two closes ends the loop */
+#define GAP_NS SECOND_NS /* a longer pause between two closes ends the loop */
 #define WAIT_FOR_VICTIMS_NS (2 * SECOND_NS)
 #define SLOW_TRIES 1000000
 #define HITS_MAX 16
@@ -22,14 +22,14 @@
 struct hit {
 	int32_t fd;
 	uint32_t generation;
-	bool foreign;		/* opened by another thread, or not known by whom in a running program */
+	bool foreign; /* opened by another thread, or not known by whom in a running program */
 	uint32_t hurt_tid, hurt_syscall;
-	uint64_t hurt_ns;	/* 0: nobody was seen to miss it */
+	uint64_t hurt_ns; /* 0: nobody was seen to miss it */
 };
 
 struct sweep {
-	struct sweep *next;	/* in e->sweeps, once it is over */
-	struct fdtable *table;	/* alive: its death settles the sweep */
+	struct sweep *next;      /* in e->sweeps, once it is over */
+	struct fdtable *table;   /* alive: its death settles the sweep */
 	struct process *process; /* owned reference */
 	uint32_t tid;
 	uint32_t syscall;
@@ -37,7 +37,7 @@ struct sweep {
 	int32_t first, last, step; /* step 0: only one number so far */
 	uint64_t tries, closed, foreign, hurt;
 	uint64_t start_ns, end_ns;
-	uint64_t run;		/* of failing closes, as the kernel side counts them */
+	uint64_t run; /* of failing closes, as the kernel side counts them */
 	uint32_t run_count;
 	bool recognized;
 	unsigned int hit_count;
@@ -51,8 +51,8 @@ static void sweep_free(struct engine *e, struct sweep *sweep)
 }
 
 /* Nearly every close begins one and the next ends it, so the thread's struct is used again. */
-static struct sweep *sweep_begin(struct engine *e, struct sweep *sweep, struct fdtable *table, int32_t fd,
-				 const struct actor *actor)
+static struct sweep *sweep_begin(struct engine *e, struct sweep *sweep, struct fdtable *table,
+				 int32_t fd, const struct actor *actor)
 {
 	if (!sweep)
 		sweep = mem_alloc(&e->mem, sizeof(*sweep));
@@ -91,46 +91,62 @@ static void name_victims(struct engine *e, struct finding *f, const struct sweep
 		const struct past *past = finding_past(e, sweep->table, hit->fd, hit->generation);
 		struct victim *victim;
 
-		if (!past || (!hit->foreign && !hit->hurt_ns) || f->victim_count == FINDING_VICTIMS_MAX)
+		if (!past || (!hit->foreign && !hit->hurt_ns) ||
+		    f->victim_count == FINDING_VICTIMS_MAX)
 			continue;
 		victim = &f->victims[f->victim_count++];
-		*victim = (struct victim){ .fd = hit->fd, .kind = past->kind,
+		*victim = (struct victim){ .fd = hit->fd,
+					   .kind = past->kind,
 					   .name = names_get_key(&e->names, past->name),
 					   .opened = party_past_opened(past) };
 		if (hit->hurt_ns)
-			victim->hurt = (struct party){ .known = true, .pid = sweep->process->pid,
-				.tid = hit->hurt_tid, .name = sweep->process->name, .error = EBADF,
-				.time_ns = hit->hurt_ns, .syscall = hit->hurt_syscall };
+			victim->hurt = (struct party){ .known = true,
+						       .pid = sweep->process->pid,
+						       .tid = hit->hurt_tid,
+						       .name = sweep->process->name,
+						       .error = EBADF,
+						       .time_ns = hit->hurt_ns,
+						       .syscall = hit->hurt_syscall };
 	}
 	f->victim_total = sweep->foreign > f->victim_count ? sweep->foreign : f->victim_count;
 }
 
-static void word(struct finding *f, const struct sweep *sweep, char *message, char *why, size_t size)
+static void word(struct finding *f, const struct sweep *sweep, char *message, char *why,
+		 size_t size)
 {
 	unsigned long long tries = sweep->tries, closed = sweep->closed;
 	char hurt[96];
 
 	if (f->victim_total)
-		snprintf(message, size, "tid %u closed every number from %d to %d and hit %u descriptor%s that others had opened",
-			 sweep->tid, f->sweep.first, f->sweep.last, f->victim_total, f->victim_total == 1 ? "" : "s");
+		snprintf(message, size,
+			 "tid %u closed every number from %d to %d and hit %u descriptor%s that "
+			 "others had opened",
+			 sweep->tid, f->sweep.first, f->sweep.last, f->victim_total,
+			 f->victim_total == 1 ? "" : "s");
 	else
-		snprintf(message, size, "tid %u tried to close every number from %d to %d", sweep->tid,
-			 f->sweep.first, f->sweep.last);
-	snprintf(hurt, sizeof(hurt), "; afterwards %llu call%s on a number it had closed failed with EBADF",
+		snprintf(message, size, "tid %u tried to close every number from %d to %d",
+			 sweep->tid, f->sweep.first, f->sweep.last);
+	snprintf(hurt, sizeof(hurt),
+		 "; afterwards %llu call%s on a number it had closed failed with EBADF",
 		 (unsigned long long)sweep->hurt, sweep->hurt == 1 ? "" : "s");
 	snprintf(why, size, "%llu numbers tried, %llu of them closed something%s", tries, closed,
 		 sweep->hurt ? hurt : "");
 	f->message = message;
 	f->why = why;
-	f->help = "close only what you opened; before an exec use O_CLOEXEC or close_range() in the child";
+	f->help = "close only what you opened; before an exec use O_CLOEXEC or close_range() in "
+		  "the child";
 }
 
 static void report(struct engine *e, const struct sweep *sweep)
 {
-	struct finding f = { .rule = RULE_CLOSE_SWEEP, .process = sweep->process, .descriptor = { .fd = -1 },
+	struct finding f = { .rule = RULE_CLOSE_SWEEP,
+			     .process = sweep->process,
+			     .descriptor = { .fd = -1 },
 			     .severity = SEVERITY_INFO };
 	bool slow = sweep->tries >= SLOW_TRIES || sweep->end_ns - sweep->start_ns >= SECOND_NS;
-	struct actor actor = { .process = sweep->process, .tid = sweep->tid, .syscall = sweep->syscall,
+	struct actor actor = { .process = sweep->process,
+			       .tid = sweep->tid,
+			       .syscall = sweep->syscall,
 			       .time_ns = sweep->end_ns };
 	char message[256], why[256];
 
@@ -145,12 +161,15 @@ static void report(struct engine *e, const struct sweep *sweep)
 	f.closed_is_culprit = f.victim_total != 0;
 	f.first_ns = sweep->start_ns;
 	f.confidence = finding_confidence(sweep->table, CONFIDENCE_EXACT);
-	f.fingerprint = finding_fingerprint(f.rule, sweep->process,
-					    hash_number(hash_text(HASH_START, syscall_name(sweep->syscall)), sweep->site_hash));
-	f.sweep = (struct finding_sweep){ .present = true, .tries = sweep->tries, .closed = sweep->closed,
-		.first = sweep->step < 0 ? sweep->last : sweep->first,
-		.last = sweep->step < 0 ? sweep->first : sweep->last,
-		.duration_ns = sweep->end_ns - sweep->start_ns };
+	f.fingerprint = finding_fingerprint(
+		f.rule, sweep->process,
+		hash_number(hash_text(HASH_START, syscall_name(sweep->syscall)), sweep->site_hash));
+	f.sweep = (struct finding_sweep){ .present = true,
+					  .tries = sweep->tries,
+					  .closed = sweep->closed,
+					  .first = sweep->step < 0 ? sweep->last : sweep->first,
+					  .last = sweep->step < 0 ? sweep->first : sweep->last,
+					  .duration_ns = sweep->end_ns - sweep->start_ns };
 	word(&f, sweep, message, why, sizeof(message));
 	finding_report(e, &f);
 }
@@ -174,7 +193,8 @@ static void finish(struct engine *e, struct task *task)
 static void mark_swept(struct engine *e, struct sweep *sweep)
 {
 	for (unsigned int i = 0; i < sweep->hit_count; i++) {
-		struct past *past = finding_past(e, sweep->table, sweep->hits[i].fd, sweep->hits[i].generation);
+		struct past *past =
+			finding_past(e, sweep->table, sweep->hits[i].fd, sweep->hits[i].generation);
 
 		if (past)
 			past->flags |= PAST_SWEPT;
@@ -194,14 +214,16 @@ static void recognize(struct engine *e, struct sweep *sweep)
 }
 
 /* The thread's sweep if fd goes on with it, else a new one that begins with fd. NULL: out of memory. */
-static struct sweep *extend(struct engine *e, struct fdtable *table, int32_t fd, const struct actor *actor)
+static struct sweep *extend(struct engine *e, struct fdtable *table, int32_t fd,
+			    const struct actor *actor)
 {
 	struct sweep *sweep = actor->task->sweep;
 	int32_t step = sweep ? fd - sweep->last : 0;
 	bool range = actor->syscall == FDT_SYS_close_range;
 	bool goes_on = sweep && sweep->table == table && sweep->syscall == actor->syscall &&
 		       actor->time_ns - sweep->end_ns < GAP_NS &&
-		       (range ? step > 0 : (step == 1 || step == -1) && (!sweep->step || sweep->step == step));
+		       (range ? step > 0
+			      : (step == 1 || step == -1) && (!sweep->step || sweep->step == step));
 
 	if (!goes_on) {
 		if (sweep && sweep->recognized)
@@ -236,7 +258,9 @@ void sweep_closed(struct engine *e, struct fdtable *table, uint32_t fd, const st
 		return;
 	sweep->tries++;
 	sweep->closed++;
-	hit = (struct hit){ .fd = fd, .generation = past->generation, .foreign = is_foreign(sweep, past) };
+	hit = (struct hit){ .fd = fd,
+			    .generation = past->generation,
+			    .foreign = is_foreign(sweep, past) };
 	sweep->foreign += hit.foreign;
 	if (sweep->hit_count < HITS_MAX)
 		sweep->hits[sweep->hit_count++] = hit;
@@ -274,7 +298,7 @@ bool sweep_failed(struct engine *e, struct fdtable *table, const struct fdt_erro
 	struct sweep *sweep = actor->task->sweep;
 
 	if (event->count > 1 && !event->step)
-		return false;		/* the same number again and again */
+		return false; /* the same number again and again */
 	if (sweep && sweep->run == event->run && sweep->table == table) {
 		if (event->count > sweep->run_count)
 			count_run(sweep, event, event->count - sweep->run_count);
@@ -333,7 +357,9 @@ void sweep_task_ended(struct engine *e, struct task *task)
 	finish(e, task);
 }
 
-static void settle_if(struct engine *e, bool (*due)(const struct engine *e, const struct sweep *sweep, const void *ctx),
+static void settle_if(struct engine *e,
+		      bool (*due)(const struct engine *e, const struct sweep *sweep,
+				  const void *ctx),
 		      const void *ctx)
 {
 	struct sweep **link = &e->sweeps;
@@ -380,7 +406,7 @@ void sweep_tick(struct engine *e)
 	if (e->now_ns - e->swept_ns < GAP_NS / 2)
 		return;
 	e->swept_ns = e->now_ns;
-	map_each(&e->tasks, entry) {
+	map_each (&e->tasks, entry) {
 		struct task *task = entry->value;
 
 		if (task->sweep && e->now_ns - task->sweep->end_ns >= GAP_NS)

@@ -9,8 +9,8 @@
 const char *change_op_name(enum change_op op)
 {
 	static const char *const names[] = {
-		[CHANGE_OPEN] = "open", [CHANGE_CLOSE] = "close", [CHANGE_REPLACE] = "replace",
-		[CHANGE_FORK] = "fork", [CHANGE_EXEC] = "exec", [CHANGE_EXIT] = "exit",
+		[CHANGE_OPEN] = "open",   [CHANGE_CLOSE] = "close", [CHANGE_REPLACE] = "replace",
+		[CHANGE_FORK] = "fork",   [CHANGE_EXEC] = "exec",   [CHANGE_EXIT] = "exit",
 		[CHANGE_ERROR] = "error", [CHANGE_FOUND] = "found",
 	};
 
@@ -19,7 +19,8 @@ const char *change_op_name(enum change_op op)
 
 int engine_new(const struct engine_options *options, struct engine **ret_engine)
 {
-	struct mem mem = { .max_bytes = options->settings.memory_max_bytes, .fail_at = options->fail_at };
+	struct mem mem = { .max_bytes = options->settings.memory_max_bytes,
+			   .fail_at = options->fail_at };
 	struct engine *e = mem_alloc(&mem, sizeof(*e));
 
 	if (!e)
@@ -55,11 +56,18 @@ void engine_free(struct engine *e)
 static int apply_error(struct engine *e, const struct fdt_error *event)
 {
 	struct task *task = tasks_actor(e, &event->head);
-	struct actor actor = { .task = task, .tid = event->head.tid, .syscall = event->head.syscall,
-			       .site_hash = event->site, .time_ns = e->now_ns };
-	struct change change = { .op = CHANGE_ERROR, .time_ns = e->now_ns, .tid = event->head.tid,
-				 .syscall = event->head.syscall, .error = event->error,
-				 .count = event->count, .descriptor = { .fd = event->fd } };
+	struct actor actor = { .task = task,
+			       .tid = event->head.tid,
+			       .syscall = event->head.syscall,
+			       .site_hash = event->site,
+			       .time_ns = e->now_ns };
+	struct change change = { .op = CHANGE_ERROR,
+				 .time_ns = e->now_ns,
+				 .tid = event->head.tid,
+				 .syscall = event->head.syscall,
+				 .error = event->error,
+				 .count = event->count,
+				 .descriptor = { .fd = event->fd } };
 
 	if (!task)
 		return -ENOMEM;
@@ -80,7 +88,7 @@ static int apply_error(struct engine *e, const struct fdt_error *event)
 static int apply_loss(struct engine *e, const struct fdt_loss *event)
 {
 	e->counters.lost += event->count;
-	map_each(&e->tables, entry)
+	map_each (&e->tables, entry)
 		((struct fdtable *)entry->value)->tainted = true;
 	return 0;
 }
@@ -97,7 +105,7 @@ static int apply_tick(struct engine *e)
 static int apply_snapshot(struct engine *e, const struct fdt_head *event)
 {
 	if (event->op == FDT_OP_BEGIN) {
-		slots_audit_done(e);	/* a full round has passed since the last one */
+		slots_audit_done(e); /* a full round has passed since the last one */
 		e->snapshot = event->flags;
 		return 0;
 	}
@@ -118,7 +126,8 @@ static int apply_kind(struct engine *e, const struct fdt_head *head, size_t size
 	const struct fdt_fops *fops = event;
 
 	switch (head->kind) {
-	case FDT_SLOT: case FDT_USE: return slots_apply(e, event);
+	case FDT_SLOT:
+	case FDT_USE: return slots_apply(e, event);
 	case FDT_VEC: return slots_apply_vec(e, event);
 	case FDT_WORDS: return slots_apply_words(e, event);
 	case FDT_TASK: return tasks_apply(e, event);
@@ -130,14 +139,15 @@ static int apply_kind(struct engine *e, const struct fdt_head *head, size_t size
 	case FDT_SNAPSHOT: return apply_snapshot(e, event);
 	case FDT_NAME: return apply_name(e, event, size);
 	case FDT_FOPS: kind_fops_learn(&e->fops, fops->detail, fops->fd_kind); return 0;
-	default: return 0;	/* of a later version, or not our concern (META) */
+	default: return 0; /* of a later version, or not our concern (META) */
 	}
 }
 
 static size_t smallest(unsigned int kind)
 {
 	switch (kind) {
-	case FDT_SLOT: case FDT_USE: return sizeof(struct fdt_slot);
+	case FDT_SLOT:
+	case FDT_USE: return sizeof(struct fdt_slot);
 	case FDT_VEC: return sizeof(struct fdt_vec);
 	case FDT_WORDS: return sizeof(struct fdt_words);
 	case FDT_TASK: return sizeof(struct fdt_task);
@@ -172,7 +182,7 @@ int engine_apply(struct engine *e, const void *event, size_t size)
 		return -EINVAL;
 	}
 	take_time(e, head->time_ns);
-	e->counters.events += head->kind < FDT_LOSS;	/* what the kernel told, not what was added */
+	e->counters.events += head->kind < FDT_LOSS; /* what the kernel told, not what was added */
 	err = apply_kind(e, head, size);
 	if (err == -EINVAL)
 		e->counters.malformed++;
@@ -185,9 +195,9 @@ int engine_apply(struct engine *e, const void *event, size_t size)
 void engine_finish(struct engine *e, uint64_t time_ns)
 {
 	take_time(e, time_ns);
-	map_each(&e->tasks, entry)
+	map_each (&e->tasks, entry)
 		sweep_task_ended(e, entry->value);
-	map_each(&e->tables, entry) {
+	map_each (&e->tables, entry) {
 		close_table_died(e, entry->value);
 		sweep_table_died(e, entry->value);
 		exec_table_died(e, entry->value);
@@ -211,7 +221,7 @@ static void tell_process(const struct process *process,
 	const struct fdtable *table = process_table(process);
 
 	if (table)
-		fdtable_each(table, fd) {
+		fdtable_each (table, fd) {
 			const struct slot *slot = fdtable_slot(table, fd);
 
 			out.open++;
@@ -230,16 +240,17 @@ static int by_pid_then_image(const void *a, const void *b)
 	return x->serial < y->serial ? -1 : x->serial > y->serial;
 }
 
-void engine_each_process(struct engine *e, void (*row)(void *ctx, const struct process_row *row), void *ctx)
+void engine_each_process(struct engine *e, void (*row)(void *ctx, const struct process_row *row),
+			 void *ctx)
 {
 	size_t max = e->processes.count + e->findings.count + 1, count = 0;
 	struct process **list = mem_alloc(&e->mem, max * sizeof(*list));
 
 	if (!list)
 		return;
-	map_each(&e->processes, entry)
+	map_each (&e->processes, entry)
 		list[count++] = entry->value;
-	map_each(&e->findings, entry) {
+	map_each (&e->findings, entry) {
 		struct process *process = finding_entry_process(entry->value);
 
 		if (process && process->ended_ns)
@@ -255,7 +266,8 @@ void engine_each_process(struct engine *e, void (*row)(void *ctx, const struct p
 }
 
 int engine_each_slot(struct engine *e, uint32_t pid,
-		     void (*tell)(void *ctx, int32_t fd, const struct fdt_file *file, uint32_t generation),
+		     void (*tell)(void *ctx, int32_t fd, const struct fdt_file *file,
+				  uint32_t generation),
 		     void *ctx)
 {
 	struct process *process = map_get(&e->processes, pid);
@@ -263,10 +275,13 @@ int engine_each_slot(struct engine *e, uint32_t pid,
 
 	if (!table)
 		return -ESRCH;
-	fdtable_each(table, fd) {
+	fdtable_each (table, fd) {
 		const struct slot *slot = fdtable_slot(table, fd);
-		struct fdt_file file = { .file = slot->file, .inode = slot->inode, .dev = slot->dev,
-					 .mode = slot->mode, .detail = slot->detail };
+		struct fdt_file file = { .file = slot->file,
+					 .inode = slot->inode,
+					 .dev = slot->dev,
+					 .mode = slot->mode,
+					 .detail = slot->detail };
 
 		tell(ctx, fd, &file, slot->generation);
 	}

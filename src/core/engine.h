@@ -22,35 +22,44 @@ struct engine;
 enum engine_mode { ENGINE_PID, ENGINE_COMMAND, ENGINE_ALL };
 
 /* A change of a table, for --events. */
-enum change_op { CHANGE_OPEN, CHANGE_CLOSE, CHANGE_REPLACE, CHANGE_FORK, CHANGE_EXEC,
-		 CHANGE_EXIT, CHANGE_ERROR, CHANGE_FOUND /* by a snapshot */ };
-const char *change_op_name(enum change_op op); /* "open" "close" "replace" "fork" "exec" "exit" "error" "found" */
+enum change_op {
+	CHANGE_OPEN,
+	CHANGE_CLOSE,
+	CHANGE_REPLACE,
+	CHANGE_FORK,
+	CHANGE_EXEC,
+	CHANGE_EXIT,
+	CHANGE_ERROR,
+	CHANGE_FOUND /* by a snapshot */
+};
+const char *change_op_name(
+	enum change_op op); /* "open" "close" "replace" "fork" "exec" "exit" "error" "found" */
 
 struct change {
 	enum change_op op;
 	uint64_t time_ns;
-	const struct process *process;	/* whose table it is */
+	const struct process *process; /* whose table it is */
 	uint32_t tid;
 	uint32_t syscall;
-	const char *how;		/* as in struct party */
-	struct descriptor descriptor;	/* fd -1 for fork, exec, exit */
-	int32_t error;			/* CHANGE_ERROR: errno, positive */
-	uint32_t count;			/* CHANGE_ERROR: failures in this run of them */
-	uint32_t other_pid;		/* CHANGE_FORK: the child */
+	const char *how;              /* as in struct party */
+	struct descriptor descriptor; /* fd -1 for fork, exec, exit */
+	int32_t error;                /* CHANGE_ERROR: errno, positive */
+	uint32_t count;               /* CHANGE_ERROR: failures in this run of them */
+	uint32_t other_pid;           /* CHANGE_FORK: the child */
 };
 
 struct engine_callbacks {
 	void *ctx;
 	void (*finding)(void *ctx, const struct finding *finding);
-	void (*change)(void *ctx, const struct change *change);	/* NULL: not wanted (saves time) */
+	void (*change)(void *ctx, const struct change *change); /* NULL: not wanted (saves time) */
 	/*
 	 * Asks what a descriptor that is open now is called. Writes a NUL-terminated name and
 	 * returns 0, or -errno. NULL: names come from FDT_NAME events alone. An implementation
 	 * that wants replays to see the same must record the answer as FDT_NAME before the
 	 * event being applied.
 	 */
-	int (*name)(void *ctx, uint32_t pid, int32_t fd, const struct fdt_file *file,
-		    char *buffer, size_t size);
+	int (*name)(void *ctx, uint32_t pid, int32_t fd, const struct fdt_file *file, char *buffer,
+		    size_t size);
 };
 
 struct engine_options {
@@ -58,7 +67,7 @@ struct engine_options {
 	struct settings settings;
 	rule_set rules;
 	struct engine_callbacks callbacks;
-	uint64_t fail_at;	/* tests: see struct mem */
+	uint64_t fail_at; /* tests: see struct mem */
 };
 
 /* 0, or -ENOMEM. The engine copies *options. */
@@ -76,12 +85,12 @@ int engine_apply(struct engine *engine, const void *event, size_t size);
 void engine_finish(struct engine *engine, uint64_t time_ns);
 
 struct engine_counters {
-	uint64_t events;	/* applied */
+	uint64_t events; /* applied */
 	uint64_t malformed;
-	uint64_t lost;		/* sum of FDT_LOSS */
-	uint64_t corrections;	/* slots an audit had to put right */
-	uint64_t refused;	/* out of memory.max */
-	uint64_t tables, tasks, descriptors; /* alive now */
+	uint64_t lost;                         /* sum of FDT_LOSS */
+	uint64_t corrections;                  /* slots an audit had to put right */
+	uint64_t refused;                      /* out of memory.max */
+	uint64_t tables, tasks, descriptors;   /* alive now */
 	uint64_t findings[SEVERITY_ERROR + 1]; /* by severity; repeats are not counted again */
 	size_t memory_bytes, memory_peak_bytes;
 	uint64_t first_ns, last_ns; /* event time of the first and the latest event */
@@ -91,7 +100,7 @@ void engine_counters(const struct engine *engine, struct engine_counters *ret_co
 /* For the summary: every process image alive, or that ended and had something to tell. */
 struct process_row {
 	const struct process *process;
-	uint64_t open;		/* descriptors in its table now */
+	uint64_t open;           /* descriptors in its table now */
 	uint64_t unknown_opener; /* of these: opened before we looked */
 	uint64_t by_kind[FD_KIND_COUNT];
 };
@@ -103,9 +112,9 @@ struct finding_row {
 	enum rule rule;
 	enum severity severity;
 	uint64_t fingerprint, count;
-	uint64_t open;		/* descriptors, 0: not counted */
+	uint64_t open; /* descriptors, 0: not counted */
 	double rate_per_min;
-	const char *site;	/* label */
+	const char *site; /* label */
 	const char *message;
 };
 void engine_each_finding(struct engine *engine,
@@ -113,8 +122,9 @@ void engine_each_finding(struct engine *engine,
 
 /* For tests and for comparing with the kernel: every filled slot of the table of `pid`. */
 int engine_each_slot(struct engine *engine, uint32_t pid,
-		     void (*slot)(void *ctx, int32_t fd, const struct fdt_file *file, uint32_t generation),
-		     void *ctx);	/* 0, or -ESRCH */
+		     void (*slot)(void *ctx, int32_t fd, const struct fdt_file *file,
+				  uint32_t generation),
+		     void *ctx); /* 0, or -ESRCH */
 
 /*
  * Watching use: after an exec the engine asks which descriptors the new image uses. The

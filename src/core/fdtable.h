@@ -23,47 +23,45 @@ struct sites;
 #define FD_MAX (1 << 30)
 
 enum slot_flag {
-	SLOT_COUNTED = 1,	/* in site->open of the opener's site */
-	SLOT_INHERITED = 2,	/* copied from the parent's table by fork or unshare */
-	SLOT_CROSSED_EXEC = 4,	/* survived an exec of its process */
-	SLOT_USED = 8,		/* used since that exec */
+	SLOT_COUNTED = 1,         /* in site->open of the opener's site */
+	SLOT_INHERITED = 2,       /* copied from the parent's table by fork or unshare */
+	SLOT_CROSSED_EXEC = 4,    /* survived an exec of its process */
+	SLOT_USED = 8,            /* used since that exec */
 	SLOT_OPENER_PENDING = 16, /* we know that it is filled, but have not yet heard by whom */
 };
 
 /* 56 bytes, all zero when empty but for generation and past. */
 struct slot {
-	uint64_t file, inode;	/* as in struct fdt_file */
-	struct site *site;	/* where it was opened; owned reference; NULL: opener unknown */
-	uint64_t opened_ns;	/* 0: not known */
+	uint64_t file, inode; /* as in struct fdt_file */
+	struct site *site;    /* where it was opened; owned reference; NULL: opener unknown */
+	uint64_t opened_ns;   /* 0: not known */
 	uint32_t dev;
 	uint32_t opener_tid;
-	uint32_t generation;	/* of the number: 1 is the first seen */
-	uint32_t past;		/* newest past of the number; 0: none */
+	uint32_t generation; /* of the number: 1 is the first seen */
+	uint32_t past;       /* newest past of the number; 0: none */
 	uint16_t mode;
-	uint8_t kind;		/* enum fd_kind */
-	uint8_t flags;		/* enum slot_flag */
+	uint8_t kind;  /* enum fd_kind */
+	uint8_t flags; /* enum slot_flag */
 	uint32_t detail;
 };
 
 /* How a generation ended. */
-enum ending {
-	END_CLOSE, END_RANGE, END_REPLACE, END_URING, END_EXEC, END_UNKNOWN
-};
+enum ending { END_CLOSE, END_RANGE, END_REPLACE, END_URING, END_EXEC, END_UNKNOWN };
 /* "close", "close_range", "dup2 (replaced)" ...: for people. Never NULL. */
 const char *ending_text(enum ending ending);
 
 enum past_flag {
 	PAST_CLOSER_PENDING = 1, /* it has ended, but we have not yet heard by whom */
-	PAST_SWEPT = 2,		/* ended by a loop over descriptor numbers */
+	PAST_SWEPT = 2,          /* ended by a loop over descriptor numbers */
 };
 
 struct past {
 	uint64_t opened_ns, closed_ns;
-	uint64_t name;		/* names_key() of what it held */
+	uint64_t name;                      /* names_key() of what it held */
 	struct site *opened_at, *closed_at; /* owned references; NULL: not known */
 	uint32_t opener_tid, closer_tid;
 	uint32_t generation;
-	uint32_t next;		/* the generation before; 0: none kept */
+	uint32_t next; /* the generation before; 0: none kept */
 	uint8_t kind, ending, flags;
 };
 
@@ -75,9 +73,9 @@ struct pasts {
 	struct mem *mem;
 	struct sites *sites;
 	struct past **chunks;
-	uint32_t chunk_count, chunk_limit;	/* limit: the bound on memory */
-	uint32_t free;				/* list through next; index 0 is never used */
-	uint64_t dropped;			/* generations forgotten because the pool was full */
+	uint32_t chunk_count, chunk_limit; /* limit: the bound on memory */
+	uint32_t free;                     /* list through next; index 0 is never used */
+	uint64_t dropped;                  /* generations forgotten because the pool was full */
 };
 
 void pasts_init(struct pasts *pasts, struct mem *mem, struct sites *sites, uint64_t max_bytes);
@@ -89,7 +87,7 @@ struct past *past_at(const struct pasts *pasts, uint32_t index);
  * The oldest generation of a full list makes room. Returns head when there is no memory.
  */
 uint32_t pasts_push(struct pasts *pasts, uint32_t head, const struct past *past);
-void pasts_drop(struct pasts *pasts, uint32_t head);	/* the whole list */
+void pasts_drop(struct pasts *pasts, uint32_t head); /* the whole list */
 
 #define CHUNK_SLOTS 64
 
@@ -99,16 +97,18 @@ struct chunk {
 };
 
 struct fdtable {
-	uint64_t key;		/* files_struct address */
-	unsigned int tasks;	/* bound to it; the table dies with the last */
-	struct process *owner;	/* the process of the task bound first, later of the one that execs; owned reference */
-	struct chunk **chunks;	/* directory; NULL: no slot of that chunk was ever filled */
+	uint64_t key;       /* files_struct address */
+	unsigned int tasks; /* bound to it; the table dies with the last */
+	struct process *
+		owner; /* the process of the task bound first, later of the one that execs; owned reference */
+	struct chunk **chunks; /* directory; NULL: no slot of that chunk was ever filled */
 	uint32_t chunk_count;
-	uint32_t open;		/* filled slots */
-	struct fdtable *source;	/* between birth and the last VEC of the birth: whose copy it is, held; else NULL */
-	bool replaced;		/* another table was born at its address: nothing more is told of this one */
-	bool complete;		/* every slot was told once (birth or snapshot) */
-	bool tainted;		/* events about it may be missing */
+	uint32_t open; /* filled slots */
+	struct fdtable *
+		source; /* between birth and the last VEC of the birth: whose copy it is, held; else NULL */
+	bool replaced; /* another table was born at its address: nothing more is told of this one */
+	bool complete; /* every slot was told once (birth or snapshot) */
+	bool tainted;  /* events about it may be missing */
 };
 
 struct fdtable *fdtable_new(struct mem *m, uint64_t key);

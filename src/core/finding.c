@@ -15,7 +15,7 @@ struct finding_entry {
 	double rate_per_min;
 	enum rule rule;
 	enum severity severity;
-	struct process *process;	/* owned reference; may be NULL */
+	struct process *process; /* owned reference; may be NULL */
 	char site[96];
 	char message[256];
 };
@@ -73,9 +73,13 @@ struct party party_past_closed(const struct past *past)
 
 struct party party_actor(const struct actor *actor, int32_t error)
 {
-	return (struct party){ .known = true, .pid = actor->process->pid, .tid = actor->tid,
-			       .name = actor->process->name, .time_ns = actor->time_ns,
-			       .syscall = actor->syscall, .error = error };
+	return (struct party){ .known = true,
+			       .pid = actor->process->pid,
+			       .tid = actor->tid,
+			       .name = actor->process->name,
+			       .time_ns = actor->time_ns,
+			       .syscall = actor->syscall,
+			       .error = error };
 }
 
 void finding_history(struct engine *e, struct finding *f, uint32_t index)
@@ -84,9 +88,11 @@ void finding_history(struct engine *e, struct finding *f, uint32_t index)
 	while (index && f->history_count < FINDING_HISTORY_MAX) {
 		const struct past *past = past_at(&e->pasts, index);
 
-		f->history[f->history_count++] = (struct lifetime){
-			.generation = past->generation, .kind = past->kind,
-			.opened = party_past_opened(past), .closed = party_past_closed(past) };
+		f->history[f->history_count++] =
+			(struct lifetime){ .generation = past->generation,
+					   .kind = past->kind,
+					   .opened = party_past_opened(past),
+					   .closed = party_past_closed(past) };
 		index = past->next;
 	}
 }
@@ -118,7 +124,7 @@ struct tally {
 
 struct tallies {
 	struct mem *mem;
-	struct map by_site;	/* site address (1: unknown) -> index + 1 */
+	struct map by_site; /* site address (1: unknown) -> index + 1 */
 	struct tally *list;
 	size_t count, capacity;
 };
@@ -167,13 +173,17 @@ static int more_open_first(const void *a, const void *b)
 	return (x->oldest_fd > y->oldest_fd) - (x->oldest_fd < y->oldest_fd);
 }
 
-static struct site_row row_of(struct engine *e, const struct fdtable *table, const struct tally *tally,
-			      char *label, size_t label_size)
+static struct site_row row_of(struct engine *e, const struct fdtable *table,
+			      const struct tally *tally, char *label, size_t label_size)
 {
-	struct site_row row = { .site = tally->site, .label = label, .kind = tally->kind,
-				.open = tally->open, .example_fd = tally->oldest_fd };
+	struct site_row row = { .site = tally->site,
+				.label = label,
+				.kind = tally->kind,
+				.open = tally->open,
+				.example_fd = tally->oldest_fd };
 
-	row.example_name = slots_name(e, table, tally->oldest_fd, fdtable_slot(table, tally->oldest_fd));
+	row.example_name =
+		slots_name(e, table, tally->oldest_fd, fdtable_slot(table, tally->oldest_fd));
 	if (!tally->site) {
 		snprintf(label, label_size, "opener unknown");
 		return row;
@@ -186,9 +196,10 @@ static struct site_row row_of(struct engine *e, const struct fdtable *table, con
 }
 
 static void tally_table(struct tallies *t, const struct fdtable *table,
-			bool (*only)(const struct slot *slot, int32_t fd, const void *ctx), const void *ctx)
+			bool (*only)(const struct slot *slot, int32_t fd, const void *ctx),
+			const void *ctx)
 {
-	fdtable_each(table, fd) {
+	fdtable_each (table, fd) {
 		const struct slot *slot = fdtable_slot(table, fd);
 
 		if (!only || only(slot, fd, ctx))
@@ -205,8 +216,8 @@ static void tallies_done(struct tallies *t)
 }
 
 void finding_sites(struct engine *e, struct finding *f, const struct fdtable *table,
-		   bool (*only)(const struct slot *slot, int32_t fd, const void *ctx), const void *ctx,
-		   struct site_labels *labels)
+		   bool (*only)(const struct slot *slot, int32_t fd, const void *ctx),
+		   const void *ctx, struct site_labels *labels)
 {
 	struct tallies t = { .mem = &e->mem };
 
@@ -214,13 +225,16 @@ void finding_sites(struct engine *e, struct finding *f, const struct fdtable *ta
 	f->site_total = t.count;
 	f->site_count = t.count < FINDING_SITES_MAX ? t.count : FINDING_SITES_MAX;
 	for (unsigned int i = 0; i < f->site_count; i++)
-		f->sites[i] = row_of(e, table, &t.list[i], labels->text[i], sizeof(labels->text[i]));
+		f->sites[i] =
+			row_of(e, table, &t.list[i], labels->text[i], sizeof(labels->text[i]));
 	tallies_done(&t);
 }
 
 void finding_each_site(struct engine *e, const struct fdtable *table,
-		       bool (*only)(const struct slot *slot, int32_t fd, const void *ctx), const void *ctx,
-		       void (*row)(struct engine *e, const struct fdtable *table, const struct site_row *row))
+		       bool (*only)(const struct slot *slot, int32_t fd, const void *ctx),
+		       const void *ctx,
+		       void (*row)(struct engine *e, const struct fdtable *table,
+				   const struct site_row *row))
 {
 	struct tallies t = { .mem = &e->mem };
 	char label[96];
@@ -234,7 +248,8 @@ void finding_each_site(struct engine *e, const struct fdtable *table,
 	tallies_done(&t);
 }
 
-struct past *finding_past(struct engine *e, const struct fdtable *table, uint32_t fd, uint32_t generation)
+struct past *finding_past(struct engine *e, const struct fdtable *table, uint32_t fd,
+			  uint32_t generation)
 {
 	const struct slot *slot = fdtable_slot(table, fd);
 	uint32_t index = slot ? slot->past : 0;
@@ -303,7 +318,8 @@ static void remember(struct finding_entry *entry, const struct finding *f)
 }
 
 /* News: never told, graver than when it was told, or an hour old. */
-static bool is_news(const struct engine *e, const struct finding_entry *entry, const struct finding *f)
+static bool is_news(const struct engine *e, const struct finding_entry *entry,
+		    const struct finding *f)
 {
 	return entry->count == 1 || f->severity > entry->severity ||
 	       e->now_ns - entry->told_ns >= REPEAT_AFTER_NS;
@@ -357,22 +373,27 @@ static int gravest_then_newest(const void *a, const void *b)
 static void entry_row(const struct finding_entry *entry,
 		      void (*row)(void *ctx, const struct finding_row *row), void *ctx)
 {
-	struct finding_row out = { .rule = entry->rule, .severity = entry->severity,
-				   .fingerprint = entry->fingerprint, .count = entry->count,
-				   .open = entry->open, .rate_per_min = entry->rate_per_min,
-				   .site = entry->site, .message = entry->message };
+	struct finding_row out = { .rule = entry->rule,
+				   .severity = entry->severity,
+				   .fingerprint = entry->fingerprint,
+				   .count = entry->count,
+				   .open = entry->open,
+				   .rate_per_min = entry->rate_per_min,
+				   .site = entry->site,
+				   .message = entry->message };
 
 	row(ctx, &out);
 }
 
-void engine_each_finding(struct engine *e, void (*row)(void *ctx, const struct finding_row *row), void *ctx)
+void engine_each_finding(struct engine *e, void (*row)(void *ctx, const struct finding_row *row),
+			 void *ctx)
 {
 	size_t bytes = e->findings.count * sizeof(struct finding_entry *), count = 0;
 	struct finding_entry **list = bytes ? mem_alloc(&e->mem, bytes) : NULL;
 
 	if (!list)
 		return;
-	map_each(&e->findings, entry)
+	map_each (&e->findings, entry)
 		list[count++] = entry->value;
 	qsort(list, count, sizeof(*list), gravest_then_newest);
 	for (size_t i = 0; i < count; i++)
@@ -387,7 +408,7 @@ struct process *finding_entry_process(const struct finding_entry *entry)
 
 void findings_done(struct engine *e)
 {
-	map_each(&e->findings, entry) {
+	map_each (&e->findings, entry) {
 		struct finding_entry *found = entry->value;
 
 		process_unref(&e->mem, found->process);

@@ -18,24 +18,25 @@ struct process;
 struct site;
 
 enum confidence {
-	CONFIDENCE_EXACT,	/* every event it rests on was seen */
-	CONFIDENCE_INFERRED,	/* rests on a judgement that evidence makes likely */
-	CONFIDENCE_AFTER_LOSS,	/* events are missing near what it rests on */
+	CONFIDENCE_EXACT,      /* every event it rests on was seen */
+	CONFIDENCE_INFERRED,   /* rests on a judgement that evidence makes likely */
+	CONFIDENCE_AFTER_LOSS, /* events are missing near what it rests on */
 };
 enum finding_state { FINDING_NEW, FINDING_ONGOING, FINDING_RESOLVED };
 
-const char *confidence_name(enum confidence confidence); /* "exact", "inferred", "after_loss" */
+const char *confidence_name(enum confidence confidence);  /* "exact", "inferred", "after_loss" */
 const char *finding_state_name(enum finding_state state); /* "new", "ongoing", "resolved" */
 
 /* Someone did something once. known = false: nobody saw it (before attach, or lost). */
 struct party {
 	bool known;
 	uint32_t pid, tid;
-	const char *name;	/* of the process then */
-	uint64_t time_ns;	/* CLOCK_MONOTONIC */
-	uint32_t syscall;	/* enum fdt_syscall; 0: by exec, exit or unknown */
-	const char *how;	/* "close", "dup3 (replaced)", "exec (close-on-exec)", "io_uring close" ... */
-	int32_t error;		/* errno of a failed call, positive; 0: it succeeded */
+	const char *name; /* of the process then */
+	uint64_t time_ns; /* CLOCK_MONOTONIC */
+	uint32_t syscall; /* enum fdt_syscall; 0: by exec, exit or unknown */
+	const char
+		*how; /* "close", "dup3 (replaced)", "exec (close-on-exec)", "io_uring close" ... */
+	int32_t error;           /* errno of a failed call, positive; 0: it succeeded */
 	const struct site *site; /* may be NULL */
 };
 
@@ -44,25 +45,25 @@ struct lifetime {
 	uint32_t generation;
 	enum fd_kind kind;
 	struct party opened;
-	struct party closed;	/* known = false and time_ns = 0: still open */
+	struct party closed; /* known = false and time_ns = 0: still open */
 };
 
 struct descriptor {
-	int32_t fd;		/* -1: the finding is not about one descriptor */
+	int32_t fd; /* -1: the finding is not about one descriptor */
 	uint32_t generation;
 	enum fd_kind kind;
-	struct fdt_file file;	/* all zero: not known */
-	const char *name;	/* path or endpoints; NULL: not known */
+	struct fdt_file file; /* all zero: not known */
+	const char *name;     /* path or endpoints; NULL: not known */
 };
 
 /* A row of "who holds them". */
 struct site_row {
 	const struct site *site; /* NULL: opener unknown */
-	const char *label;	/* what site_format() gives; "opener unknown" */
+	const char *label;       /* what site_format() gives; "opener unknown" */
 	enum fd_kind kind;
 	uint64_t open, opened, closed;
-	uint64_t oldest_ns;	/* age of the oldest */
-	int32_t example_fd;	/* one of them, the oldest */
+	uint64_t oldest_ns;       /* age of the oldest */
+	int32_t example_fd;       /* one of them, the oldest */
 	const char *example_name; /* NULL: not known */
 };
 
@@ -70,22 +71,22 @@ struct site_row {
 struct victim {
 	int32_t fd;
 	enum fd_kind kind;
-	const char *name;	/* NULL: not known */
+	const char *name; /* NULL: not known */
 	struct party opened;
-	struct party hurt;	/* its first EBADF; known = false: none seen */
+	struct party hurt; /* its first EBADF; known = false: none seen */
 };
 
 struct finding_limit {
 	bool present;
-	uint64_t soft;		/* RLIMIT_NOFILE */
+	uint64_t soft; /* RLIMIT_NOFILE */
 	uint64_t open;
-	double rate_per_min;	/* 0: not rising, or not known */
+	double rate_per_min;     /* 0: not rising, or not known */
 	uint64_t exhausted_in_s; /* 0: not within a year, or not known */
 };
 
 struct finding_sweep {
 	bool present;
-	int32_t first, last;	/* numbers */
+	int32_t first, last; /* numbers */
 	uint64_t tries, closed;
 	uint64_t duration_ns;
 };
@@ -99,18 +100,19 @@ struct finding {
 	enum severity severity;
 	enum confidence confidence;
 	enum finding_state state;
-	uint64_t fingerprint;	/* one bug, one number, on every host and in every run */
-	uint64_t sequence;	/* 1, 2, 3 ... in this run */
-	uint64_t count;		/* how often it was found so far, this time included */
-	uint64_t time_ns;	/* when it was found */
-	uint64_t first_ns;	/* when what it tells began */
+	uint64_t fingerprint; /* one bug, one number, on every host and in every run */
+	uint64_t sequence;    /* 1, 2, 3 ... in this run */
+	uint64_t count;       /* how often it was found so far, this time included */
+	uint64_t time_ns;     /* when it was found */
+	uint64_t first_ns;    /* when what it tells began */
 	const struct process *process;
-	const char *subject;	/* image before the exec etc.: free for a rule; may be NULL */
+	const char *subject; /* image before the exec etc.: free for a rule; may be NULL */
 	struct descriptor descriptor;
 	struct party opened, closed, used; /* those that apply are known */
-	bool closed_is_culprit;	/* mark `closed` as the one to blame; else `opened` if anyone */
+	bool closed_is_culprit; /* mark `closed` as the one to blame; else `opened` if anyone */
 	bool opened_is_culprit;
-	struct lifetime history[FINDING_HISTORY_MAX]; /* generations before this one, newest first */
+	struct lifetime
+		history[FINDING_HISTORY_MAX]; /* generations before this one, newest first */
 	unsigned int history_count;
 	struct site_row sites[FINDING_SITES_MAX]; /* most open first */
 	unsigned int site_count;
@@ -119,9 +121,9 @@ struct finding {
 	unsigned int victim_count, victim_total;
 	struct finding_limit limit;
 	struct finding_sweep sweep;
-	const char *message;	/* one sentence, no newline */
-	const char *why;	/* the evidence in a sentence; may be "" */
-	const char *help;	/* the usual remedy; may be "" */
+	const char *message; /* one sentence, no newline */
+	const char *why;     /* the evidence in a sentence; may be "" */
+	const char *help;    /* the usual remedy; may be "" */
 };
 
 #endif

@@ -9,20 +9,37 @@
 #include "fdtrace/syscall.h"
 
 /* File systems that linux/magic.h of older distributions does not know yet. */
-#define PIDFS_MAGIC_NUMBER 0x50494446	/* "PIDF", since kernel 6.9 */
+#define PIDFS_MAGIC_NUMBER 0x50494446 /* "PIDF", since kernel 6.9 */
 #define MQUEUE_MAGIC_NUMBER 0x19800202
 
 static const char *const names[FD_KIND_COUNT] = {
-	[FD_KIND_UNKNOWN] = "unknown", [FD_KIND_FILE] = "file", [FD_KIND_DIR] = "dir",
-	[FD_KIND_CHR] = "chr", [FD_KIND_BLK] = "blk", [FD_KIND_FIFO] = "fifo",
-	[FD_KIND_PIPE] = "pipe", [FD_KIND_UNIX] = "unix", [FD_KIND_TCP] = "tcp",
-	[FD_KIND_UDP] = "udp", [FD_KIND_NETLINK] = "netlink", [FD_KIND_PACKET] = "packet",
-	[FD_KIND_SOCKET] = "socket", [FD_KIND_EVENTFD] = "eventfd", [FD_KIND_EPOLL] = "epoll",
-	[FD_KIND_TIMERFD] = "timerfd", [FD_KIND_SIGNALFD] = "signalfd",
-	[FD_KIND_INOTIFY] = "inotify", [FD_KIND_FANOTIFY] = "fanotify",
-	[FD_KIND_MEMFD] = "memfd", [FD_KIND_PIDFD] = "pidfd", [FD_KIND_BPF] = "bpf",
-	[FD_KIND_PERF] = "perf", [FD_KIND_IO_URING] = "io_uring",
-	[FD_KIND_USERFAULTFD] = "userfaultfd", [FD_KIND_NS] = "ns", [FD_KIND_ANON] = "anon",
+	[FD_KIND_UNKNOWN] = "unknown",
+	[FD_KIND_FILE] = "file",
+	[FD_KIND_DIR] = "dir",
+	[FD_KIND_CHR] = "chr",
+	[FD_KIND_BLK] = "blk",
+	[FD_KIND_FIFO] = "fifo",
+	[FD_KIND_PIPE] = "pipe",
+	[FD_KIND_UNIX] = "unix",
+	[FD_KIND_TCP] = "tcp",
+	[FD_KIND_UDP] = "udp",
+	[FD_KIND_NETLINK] = "netlink",
+	[FD_KIND_PACKET] = "packet",
+	[FD_KIND_SOCKET] = "socket",
+	[FD_KIND_EVENTFD] = "eventfd",
+	[FD_KIND_EPOLL] = "epoll",
+	[FD_KIND_TIMERFD] = "timerfd",
+	[FD_KIND_SIGNALFD] = "signalfd",
+	[FD_KIND_INOTIFY] = "inotify",
+	[FD_KIND_FANOTIFY] = "fanotify",
+	[FD_KIND_MEMFD] = "memfd",
+	[FD_KIND_PIDFD] = "pidfd",
+	[FD_KIND_BPF] = "bpf",
+	[FD_KIND_PERF] = "perf",
+	[FD_KIND_IO_URING] = "io_uring",
+	[FD_KIND_USERFAULTFD] = "userfaultfd",
+	[FD_KIND_NS] = "ns",
+	[FD_KIND_ANON] = "anon",
 };
 
 const char *fd_kind_name(enum fd_kind kind)
@@ -52,13 +69,19 @@ static enum fd_kind learned(const struct kind_fops *fops, uint32_t detail)
 static enum fd_kind by_syscall(unsigned int syscall)
 {
 	switch (syscall) {
-	case FDT_SYS_eventfd: case FDT_SYS_eventfd2: return FD_KIND_EVENTFD;
-	case FDT_SYS_epoll_create: case FDT_SYS_epoll_create1: return FD_KIND_EPOLL;
+	case FDT_SYS_eventfd:
+	case FDT_SYS_eventfd2: return FD_KIND_EVENTFD;
+	case FDT_SYS_epoll_create:
+	case FDT_SYS_epoll_create1: return FD_KIND_EPOLL;
 	case FDT_SYS_timerfd_create: return FD_KIND_TIMERFD;
-	case FDT_SYS_signalfd: case FDT_SYS_signalfd4: return FD_KIND_SIGNALFD;
-	case FDT_SYS_inotify_init: case FDT_SYS_inotify_init1: return FD_KIND_INOTIFY;
+	case FDT_SYS_signalfd:
+	case FDT_SYS_signalfd4: return FD_KIND_SIGNALFD;
+	case FDT_SYS_inotify_init:
+	case FDT_SYS_inotify_init1: return FD_KIND_INOTIFY;
 	case FDT_SYS_fanotify_init: return FD_KIND_FANOTIFY;
-	case FDT_SYS_pidfd_open: case FDT_SYS_clone: case FDT_SYS_clone3: return FD_KIND_PIDFD;
+	case FDT_SYS_pidfd_open:
+	case FDT_SYS_clone:
+	case FDT_SYS_clone3: return FD_KIND_PIDFD;
 	case FDT_SYS_bpf: return FD_KIND_BPF;
 	case FDT_SYS_perf_event_open: return FD_KIND_PERF;
 	case FDT_SYS_io_uring_setup: return FD_KIND_IO_URING;
@@ -88,7 +111,8 @@ static enum fd_kind socket_kind(uint32_t detail)
 {
 	switch (FDT_SOCK_FAMILY(detail)) {
 	case AF_UNIX: return FD_KIND_UNIX;
-	case AF_INET: case AF_INET6: return inet_kind(detail);
+	case AF_INET:
+	case AF_INET6: return inet_kind(detail);
 	case AF_NETLINK: return FD_KIND_NETLINK;
 	case AF_PACKET: return FD_KIND_PACKET;
 	default: return FD_KIND_SOCKET;

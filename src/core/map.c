@@ -35,7 +35,7 @@ static int grow(struct mem *m, struct map *map)
 	bigger.entries = mem_alloc(m, bigger.capacity * sizeof(*bigger.entries));
 	if (!bigger.entries)
 		return -ENOMEM;
-	map_each(map, entry)
+	map_each (map, entry)
 		*find(&bigger, entry->key) = *entry;
 	mem_free(m, map->entries, map->capacity * sizeof(*map->entries));
 	*map = bigger;

@@ -13,17 +13,17 @@ struct mem;
 
 struct map_entry {
 	uint64_t key;
-	void *value;	/* NULL: the place is free */
+	void *value; /* NULL: the place is free */
 };
 
 /* All zero is an empty map. */
 struct map {
 	struct map_entry *entries;
-	size_t capacity;	/* a power of two, or 0 */
+	size_t capacity; /* a power of two, or 0 */
 	size_t count;
 };
 
-void *map_get(const struct map *map, uint64_t key);	/* NULL: not there */
+void *map_get(const struct map *map, uint64_t key); /* NULL: not there */
 
 /* Adds or replaces. value is not NULL. 0 or -ENOMEM (map unchanged). */
 int map_put(struct mem *m, struct map *map, uint64_t key, void *value);
@@ -35,8 +35,10 @@ void *map_remove(struct map *map, uint64_t key);
 void map_done(struct mem *m, struct map *map);
 
 /* Visits every value in no order; do not add or remove meanwhile. */
-#define map_each(map, entry) \
-	for (struct map_entry *entry = (map)->entries; entry < (map)->entries + (map)->capacity; entry++) \
-		if (!entry->value) {} else
+#define map_each(map, entry)                                                                     \
+	for (struct map_entry *entry = (map)->entries; entry < (map)->entries + (map)->capacity; \
+	     entry++)                                                                            \
+		if (!entry->value) {                                                             \
+		} else
 
 #endif

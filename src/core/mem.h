@@ -12,9 +12,9 @@
 struct mem {
 	size_t used_bytes;
 	size_t peak_bytes;
-	size_t max_bytes;	/* 0: no bound */
-	uint64_t refused;	/* requests turned down: bound reached or malloc failed */
-	uint64_t fail_at;	/* tests: the n-th request from now fails; 0: none does */
+	size_t max_bytes; /* 0: no bound */
+	uint64_t refused; /* requests turned down: bound reached or malloc failed */
+	uint64_t fail_at; /* tests: the n-th request from now fails; 0: none does */
 };
 
 /* Zeroed memory, or NULL when the bound is reached or the system has none. */

@@ -8,14 +8,15 @@
 struct name {
 	uint64_t key, file, inode;
 	uint32_t dev;
-	uint32_t size;		/* of text, its NUL included */
+	uint32_t size; /* of text, its NUL included */
 	char text[];
 };
 
 /* On the path of every close: two multiplications. */
 uint64_t names_key(uint64_t file, uint64_t inode, uint32_t dev)
 {
-	return file * 0x9e3779b97f4a7c15ull ^ (inode + ((uint64_t)dev << 32)) * 0xc2b2ae3d27d4eb4full;
+	return file * 0x9e3779b97f4a7c15ull ^
+	       (inode + ((uint64_t)dev << 32)) * 0xc2b2ae3d27d4eb4full;
 }
 
 static void drop(struct names *names, struct name *name)
@@ -27,8 +28,8 @@ static void drop(struct names *names, struct name *name)
 	mem_free(names->mem, name, sizeof(*name) + name->size);
 }
 
-void names_put(struct names *names, uint64_t file, uint64_t inode, uint32_t dev,
-	       const char *text, size_t size)
+void names_put(struct names *names, uint64_t file, uint64_t inode, uint32_t dev, const char *text,
+	       size_t size)
 {
 	uint32_t length = strnlen(text, size < NAME_SIZE_MAX ? size : NAME_SIZE_MAX - 1);
 	struct name *name;

@@ -19,13 +19,13 @@ struct name;
 struct names {
 	struct mem *mem;
 	struct map map;
-	struct name **ring;	/* NAMES_MAX of them once the first name comes */
+	struct name **ring; /* NAMES_MAX of them once the first name comes */
 	uint32_t next;
 };
 
 /* Replaces an older name of the same file. Without memory the name is not kept. */
-void names_put(struct names *names, uint64_t file, uint64_t inode, uint32_t dev,
-	       const char *text, size_t size);
+void names_put(struct names *names, uint64_t file, uint64_t inode, uint32_t dev, const char *text,
+	       size_t size);
 /* NUL-terminated, any byte; lives until the next names_put(). NULL: not known. */
 const char *names_get(const struct names *names, uint64_t file, uint64_t inode, uint32_t dev);
 /* For a file that has been closed: what names_key() gave while it was open. */

@@ -49,7 +49,8 @@ void process_set_before(struct mem *m, struct process *p, struct process *before
 	}
 }
 
-static void set_string(struct mem *m, char **string, size_t *string_size, const char *text, size_t size)
+static void set_string(struct mem *m, char **string, size_t *string_size, const char *text,
+		       size_t size)
 {
 	mem_free(m, *string, *string_size);
 	*string_size = 0;

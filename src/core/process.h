@@ -26,34 +26,35 @@ struct process {
 	uint32_t pid;
 	uint32_t parent_pid;
 	uint32_t uid;
-	uint32_t image;		/* 0 for the first image seen in this pid, then one more at each exec */
-	uint32_t serial;	/* unique in this engine; never reused before 2^32 images */
-	uint64_t start_ns;	/* CLOCK_BOOTTIME; (pid, start_ns) is unique per boot */
-	uint64_t forked_ns;	/* event time of the fork we saw; 0: was there before us */
-	uint64_t exec_ns;	/* event time of the exec that made this image; 0: not seen */
-	uint64_t ended_ns;	/* 0: alive */
-	int32_t exit_code;	/* as wait(2) encodes it */
-	uint64_t nofile;	/* soft RLIMIT_NOFILE; 0: not known */
-	unsigned int threads;	/* tasks alive */
-	struct task *tasks;	/* they, in no order */
-	struct process *before;	/* the image that called exec, or the parent that forked; owned reference */
-	bool by_fork;		/* `before` is the parent's image, and no exec has happened since */
-	bool use_watched;	/* FDT_TASK_WATCHED: its first uses of what crossed the exec are told */
-	bool exec_pending;	/* detect_exec.c has yet to judge this image */
+	uint32_t image;     /* 0 for the first image seen in this pid, then one more at each exec */
+	uint32_t serial;    /* unique in this engine; never reused before 2^32 images */
+	uint64_t start_ns;  /* CLOCK_BOOTTIME; (pid, start_ns) is unique per boot */
+	uint64_t forked_ns; /* event time of the fork we saw; 0: was there before us */
+	uint64_t exec_ns;   /* event time of the exec that made this image; 0: not seen */
+	uint64_t ended_ns;  /* 0: alive */
+	int32_t exit_code;  /* as wait(2) encodes it */
+	uint64_t nofile;    /* soft RLIMIT_NOFILE; 0: not known */
+	unsigned int threads; /* tasks alive */
+	struct task *tasks;   /* they, in no order */
+	struct process *
+		before; /* the image that called exec, or the parent that forked; owned reference */
+	bool by_fork;   /* `before` is the parent's image, and no exec has happened since */
+	bool use_watched;  /* FDT_TASK_WATCHED: its first uses of what crossed the exec are told */
+	bool exec_pending; /* detect_exec.c has yet to judge this image */
 	char name[PROCESS_NAME_SIZE]; /* comm: NUL-terminated, any byte */
-	char *exe;		/* path, NUL-terminated; NULL: not known; owned */
-	char *args;		/* argv, each NUL-terminated, args_size bytes; NULL: not known; owned */
-	size_t exe_size;	/* bytes allocated */
+	char *exe;                    /* path, NUL-terminated; NULL: not known; owned */
+	char *args;      /* argv, each NUL-terminated, args_size bytes; NULL: not known; owned */
+	size_t exe_size; /* bytes allocated */
 	size_t args_size;
 	uint64_t opened, closed, short_lived; /* by this image, for the summary */
 };
 
 struct task {
 	uint32_t tid;
-	struct process *process;	/* owned reference */
-	struct fdtable *table;		/* bound: counted in table->tasks; NULL: not known */
-	struct sweep *sweep;		/* detect_sweep.c; owned; NULL most of the time */
-	struct task *next, *previous;	/* in process->tasks */
+	struct process *process;      /* owned reference */
+	struct fdtable *table;        /* bound: counted in table->tasks; NULL: not known */
+	struct sweep *sweep;          /* detect_sweep.c; owned; NULL most of the time */
+	struct task *next, *previous; /* in process->tasks */
 };
 
 /* NULL: out of memory. */

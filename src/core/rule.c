@@ -6,33 +6,30 @@
 #include <string.h>
 
 static const struct rule_info table[RULE_COUNT] = {
-	[RULE_LEAK_GROWTH] = {"leak.growth", "leak", SEVERITY_WARNING, true,
-			      "one site's open descriptors keep rising"},
-	[RULE_LEAK_EXIT] = {"leak.exit", "leak", SEVERITY_INFO, true,
-			    "still open at exit, by the site that opened them"},
-	[RULE_LIMIT_EMFILE] = {"limit.emfile", "limit", SEVERITY_ERROR, true,
-			       "a call failed for want of descriptors: who holds the table"},
-	[RULE_EXEC_INHERIT] = {"exec.inherit", "exec", SEVERITY_INFO, true,
-			       "descriptors crossed an exec and the new image never used them"},
-	[RULE_CLOSE_UNOWNED] = {"close.unowned", "close", SEVERITY_ERROR, true,
-				"someone closed a descriptor that its owner then used"},
-	[RULE_CLOSE_DOUBLE] = {"close.double", "close", SEVERITY_INFO, true,
-			       "a number was closed that was closed already; nobody was hurt"},
-	[RULE_CLOSE_SWEEP] = {"close.sweep", "close", SEVERITY_WARNING, true,
-			      "a loop over descriptor numbers closed what others use"},
-	[RULE_USE_CLOSED] = {"use.closed", "use", SEVERITY_WARNING, true,
-			     "a call on a closed number with nobody else to blame"},
+	[RULE_LEAK_GROWTH] = { "leak.growth", "leak", SEVERITY_WARNING, true,
+			       "one site's open descriptors keep rising" },
+	[RULE_LEAK_EXIT] = { "leak.exit", "leak", SEVERITY_INFO, true,
+			     "still open at exit, by the site that opened them" },
+	[RULE_LIMIT_EMFILE] = { "limit.emfile", "limit", SEVERITY_ERROR, true,
+				"a call failed for want of descriptors: who holds the table" },
+	[RULE_EXEC_INHERIT] = { "exec.inherit", "exec", SEVERITY_INFO, true,
+				"descriptors crossed an exec and the new image never used them" },
+	[RULE_CLOSE_UNOWNED] = { "close.unowned", "close", SEVERITY_ERROR, true,
+				 "someone closed a descriptor that its owner then used" },
+	[RULE_CLOSE_DOUBLE] = { "close.double", "close", SEVERITY_INFO, true,
+				"a number was closed that was closed already; nobody was hurt" },
+	[RULE_CLOSE_SWEEP] = { "close.sweep", "close", SEVERITY_WARNING, true,
+			       "a loop over descriptor numbers closed what others use" },
+	[RULE_USE_CLOSED] = { "use.closed", "use", SEVERITY_WARNING, true,
+			      "a call on a closed number with nobody else to blame" },
 };
 
 const char *severity_name(enum severity severity)
 {
 	switch (severity) {
-	case SEVERITY_WARNING:
-		return "warn";
-	case SEVERITY_ERROR:
-		return "error";
-	default:
-		return "info";
+	case SEVERITY_WARNING: return "warn";
+	case SEVERITY_ERROR: return "error";
+	default: return "info";
 	}
 }
 
@@ -42,10 +39,10 @@ int severity_parse(const char *text, enum severity *ret_severity)
 		const char *name;
 		enum severity severity;
 	} names[] = {
-		{"info", SEVERITY_INFO},
-		{"warning", SEVERITY_WARNING},
-		{"warn", SEVERITY_WARNING},
-		{"error", SEVERITY_ERROR},
+		{ "info", SEVERITY_INFO },
+		{ "warning", SEVERITY_WARNING },
+		{ "warn", SEVERITY_WARNING },
+		{ "error", SEVERITY_ERROR },
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

@@ -16,17 +16,23 @@ int severity_parse(const char *text, enum severity *ret_severity);
 
 /* Order is the order of --help and of the documentation. */
 enum rule {
-	RULE_LEAK_GROWTH, RULE_LEAK_EXIT, RULE_LIMIT_EMFILE, RULE_EXEC_INHERIT,
-	RULE_CLOSE_UNOWNED, RULE_CLOSE_DOUBLE, RULE_CLOSE_SWEEP, RULE_USE_CLOSED,
+	RULE_LEAK_GROWTH,
+	RULE_LEAK_EXIT,
+	RULE_LIMIT_EMFILE,
+	RULE_EXEC_INHERIT,
+	RULE_CLOSE_UNOWNED,
+	RULE_CLOSE_DOUBLE,
+	RULE_CLOSE_SWEEP,
+	RULE_USE_CLOSED,
 	RULE_COUNT
 };
 
 struct rule_info {
-	const char *id;		/* "leak.growth": family, dot, name */
-	const char *category;	/* "leak" */
-	enum severity severity;	/* usual one; a finding may have another */
-	bool on;		/* by default */
-	const char *says;	/* one line for --help and the documentation */
+	const char *id;         /* "leak.growth": family, dot, name */
+	const char *category;   /* "leak" */
+	enum severity severity; /* usual one; a finding may have another */
+	bool on;                /* by default */
+	const char *says;       /* one line for --help and the documentation */
 };
 const struct rule_info *rule_info(enum rule rule);
 
@@ -40,7 +46,8 @@ rule_set rule_set_default(void);
  * 0, or -EINVAL with *ret_bad (not NULL) pointing into text at the item not understood and
  * *ret_bad_length its length; *ret_set is untouched then.
  */
-int rule_set_parse(const char *text, rule_set *ret_set, const char **ret_bad, size_t *ret_bad_length);
+int rule_set_parse(const char *text, rule_set *ret_set, const char **ret_bad,
+		   size_t *ret_bad_length);
 
 /* Writes what rule_set_parse reads: ids with commas. Cut to size, always NUL-terminated. */
 void rule_set_format(rule_set set, char *buffer, size_t size);

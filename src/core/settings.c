@@ -50,10 +50,13 @@ struct unit {
 };
 
 /* Largest first: setting_format() takes the first that divides. */
-static const struct unit time_units[] = {{"d", DAY}, {"h", HOUR},  {"m", MINUTE}, {"s", SEC},
-					 {"", SEC},  {"ms", MSEC}, {NULL, 0}};
-static const struct unit size_units[] = {{"G", GIB}, {"M", MIB}, {"K", KIB}, {"", 1}, {NULL, 0}};
-static const struct unit count_units[] = {{"", 1}, {NULL, 0}};
+static const struct unit time_units[] = { { "d", DAY }, { "h", HOUR }, { "m", MINUTE },
+					  { "s", SEC }, { "", SEC },   { "ms", MSEC },
+					  { NULL, 0 } };
+static const struct unit size_units[] = {
+	{ "G", GIB }, { "M", MIB }, { "K", KIB }, { "", 1 }, { NULL, 0 }
+};
+static const struct unit count_units[] = { { "", 1 }, { NULL, 0 } };
 
 const struct setting *settings_table(size_t *ret_count)
 {
@@ -110,13 +113,10 @@ static int parse_units(const char *text, const struct unit *units, uint64_t *ret
 static const struct unit *units_of(enum setting_type type)
 {
 	switch (type) {
-	case SETTING_TIME:
-		return time_units;
+	case SETTING_TIME: return time_units;
 	case SETTING_SIZE:
-	case SETTING_POWER:
-		return size_units;
-	default:
-		return count_units;
+	case SETTING_POWER: return size_units;
+	default: return count_units;
 	}
 }
 

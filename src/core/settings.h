@@ -7,26 +7,33 @@
 #include <stdint.h>
 
 struct settings {
-	uint64_t leak_window_ns;	/* leak.window=10s: minima are compared between windows this long */
-	uint64_t leak_min_count;	/* leak.min_count=32: fewer open descriptors of a site are no leak */
-	uint64_t leak_min_age_ns;	/* leak.min_age=30s: nor younger ones */
-	uint64_t leak_exit_severity;	/* leak.exit=info: enum severity */
-	uint64_t exec_unused_after_ns;	/* exec.unused_after=5s */
-	uint64_t sweep_min;		/* sweep.min=32: tries in a row that make a sweep */
-	uint64_t audit_interval_ns;	/* audit.interval=10s; 0: never */
-	uint64_t memory_max_bytes;	/* memory.max=256M: the engine's tables */
-	uint64_t ring_size_bytes;	/* ring.size=16M: power of two, multiple of a page */
+	uint64_t
+		leak_window_ns; /* leak.window=10s: minima are compared between windows this long */
+	uint64_t
+		leak_min_count; /* leak.min_count=32: fewer open descriptors of a site are no leak */
+	uint64_t leak_min_age_ns;      /* leak.min_age=30s: nor younger ones */
+	uint64_t leak_exit_severity;   /* leak.exit=info: enum severity */
+	uint64_t exec_unused_after_ns; /* exec.unused_after=5s */
+	uint64_t sweep_min;            /* sweep.min=32: tries in a row that make a sweep */
+	uint64_t audit_interval_ns;    /* audit.interval=10s; 0: never */
+	uint64_t memory_max_bytes;     /* memory.max=256M: the engine's tables */
+	uint64_t ring_size_bytes;      /* ring.size=16M: power of two, multiple of a page */
 };
 
 /* One row for each key: drives parsing, range checks, --set help and the recording. */
-enum setting_type { SETTING_TIME, SETTING_COUNT, SETTING_SIZE, SETTING_POWER /* a size, power of two */,
-		    SETTING_SEVERITY };
+enum setting_type {
+	SETTING_TIME,
+	SETTING_COUNT,
+	SETTING_SIZE,
+	SETTING_POWER /* a size, power of two */,
+	SETTING_SEVERITY
+};
 struct setting {
-	const char *key;		/* "leak.window" */
+	const char *key; /* "leak.window" */
 	enum setting_type type;
-	size_t offset;			/* of the uint64_t in struct settings */
-	uint64_t standard, min, max;	/* in ns, units, bytes, enum severity */
-	const char *help;		/* one line */
+	size_t offset;               /* of the uint64_t in struct settings */
+	uint64_t standard, min, max; /* in ns, units, bytes, enum severity */
+	const char *help;            /* one line */
 };
 const struct setting *settings_table(size_t *ret_count);
 

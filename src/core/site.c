@@ -14,14 +14,15 @@ static uint64_t first_key(const struct process *process, uint32_t syscall, uint6
 	return ((uint64_t)process->serial << 16 ^ syscall) * 0x9e3779b97f4a7c15ull ^ hash;
 }
 
-static bool is(const struct site *site, const struct process *process, uint32_t syscall, uint64_t hash)
+static bool is(const struct site *site, const struct process *process, uint32_t syscall,
+	       uint64_t hash)
 {
 	return site->process == process && site->syscall == syscall && site->hash == hash;
 }
 
 /* Keys may collide; the next number is tried then, so a look-up walks to the first free one. */
-static uint64_t find_key(const struct sites *sites, const struct process *process,
-			 uint32_t syscall, uint64_t hash, struct site **ret_site)
+static uint64_t find_key(const struct sites *sites, const struct process *process, uint32_t syscall,
+			 uint64_t hash, struct site **ret_site)
 {
 	uint64_t key = first_key(process, syscall, hash);
 
@@ -69,7 +70,8 @@ static void forget(struct sites *sites, const struct site *site)
 	map_remove(&sites->map, key);
 	while ((other = map_remove(&sites->map, ++key))) {
 		struct site *none;
-		uint64_t place = find_key(sites, other->process, other->syscall, other->hash, &none);
+		uint64_t place =
+			find_key(sites, other->process, other->syscall, other->hash, &none);
 
 		map_put(sites->mem, &sites->map, place, other);
 	}
@@ -108,7 +110,8 @@ void site_count_close(struct site *site)
 
 void site_format(const struct site *site, char *buffer, size_t size)
 {
-	snprintf(buffer, size, "%s", site->frame_count ? site->frames[0].text : syscall_name(site->syscall));
+	snprintf(buffer, size, "%s",
+		 site->frame_count ? site->frames[0].text : syscall_name(site->syscall));
 }
 
 uint64_t site_fingerprint(const struct site *site)

@@ -20,22 +20,23 @@ struct mem;
 #define GROWTH_SCALES 4
 #define GROWTH_WINDOWS 3
 struct site_growth {
-	uint64_t min_now;			/* in the window that runs */
-	uint64_t minimum[GROWTH_WINDOWS];	/* of finished windows, newest first */
-	uint32_t windows;			/* how many of them are filled */
+	uint64_t min_now;                 /* in the window that runs */
+	uint64_t minimum[GROWTH_WINDOWS]; /* of finished windows, newest first */
+	uint32_t windows;                 /* how many of them are filled */
 };
 
 struct site_frame {
-	const char *text;	/* "function (file:line)" or "function (module+0xoffset)" */
+	const char *text; /* "function (file:line)" or "function (module+0xoffset)" */
 };
 
 struct site {
 	unsigned int refs;
-	uint32_t syscall;	/* enum fdt_syscall */
-	uint64_t hash;		/* of the stack; 0: none taken */
+	uint32_t syscall;        /* enum fdt_syscall */
+	uint64_t hash;           /* of the stack; 0: none taken */
 	struct process *process; /* owned reference */
-	enum fd_kind kind;	/* of what was opened here last */
-	uint64_t open, opened, closed, peak; /* descriptors opened here: now, ever, ended, most at once */
+	enum fd_kind kind;       /* of what was opened here last */
+	uint64_t open, opened, closed,
+		peak; /* descriptors opened here: now, ever, ended, most at once */
 	struct site_growth growth[GROWTH_SCALES];
 	const struct site_frame *frames; /* innermost first; NULL: no stack */
 	unsigned int frame_count;
@@ -51,10 +52,11 @@ struct sites {
  * The site of that image, syscall and stack; made if need be. The caller owns a reference.
  * NULL: out of memory. A site lives as long as references to it do.
  */
-struct site *site_get(struct sites *sites, struct process *process, uint32_t syscall, uint64_t hash);
+struct site *site_get(struct sites *sites, struct process *process, uint32_t syscall,
+		      uint64_t hash);
 struct site *site_ref(struct site *site);
-void site_unref(struct sites *sites, struct site *site);	/* NULL is allowed */
-void sites_done(struct sites *sites);	/* every reference must be gone */
+void site_unref(struct sites *sites, struct site *site); /* NULL is allowed */
+void sites_done(struct sites *sites);                    /* every reference must be gone */
 
 /* Counting what is opened here and ended, wherever it is ended. */
 void site_count_open(struct site *site, enum fd_kind kind);

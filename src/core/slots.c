@@ -30,12 +30,16 @@ void engine_tell_change(struct engine *e, const struct change *change)
 
 static struct fdt_file file_of(const struct slot *slot)
 {
-	return (struct fdt_file){ .file = slot->file, .inode = slot->inode, .dev = slot->dev,
-				  .mode = slot->mode, .detail = slot->detail };
+	return (struct fdt_file){ .file = slot->file,
+				  .inode = slot->inode,
+				  .dev = slot->dev,
+				  .mode = slot->mode,
+				  .detail = slot->detail };
 }
 
 /* Asks the host for the name the first time somebody needs it. */
-const char *slots_name(struct engine *e, const struct fdtable *table, int32_t fd, const struct slot *slot)
+const char *slots_name(struct engine *e, const struct fdtable *table, int32_t fd,
+		       const struct slot *slot)
 {
 	const char *name = names_get(&e->names, slot->file, slot->inode, slot->dev);
 	struct fdt_file file = file_of(slot);
@@ -43,7 +47,8 @@ const char *slots_name(struct engine *e, const struct fdtable *table, int32_t fd
 
 	if (name || !e->options.callbacks.name || table->owner->ended_ns)
 		return name;
-	if (e->options.callbacks.name(e->options.callbacks.ctx, table->owner->pid, fd, &file, text, sizeof(text)))
+	if (e->options.callbacks.name(e->options.callbacks.ctx, table->owner->pid, fd, &file, text,
+				      sizeof(text)))
 		return NULL;
 	names_put(&e->names, slot->file, slot->inode, slot->dev, text, sizeof(text));
 	return names_get(&e->names, slot->file, slot->inode, slot->dev);
@@ -63,22 +68,30 @@ struct descriptor slots_descriptor(struct engine *e, const struct fdtable *table
 	return d;
 }
 
-static void tell_change(const struct place *p, enum change_op op, const struct actor *actor, const char *how)
+static void tell_change(const struct place *p, enum change_op op, const struct actor *actor,
+			const char *how)
 {
 	const struct slot *slot = p->slot;
-	struct change change = { .op = op, .time_ns = p->e->now_ns, .process = p->table->owner,
-				 .tid = actor ? actor->tid : 0, .how = how,
+	struct change change = { .op = op,
+				 .time_ns = p->e->now_ns,
+				 .process = p->table->owner,
+				 .tid = actor ? actor->tid : 0,
+				 .how = how,
 				 .syscall = actor ? actor->syscall : 0 };
 
-	change.descriptor = (struct descriptor){ .fd = p->fd, .generation = slot->generation,
-						 .kind = slot->kind, .file = file_of(slot) };
+	change.descriptor = (struct descriptor){ .fd = p->fd,
+						 .generation = slot->generation,
+						 .kind = slot->kind,
+						 .file = file_of(slot) };
 	/* What is being closed can't be asked for its name any more. */
-	change.descriptor.name = op == CHANGE_CLOSE ? names_get(&p->e->names, slot->file, slot->inode, slot->dev)
-						    : slots_name(p->e, p->table, p->fd, slot);
+	change.descriptor.name =
+		op == CHANGE_CLOSE ? names_get(&p->e->names, slot->file, slot->inode, slot->dev)
+				   : slots_name(p->e, p->table, p->fd, slot);
 	engine_tell_change(p->e, &change);
 }
 
-static inline void tell(const struct place *p, enum change_op op, const struct actor *actor, const char *how)
+static inline void tell(const struct place *p, enum change_op op, const struct actor *actor,
+			const char *how)
 {
 	if (p->e->options.callbacks.change)
 		tell_change(p, op, actor, how);
@@ -105,19 +118,25 @@ static void end_counts(const struct place *p)
 	p->e->counters.descriptors--;
 }
 
-static void push_past(const struct place *p, const struct actor *actor, enum ending ending, uint8_t flags)
+static void push_past(const struct place *p, const struct actor *actor, enum ending ending,
+		      uint8_t flags)
 {
 	struct slot *slot = p->slot;
-	struct past past = { .opened_ns = slot->opened_ns, .closed_ns = p->e->now_ns,
-			     .opened_at = slot->site, .closed_at = actor_site(p->e, actor),
-			     .opener_tid = slot->opener_tid, .closer_tid = actor ? actor->tid : 0,
-			     .generation = slot->generation, .kind = slot->kind,
+	struct past past = { .opened_ns = slot->opened_ns,
+			     .closed_ns = p->e->now_ns,
+			     .opened_at = slot->site,
+			     .closed_at = actor_site(p->e, actor),
+			     .opener_tid = slot->opener_tid,
+			     .closer_tid = actor ? actor->tid : 0,
+			     .generation = slot->generation,
+			     .kind = slot->kind,
 			     .name = names_key(slot->file, slot->inode, slot->dev),
-			     .ending = ending, .flags = flags };
+			     .ending = ending,
+			     .flags = flags };
 
 	if (actor)
 		past.closed_ns = actor->time_ns;
-	slot->past = pasts_push(&p->e->pasts, slot->past, &past);	/* takes the site over */
+	slot->past = pasts_push(&p->e->pasts, slot->past, &past); /* takes the site over */
 }
 
 /* The generation in the slot is over. actor NULL: ended by someone not yet, or never, heard. */
@@ -135,7 +154,8 @@ static void slot_end(const struct place *p, const struct actor *actor, enum endi
 		sweep_closed(p->e, p->table, p->fd, actor);
 }
 
-static void fill(struct slot *slot, const struct fdt_file *file, uint32_t syscall, const struct kind_fops *fops)
+static void fill(struct slot *slot, const struct fdt_file *file, uint32_t syscall,
+		 const struct kind_fops *fops)
 {
 	slot->file = file->file;
 	slot->inode = file->inode;
@@ -165,7 +185,7 @@ static void unset_opener(const struct place *p)
 
 	if (slot->flags & SLOT_COUNTED) {
 		site_count_close(slot->site);
-		slot->site->closed--;	/* it was never opened there after all */
+		slot->site->closed--; /* it was never opened there after all */
 		slot->site->opened--;
 		slot->site->process->opened--;
 	}
@@ -175,7 +195,8 @@ static void unset_opener(const struct place *p)
 }
 
 /* A new generation. actor NULL: opener not known. */
-static void slot_begin(const struct place *p, const struct fdt_file *file, const struct actor *actor, uint8_t flags)
+static void slot_begin(const struct place *p, const struct fdt_file *file,
+		       const struct actor *actor, uint8_t flags)
 {
 	struct slot *slot = p->slot;
 
@@ -200,7 +221,8 @@ static struct past *pending_past(const struct place *p)
 	return past && past->flags & PAST_CLOSER_PENDING ? past : NULL;
 }
 
-static void name_closer(const struct place *p, struct past *past, const struct actor *actor, enum ending ending)
+static void name_closer(const struct place *p, struct past *past, const struct actor *actor,
+			enum ending ending)
 {
 	site_unref(&p->e->sites, past->closed_at);
 	past->closed_at = actor_site(p->e, actor);
@@ -245,7 +267,8 @@ static void opened(const struct place *p, const struct fdt_slot *event, const st
 }
 
 /* ioctl, bpf ...: the result may be a descriptor this call made. It is if the slot is news. */
-static void perhaps_opened(const struct place *p, const struct fdt_slot *event, const struct actor *actor)
+static void perhaps_opened(const struct place *p, const struct fdt_slot *event,
+			   const struct actor *actor)
 {
 	if (same_file(p->slot, &event->file))
 		return;
@@ -279,25 +302,25 @@ static void used(const struct place *p)
 static void apply_op(const struct place *p, const struct fdt_slot *event, const struct actor *actor)
 {
 	switch (event->head.op) {
-	case FDT_OP_OPEN: case FDT_OP_REPLACE: case FDT_OP_RECEIVE: case FDT_OP_URING:
-		opened(p, event, actor);
-		break;
-	case FDT_OP_CLOSE: case FDT_OP_URING_CLOSE:
-		closed(p, event, actor);
-		break;
-	case FDT_OP_USE:
-		used(p);
-		break;
-	default:
-		perhaps_opened(p, event, actor);
+	case FDT_OP_OPEN:
+	case FDT_OP_REPLACE:
+	case FDT_OP_RECEIVE:
+	case FDT_OP_URING: opened(p, event, actor); break;
+	case FDT_OP_CLOSE:
+	case FDT_OP_URING_CLOSE: closed(p, event, actor); break;
+	case FDT_OP_USE: used(p); break;
+	default: perhaps_opened(p, event, actor);
 	}
 }
 
 int slots_apply(struct engine *e, const struct fdt_slot *event)
 {
 	struct task *task = tasks_actor(e, &event->head);
-	struct actor actor = { .task = task, .tid = event->head.tid, .syscall = event->head.syscall,
-			       .site_hash = event->site, .time_ns = e->now_ns };
+	struct actor actor = { .task = task,
+			       .tid = event->head.tid,
+			       .syscall = event->head.syscall,
+			       .site_hash = event->site,
+			       .time_ns = e->now_ns };
 	struct place p = { .e = e, .fd = event->fd };
 
 	if (!task || !task->table)
@@ -307,8 +330,9 @@ int slots_apply(struct engine *e, const struct fdt_slot *event)
 	actor.process = task->process;
 	p.table = task->table;
 	/* An empty slot in a table that never had it needs no memory to be true. */
-	p.slot = event->file.file || event->head.op == FDT_OP_OPEN ?
-		fdtable_make_slot(&e->mem, p.table, p.fd) : fdtable_slot(p.table, p.fd);
+	p.slot = event->file.file || event->head.op == FDT_OP_OPEN
+			 ? fdtable_make_slot(&e->mem, p.table, p.fd)
+			 : fdtable_slot(p.table, p.fd);
 	if (p.slot)
 		apply_op(&p, event, &actor);
 	else if (event->file.file)
@@ -319,13 +343,16 @@ int slots_apply(struct engine *e, const struct fdt_slot *event)
 static void correct(struct engine *e, const struct place *p, bool filled)
 {
 	if (!p->table->complete)
-		return;		/* the first look is no correction */
+		return; /* the first look is no correction */
 	if (e->correction_count == CORRECTIONS_MAX) {
 		e->counters.corrections++;
 		return;
 	}
-	e->corrections[e->correction_count++] = (struct correction){
-		.table = p->table->key, .fd = p->fd, .generation = p->slot->generation, .filled = filled };
+	e->corrections[e->correction_count++] =
+		(struct correction){ .table = p->table->key,
+				     .fd = p->fd,
+				     .generation = p->slot->generation,
+				     .filled = filled };
 }
 
 /* Still unexplained when the next snapshot has been taken: then the snapshot was the only one to know. */
@@ -377,11 +404,12 @@ static void vec_filled(const struct place *p, const struct fdt_file *file, unsig
 	copy_opener(p, SLOT_INHERITED);
 }
 
-static void vec_slot(struct engine *e, struct fdtable *table, uint32_t fd, const struct fdt_file *file,
-		     const struct fdt_head *head)
+static void vec_slot(struct engine *e, struct fdtable *table, uint32_t fd,
+		     const struct fdt_file *file, const struct fdt_head *head)
 {
-	struct place p = { e, table, fd, file->file ? fdtable_make_slot(&e->mem, table, fd)
-						    : fdtable_slot(table, fd) };
+	struct place p = { e, table, fd,
+			   file->file ? fdtable_make_slot(&e->mem, table, fd)
+				      : fdtable_slot(table, fd) };
 
 	if (!p.slot) {
 		table->tainted |= file->file != 0;
@@ -399,7 +427,8 @@ static void vec_slot(struct engine *e, struct fdtable *table, uint32_t fd, const
 }
 
 /* Slots that the kernel's table does not have (any more) are empty. */
-static void empty_beyond(struct engine *e, struct fdtable *table, uint32_t from, const struct fdt_head *head)
+static void empty_beyond(struct engine *e, struct fdtable *table, uint32_t from,
+			 const struct fdt_head *head)
 {
 	static const struct fdt_file nothing;
 
@@ -466,7 +495,9 @@ static int words_of_walk(struct engine *e, const struct fdt_words *event)
 static int words_of_range(struct engine *e, const struct fdt_words *event)
 {
 	struct task *task = tasks_actor(e, &event->head);
-	struct actor actor = { .task = task, .tid = event->head.tid, .syscall = event->head.syscall,
+	struct actor actor = { .task = task,
+			       .tid = event->head.tid,
+			       .syscall = event->head.syscall,
 			       .time_ns = e->now_ns };
 
 	if (!task || !task->table)
@@ -495,7 +526,7 @@ void slots_drop_all(struct engine *e, struct fdtable *table)
 		struct slot *slot = fdtable_slot(table, fd);
 
 		if (!slot) {
-			fd |= CHUNK_SLOTS - 1;	/* the whole chunk was never filled */
+			fd |= CHUNK_SLOTS - 1; /* the whole chunk was never filled */
 			continue;
 		}
 		if (slot->file) {

@@ -32,7 +32,7 @@ struct actor {
 struct correction {
 	uint64_t table;
 	uint32_t fd, generation;
-	bool filled;		/* the snapshot found it filled; else empty */
+	bool filled; /* the snapshot found it filled; else empty */
 };
 #define CORRECTIONS_MAX 1024
 
@@ -40,7 +40,7 @@ struct correction {
 struct kept_failure {
 	uint64_t table, site_hash, time_ns;
 	uint32_t tid, syscall, fd;
-	uint32_t generation;	/* of the number's newest past then */
+	uint32_t generation;     /* of the number's newest past then */
 	struct process *process; /* owned reference */
 };
 #define KEPT_FAILURES_MAX 256
@@ -51,47 +51,50 @@ struct engine {
 	struct mem mem;
 	struct engine_options options;
 	struct engine_counters counters;
-	uint64_t now_ns;		/* highest event time so far */
-	struct map tasks, processes, tables;	/* by tid, pid, files_struct address */
+	uint64_t now_ns;                     /* highest event time so far */
+	struct map tasks, processes, tables; /* by tid, pid, files_struct address */
 	struct sites sites;
 	struct pasts pasts;
 	struct names names;
 	struct kind_fops fops;
 	uint32_t next_serial;
-	unsigned int snapshot;		/* enum fdt_why of the snapshot that is being taken; 0: none */
+	unsigned int snapshot; /* enum fdt_why of the snapshot that is being taken; 0: none */
 	uint64_t window_ns[GROWTH_SCALES]; /* detect_leak.c: when the running windows began */
-	struct map pending_execs;	/* detect_exec.c: serial -> struct process (owned reference) */
+	struct map pending_execs; /* detect_exec.c: serial -> struct process (owned reference) */
 	struct correction corrections[CORRECTIONS_MAX];
 	unsigned int correction_count;
-	struct kept_failure kept_failures[KEPT_FAILURES_MAX];	/* detect_close.c */
+	struct kept_failure kept_failures[KEPT_FAILURES_MAX]; /* detect_close.c */
 	unsigned int kept_failure_count;
-	struct sweep *sweeps;		/* detect_sweep.c: over, but yet to be told */
-	uint64_t swept_ns;		/* when sweep_tick() last looked */
-	struct map findings;		/* fingerprint -> struct finding_entry */
+	struct sweep *sweeps; /* detect_sweep.c: over, but yet to be told */
+	uint64_t swept_ns;    /* when sweep_tick() last looked */
+	struct map findings;  /* fingerprint -> struct finding_entry */
 	uint64_t findings_dropped;
 	uint64_t sequence;
-	bool finished;			/* engine_finish() was called: nothing more is told */
-	struct process *root;		/* the first process seen: in command mode the command; owned reference */
+	bool finished; /* engine_finish() was called: nothing more is told */
+	struct process
+		*root; /* the first process seen: in command mode the command; owned reference */
 };
 
 /* tasks.c */
 struct task *tasks_actor(struct engine *e, const struct fdt_head *head); /* NULL: out of memory */
-struct process *tasks_process(struct engine *e, uint32_t pid);	/* made if need be; borrowed */
+struct process *tasks_process(struct engine *e, uint32_t pid); /* made if need be; borrowed */
 int tasks_apply(struct engine *e, const struct fdt_task *event);
 int tasks_apply_process(struct engine *e, const struct fdt_process *event);
 int tasks_apply_limit(struct engine *e, const struct fdt_limit *event);
 struct fdtable *tasks_table(struct engine *e, const struct fdt_head *head); /* made if need be */
-void tasks_copied(struct engine *e, struct fdtable *table);	/* its birth is told: let the source go */
+void tasks_copied(struct engine *e,
+		  struct fdtable *table); /* its birth is told: let the source go */
 void tasks_done(struct engine *e);
 
 /* slots.c */
 int slots_apply(struct engine *e, const struct fdt_slot *event);
 int slots_apply_vec(struct engine *e, const struct fdt_vec *event);
 int slots_apply_words(struct engine *e, const struct fdt_words *event);
-void slots_drop_all(struct engine *e, struct fdtable *table);	/* the table dies; nothing is told */
+void slots_drop_all(struct engine *e, struct fdtable *table); /* the table dies; nothing is told */
 void slots_audit_done(struct engine *e);
 struct descriptor slots_descriptor(struct engine *e, const struct fdtable *table, int32_t fd);
-const char *slots_name(struct engine *e, const struct fdtable *table, int32_t fd, const struct slot *slot);
+const char *slots_name(struct engine *e, const struct fdtable *table, int32_t fd,
+		       const struct slot *slot);
 void engine_tell_change(struct engine *e, const struct change *change);
 
 /* finding.c: helpers that fill parts of a finding, and the way out */
@@ -107,14 +110,18 @@ void finding_describe(const struct descriptor *d, char *buffer, size_t size);
  * Rows of who holds the table, most open first: by opener's site. With `only`, slots for which
  * it returns false are left out. Sets f->sites, site_count, site_total; labels live in `labels`.
  */
-struct site_labels { char text[FINDING_SITES_MAX][96]; };
+struct site_labels {
+	char text[FINDING_SITES_MAX][96];
+};
 void finding_sites(struct engine *e, struct finding *f, const struct fdtable *table,
-		   bool (*only)(const struct slot *slot, int32_t fd, const void *ctx), const void *ctx,
-		   struct site_labels *labels);
+		   bool (*only)(const struct slot *slot, int32_t fd, const void *ctx),
+		   const void *ctx, struct site_labels *labels);
 /* The same rows, all of them, one by one. */
 void finding_each_site(struct engine *e, const struct fdtable *table,
-		       bool (*only)(const struct slot *slot, int32_t fd, const void *ctx), const void *ctx,
-		       void (*row)(struct engine *e, const struct fdtable *table, const struct site_row *row));
+		       bool (*only)(const struct slot *slot, int32_t fd, const void *ctx),
+		       const void *ctx,
+		       void (*row)(struct engine *e, const struct fdtable *table,
+				   const struct site_row *row));
 /*
  * Counts the finding under its fingerprint and tells it if it is news: the first of its kind,
  * graver than before, or an hour after it was last told. Fills sequence, state, count.
@@ -122,12 +129,14 @@ void finding_each_site(struct engine *e, const struct fdtable *table,
 void finding_report(struct engine *e, struct finding *f);
 uint64_t finding_fingerprint(enum rule rule, const struct process *process, uint64_t place);
 bool finding_wanted(const struct engine *e, enum rule rule);
-struct process *finding_entry_process(const struct finding_entry *entry); /* borrowed; may be NULL */
+struct process *
+finding_entry_process(const struct finding_entry *entry); /* borrowed; may be NULL */
 void findings_done(struct engine *e);
 
 /* The past of that generation of that number, if it is still kept; else NULL. */
-struct past *finding_past(struct engine *e, const struct fdtable *table, uint32_t fd, uint32_t generation);
-struct fdtable *process_table(const struct process *process);	/* NULL: none known */
+struct past *finding_past(struct engine *e, const struct fdtable *table, uint32_t fd,
+			  uint32_t generation);
+struct fdtable *process_table(const struct process *process); /* NULL: none known */
 
 /* detect_leak.c */
 void leak_tick(struct engine *e);

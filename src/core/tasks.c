@@ -20,7 +20,7 @@ static void table_release(struct engine *e, struct fdtable *table)
 		return;
 	tasks_copied(e, table);
 	if (!table->replaced)
-		close_table_died(e, table);	/* first: sweeps take note of those they hurt */
+		close_table_died(e, table); /* first: sweeps take note of those they hurt */
 	sweep_table_died(e, table);
 	if (!table->replaced) {
 		exec_table_died(e, table);
@@ -67,7 +67,7 @@ static void unbind(struct engine *e, struct task *task)
 
 	if (!table)
 		return;
-	sweep_task_ended(e, task);	/* it knows the table */
+	sweep_task_ended(e, task); /* it knows the table */
 	task->table = NULL;
 	table_release(e, table);
 }
@@ -116,7 +116,7 @@ static int bind_newborn(struct engine *e, struct task *task, uint64_t key, struc
 		return -ENOMEM;
 	if (source && source != table) {
 		table->source = source;
-		source->tasks++;	/* held until the copy is told */
+		source->tasks++; /* held until the copy is told */
 	}
 	bind_to(e, task, table);
 	return 0;
@@ -189,7 +189,7 @@ struct task *tasks_actor(struct engine *e, const struct fdt_head *head)
 	struct process *process;
 
 	if (task && task->process->pid != head->tgid) {
-		task_end(e, task);	/* its end was not seen, and the number is in use again */
+		task_end(e, task); /* its end was not seen, and the number is in use again */
 		task = NULL;
 	}
 	if (!task) {
@@ -229,8 +229,11 @@ static void set_name(struct process *process, const char *comm)
 static void tell_task(struct engine *e, enum change_op op, const struct task *task,
 		      const struct process *process, uint32_t other_pid)
 {
-	struct change change = { .op = op, .time_ns = e->now_ns, .process = process,
-				 .tid = task->tid, .other_pid = other_pid,
+	struct change change = { .op = op,
+				 .time_ns = e->now_ns,
+				 .process = process,
+				 .tid = task->tid,
+				 .other_pid = other_pid,
 				 .descriptor = { .fd = -1 } };
 
 	engine_tell_change(e, &change);
@@ -298,7 +301,8 @@ static int apply_fork(struct engine *e, const struct fdt_task *event)
 }
 
 /* The image that exec put in place of `old`; takes over the pid. */
-static struct process *next_image(struct engine *e, struct process *old, const struct fdt_task *event)
+static struct process *next_image(struct engine *e, struct process *old,
+				  const struct fdt_task *event)
 {
 	struct process *process = process_new(&e->mem, old->pid);
 
@@ -313,12 +317,12 @@ static struct process *next_image(struct engine *e, struct process *old, const s
 		process_unref(&e->mem, process);
 		return NULL;
 	}
-	if (e->root == old) {	/* fdtrace's own child becomes the command it was started for */
+	if (e->root == old) { /* fdtrace's own child becomes the command it was started for */
 		process_unref(&e->mem, e->root);
 		e->root = process_ref(process);
 	}
 	old->ended_ns = e->now_ns;
-	process_unref(&e->mem, old);	/* the map's reference */
+	process_unref(&e->mem, old); /* the map's reference */
 	return process;
 }
 
@@ -331,7 +335,7 @@ static struct task *only_thread(struct engine *e, struct process *old, struct pr
 	struct task *task;
 
 	if (table)
-		table->tasks++;		/* held while its tasks are swapped */
+		table->tasks++; /* held while its tasks are swapped */
 	while (old->tasks)
 		task_end(e, old->tasks);
 	task = map_get(&e->tasks, event->head.tid);
@@ -412,7 +416,7 @@ static int apply_unshare(struct engine *e, const struct fdt_task *event)
 	struct process *process;
 
 	if (task && task->process->pid == event->head.tgid) {
-		task->process->use_watched = false;	/* the watch was on the table it has left */
+		task->process->use_watched = false; /* the watch was on the table it has left */
 		return bind_newborn(e, task, event->head.table, task->table);
 	}
 	process = tasks_process(e, event->head.tgid);
@@ -424,7 +428,8 @@ int tasks_apply(struct engine *e, const struct fdt_task *event)
 {
 	switch (event->head.op) {
 	case FDT_OP_FORK: return apply_fork(e, event);
-	case FDT_OP_EXEC: return tasks_process(e, event->head.tgid) ? apply_exec(e, event) : -ENOMEM;
+	case FDT_OP_EXEC:
+		return tasks_process(e, event->head.tgid) ? apply_exec(e, event) : -ENOMEM;
 	case FDT_OP_EXIT: return apply_exit(e, event);
 	case FDT_OP_UNSHARE: return apply_unshare(e, event);
 	case FDT_OP_SNAPSHOT: return apply_found(e, event);
@@ -460,13 +465,13 @@ int tasks_apply_limit(struct engine *e, const struct fdt_limit *event)
 
 void tasks_done(struct engine *e)
 {
-	map_each(&e->tasks, entry) {
+	map_each (&e->tasks, entry) {
 		struct task *task = entry->value;
 
 		unbind(e, task);
 		task_free(&e->mem, task);
 	}
-	map_each(&e->processes, entry)
+	map_each (&e->processes, entry)
 		process_unref(&e->mem, entry->value);
 	process_unref(&e->mem, e->root);
 	map_done(&e->mem, &e->tasks);

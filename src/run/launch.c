@@ -184,7 +184,7 @@ int launch_poll_fd(const struct launch *launch)
 
 bool launch_ended(struct launch *launch)
 {
-	siginfo_t info = {0};
+	siginfo_t info = { 0 };
 
 	if (launch->ended)
 		return true;
@@ -204,8 +204,8 @@ void launch_signal(const struct launch *launch, int signal)
 
 int launch_wait(struct launch *launch, struct signals *signals)
 {
-	struct pollfd fds[] = {{.fd = launch->pid_fd, .events = POLLIN},
-			       {.fd = signals->fd, .events = POLLIN}};
+	struct pollfd fds[] = { { .fd = launch->pid_fd, .events = POLLIN },
+				{ .fd = signals->fd, .events = POLLIN } };
 	bool sent;
 	int signal;
 

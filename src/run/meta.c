@@ -5,7 +5,8 @@
 #include <string.h>
 
 static const char *const mode_names[] = {
-	[ENGINE_PID] = "pid", [ENGINE_COMMAND] = "command", [ENGINE_ALL] = "all"};
+	[ENGINE_PID] = "pid", [ENGINE_COMMAND] = "command", [ENGINE_ALL] = "all"
+};
 
 const char *engine_mode_name(enum engine_mode mode)
 {
@@ -22,7 +23,7 @@ struct writer {
 static void write_text(void *ctx, const char *text)
 {
 	const struct writer *w = ctx;
-	_Alignas(8) char buffer[sizeof(struct fdt_meta) + TEXT_SIZE] = {0};
+	_Alignas(8) char buffer[sizeof(struct fdt_meta) + TEXT_SIZE] = { 0 };
 	struct fdt_meta *meta = (struct fdt_meta *)buffer;
 	size_t length = strnlen(text, TEXT_SIZE);
 
@@ -50,7 +51,7 @@ static void write_settings(struct writer *w, const struct settings *settings)
 void meta_write(const struct run_meta *meta,
 		void (*tell)(void *ctx, const void *event, size_t size), void *ctx)
 {
-	struct writer w = {.tell = tell, .ctx = ctx};
+	struct writer w = { .tell = tell, .ctx = ctx };
 	char rules[TEXT_SIZE] = "rules=";
 
 	hostinfo_each(&meta->host, write_text, &w);

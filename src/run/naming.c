@@ -17,13 +17,13 @@
 
 #include "run/sockets.h"
 
-#define WATCHED 1024 /* a power of two */
+#define WATCHED 1024  /* a power of two */
 #define NAME_SIZE 512 /* longer paths are cut */
 #define SOCKET_TRIES 3
 #define SOCKET_BATCH 64
-#define SCANS_MAX 4 /* of socket tables, in one naming_resolve() */
+#define SCANS_MAX 4             /* of socket tables, in one naming_resolve() */
 #define CREDIT_MAX_NS 200000000 /* time that scans may take at once ... */
-#define CREDIT_SHARE 10 /* ... and one tenth of all time in the long run */
+#define CREDIT_SHARE 10         /* ... and one tenth of all time in the long run */
 
 #ifndef BTRFS_SUPER_MAGIC
 #define BTRFS_SUPER_MAGIC 0x9123683E
@@ -42,7 +42,7 @@ struct watched {
 struct naming {
 	struct watched watched[WATCHED];
 	unsigned int pending; /* how many of them are */
-	unsigned int cursor; /* where the next round begins */
+	unsigned int cursor;  /* where the next round begins */
 	uint64_t credit_ns, credited_ns;
 };
 
@@ -170,7 +170,7 @@ static int scan(struct naming *n, uint32_t pid, enum socket_table table,
 static int socket_name(struct naming *n, uint32_t pid, const struct fdt_file *file, char *buffer,
 		       size_t size)
 {
-	struct socket_query query = {.inode = file->inode};
+	struct socket_query query = { .inode = file->inode };
 	enum socket_table table;
 	int err;
 
@@ -190,14 +190,10 @@ static bool has_name(const struct fdt_file *file)
 	enum socket_table table;
 
 	switch (file->mode & S_IFMT) {
-	case 0:
-		return false;
-	case S_IFSOCK:
-		return socket_table_of(file->detail, &table);
-	case S_IFIFO:
-		return file->magic != PIPEFS_MAGIC;
-	default:
-		return true;
+	case 0: return false;
+	case S_IFSOCK: return socket_table_of(file->detail, &table);
+	case S_IFIFO: return file->magic != PIPEFS_MAGIC;
+	default: return true;
 	}
 }
 
@@ -215,8 +211,10 @@ size_t naming_event(void *event, uint32_t pid, int32_t fd, const struct fdt_file
 		    uint64_t time_ns, const char *name)
 {
 	struct fdt_name *e = event;
-	size_t length = strnlen(name, FDT_SIZE_MAX - sizeof(*e));
+	size_t length = strlen(name);
 
+	if (length > NAME_SIZE)
+		length = NAME_SIZE;
 	memset(e, 0, sizeof(*e));
 	e->head.kind = FDT_NAME;
 	e->head.size = (uint16_t)(sizeof(*e) + length);
@@ -358,7 +356,8 @@ void naming_resolve(struct naming *n, uint64_t now_ns, unsigned int budget, nami
 		    void *ctx)
 {
 	struct round r = {
-		.naming = n, .now_ns = now_ns, .budget = budget, .tell = tell, .ctx = ctx};
+		.naming = n, .now_ns = now_ns, .budget = budget, .tell = tell, .ctx = ctx
+	};
 
 	for (unsigned int i = 0; i < WATCHED && n->pending && r.budget; i++) {
 		struct watched *w = &n->watched[n->cursor++ & (WATCHED - 1)];

@@ -17,7 +17,7 @@
 #define NAME_SIZE 128
 
 struct file {
-	int fd; /* -1: none */
+	int fd;               /* -1: none */
 	char name[NAME_SIZE]; /* safe to print */
 	bool failed;
 };

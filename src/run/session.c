@@ -20,8 +20,8 @@
 #define SEC UINT64_C(1000000000)
 #define MSEC UINT64_C(1000000)
 
-#define PACE_MS 20 /* between drains; the ring is made for that */
-#define PACE_IDLE_MS 100 /* when nothing happens */
+#define PACE_MS 20        /* between drains; the ring is made for that */
+#define PACE_IDLE_MS 100  /* when nothing happens */
 #define LOSS_PAUSE_NS SEC /* between snapshots because of losses: they load the ring themselves */
 #define FLUSH_NS SEC
 #define NAMES_A_DRAIN 200
@@ -36,14 +36,14 @@ struct session {
 	int epoll_fd;
 	bool always_ready; /* the source has nothing to poll */
 	int pace_ms;
-	uint64_t now_ns; /* latest time of an event */
+	uint64_t now_ns;   /* latest time of an event */
 	uint64_t began_ns; /* time of the first event */
 	uint64_t summary_ns, audit_ns, loss_ns,
-		flush_ns; /* when the next is due; 0: not yet known */
+		flush_ns;                     /* when the next is due; 0: not yet known */
 	uint64_t real_began_ns, cpu_began_ns; /* for the share of CPU */
-	uint64_t events; /* other than ticks, of the drain going on */
-	unsigned int ends; /* signals that asked to end */
-	bool lost; /* events are missing; a snapshot is due */
+	uint64_t events;                      /* other than ticks, of the drain going on */
+	unsigned int ends;                    /* signals that asked to end */
+	bool lost;                            /* events are missing; a snapshot is due */
 	bool memory_told;
 	bool stop;
 };
@@ -99,10 +99,10 @@ static int begin_engine(struct session *s)
 {
 	const struct run_options *options = s->config->options;
 	struct engine_options engine = {
-		.callbacks = {.ctx = s,
-			      .finding = on_finding,
-			      .change = options->events ? on_change : NULL,
-			      .name = s->naming ? on_name : NULL},
+		.callbacks = { .ctx = s,
+			       .finding = on_finding,
+			       .change = options->events ? on_change : NULL,
+			       .name = s->naming ? on_name : NULL },
 	};
 	const char *bad;
 	size_t bad_length;
@@ -151,11 +151,11 @@ static double cpu_ratio(const struct session *s)
 
 static void summarise(struct session *s, bool final)
 {
-	struct summary summary = {.host = &s->meta.host,
-				  .engine = s->engine,
-				  .final = final,
-				  .duration_ns = s->now_ns - s->began_ns,
-				  .cpu_ratio = cpu_ratio(s)};
+	struct summary summary = { .host = &s->meta.host,
+				   .engine = s->engine,
+				   .final = final,
+				   .duration_ns = s->now_ns - s->began_ns,
+				   .cpu_ratio = cpu_ratio(s) };
 
 	engine_counters(s->engine, &summary.counters);
 	if (s->config->replay)
@@ -205,9 +205,7 @@ static void look_at(struct session *s, const struct fdt_head *head)
 		if (s->naming)
 			naming_note(s->naming, (const struct fdt_slot *)head);
 		break;
-	case FDT_LOSS:
-		s->lost = true;
-		break;
+	case FDT_LOSS: s->lost = true; break;
 	case FDT_TICK:
 		s->events--;
 		on_tick(s);
@@ -427,7 +425,7 @@ static int loop(struct session *s)
 
 static int watch(struct session *s, int fd, uint32_t events)
 {
-	struct epoll_event event = {.events = events, .data.fd = fd};
+	struct epoll_event event = { .events = events, .data.fd = fd };
 
 	return epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
@@ -563,12 +561,12 @@ static void session_done(struct session *s)
 int session_run(const struct session_config *config, struct session_result *ret_result,
 		struct trouble *trouble)
 {
-	struct session s = {.config = config,
-			    .trouble = trouble,
-			    .epoll_fd = -1,
-			    .pace_ms = PACE_MS,
-			    .real_began_ns = now_on(CLOCK_MONOTONIC),
-			    .cpu_began_ns = now_on(CLOCK_PROCESS_CPUTIME_ID)};
+	struct session s = { .config = config,
+			     .trouble = trouble,
+			     .epoll_fd = -1,
+			     .pace_ms = PACE_MS,
+			     .real_began_ns = now_on(CLOCK_MONOTONIC),
+			     .cpu_began_ns = now_on(CLOCK_PROCESS_CPUTIME_ID) };
 	int err = begin(&s);
 
 	memset(ret_result, 0, sizeof(*ret_result));

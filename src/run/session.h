@@ -27,13 +27,13 @@ struct run_options {
 	bool events;
 	bool quiet;
 	unsigned int verbosity;
-	const char *output; /* NULL: stdout */
-	const char *record; /* NULL: no recording; "-": stdout */
+	const char *output;   /* NULL: stdout */
+	const char *record;   /* NULL: no recording; "-": stdout */
 	uint64_t duration_ns; /* 0: no end */
 	uint64_t interval_ns; /* 0: no summaries in between */
 	const char *rules; /* NULL: the default, or the recording's; else rule_set_parse reads it */
 	enum severity min_severity; /* 0: what is usual for the format */
-	const char **set; /* assignments that settings_parse reads */
+	const char **set;           /* assignments that settings_parse reads */
 	unsigned int set_count;
 	unsigned int error_exitcode; /* 0: findings do not change the exit status */
 };
@@ -47,8 +47,8 @@ struct session_config {
 	bool replay; /* the source is a recording: nothing is looked up on this machine */
 	bool (*idle)(
 		const struct source *source); /* all traced processes are gone; NULL: never asked */
-	enum engine_mode mode; /* replay: unless the recording tells */
-	const char *coverage; /* "tracepoint", "function"; replay: NULL */
+	enum engine_mode mode;                /* replay: unless the recording tells */
+	const char *coverage;                 /* "tracepoint", "function"; replay: NULL */
 	struct launch *launch; /* the command to start once all is ready; NULL: none */
 	struct signals *signals;
 	struct outputs *outputs;
@@ -56,7 +56,7 @@ struct session_config {
 
 struct session_result {
 	bool command_started; /* the command was told to go */
-	uint64_t grave; /* findings at or above warning */
+	uint64_t grave;       /* findings at or above warning */
 };
 
 /*

@@ -10,9 +10,9 @@
 #include <stdbool.h>
 
 struct signals {
-	int fd; /* polls readable when signals_read() has something */
-	sigset_t inherited_mask; /* as it was before signals_init() */
-	void (*inherited_pipe)(int); /* disposition of SIGPIPE */
+	int fd;                       /* polls readable when signals_read() has something */
+	sigset_t inherited_mask;      /* as it was before signals_init() */
+	void (*inherited_pipe)(int);  /* disposition of SIGPIPE */
 	void (*inherited_child)(int); /* of SIGCHLD */
 };
 

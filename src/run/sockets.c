@@ -16,7 +16,7 @@
 
 #define TCP_LISTENING 0x0a /* TCP_LISTEN, include/net/tcp_states.h */
 
-static const char *const table_name[SOCKET_TABLES] = {"tcp", "tcp6", "udp", "udp6", "unix"};
+static const char *const table_name[SOCKET_TABLES] = { "tcp", "tcp6", "udp", "udp6", "unix" };
 
 bool socket_table_of(uint32_t detail, enum socket_table *ret_table)
 {
@@ -46,12 +46,12 @@ struct endpoint {
 static bool parse_endpoint(const char *hex, unsigned int port, struct endpoint *ret)
 {
 	size_t length = strlen(hex);
-	uint32_t word[4] = {0};
+	uint32_t word[4] = { 0 };
 
 	if (length != 8 && length != 32)
 		return false;
 	for (size_t i = 0; i < length / 8; i++) {
-		char part[9] = {0};
+		char part[9] = { 0 };
 
 		memcpy(part, hex + 8 * i, 8);
 		word[i] = (uint32_t)strtoul(part, NULL, 16);

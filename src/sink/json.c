@@ -19,7 +19,7 @@ struct json_sink {
 	struct sink sink;
 	struct sink_options options;
 	uint64_t states, changes, summaries; /* lines so far: sequence numbers */
-	uint64_t now_ns; /* latest time told, for lines that bring none */
+	uint64_t now_ns;                     /* latest time told, for lines that bring none */
 };
 
 static struct json_sink *json_sink(struct sink *sink)
@@ -33,13 +33,13 @@ static struct json_sink *json_sink(struct sink *sink)
  * The last one makes any line fit. { frames, bytes of one, rows, command line, texts }
  */
 static const struct diet diets[] = {
-	{ALL, 1024, ALL, ALL, ALL}, {32, 256, ALL, ALL, ALL}, {16, 256, ALL, ALL, ALL},
-	{12, 256, ALL, ALL, ALL},   {8, 256, ALL, ALL, ALL},  {6, 256, ALL, ALL, ALL},
-	{4, 256, ALL, ALL, ALL},    {4, 160, 6, ALL, ALL},    {4, 160, 4, ALL, ALL},
-	{4, 160, 2, ALL, ALL},      {4, 160, 1, ALL, ALL},    {4, 160, 0, ALL, ALL},
-	{4, 160, 0, 1024, ALL},     {4, 160, 0, 256, ALL},    {4, 160, 0, 64, ALL},
-	{4, 160, 0, 0, ALL},        {4, 120, 0, 0, 1024},     {4, 120, 0, 0, 512},
-	{2, 120, 0, 0, 256},        {1, 80, 0, 0, 128},       {0, 0, 0, 0, 80},
+	{ ALL, 1024, ALL, ALL, ALL }, { 32, 256, ALL, ALL, ALL }, { 16, 256, ALL, ALL, ALL },
+	{ 12, 256, ALL, ALL, ALL },   { 8, 256, ALL, ALL, ALL },  { 6, 256, ALL, ALL, ALL },
+	{ 4, 256, ALL, ALL, ALL },    { 4, 160, 6, ALL, ALL },    { 4, 160, 4, ALL, ALL },
+	{ 4, 160, 2, ALL, ALL },      { 4, 160, 1, ALL, ALL },    { 4, 160, 0, ALL, ALL },
+	{ 4, 160, 0, 1024, ALL },     { 4, 160, 0, 256, ALL },    { 4, 160, 0, 64, ALL },
+	{ 4, 160, 0, 0, ALL },        { 4, 120, 0, 0, 1024 },     { 4, 120, 0, 0, 512 },
+	{ 2, 120, 0, 0, 256 },        { 1, 80, 0, 0, 128 },       { 0, 0, 0, 0, 80 },
 };
 #undef ALL
 #define DIETS (sizeof(diets) / sizeof(diets[0]))
@@ -50,12 +50,12 @@ typedef json_t *(*build_fn)(struct builder *b, const void *what);
 static int build_line(struct json_sink *s, build_fn build, const void *what, char **ret_line,
 		      size_t *ret_length)
 {
-	static const struct diet feast = {JSON_ALL, JSON_ALL, JSON_ALL, JSON_ALL, JSON_ALL};
+	static const struct diet feast = { JSON_ALL, JSON_ALL, JSON_ALL, JSON_ALL, JSON_ALL };
 	size_t tries = s->options.full ? 1 : DIETS;
 
 	for (size_t i = 0; i < tries; i++) {
-		struct builder b = {.host = s->options.host,
-				    .diet = s->options.full ? feast : diets[i]};
+		struct builder b = { .host = s->options.host,
+				     .diet = s->options.full ? feast : diets[i] };
 		json_t *object = build(&b, what);
 		int err = b.failed ? -ENOMEM : json_line(object, ret_line, ret_length);
 
@@ -150,7 +150,7 @@ static json_t *state_object(struct builder *b, const void *what)
 static int write_state(struct sink *sink, enum run_state state, uint64_t time_ns)
 {
 	struct json_sink *s = json_sink(sink);
-	struct state_line l = {state, time_ns, ++s->states};
+	struct state_line l = { state, time_ns, ++s->states };
 
 	told_time(s, time_ns);
 	return emit(s, state_object, &l);
@@ -224,7 +224,7 @@ static json_t *change_object(struct builder *b, const void *what)
 static int write_change(struct sink *sink, const struct change *change)
 {
 	struct json_sink *s = json_sink(sink);
-	struct change_line l = {change, ++s->changes};
+	struct change_line l = { change, ++s->changes };
 
 	told_time(s, change->time_ns);
 	return emit(s, change_object, &l);
@@ -361,7 +361,7 @@ static void write_process(void *ctx, const struct process_row *row)
 
 static int write_summary(struct sink *sink, const struct summary *summary)
 {
-	struct summing sum = {.sink = json_sink(sink), .summary = summary};
+	struct summing sum = { .sink = json_sink(sink), .summary = summary };
 
 	told_time(sum.sink, summary->counters.last_ns);
 	engine_each_process(summary->engine, count_process, &sum);

@@ -149,7 +149,7 @@ void json_put_time(struct builder *b, json_t *object, const char *key, uint64_t 
 {
 	int64_t wall = wall_ns_clamped(time_ns, b->host->wall_offset_ns);
 	time_t seconds = (time_t)(wall / NS_PER_S);
-	struct tm utc = {0};
+	struct tm utc = { 0 };
 
 	gmtime_r(&seconds, &utc);
 	json_put_format(b, object, key, "%04d-%02d-%02dT%02d:%02d:%02d.%09dZ", utc.tm_year + 1900,

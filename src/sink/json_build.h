@@ -21,9 +21,9 @@ struct descriptor;
 
 /* How much of what may be long a line takes. */
 struct diet {
-	size_t frames; /* of a stack; from its middle drop the rest */
+	size_t frames;      /* of a stack; from its middle drop the rest */
 	size_t frame_bytes; /* of one frame, as all sizes here: as written, escapes included */
-	size_t rows; /* of sites, victims, history */
+	size_t rows;        /* of sites, victims, history */
 	size_t command_bytes;
 	size_t text_bytes; /* of any other string */
 };
@@ -31,7 +31,7 @@ struct diet {
 struct builder {
 	const struct hostinfo *host;
 	struct diet diet;
-	bool cut; /* something did not fit the diet */
+	bool cut;    /* something did not fit the diet */
 	bool failed; /* no memory: the object is incomplete */
 };
 

@@ -17,12 +17,9 @@
 static unsigned int severity_number(enum severity severity)
 {
 	switch (severity) {
-	case SEVERITY_ERROR:
-		return 17;
-	case SEVERITY_WARNING:
-		return 13;
-	case SEVERITY_INFO:
-		break;
+	case SEVERITY_ERROR: return 17;
+	case SEVERITY_WARNING: return 13;
+	case SEVERITY_INFO: break;
 	}
 	return 9;
 }
@@ -40,8 +37,9 @@ struct stack_view {
 static struct stack_view view_stack(struct builder *b, const struct site *site)
 {
 	size_t count = site->frame_count, shown = least(count, b->diet.frames);
-	struct stack_view view = {
-		.head = shown - shown / 2, .hidden = count - shown, .tail = shown / 2};
+	struct stack_view view = { .head = shown - shown / 2,
+				   .hidden = count - shown,
+				   .tail = shown / 2 };
 
 	if (view.hidden)
 		b->cut = true;

@@ -163,7 +163,7 @@ static void put_network(struct builder *b, json_t *line, const struct descriptor
 {
 	json_t *network = json_put_object(b, line, "network");
 	const char *name = phrase_name(d->kind, d->name);
-	struct connection c = {0};
+	struct connection c = { 0 };
 
 	json_put_text(b, network, "transport", fd_kind_name(d->kind));
 	if (d->kind == FD_KIND_UNIX && name[0])
@@ -199,7 +199,7 @@ void json_put_target(struct builder *b, json_t *line, const struct descriptor *d
 void json_put_target_name(struct builder *b, json_t *fdtrace, const struct descriptor *d)
 {
 	const char *name = phrase_name(d->kind, d->name);
-	struct connection c = {0};
+	struct connection c = { 0 };
 
 	if (d->kind == FD_KIND_UNIX || (is_file(d->kind) && name[0] == '/'))
 		return;

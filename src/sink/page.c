@@ -17,7 +17,7 @@
 
 void page_init(struct page *page, unsigned int width, bool color)
 {
-	*page = (struct page){.color = color};
+	*page = (struct page){ .color = color };
 	page->width = width && width < PAGE_LEAST_WIDTH ? PAGE_LEAST_WIDTH : width;
 }
 

@@ -23,8 +23,8 @@ enum style {
 struct page {
 	char *data;
 	size_t length, capacity;
-	unsigned int width; /* columns; 0: unlimited */
-	unsigned int column; /* where the next character goes */
+	unsigned int width;   /* columns; 0: unlimited */
+	unsigned int column;  /* where the next character goes */
 	unsigned int written; /* columns of this line in data; the rest is spaces not yet due */
 	bool color;
 	bool failed;

@@ -95,7 +95,7 @@ void phrase_wall(char *buffer, size_t size, uint64_t time_ns, int64_t wall_offse
 		(int64_t)(time_ns + (uint64_t)wall_offset_ns); /* a damaged recording may wrap */
 	int64_t ns = wall % (int64_t)SECOND;
 	time_t seconds = (time_t)(wall / (int64_t)SECOND) - (ns < 0);
-	struct tm local = {0};
+	struct tm local = { 0 };
 	char text[PHRASE_SIZE];
 
 	if (ns < 0)

@@ -12,12 +12,12 @@ struct hostinfo;
 /* What the end (or an interval) of a run looks like. */
 struct summary {
 	const struct hostinfo *host;
-	struct engine *engine;		/* for engine_each_process(), engine_each_finding() */
+	struct engine *engine; /* for engine_each_process(), engine_each_finding() */
 	struct engine_counters counters;
 	uint64_t duration_ns;
-	double cpu_ratio;		/* of one CPU that fdtrace itself used; < 0: not known (replay) */
-	bool final;			/* false: an interval summary */
-	uint64_t damaged;		/* replay: records that could not be read */
+	double cpu_ratio; /* of one CPU that fdtrace itself used; < 0: not known (replay) */
+	bool final;       /* false: an interval summary */
+	uint64_t damaged; /* replay: records that could not be read */
 };
 
 enum run_state { RUN_START, RUN_STOP };
@@ -29,22 +29,23 @@ struct sink_ops {
 	int (*finding)(struct sink *sink, const struct finding *finding);
 	int (*change)(struct sink *sink, const struct change *change);
 	int (*summary)(struct sink *sink, const struct summary *summary);
-	void (*free)(struct sink *sink);	/* does not close the descriptor it was given */
+	void (*free)(struct sink *sink); /* does not close the descriptor it was given */
 };
 struct sink {
 	const struct sink_ops *ops;
 };
 
 struct sink_options {
-	int fd;				/* data goes here: stdout or the -o file */
-	const struct hostinfo *host;	/* borrowed, must outlive the sink; may still be filled in until the first call */
+	int fd; /* data goes here: stdout or the -o file */
+	const struct hostinfo *
+		host; /* borrowed, must outlive the sink; may still be filled in until the first call */
 	enum severity min_severity;
-	unsigned int width;		/* text: columns; 0: unlimited (not a terminal) */
-	bool color;			/* text */
-	unsigned int verbosity;		/* text: 0, 1 (-v) ... */
-	bool quiet;			/* text: no summary (-q) */
-	bool summaries;			/* text: print summary() (json always does) */
-	bool full;			/* json: no 4,000-byte cap (--json=full) */
+	unsigned int width;     /* text: columns; 0: unlimited (not a terminal) */
+	bool color;             /* text */
+	unsigned int verbosity; /* text: 0, 1 (-v) ... */
+	bool quiet;             /* text: no summary (-q) */
+	bool summaries;         /* text: print summary() (json always does) */
+	bool full;              /* json: no 4,000-byte cap (--json=full) */
 };
 
 /* 0 or -ENOMEM. */

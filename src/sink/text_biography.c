@@ -89,7 +89,7 @@ static void add_row(struct biography *b, const struct finding *f, const char *ve
 {
 	struct row *row = &b->row[b->count++];
 
-	*row = (struct row){.verb = verb, .generation = generation, .culprit = culprit};
+	*row = (struct row){ .verb = verb, .generation = generation, .culprit = culprit };
 	widen(&b->verb, verb, PAGE_ALL);
 	row->unseen = !party->known;
 	if (row->unseen)
@@ -195,7 +195,7 @@ static void put_row(struct page *page, const struct biography *b, unsigned int i
 
 void text_biography(struct page *page, const struct finding *f)
 {
-	struct biography b = {0};
+	struct biography b = { 0 };
 
 	collect(&b, f);
 	for (unsigned int i = 0; i < b.count; i++)

@@ -25,12 +25,9 @@
 enum style text_severity_style(enum severity severity)
 {
 	switch (severity) {
-	case SEVERITY_ERROR:
-		return STYLE_ERROR;
-	case SEVERITY_WARNING:
-		return STYLE_WARNING;
-	case SEVERITY_INFO:
-		break;
+	case SEVERITY_ERROR: return STYLE_ERROR;
+	case SEVERITY_WARNING: return STYLE_WARNING;
+	case SEVERITY_INFO: break;
 	}
 	return STYLE_INFO;
 }

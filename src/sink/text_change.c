@@ -16,12 +16,8 @@ static void change_call(struct page *page, const struct change *c)
 
 	switch (c->op) {
 	case CHANGE_OPEN:
-	case CHANGE_REPLACE:
-		page_printf(page, "%s = %" PRId32, how, c->descriptor.fd);
-		return;
-	case CHANGE_CLOSE:
-		page_printf(page, "%s(%" PRId32 ")", how, c->descriptor.fd);
-		return;
+	case CHANGE_REPLACE: page_printf(page, "%s = %" PRId32, how, c->descriptor.fd); return;
+	case CHANGE_CLOSE: page_printf(page, "%s(%" PRId32 ")", how, c->descriptor.fd); return;
 	case CHANGE_ERROR:
 		phrase_error(error, sizeof(error), c->error);
 		if (c->descriptor.fd >= 0)
@@ -31,16 +27,10 @@ static void change_call(struct page *page, const struct change *c)
 		if (c->count > 1)
 			page_printf(page, " x%" PRIu32, c->count);
 		return;
-	case CHANGE_FORK:
-		page_printf(page, "fork = %" PRIu32, c->other_pid);
-		return;
-	case CHANGE_FOUND:
-		page_printf(page, "found %" PRId32, c->descriptor.fd);
-		return;
+	case CHANGE_FORK: page_printf(page, "fork = %" PRIu32, c->other_pid); return;
+	case CHANGE_FOUND: page_printf(page, "found %" PRId32, c->descriptor.fd); return;
 	case CHANGE_EXEC:
-	case CHANGE_EXIT:
-		page_text(page, change_op_name(c->op), PAGE_ALL);
-		return;
+	case CHANGE_EXIT: page_text(page, change_op_name(c->op), PAGE_ALL); return;
 	}
 }
 

@@ -18,7 +18,7 @@
 #define FINDINGS_SHOWN 100
 #define INTERVAL_FINDINGS_SHOWN 10
 #define FINGERPRINT_COLUMNS 14 /* "1b7e0c55 x9999" */
-#define NARROW 76 /* below this a site gets a line of its own */
+#define NARROW 76              /* below this a site gets a line of its own */
 #define KINDS_SHOWN 6
 
 /* What a row of engine_each_process() tells, copied: the row is only borrowed. */

@@ -30,9 +30,9 @@ typedef uint32_t u32;
 typedef uint64_t u64;
 #include "fdtrace.skel.h"
 
-#define TICK_NS 100000000ull /* between two FDT_TICK, and two looks for misses */
+#define TICK_NS 100000000ull          /* between two FDT_TICK, and two looks for misses */
 #define SNAPSHOT_MAX_NS 5000000000ull /* longer than that and the ring is not being emptied */
-#define PIECE_BYTES 2048 /* of the iterator: 32 tasks, then the ring is emptied */
+#define PIECE_BYTES 2048              /* of the iterator: 32 tasks, then the ring is emptied */
 #define PROGRAMS_MAX 16
 #define SMALLEST_EVENT 40 /* bytes in the ring, its own header included */
 
@@ -48,8 +48,8 @@ struct bpf_source {
 	/* of the call of drain() or its like that is running */
 	source_event_fn event;
 	void *ctx;
-	int stopped; /* what event returned, if not 0 */
-	size_t budget; /* events until others must have a turn */
+	int stopped;                  /* what event returned, if not 0 */
+	size_t budget;                /* events until others must have a turn */
 	struct kind_samples *samples; /* looking at ourselves: see tell_kinds() */
 	struct snapshot_found found;
 	/* told so far */
@@ -98,10 +98,10 @@ static int learn_kinds(struct bpf_source *s, const struct fdt_vec *vec)
 	for (unsigned int i = 0; !err && vec->head.kind == FDT_VEC && i < s->samples->count; i++) {
 		const struct kind_sample *sample = &s->samples->sample[i];
 		u32 at = (u32)sample->fd - vec->first_fd;
-		struct fdt_fops fops = {.head = {.kind = FDT_FOPS,
-						 .size = sizeof(fops),
-						 .time_ns = vec->head.time_ns},
-					.fd_kind = sample->kind};
+		struct fdt_fops fops = { .head = { .kind = FDT_FOPS,
+						   .size = sizeof(fops),
+						   .time_ns = vec->head.time_ns },
+					 .fd_kind = sample->kind };
 
 		if (at >= FDT_VEC_SLOTS || !vec->file[at].file)
 			continue;
@@ -149,11 +149,11 @@ static int consume(struct bpf_source *s)
 static int tell_loss(struct bpf_source *s, enum fdt_loss_cause cause, u64 count,
 		     const char *program)
 {
-	struct fdt_loss loss = {.head = {.kind = FDT_LOSS,
-					 .size = sizeof(loss),
-					 .flags = cause,
-					 .time_ns = coarse_now()},
-				.count = count};
+	struct fdt_loss loss = { .head = { .kind = FDT_LOSS,
+					   .size = sizeof(loss),
+					   .flags = cause,
+					   .time_ns = coarse_now() },
+				 .count = count };
 
 	snprintf(loss.program, sizeof(loss.program), "%s", program);
 	return deliver(s, &loss, sizeof(loss)) ? s->stopped : 0;
@@ -193,7 +193,7 @@ static void only_program(struct bpf_object *object, const struct bpf_program *wa
 {
 	struct bpf_program *program;
 
-	bpf_object__for_each_program(program, object)
+	bpf_object__for_each_program (program, object)
 		bpf_program__set_autoload(program, program == wanted);
 }
 
@@ -245,8 +245,7 @@ static int tell_missed(struct bpf_source *s)
 	unsigned int i = 0;
 	int err = 0;
 
-	bpf_object__for_each_program(program, s->skel->obj)
-	{
+	bpf_object__for_each_program (program, s->skel->obj) {
 		u64 missed = misses_of(program), more = missed - s->missed[i];
 
 		s->missed[i++] = missed;
@@ -290,7 +289,7 @@ static int snapshot_rounds(struct bpf_source *s, u32 only_tgid)
 	u64 deadline = coarse_now() + SNAPSHOT_MAX_NS;
 	int err;
 
-	*cursor = (struct fdt_cursor){.only_tgid = only_tgid};
+	*cursor = (struct fdt_cursor){ .only_tgid = only_tgid };
 	do {
 		__atomic_store_n(&cursor->stopped, 0, __ATOMIC_RELAXED);
 		err = snapshot_round(s);
@@ -302,11 +301,11 @@ static int snapshot_rounds(struct bpf_source *s, u32 only_tgid)
 
 static int tell_border(struct bpf_source *s, enum fdt_op op, unsigned int why)
 {
-	struct fdt_head head = {.kind = FDT_SNAPSHOT,
-				.op = (__u8)op,
-				.size = sizeof(head),
-				.flags = (__u16)why,
-				.time_ns = coarse_now()};
+	struct fdt_head head = { .kind = FDT_SNAPSHOT,
+				 .op = (__u8)op,
+				 .size = sizeof(head),
+				 .flags = (__u16)why,
+				 .time_ns = coarse_now() };
 
 	return deliver(s, &head, sizeof(head)) ? s->stopped : 0;
 }
@@ -382,7 +381,7 @@ static int bpf_poll_fd(const struct source *source)
 /* now was read before the ring was: nothing older is left in it. */
 static int tell_tick(struct bpf_source *s, u64 now)
 {
-	struct fdt_head tick = {.kind = FDT_TICK, .size = sizeof(tick)};
+	struct fdt_head tick = { .kind = FDT_TICK, .size = sizeof(tick) };
 
 	tick.time_ns = now > s->last_ns ? now : s->last_ns;
 	return deliver(s, &tick, sizeof(tick)) ? s->stopped : 0;
@@ -447,7 +446,7 @@ static u32 tracepoint_params(const struct btf *btf, const char *name)
 	if (id < 0)
 		return 0;
 	type = btf__type_by_id(btf, btf__type_by_id(btf, (u32)id)->type); /* pointer to */
-	return btf_vlen(btf__type_by_id(btf, type->type)); /* prototype */
+	return btf_vlen(btf__type_by_id(btf, type->type));                /* prototype */
 }
 
 static int adapt_to_kernel(struct fdtrace_bpf *skel)

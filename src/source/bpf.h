@@ -11,9 +11,9 @@
 enum hook_set { HOOKS_AUTO, HOOKS_FUNCTION, HOOKS_TRACEPOINT };
 
 struct bpf_source_options {
-	const pid_t *pids;	/* processes to trace; NULL with count 0: the whole machine */
+	const pid_t *pids; /* processes to trace; NULL with count 0: the whole machine */
 	unsigned int pid_count;
-	bool follow;		/* their children, too */
+	bool follow; /* their children, too */
 	enum hook_set hooks;
 	uint64_t ring_size_bytes; /* power of two, multiple of a page */
 };

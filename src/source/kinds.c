@@ -21,7 +21,7 @@ static void take(struct kind_samples *samples, int fd, enum fd_kind kind, int ow
 	if (fd < 0)
 		return;
 	if (samples->count < KIND_SAMPLES_MAX)
-		samples->sample[samples->count++] = (struct kind_sample){fd, kind, owned};
+		samples->sample[samples->count++] = (struct kind_sample){ fd, kind, owned };
 	else if (owned)
 		close(fd);
 }
@@ -41,11 +41,11 @@ static int make_signalfd(void)
 
 static int make_perf_event(void)
 {
-	struct perf_event_attr attr = {.type = PERF_TYPE_SOFTWARE,
-				       .size = sizeof(attr),
-				       .config = PERF_COUNT_SW_DUMMY,
-				       .disabled = 1,
-				       .exclude_kernel = 1};
+	struct perf_event_attr attr = { .type = PERF_TYPE_SOFTWARE,
+					.size = sizeof(attr),
+					.config = PERF_COUNT_SW_DUMMY,
+					.disabled = 1,
+					.exclude_kernel = 1 };
 
 	return (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
 }

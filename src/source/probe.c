@@ -66,8 +66,8 @@ static int read_line(const char *path, char *buffer, size_t size)
 static int load_tiny(enum bpf_prog_type type, enum bpf_attach_type attach_type, int btf_id)
 {
 	static const struct bpf_insn code[] = {
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
-		{.code = BPF_JMP | BPF_EXIT},
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
+		{ .code = BPF_JMP | BPF_EXIT },
 	};
 	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = attach_type,
 		    .attach_btf_id = (__u32)btf_id);
@@ -117,7 +117,7 @@ static int try_perf_event(struct perf_event_attr *attr, enum bpf_prog_type type)
 
 static int try_kprobe(void)
 {
-	struct perf_event_attr attr = {.config1 = (__u64)(uintptr_t) "fd_install"};
+	struct perf_event_attr attr = { .config1 = (__u64)(uintptr_t) "fd_install" };
 	char type[16];
 	int err = read_line("/sys/bus/event_source/devices/kprobe/type", type, sizeof(type));
 
@@ -129,7 +129,7 @@ static int try_kprobe(void)
 
 static int try_classic_tracepoint(void)
 {
-	struct perf_event_attr attr = {.type = PERF_TYPE_TRACEPOINT, .sample_period = 1};
+	struct perf_event_attr attr = { .type = PERF_TYPE_TRACEPOINT, .sample_period = 1 };
 	char id[16];
 	int err = read_line("/sys/kernel/tracing/events/raw_syscalls/sys_exit/id", id, sizeof(id));
 
@@ -235,8 +235,8 @@ static void trial(struct probe_report *report, int err, enum verdict otherwise, 
 
 static void probe_btf_tracepoints(struct probe_report *report, const struct btf *btf)
 {
-	static const char *const names[] = {"sys_exit", "task_newtask", "sched_process_exec",
-					    "sched_process_exit"};
+	static const char *const names[] = { "sys_exit", "task_newtask", "sched_process_exec",
+					     "sched_process_exit" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		char symbol[64];
@@ -328,8 +328,8 @@ static void probe_pid_namespace(struct probe_report *report)
 /* The proof: everything is loaded and attached, and taken away again. */
 static void probe_programs(struct probe_report *report)
 {
-	struct bpf_source_options options = {.hooks = HOOKS_AUTO,
-					     .ring_size_bytes = TRIAL_RING_BYTES};
+	struct bpf_source_options options = { .hooks = HOOKS_AUTO,
+					      .ring_size_bytes = TRIAL_RING_BYTES };
 	struct trouble trouble;
 	struct source *source;
 
@@ -365,7 +365,7 @@ static void summarize(struct probe_report *report)
 
 void probe_machine(struct probe_report *report)
 {
-	*report = (struct probe_report){0};
+	*report = (struct probe_report){ 0 };
 	libbpf_log_begin();
 	probe_kernel(report);
 	probe_capabilities(report);

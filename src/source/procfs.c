@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define KERNEL_THREAD 0x200000u /* PF_KTHREAD, linux/sched.h */
+#define KERNEL_THREAD 0x200000u           /* PF_KTHREAD, linux/sched.h */
 #define INITIAL_PID_NAMESPACE 0xeffffffcu /* PROC_PID_INIT_INO, linux/proc_ns.h */
 
 static ssize_t read_file(pid_t pid, const char *name, char *buffer, size_t size)
@@ -50,10 +50,10 @@ int procfs_stat(pid_t pid, struct procfs_stat *ret_stat)
 		   "%llu",
 		   &state, &flags, &threads, &start) != 4)
 		return -EBADMSG;
-	*ret_stat = (struct procfs_stat){.state = state,
-					 .kernel = flags & KERNEL_THREAD,
-					 .threads = threads,
-					 .start_ticks = start};
+	*ret_stat = (struct procfs_stat){ .state = state,
+					  .kernel = flags & KERNEL_THREAD,
+					  .threads = threads,
+					  .start_ticks = start };
 	return 0;
 }
 

@@ -9,7 +9,7 @@
 #include <sys/types.h>
 
 struct procfs_stat {
-	char state; /* R, S, D, Z ...: of the first thread */
+	char state;  /* R, S, D, Z ...: of the first thread */
 	bool kernel; /* a kernel thread */
 	uint64_t threads;
 	uint64_t start_ticks; /* since boot, in 1/sysconf(_SC_CLK_TCK) s */

@@ -251,7 +251,7 @@ static int check_header(const struct opening *o, const struct fdt_tracefile_head
 
 static int read_header(const struct opening *o, int fd)
 {
-	struct fdt_tracefile_header header = {0};
+	struct fdt_tracefile_header header = { 0 };
 	char rest[HEADER_SIZE_MAX];
 	ssize_t got = read_full(fd, &header, sizeof(header));
 	int err;
@@ -291,7 +291,7 @@ static int replay_new(const struct opening *o, int fd, bool owns_fd, struct sour
 
 int replay_source_open(const char *path, struct source **ret_source, struct trouble *trouble)
 {
-	struct opening o = {.trouble = trouble};
+	struct opening o = { .trouble = trouble };
 	int fd, err;
 
 	if (strcmp(path, "-") == 0) {

@@ -36,11 +36,11 @@ int snapshot_note(struct snapshot_found *found, const void *event)
 		return 0;
 	if (make_room(found))
 		return -ENOMEM;
-	found->process[found->count++] = (struct snapshot_process){.table = task->head.table,
-								   .start_ns = task->start_ns,
-								   .pid = task->head.tgid,
-								   .parent_pid = task->parent_tgid,
-								   .uid = task->uid};
+	found->process[found->count++] = (struct snapshot_process){ .table = task->head.table,
+								    .start_ns = task->start_ns,
+								    .pid = task->head.tgid,
+								    .parent_pid = task->parent_tgid,
+								    .uid = task->uid };
 	return 0;
 }
 
@@ -59,16 +59,16 @@ static bool is_the_same(const struct snapshot_process *process)
 static int tell_process(const struct snapshot_process *process, uint64_t time_ns,
 			source_event_fn event, void *ctx)
 {
-	struct fdt_process out = {.head = {.kind = FDT_PROCESS,
-					   .op = FDT_OP_SNAPSHOT,
-					   .size = sizeof(out),
-					   .time_ns = time_ns,
-					   .tgid = process->pid,
-					   .tid = process->pid,
-					   .table = process->table},
-				  .start_ns = process->start_ns,
-				  .parent_tgid = process->parent_pid,
-				  .uid = process->uid};
+	struct fdt_process out = { .head = { .kind = FDT_PROCESS,
+					     .op = FDT_OP_SNAPSHOT,
+					     .size = sizeof(out),
+					     .time_ns = time_ns,
+					     .tgid = process->pid,
+					     .tid = process->pid,
+					     .table = process->table },
+				   .start_ns = process->start_ns,
+				   .parent_tgid = process->parent_pid,
+				   .uid = process->uid };
 	pid_t pid = (pid_t)process->pid;
 
 	out.exe_size = (uint16_t)procfs_exe(pid, out.exe, sizeof(out.exe));
@@ -89,5 +89,5 @@ int snapshot_tell(struct snapshot_found *found, uint64_t time_ns, source_event_f
 void snapshot_done(struct snapshot_found *found)
 {
 	free(found->process);
-	*found = (struct snapshot_found){0};
+	*found = (struct snapshot_found){ 0 };
 }

@@ -18,14 +18,16 @@ struct source;
 
 struct source_ops {
 	/* Starts the stream and delivers what describes the start: META, FOPS, then the snapshot. */
-	int (*start)(struct source *source, source_event_fn event, void *ctx, struct trouble *trouble);
+	int (*start)(struct source *source, source_event_fn event, void *ctx,
+		     struct trouble *trouble);
 	/* A descriptor that polls readable when drain() has something; -1: always has. */
 	int (*poll_fd)(const struct source *source);
 	/*
 	 * Delivers all that is there, FDT_LOSS where something is missing, then one FDT_TICK.
 	 * 0: more may come; 1: the stream has ended; or -errno with *trouble filled.
 	 */
-	int (*drain)(struct source *source, source_event_fn event, void *ctx, struct trouble *trouble);
+	int (*drain)(struct source *source, source_event_fn event, void *ctx,
+		     struct trouble *trouble);
 	/* Asks the kernel for every table again, as VEC events in the stream. flags: enum fdt_why. */
 	int (*snapshot)(struct source *source, unsigned int why, source_event_fn event, void *ctx,
 			struct trouble *trouble);

@@ -90,20 +90,20 @@
 /* Bits of fdt_call.fds and .uses: which arguments are meant. */
 enum { NO = 0, A0 = 1, A1 = 2, A2 = 4, A3 = 8, A4 = 16 };
 
-#define CALL(name, class, fds, uses)                                                               \
-	{                                                                                          \
-		FDT_SYS_##name, FDT_CALL_##class, fds, uses,                                       \
-		{                                                                                  \
-			0                                                                          \
-		}                                                                                  \
+#define CALL(name, class, fds, uses)                         \
+	{                                                    \
+		FDT_SYS_##name, FDT_CALL_##class, fds, uses, \
+		{                                            \
+			0                                    \
+		}                                            \
 	}
-#define ROW(name, i386, class, fds, uses)                                                          \
-	{                                                                                          \
-		CALL(name, class, fds, uses), SYS_##name, i386                                     \
+#define ROW(name, i386, class, fds, uses)                      \
+	{                                                      \
+		CALL(name, class, fds, uses), SYS_##name, i386 \
 	}
-#define I386(name, i386, class, fds, uses)                                                         \
-	{                                                                                          \
-		CALL(name, class, fds, uses), -1, i386                                             \
+#define I386(name, i386, class, fds, uses)             \
+	{                                              \
+		CALL(name, class, fds, uses), -1, i386 \
 	}
 
 /* name, number on i386, class, which arguments are descriptors, which of these it uses */
@@ -320,7 +320,7 @@ static const struct fdt_call socketcall_table[FDT_SOCKETCALLS_MAX] = {
 	[6] = CALL(getsockname, NONE, A0, A0),
 	[7] = CALL(getpeername, NONE, A0, A0),
 	[8] = CALL(socketpair, SOCKETPAIR, NO, NO),
-	[9] = CALL(sendto, NONE, A0, A0), /* send */
+	[9] = CALL(sendto, NONE, A0, A0),    /* send */
 	[10] = CALL(recvfrom, NONE, A0, A0), /* recv */
 	[11] = CALL(sendto, NONE, A0, A0),
 	[12] = CALL(recvfrom, NONE, A0, A0),

@@ -9,7 +9,7 @@
 
 struct syscall_row {
 	struct fdt_call call;
-	int16_t number; /* on this architecture, 64 bits; -1: it has none */
+	int16_t number;      /* on this architecture, 64 bits; -1: it has none */
 	int16_t number_i386; /* -1: i386 has none */
 };
 

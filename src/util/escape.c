@@ -11,12 +11,9 @@
 static size_t escape_control(char *out, uint32_t character)
 {
 	switch (character) {
-	case '\n':
-		return (size_t)sprintf(out, "\\n");
-	case '\t':
-		return (size_t)sprintf(out, "\\t");
-	case '\r':
-		return (size_t)sprintf(out, "\\r");
+	case '\n': return (size_t)sprintf(out, "\\n");
+	case '\t': return (size_t)sprintf(out, "\\t");
+	case '\r': return (size_t)sprintf(out, "\\r");
 	}
 	if (character < 0x80)
 		return (size_t)sprintf(out, "\\x%02X", (unsigned int)character);

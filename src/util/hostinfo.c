@@ -13,9 +13,9 @@
 
 #include "core/hash.h"
 
-#define TEXT(key, field)                                                                           \
-	{                                                                                          \
-		key, offsetof(struct hostinfo, field), sizeof(((struct hostinfo *)0)->field)       \
+#define TEXT(key, field)                                                                     \
+	{                                                                                    \
+		key, offsetof(struct hostinfo, field), sizeof(((struct hostinfo *)0)->field) \
 	}
 #define WALL_OFFSET_KEY "clock.wall_offset_ns"
 
@@ -45,7 +45,7 @@ static void read_line(const char *path, char *buffer, size_t size)
 
 static int64_t clock_ns(clockid_t clock)
 {
-	struct timespec now = {0};
+	struct timespec now = { 0 };
 
 	clock_gettime(clock, &now);
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;

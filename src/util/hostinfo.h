@@ -12,13 +12,13 @@
 struct hostinfo {
 	char version[32];
 	char host_name[65];
-	char host_id[40];	/* /etc/machine-id; "" if there is none */
+	char host_id[40]; /* /etc/machine-id; "" if there is none */
 	char boot_id[40];
 	char kernel[65];
-	char coverage[32];	/* "tracepoint", "function" */
-	char mode[16];		/* "pid", "command", "all" */
-	char start_id[32];	/* unique to this run: boot id, start time and pid hashed, hex */
-	int64_t wall_offset_ns;	/* CLOCK_REALTIME minus CLOCK_MONOTONIC */
+	char coverage[32];      /* "tracepoint", "function" */
+	char mode[16];          /* "pid", "command", "all" */
+	char start_id[32];      /* unique to this run: boot id, start time and pid hashed, hex */
+	int64_t wall_offset_ns; /* CLOCK_REALTIME minus CLOCK_MONOTONIC */
 };
 
 /*
@@ -34,6 +34,7 @@ void hostinfo_gather(struct hostinfo *info);
 int hostinfo_parse(struct hostinfo *info, const char *text, size_t length);
 
 /* Calls meta once for each key=value that hostinfo_parse reads (tracefile.h lists them). */
-void hostinfo_each(const struct hostinfo *info, void (*meta)(void *ctx, const char *key_value), void *ctx);
+void hostinfo_each(const struct hostinfo *info, void (*meta)(void *ctx, const char *key_value),
+		   void *ctx);
 
 #endif

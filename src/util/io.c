@@ -8,7 +8,7 @@
 
 static int wait_writable(int fd)
 {
-	struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
+	struct pollfd poll_fd = { .fd = fd, .events = POLLOUT };
 
 	if (poll(&poll_fd, 1, -1) < 0 && errno != EINTR)
 		return -errno;

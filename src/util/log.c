@@ -13,7 +13,7 @@
 #include "util/trouble.h"
 
 #define PREFIX "fdtrace: "
-#define TEXT_BYTES 1024 /* longer messages (a verifier's log) take memory from the heap */
+#define TEXT_BYTES 1024    /* longer messages (a verifier's log) take memory from the heap */
 #define ESCAPED_PER_BYTE 4 /* no byte becomes longer than \xHH */
 
 static enum log_level level_now = LOG_INFO;
@@ -80,16 +80,16 @@ static void log_v(const char *format, va_list args, bool keep_newlines)
 }
 
 /* One function a level: a wrapper is what lets the compiler check each caller's format. */
-#define LOG_FUNCTION(name, threshold)                                                              \
-	void name(const char *format, ...)                                                         \
-	{                                                                                          \
-		va_list args;                                                                      \
-                                                                                                   \
-		if (level_now < (threshold))                                                       \
-			return;                                                                    \
-		va_start(args, format);                                                            \
-		log_v(format, args, false);                                                        \
-		va_end(args);                                                                      \
+#define LOG_FUNCTION(name, threshold)        \
+	void name(const char *format, ...)   \
+	{                                    \
+		va_list args;                \
+                                             \
+		if (level_now < (threshold)) \
+			return;              \
+		va_start(args, format);      \
+		log_v(format, args, false);  \
+		va_end(args);                \
 	}
 
 LOG_FUNCTION(log_error, LOG_QUIET)

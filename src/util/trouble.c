@@ -7,7 +7,7 @@
 int trouble_set(struct trouble *t, int err, int status, const char *remedy, const char *cause,
 		const char *what, ...)
 {
-	struct trouble filled = {.status = status}; /* the arguments may point into *t */
+	struct trouble filled = { .status = status }; /* the arguments may point into *t */
 	va_list args;
 
 	if (what) {

@@ -8,8 +8,8 @@
 
 enum exit_status {
 	EXIT_OK = 0,
-	EXIT_USAGE = 2,		/* wrong usage */
-	EXIT_CANNOT = 3,	/* the machine or the privileges do not allow it */
+	EXIT_USAGE = 2,  /* wrong usage */
+	EXIT_CANNOT = 3, /* the machine or the privileges do not allow it */
 	EXIT_INTERNAL = 4,
 	EXIT_TRACE_COMMAND = 125, /* run mode: fdtrace itself could not trace */
 	EXIT_NOT_EXECUTABLE = 126,
@@ -17,10 +17,11 @@ enum exit_status {
 };
 
 struct trouble {
-	int status;		/* enum exit_status that fits */
-	char what[256];		/* "cannot trace pid 4121: permission denied" */
-	char cause[512];	/* "needs CAP_BPF and CAP_PERFMON; this process has neither (uid 1000)"; may be "" */
-	char remedy[256];	/* "try: sudo fdtrace -p 4121"; may be "" */
+	int status;     /* enum exit_status that fits */
+	char what[256]; /* "cannot trace pid 4121: permission denied" */
+	char cause
+		[512]; /* "needs CAP_BPF and CAP_PERFMON; this process has neither (uid 1000)"; may be "" */
+	char remedy[256]; /* "try: sudo fdtrace -p 4121"; may be "" */
 };
 
 /* Fills *t; each text may be NULL for "". Returns -err, so that callers can return it at once. */

@@ -4,7 +4,7 @@
 # Debian and Ubuntu: by apt-get. Elsewhere it names the packages and fails.
 set -eu
 
-# What to look for (a program, or a header), and the package on Debian, Fedora, Arch.
+# What to look for (a program, a header, a Python module), and the package on Debian, Fedora, Arch.
 build='
 gcc                    gcc              gcc                     gcc
 make                   make             make                    make
@@ -22,6 +22,7 @@ test='
 cmocka.h               libcmocka-dev    libcmocka-devel         cmocka
 prove                  perl             perl-Test-Harness       perl
 python3                python3          python3                 python
+python:jsonschema      python3-jsonschema python3-jsonschema    python-jsonschema
 valgrind               valgrind         valgrind                valgrind
 jq                     jq               jq                      jq
 clang-format           clang-format     clang-tools-extra       clang
@@ -38,6 +39,7 @@ here()
 	*.h) [ -n "$(find /usr/include/"$1" /usr/include/*/"$1" /usr/local/include/"$1" 2>/dev/null | head -n 1)" ] ;;
 	# the tests run the system's own interpreter, whatever else stands in PATH
 	python3) [ -x /usr/bin/python3 ] ;;
+	python:*) /usr/bin/python3 -c "import ${1#python:}" 2>/dev/null ;;
 	*) command -v "$1" >/dev/null ;;
 	esac
 }

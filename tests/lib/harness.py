@@ -123,7 +123,7 @@ class Result:
         self.argv, self.status, self.out, self.err = argv, status, out, err
 
     def __str__(self):
-        return (f"$ {' '.join(self.argv)}\nstatus {self.status}\n--- stdout\n"
+        return (f"$ {' '.join(os.fsdecode(a) for a in self.argv)}\nstatus {self.status}\n--- stdout\n"
                 f"{self.out.decode('utf-8', 'backslashreplace')}\n--- stderr\n"
                 f"{self.err.decode('utf-8', 'backslashreplace')}")
 
@@ -168,14 +168,14 @@ def check_line(line, context):
     return record
 
 
-def run(argv, timeout=DEADLINE_S, **popen):
+def run(argv, timeout=DEADLINE_S, text=None, **popen):
     """Runs argv to its end and gives a Result; a run beyond the deadline is killed and fails."""
     argv = [os.fspath(a) for a in argv]
-    popen.setdefault("stdin", subprocess.DEVNULL)
+    popen.setdefault("stdin", subprocess.DEVNULL if text is None else subprocess.PIPE)
     with subprocess.Popen(argv, stdout=popen.pop("stdout", subprocess.PIPE),
                           stderr=popen.pop("stderr", subprocess.PIPE), **popen) as child:
         try:
-            out, err = child.communicate(timeout=timeout)
+            out, err = child.communicate(text, timeout=timeout)
         except subprocess.TimeoutExpired:
             child.kill()
             out, err = child.communicate()

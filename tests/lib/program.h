@@ -35,7 +35,7 @@ static inline void must_fail_value(long value, int error, const char *call)
 
 static inline void pace_ms(long ms)
 {
-	struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+	struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
 
 	while (nanosleep(&t, &t) < 0 && errno == EINTR)
 		;

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 
+sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from harness import (BUILD, FDTRACE, PYTHON, TOP, Background, alive, alone, attach, case, expect_findings, fdtrace,
                      main, need_tracing, open_numbers, program, run, until)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from harness import (FDTRACE, NOBODY, Background, Result, add_case, case, expect_findings, fdtrace, main,
                      need_tracing, open_numbers, program, run)

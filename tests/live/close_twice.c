@@ -41,10 +41,10 @@ static int replaced(void)
 }
 
 static const struct variant variants[] = {
-	{"guilty", guilty},
-	{"duplicates", duplicates},
-	{"replaced", replaced},
-	{NULL, NULL},
+	{ "guilty", guilty },
+	{ "duplicates", duplicates },
+	{ "replaced", replaced },
+	{ NULL, NULL },
 };
 
 int main(int argc, char **argv)

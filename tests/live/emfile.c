@@ -16,7 +16,7 @@ static int open_one(void)
 
 static void limit(void)
 {
-	struct rlimit r = {LIMIT, LIMIT};
+	struct rlimit r = { LIMIT, LIMIT };
 
 	must(setrlimit(RLIMIT_NOFILE, &r));
 }
@@ -48,9 +48,9 @@ static int innocent(void)
 }
 
 static const struct variant variants[] = {
-	{"guilty", guilty},
-	{"innocent", innocent},
-	{NULL, NULL},
+	{ "guilty", guilty },
+	{ "innocent", innocent },
+	{ NULL, NULL },
 };
 
 int main(int argc, char **argv)

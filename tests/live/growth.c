@@ -34,7 +34,7 @@ static int growing(int steps, long step_ms)
 
 static int growing_near_the_limit(void)
 {
-	struct rlimit r = {512, 512};
+	struct rlimit r = { 512, 512 };
 
 	must(setrlimit(RLIMIT_NOFILE, &r));
 	return growing(STEPS, STEP_MS);
@@ -78,11 +78,11 @@ static int plateau(void)
 }
 
 static const struct variant variants[] = {
-	{"near", growing_near_the_limit},
-	{"far", growing_far_from_the_limit},
-	{"sawtooth", sawtooth},
-	{"plateau", plateau},
-	{NULL, NULL},
+	{ "near", growing_near_the_limit },
+	{ "far", growing_far_from_the_limit },
+	{ "sawtooth", sawtooth },
+	{ "plateau", plateau },
+	{ NULL, NULL },
 };
 
 int main(int argc, char **argv)

@@ -80,13 +80,13 @@ static int reload(const char *round)
 }
 
 static const struct variant variants[] = {
-	{"forgotten", forgotten},
-	{"marked", marked},
-	{"used", used},
-	{"named", named},
-	{"end", end},
-	{"use", use},
-	{NULL, NULL},
+	{ "forgotten", forgotten },
+	{ "marked", marked },
+	{ "used", used },
+	{ "named", named },
+	{ "end", end },
+	{ "use", use },
+	{ NULL, NULL },
 };
 
 int main(int argc, char **argv)

@@ -90,9 +90,9 @@ static int stay(void)
 }
 
 static const struct variant variants[] = {
-	{"pass", pass},
-	{"hold", stay},
-	{NULL, NULL},
+	{ "pass", pass },
+	{ "hold", stay },
+	{ NULL, NULL },
 };
 
 int main(int argc, char **argv)

@@ -56,9 +56,9 @@ static int innocent(void)
 }
 
 static const struct variant variants[] = {
-	{"guilty", guilty},
-	{"innocent", innocent},
-	{NULL, NULL},
+	{ "guilty", guilty },
+	{ "innocent", innocent },
+	{ NULL, NULL },
 };
 
 int main(int argc, char **argv)

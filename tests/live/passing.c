@@ -16,9 +16,9 @@ static struct msghdr one_descriptor(struct iovec *byte, void *control, size_t si
 
 static void send_fd(int to, int fd)
 {
-	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {0};
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = { 0 };
 	char byte = 'x';
-	struct iovec data = {&byte, 1};
+	struct iovec data = { &byte, 1 };
 	struct msghdr message = one_descriptor(&data, control, sizeof(control));
 	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
 
@@ -31,9 +31,9 @@ static void send_fd(int to, int fd)
 
 static int receive_fd(int from)
 {
-	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {0};
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = { 0 };
 	char byte;
-	struct iovec data = {&byte, 1};
+	struct iovec data = { &byte, 1 };
 	struct msghdr message = one_descriptor(&data, control, sizeof(control));
 	int fd;
 
@@ -69,9 +69,9 @@ static int closed(void)
 }
 
 static const struct variant variants[] = {
-	{"kept", kept},
-	{"closed", closed},
-	{NULL, NULL},
+	{ "kept", kept },
+	{ "closed", closed },
+	{ NULL, NULL },
 };
 
 int main(int argc, char **argv)

@@ -9,9 +9,10 @@ import os
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from harness import (PYTHON, Result, add_case, case, expect_findings, fdtrace, main,
-                     need_tracing, program, the)
+                     need_tracing, program, run, the)
 
 # Windows of 200 ms instead of 10 s, so that a leak shows within two seconds.
 FAST = ["--set", "leak.window=200ms", "--set", "leak.min_age=500ms", "--set", "leak.min_count=16"]
@@ -242,6 +243,13 @@ def rules():
 @case("--min-severity leaves out what is less grave")
 def min_severity():
     expect_findings(traced([program("mix"), "guilty"], "--min-severity", "warning", status=7), [])
+
+
+@case("jq reads every line, command line and all")
+def read_by_jq():
+    result = traced([program("mix"), "guilty", "\x1b[1m\u202e", b"\xff\xfe"], "-e", status=7)
+    read = run(["jq", "-e", "-c", ".event.dataset"], text=result.out)
+    assert read.status == 0 and len(read.out.splitlines()) == len(result.out.splitlines()), f"{read}"
 
 
 @case("the same fingerprint in every run")

@@ -7,7 +7,7 @@
 
 extern char **environ;
 
-static char *true_argv[] = {"true", NULL};
+static char *true_argv[] = { "true", NULL };
 
 static int wait_for(pid_t child)
 {
@@ -60,10 +60,10 @@ static int with_popen(void)
 }
 
 static const struct variant variants[] = {
-	{"vfork", with_vfork},
-	{"file-actions", with_file_actions},
-	{"popen", with_popen},
-	{NULL, NULL},
+	{ "vfork", with_vfork },
+	{ "file-actions", with_file_actions },
+	{ "popen", with_popen },
+	{ NULL, NULL },
 };
 
 int main(int argc, char **argv)

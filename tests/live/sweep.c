@@ -135,12 +135,12 @@ static int mark_before_exec(void)
 }
 
 static const struct variant variants[] = {
-	{"hits-other-threads", hits_other_threads},
-	{"daemonize", daemonize},
-	{"before-exec", before_exec},
-	{"range-before-exec", range_before_exec},
-	{"mark-before-exec", mark_before_exec},
-	{NULL, NULL},
+	{ "hits-other-threads", hits_other_threads },
+	{ "daemonize", daemonize },
+	{ "before-exec", before_exec },
+	{ "range-before-exec", range_before_exec },
+	{ "mark-before-exec", mark_before_exec },
+	{ NULL, NULL },
 };
 
 int main(int argc, char **argv)

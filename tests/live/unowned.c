@@ -99,10 +99,10 @@ static int handed_over(void)
 }
 
 static const struct variant variants[] = {
-	{"closed-by-another", closed_by_another},
-	{"number-reused", number_reused},
-	{"handed-over", handed_over},
-	{NULL, NULL},
+	{ "closed-by-another", closed_by_another },
+	{ "number-reused", number_reused },
+	{ "handed-over", handed_over },
+	{ NULL, NULL },
 };
 
 int main(int argc, char **argv)

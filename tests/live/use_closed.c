@@ -43,10 +43,10 @@ static int probe(void)
 }
 
 static const struct variant variants[] = {
-	{"own-mistake", own_mistake},
-	{"wrong-mode", wrong_mode},
-	{"probe", probe},
-	{NULL, NULL},
+	{ "own-mistake", own_mistake },
+	{ "wrong-mode", wrong_mode },
+	{ "probe", probe },
+	{ NULL, NULL },
 };
 
 int main(int argc, char **argv)

@@ -15,6 +15,7 @@ import struct
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from harness import (BUILD, FDTRACE, NOBODY, add_case, case, main, need_tracing, program, run)
 

@@ -5,6 +5,7 @@ repaired one is silent (no warning, no error)."""
 import os
 import sys
 
+sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from harness import (PYTHON, Background, attach, case, expect_findings, fdtrace, main, need_tracing, the,
                      until)

@@ -14,12 +14,12 @@
 
 #define MOMENT (100000 * S)
 
-static const struct site_frame worker_frames[] = {{"worker (app.py:57)"},
-						  {"run (threading.py:975)"}};
-static const struct site_frame connect_frames[] = {{"Pool.connect (pool.py:88)"},
-						   {"main (app.py:31)"}};
-static const struct site_frame send_frames[] = {{"send_payment (pay.py:140)"},
-						{"loop (app.py:44)"}};
+static const struct site_frame worker_frames[] = { { "worker (app.py:57)" },
+						   { "run (threading.py:975)" } };
+static const struct site_frame connect_frames[] = { { "Pool.connect (pool.py:88)" },
+						    { "main (app.py:31)" } };
+static const struct site_frame send_frames[] = { { "send_payment (pay.py:140)" },
+						 { "loop (app.py:44)" } };
 
 static struct process python = {
 	.refs = 1,
@@ -37,23 +37,23 @@ static struct process python = {
 	.short_lived = 39870,
 };
 
-static const struct site site_worker = {.refs = 1,
-					.syscall = FDT_SYS_close,
-					.process = &python,
-					.frames = worker_frames,
-					.frame_count = 2};
-static const struct site site_connect = {.refs = 1,
-					 .syscall = FDT_SYS_socket,
+static const struct site site_worker = { .refs = 1,
+					 .syscall = FDT_SYS_close,
 					 .process = &python,
-					 .kind = FD_KIND_TCP,
-					 .frames = connect_frames,
-					 .frame_count = 2};
-static const struct site site_send = {.refs = 1,
-				      .syscall = FDT_SYS_write,
-				      .process = &python,
-				      .frames = send_frames,
-				      .frame_count = 2};
-static const struct site site_bare = {.refs = 1, .syscall = FDT_SYS_openat, .process = &python};
+					 .frames = worker_frames,
+					 .frame_count = 2 };
+static const struct site site_connect = { .refs = 1,
+					  .syscall = FDT_SYS_socket,
+					  .process = &python,
+					  .kind = FD_KIND_TCP,
+					  .frames = connect_frames,
+					  .frame_count = 2 };
+static const struct site site_send = { .refs = 1,
+				       .syscall = FDT_SYS_write,
+				       .process = &python,
+				       .frames = send_frames,
+				       .frame_count = 2 };
+static const struct site site_bare = { .refs = 1, .syscall = FDT_SYS_openat, .process = &python };
 
 static const struct hostinfo fixture_host = {
 	.version = "0.1.0",
@@ -71,14 +71,14 @@ static const struct hostinfo fixture_host = {
 static inline struct party party(uint64_t before_ns, uint32_t tid, uint32_t syscall, int32_t error,
 				 const struct site *site)
 {
-	return (struct party){.known = true,
-			      .pid = python.pid,
-			      .tid = tid,
-			      .name = python.name,
-			      .time_ns = MOMENT - before_ns,
-			      .syscall = syscall,
-			      .error = error,
-			      .site = site};
+	return (struct party){ .known = true,
+			       .pid = python.pid,
+			       .tid = tid,
+			       .name = python.name,
+			       .time_ns = MOMENT - before_ns,
+			       .syscall = syscall,
+			       .error = error,
+			       .site = site };
 }
 
 /* The story of a descriptor closed twice: two generations, a culprit and a victim. */
@@ -94,11 +94,11 @@ static inline struct finding finding_unowned(void)
 		.time_ns = MOMENT,
 		.first_ns = MOMENT - 18100 * MS,
 		.process = &python,
-		.descriptor = {.fd = 4,
-			       .generation = 2,
-			       .kind = FD_KIND_TCP,
-			       .file = {.inode = 88123, .mode = S_IFSOCK},
-			       .name = "tcp 10.0.0.5:51234 -> 10.0.0.9:5432"},
+		.descriptor = { .fd = 4,
+				.generation = 2,
+				.kind = FD_KIND_TCP,
+				.file = { .inode = 88123, .mode = S_IFSOCK },
+				.name = "tcp 10.0.0.5:51234 -> 10.0.0.9:5432" },
 		.opened = party(18100 * MS, 4121, FDT_SYS_socket, 0, &site_connect),
 		.closed = party(21 * MS, 4130, FDT_SYS_close, 0, &site_worker),
 		.used = party(0, 4121, FDT_SYS_sendto, EBADF, &site_send),
@@ -109,11 +109,12 @@ static inline struct finding finding_unowned(void)
 		.help = "let the object own its descriptor; remove the second os.close()",
 	};
 
-	f.history[0] = (struct lifetime){
-		.generation = 1,
-		.kind = FD_KIND_FILE,
-		.opened = party(20300 * MS, 4130, FDT_SYS_openat, 0, &site_bare),
-		.closed = party(18200 * MS, 4130, FDT_SYS_close, 0, &site_worker)};
+	f.history[0] =
+		(struct lifetime){ .generation = 1,
+				   .kind = FD_KIND_FILE,
+				   .opened = party(20300 * MS, 4130, FDT_SYS_openat, 0, &site_bare),
+				   .closed = party(18200 * MS, 4130, FDT_SYS_close, 0,
+						   &site_worker) };
 	return f;
 }
 
@@ -130,30 +131,30 @@ static inline struct finding finding_emfile(void)
 		.time_ns = MOMENT,
 		.first_ns = MOMENT - 5 * S,
 		.process = &python,
-		.descriptor = {.fd = -1},
+		.descriptor = { .fd = -1 },
 		.used = party(0, 4121, FDT_SYS_accept4, EMFILE, &site_send),
 		.site_count = 3,
 		.site_total = 9,
-		.limit = {.present = true,
-			  .soft = 1024,
-			  .open = 1019,
-			  .rate_per_min = 2.5,
-			  .exhausted_in_s = 120},
+		.limit = { .present = true,
+			   .soft = 1024,
+			   .open = 1019,
+			   .rate_per_min = 2.5,
+			   .exhausted_in_s = 120 },
 		.message = "the descriptor table is full: 1019 of 1024 are open",
 		.why = "accept4 failed with EMFILE; 612 of them come from one place and 33 are "
 		       "idle",
 		.help = "close what is idle, or raise the limit (ulimit -n)",
 	};
 
-	f.sites[0] = (struct site_row){&site_connect,
-				       "Pool.connect (pool.py:88)",
-				       FD_KIND_TCP,
-				       612,
-				       700,
-				       88,
-				       812 * S,
-				       5,
-				       "10.0.0.5:51234 -> 10.0.0.9:5432"};
+	f.sites[0] = (struct site_row){ &site_connect,
+					"Pool.connect (pool.py:88)",
+					FD_KIND_TCP,
+					612,
+					700,
+					88,
+					812 * S,
+					5,
+					"10.0.0.5:51234 -> 10.0.0.9:5432" };
 	f.sites[1] = (struct site_row){
 		&site_bare,
 		"openat",
@@ -163,9 +164,10 @@ static inline struct finding finding_emfile(void)
 		40967,
 		4 * S,
 		17,
-		"/var/log/a/very/long/path/of/some/service/that/never/ends/app.log"};
-	f.sites[2] = (struct site_row){NULL, "opener unknown", FD_KIND_ANON, 3, 0, 0, 90000 * S, 3,
-				       NULL};
+		"/var/log/a/very/long/path/of/some/service/that/never/ends/app.log"
+	};
+	f.sites[2] = (struct site_row){ NULL, "opener unknown", FD_KIND_ANON, 3, 0, 0, 90000 * S, 3,
+					NULL };
 	return f;
 }
 
@@ -181,15 +183,15 @@ static inline struct finding finding_sweep(void)
 		.time_ns = MOMENT,
 		.first_ns = MOMENT - 2 * S,
 		.process = &python,
-		.descriptor = {.fd = -1},
+		.descriptor = { .fd = -1 },
 		.closed = party(2 * S, 4121, FDT_SYS_close, 0, &site_worker),
 		.closed_is_culprit = true,
-		.sweep = {.present = true,
-			  .first = 3,
-			  .last = 1048575,
-			  .tries = 1048573,
-			  .closed = 12,
-			  .duration_ns = 2100 * MS},
+		.sweep = { .present = true,
+			   .first = 3,
+			   .last = 1048575,
+			   .tries = 1048573,
+			   .closed = 12,
+			   .duration_ns = 2100 * MS },
 		.victim_count = 2,
 		.victim_total = 12,
 		.message = "a loop closed 1,048,573 numbers and hit 12 descriptors of others",
@@ -197,10 +199,11 @@ static inline struct finding finding_sweep(void)
 		.help = "close only what you opened; use close_range() in a child before exec",
 	};
 
-	f.victims[0] = (struct victim){5, FD_KIND_TCP, "10.0.0.5:51234 -> 10.0.0.9:5432",
-				       party(18 * S, 4121, FDT_SYS_socket, 0, &site_connect),
-				       party(21 * MS, 4122, FDT_SYS_sendto, EBADF, &site_send)};
-	f.victims[1] = (struct victim){.fd = 17, .kind = FD_KIND_FILE, .name = "/var/log/app.log"};
+	f.victims[0] = (struct victim){ 5, FD_KIND_TCP, "10.0.0.5:51234 -> 10.0.0.9:5432",
+					party(18 * S, 4121, FDT_SYS_socket, 0, &site_connect),
+					party(21 * MS, 4122, FDT_SYS_sendto, EBADF, &site_send) };
+	f.victims[1] =
+		(struct victim){ .fd = 17, .kind = FD_KIND_FILE, .name = "/var/log/app.log" };
 	return f;
 }
 
@@ -214,7 +217,8 @@ struct capture {
 static inline struct sink_options capture_options(int fd)
 {
 	return (struct sink_options){
-		.fd = fd, .host = &fixture_host, .min_severity = SEVERITY_INFO, .summaries = true};
+		.fd = fd, .host = &fixture_host, .min_severity = SEVERITY_INFO, .summaries = true
+	};
 }
 
 static inline int capture_file(void)

@@ -55,13 +55,23 @@ static void keep(void *ctx, const struct finding *f)
 
 	assert_true(s->kept_count < KEPT_MAX);
 	s->kept_count++;
-	*k = (struct kept){ .rule = f->rule, .severity = f->severity, .confidence = f->confidence,
-		.fingerprint = f->fingerprint, .count = f->count, .open = f->limit.open,
-		.pid = f->process ? f->process->pid : 0, .opened_tid = f->opened.tid,
-		.closed_tid = f->closed.tid, .used_tid = f->used.tid, .fd = f->descriptor.fd,
-		.generation = f->descriptor.generation, .kind = f->descriptor.kind,
-		.history_count = f->history_count, .victim_count = f->victim_count,
-		.victim_total = f->victim_total, .closed_is_culprit = f->closed_is_culprit };
+	*k = (struct kept){ .rule = f->rule,
+			    .severity = f->severity,
+			    .confidence = f->confidence,
+			    .fingerprint = f->fingerprint,
+			    .count = f->count,
+			    .open = f->limit.open,
+			    .pid = f->process ? f->process->pid : 0,
+			    .opened_tid = f->opened.tid,
+			    .closed_tid = f->closed.tid,
+			    .used_tid = f->used.tid,
+			    .fd = f->descriptor.fd,
+			    .generation = f->descriptor.generation,
+			    .kind = f->descriptor.kind,
+			    .history_count = f->history_count,
+			    .victim_count = f->victim_count,
+			    .victim_total = f->victim_total,
+			    .closed_is_culprit = f->closed_is_culprit };
 	snprintf(k->message, sizeof(k->message), "%s", f->message);
 	snprintf(k->why, sizeof(k->why), "%s", f->why);
 	if (f->site_count)
@@ -76,8 +86,11 @@ static void count_change(void *ctx, const struct change *change)
 
 static inline struct engine_options stream_options(struct stream *s, enum engine_mode mode)
 {
-	struct engine_options options = { .mode = mode, .rules = rule_set_default(),
-		.callbacks = { .ctx = s, .finding = keep, .change = count_change } };
+	struct engine_options options = {
+		.mode = mode,
+		.rules = rule_set_default(),
+		.callbacks = { .ctx = s, .finding = keep, .change = count_change }
+	};
 
 	settings_default(&options.settings);
 	return options;
@@ -102,21 +115,27 @@ static inline void stream_apply(struct stream *s, const void *event)
 	s->last_err = engine_apply(s->engine, event, ((const struct fdt_head *)event)->size);
 }
 
-#define HEAD(s, k, o, type, pid_, tid_, table_) \
-	{ .kind = (k), .op = (o), .size = sizeof(struct type), .tgid = (pid_), .tid = (tid_), \
-	  .time_ns = (s)->now_ns, .table = (table_) }
+#define HEAD(s, k, o, type, pid_, tid_, table_)                                      \
+	{                                                                            \
+		.kind = (k), .op = (o), .size = sizeof(struct type), .tgid = (pid_), \
+		.tid = (tid_), .time_ns = (s)->now_ns, .table = (table_)             \
+	}
 
 /* A file named by a number: equal numbers are the same open file. */
 static inline struct fdt_file a_file(uint64_t number)
 {
-	return (struct fdt_file){ .file = 0xffff888100000000ull + number * 256, .inode = number,
-				  .dev = 8 << 20 | 1, .mode = S_IFREG | 0644 };
+	return (struct fdt_file){ .file = 0xffff888100000000ull + number * 256,
+				  .inode = number,
+				  .dev = 8 << 20 | 1,
+				  .mode = S_IFREG | 0644 };
 }
 
-static inline void put(struct stream *s, unsigned int op, unsigned int syscall, uint32_t tid, int fd,
-		       struct fdt_file file)
+static inline void put(struct stream *s, unsigned int op, unsigned int syscall, uint32_t tid,
+		       int fd, struct fdt_file file)
 {
-	struct fdt_slot e = { .head = HEAD(s, FDT_SLOT, op, fdt_slot, PID, tid, TABLE), .fd = fd, .file = file };
+	struct fdt_slot e = { .head = HEAD(s, FDT_SLOT, op, fdt_slot, PID, tid, TABLE),
+			      .fd = fd,
+			      .file = file };
 
 	e.head.syscall = syscall;
 	stream_apply(s, &e);
@@ -135,24 +154,34 @@ static inline void closes(struct stream *s, uint32_t tid, int fd)
 static inline void fails(struct stream *s, unsigned int syscall, uint32_t tid, int fd, int error)
 {
 	static uint64_t run;
-	struct fdt_error e = { .head = HEAD(s, FDT_ERROR, 0, fdt_error, PID, tid, TABLE), .fd = fd,
-		.error = error, .count = 1, .run = ++run, .first_ns = s->now_ns, .nofile = 64 };
+	struct fdt_error e = { .head = HEAD(s, FDT_ERROR, 0, fdt_error, PID, tid, TABLE),
+			       .fd = fd,
+			       .error = error,
+			       .count = 1,
+			       .run = ++run,
+			       .first_ns = s->now_ns,
+			       .nofile = 64 };
 
 	e.head.syscall = syscall;
 	e.head.flags = error == EBADF ? FDT_ERR_EMPTY : 0;
 	stream_apply(s, &e);
 }
 
-static inline struct fdt_task a_task(struct stream *s, unsigned int op, uint32_t pid, uint32_t tid, uint64_t table)
+static inline struct fdt_task a_task(struct stream *s, unsigned int op, uint32_t pid, uint32_t tid,
+				     uint64_t table)
 {
-	struct fdt_task e = { .head = HEAD(s, FDT_TASK, op, fdt_task, pid, tid, table), .other_tid = tid,
-		.parent_tgid = 1, .start_ns = 5 * S + pid, .nofile = 1024, .comm = "prog" };
+	struct fdt_task e = { .head = HEAD(s, FDT_TASK, op, fdt_task, pid, tid, table),
+			      .other_tid = tid,
+			      .parent_tgid = 1,
+			      .start_ns = 5 * S + pid,
+			      .nofile = 1024,
+			      .comm = "prog" };
 
 	return e;
 }
 
-static inline void task(struct stream *s, unsigned int op, uint32_t pid, uint32_t tid, uint64_t table,
-			uint32_t other_tid, unsigned int flags)
+static inline void task(struct stream *s, unsigned int op, uint32_t pid, uint32_t tid,
+			uint64_t table, uint32_t other_tid, unsigned int flags)
 {
 	struct fdt_task e = a_task(s, op, pid, tid, table);
 
@@ -174,7 +203,8 @@ static inline void tick(struct stream *s, uint64_t pass_ns)
 static inline void vec(struct stream *s, unsigned int op, uint32_t pid, uint64_t table, int count,
 		       const uint64_t *numbers)
 {
-	struct fdt_vec e = { .head = HEAD(s, FDT_VEC, op, fdt_vec, pid, pid, table), .max_fds = 64 };
+	struct fdt_vec e = { .head = HEAD(s, FDT_VEC, op, fdt_vec, pid, pid, table),
+			     .max_fds = 64 };
 
 	e.head.flags = FDT_FIRST | FDT_LAST;
 	for (int i = 0; i < count; i++)
@@ -183,7 +213,9 @@ static inline void vec(struct stream *s, unsigned int op, uint32_t pid, uint64_t
 	stream_apply(s, &e);
 }
 
-struct filled { uint64_t count, bits; };
+struct filled {
+	uint64_t count, bits;
+};
 
 static void note_slot(void *ctx, int32_t fd, const struct fdt_file *file, uint32_t generation)
 {

@@ -126,8 +126,11 @@ static void wrong_access_mode_is_no_closed_number(void **state)
 	(void)state;
 	stream_start(&s, ENGINE_PID);
 	opens(&s, PID, 5, 1);
-	e = (struct fdt_error){ .head = HEAD(&s, FDT_ERROR, 0, fdt_error, PID, PID, TABLE), .fd = 5,
-				.error = EBADF, .count = 1, .run = 1 };
+	e = (struct fdt_error){ .head = HEAD(&s, FDT_ERROR, 0, fdt_error, PID, PID, TABLE),
+				.fd = 5,
+				.error = EBADF,
+				.count = 1,
+				.run = 1 };
 	e.head.syscall = FDT_SYS_write;
 	stream_apply(&s, &e);
 	assert_int_equal(s.kept_count, 0);
@@ -181,7 +184,8 @@ static void full_table(void **state)
 	(void)state;
 	stream_start(&s, ENGINE_PID);
 	for (int fd = 3; fd < 64; fd++)
-		put(&s, FDT_OP_OPEN, fd < 10 ? FDT_SYS_openat : FDT_SYS_accept4, PID, fd, a_file(fd));
+		put(&s, FDT_OP_OPEN, fd < 10 ? FDT_SYS_openat : FDT_SYS_accept4, PID, fd,
+		    a_file(fd));
 	fails(&s, FDT_SYS_accept4, PID, -1, EMFILE);
 	fails(&s, FDT_SYS_accept4, PID, -1, EMFILE);
 	assert_int_equal(only_finding(&s, RULE_LIMIT_EMFILE)->severity, SEVERITY_ERROR);
@@ -215,8 +219,10 @@ static void exec_with_two_left(struct stream *s, bool watched, bool use_them)
 	task(s, FDT_OP_EXEC, CHILD, CHILD, CHILD_TABLE, CHILD, watched ? FDT_TASK_WATCHED : 0);
 	vec(s, FDT_OP_EXEC, CHILD, CHILD_TABLE, 5, kept);
 	for (int fd = 3; use_them && fd < 5; fd++) {
-		struct fdt_slot use = { .head = HEAD(s, FDT_USE, FDT_OP_USE, fdt_slot, CHILD, CHILD, CHILD_TABLE),
-					.fd = fd, .file = a_file(fd - 2) };
+		struct fdt_slot use = { .head = HEAD(s, FDT_USE, FDT_OP_USE, fdt_slot, CHILD, CHILD,
+						     CHILD_TABLE),
+					.fd = fd,
+					.file = a_file(fd - 2) };
 
 		stream_apply(s, &use);
 	}
@@ -308,7 +314,8 @@ static void sweep_hits_others(void **state)
 	opens(&s, PID, 7, 1);
 	opens(&s, PID, 12, 2);
 	for (int fd = 3; fd < 100; fd++)
-		fd == 7 || fd == 12 ? closes(&s, PID + 1, fd) : fails(&s, FDT_SYS_close, PID + 1, fd, EBADF);
+		fd == 7 || fd == 12 ? closes(&s, PID + 1, fd)
+				    : fails(&s, FDT_SYS_close, PID + 1, fd, EBADF);
 	fails(&s, FDT_SYS_read, PID, 12, EBADF);
 	tick(&s, S);
 	tick(&s, 3 * S);
@@ -370,8 +377,14 @@ static void sweep_in_runs(void **state)
 	opens(&s, PID, 7, 1);
 	closes(&s, PID + 1, 7);
 	for (uint32_t count = 1; count <= 65536; count *= 16) {
-		e = (struct fdt_error){ .head = HEAD(&s, FDT_ERROR, 0, fdt_error, PID, PID + 1, TABLE),
-			.fd = 8, .error = EBADF, .count = count, .step = count > 1, .run = 77, .first_ns = s.now_ns };
+		e = (struct fdt_error){ .head = HEAD(&s, FDT_ERROR, 0, fdt_error, PID, PID + 1,
+						     TABLE),
+					.fd = 8,
+					.error = EBADF,
+					.count = count,
+					.step = count > 1,
+					.run = 77,
+					.first_ns = s.now_ns };
 		e.head.syscall = FDT_SYS_close;
 		e.head.flags = FDT_ERR_EMPTY;
 		stream_apply(&s, &e);
@@ -394,9 +407,15 @@ static void daemonize_and_own_files_are_no_sweep(void **state)
 	task(&s, FDT_OP_FORK, CHILD, CHILD, CHILD_TABLE, PID, 0);
 	vec(&s, FDT_OP_FORK, CHILD, CHILD_TABLE, 5, files);
 	for (int fd = 3; fd < 300; fd++) {
-		struct fdt_slot e = { .head = HEAD(&s, FDT_SLOT, FDT_OP_CLOSE, fdt_slot, CHILD, CHILD, CHILD_TABLE), .fd = fd };
-		struct fdt_error bad = { .head = HEAD(&s, FDT_ERROR, 0, fdt_error, CHILD, CHILD, CHILD_TABLE),
-					 .fd = fd, .error = EBADF, .count = 1, .run = 1000 + fd };
+		struct fdt_slot e = { .head = HEAD(&s, FDT_SLOT, FDT_OP_CLOSE, fdt_slot, CHILD,
+						   CHILD, CHILD_TABLE),
+				      .fd = fd };
+		struct fdt_error bad = { .head = HEAD(&s, FDT_ERROR, 0, fdt_error, CHILD, CHILD,
+						      CHILD_TABLE),
+					 .fd = fd,
+					 .error = EBADF,
+					 .count = 1,
+					 .run = 1000 + fd };
 
 		e.head.syscall = bad.head.syscall = FDT_SYS_close;
 		bad.head.flags = FDT_ERR_EMPTY;
@@ -436,17 +455,29 @@ static void alert_storm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(closed_by_another_and_used), cmocka_unit_test(closed_by_another_and_left_alone),
-		cmocka_unit_test(the_last_closer_is_the_culprit), cmocka_unit_test(double_close_is_told_after_a_moment),
-		cmocka_unit_test(double_close_at_the_very_end), cmocka_unit_test(close_of_what_was_never_open),
-		cmocka_unit_test(used_after_own_close), cmocka_unit_test(wrong_access_mode_is_no_closed_number),
-		cmocka_unit_test(leak_rises), cmocka_unit_test(plateau_and_sawtooth_are_no_leak),
-		cmocka_unit_test(full_table), cmocka_unit_test(another_limit),
-		cmocka_unit_test(inherited_and_unused), cmocka_unit_test(inherited_and_used), cmocka_unit_test(inherited_and_not_watched),
-		cmocka_unit_test(exec_accumulates), cmocka_unit_test(left_open_at_exit),
-		cmocka_unit_test(sweep_hits_others), cmocka_unit_test(sweep_in_runs),
-		cmocka_unit_test(sweep_hurts_early), cmocka_unit_test(two_in_a_row_are_no_sweep),
-		cmocka_unit_test(daemonize_and_own_files_are_no_sweep), cmocka_unit_test(alert_storm),
+		cmocka_unit_test(closed_by_another_and_used),
+		cmocka_unit_test(closed_by_another_and_left_alone),
+		cmocka_unit_test(the_last_closer_is_the_culprit),
+		cmocka_unit_test(double_close_is_told_after_a_moment),
+		cmocka_unit_test(double_close_at_the_very_end),
+		cmocka_unit_test(close_of_what_was_never_open),
+		cmocka_unit_test(used_after_own_close),
+		cmocka_unit_test(wrong_access_mode_is_no_closed_number),
+		cmocka_unit_test(leak_rises),
+		cmocka_unit_test(plateau_and_sawtooth_are_no_leak),
+		cmocka_unit_test(full_table),
+		cmocka_unit_test(another_limit),
+		cmocka_unit_test(inherited_and_unused),
+		cmocka_unit_test(inherited_and_used),
+		cmocka_unit_test(inherited_and_not_watched),
+		cmocka_unit_test(exec_accumulates),
+		cmocka_unit_test(left_open_at_exit),
+		cmocka_unit_test(sweep_hits_others),
+		cmocka_unit_test(sweep_in_runs),
+		cmocka_unit_test(sweep_hurts_early),
+		cmocka_unit_test(two_in_a_row_are_no_sweep),
+		cmocka_unit_test(daemonize_and_own_files_are_no_sweep),
+		cmocka_unit_test(alert_storm),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -165,8 +165,12 @@ static void close_range_clears_only_empty_slots(void **state)
 	stream_start(&s, ENGINE_PID);
 	for (int fd = 3; fd < 8; fd++)
 		opens(&s, PID, fd, fd);
-	e = (struct fdt_words){ .head = HEAD(&s, FDT_WORDS, FDT_OP_RANGE, fdt_words, PID, PID, TABLE),
-				.max_fds = 64, .low = 4, .high = 6, .word = { 1 << 3 | 1 << 5 | 1 << 7 } };
+	e = (struct fdt_words){ .head = HEAD(&s, FDT_WORDS, FDT_OP_RANGE, fdt_words, PID, PID,
+					     TABLE),
+				.max_fds = 64,
+				.low = 4,
+				.high = 6,
+				.word = { 1 << 3 | 1 << 5 | 1 << 7 } };
 	e.head.syscall = FDT_SYS_close_range;
 	stream_apply(&s, &e);
 	assert_int_equal(filled_bits(&s, PID), 1 << 3 | 1 << 5 | 1 << 7);
@@ -203,7 +207,7 @@ static void audit_counts_only_what_stays_unexplained(void **state)
 	snapshot(&s, 4, before);
 	assert_int_equal(filled_bits(&s, PID), 1 << 3);
 	snapshot(&s, 6, after);
-	opens(&s, PID, 4, 2);	/* was on its way; number 5 was never heard of */
+	opens(&s, PID, 4, 2); /* was on its way; number 5 was never heard of */
 	snapshot(&s, 6, after);
 	assert_int_equal(corrections(&s), 1);
 	snapshot(&s, 6, after);
@@ -238,7 +242,8 @@ static void malformed_events_change_nothing(void **state)
 	stream_start(&s, ENGINE_PID);
 	opens(&s, PID, 3, 1);
 	e = (struct fdt_slot){ .head = HEAD(&s, FDT_SLOT, FDT_OP_OPEN, fdt_slot, PID, PID, TABLE),
-			       .fd = -5, .file = a_file(2) };
+			       .fd = -5,
+			       .file = a_file(2) };
 	assert_int_equal(engine_apply(s.engine, &e, sizeof(e)), -EINVAL);
 	assert_int_equal(engine_apply(s.engine, &e, 20), -EINVAL);
 	assert_int_equal(engine_apply(s.engine, &e, sizeof(e) - 1), -EINVAL);
@@ -337,15 +342,22 @@ static void endless_exec(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(opens_and_closes), cmocka_unit_test(close_heard_after_reuse),
-		cmocka_unit_test(close_sees_the_next_file), cmocka_unit_test(open_sees_nothing),
-		cmocka_unit_test(fork_copies_openers), cmocka_unit_test(thread_shares_the_table),
-		cmocka_unit_test(exec_from_a_thread_closes_on_exec), cmocka_unit_test(address_reuse),
-		cmocka_unit_test(pid_reuse), cmocka_unit_test(close_range_clears_only_empty_slots),
+		cmocka_unit_test(opens_and_closes),
+		cmocka_unit_test(close_heard_after_reuse),
+		cmocka_unit_test(close_sees_the_next_file),
+		cmocka_unit_test(open_sees_nothing),
+		cmocka_unit_test(fork_copies_openers),
+		cmocka_unit_test(thread_shares_the_table),
+		cmocka_unit_test(exec_from_a_thread_closes_on_exec),
+		cmocka_unit_test(address_reuse),
+		cmocka_unit_test(pid_reuse),
+		cmocka_unit_test(close_range_clears_only_empty_slots),
 		cmocka_unit_test(audit_counts_only_what_stays_unexplained),
 		cmocka_unit_test(loss_marks_findings_until_the_next_snapshot),
-		cmocka_unit_test(malformed_events_change_nothing), cmocka_unit_test(nth_allocation_fails),
-		cmocka_unit_test(memory_is_bounded), cmocka_unit_test(endless_exec),
+		cmocka_unit_test(malformed_events_change_nothing),
+		cmocka_unit_test(nth_allocation_fails),
+		cmocka_unit_test(memory_is_bounded),
+		cmocka_unit_test(endless_exec),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -48,7 +48,7 @@ static void *read_all(void *arg)
 static void writes_everything_into_a_pipe_that_is_not_ready(void **state)
 {
 	static unsigned char data[LARGE];
-	struct reader r = {0};
+	struct reader r = { 0 };
 	uint32_t sum = 0;
 	pthread_t thread;
 	int fds[2];
@@ -267,7 +267,7 @@ static void copy_key(void *ctx, const char *key_value)
 static void hostinfo_survives_a_recording(void **state)
 {
 	struct hostinfo info, second;
-	struct copy c = {0};
+	struct copy c = { 0 };
 
 	(void)state;
 	hostinfo_gather(&info);
@@ -292,7 +292,7 @@ static int parse(struct hostinfo *info, const char *text)
 
 static void hostile_host(void **state)
 {
-	struct hostinfo info = {0};
+	struct hostinfo info = { 0 };
 	char big[300] = "host.name=";
 
 	(void)state;

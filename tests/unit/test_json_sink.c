@@ -145,25 +145,25 @@ static void files_and_connections(void **state)
 		enum fd_kind kind;
 		const char *name, *path, *value;
 	} samples[] = {
-		{FD_KIND_FILE, "/var/x y", "file.path", "/var/x y"},
-		{FD_KIND_FILE, "/var/x y", "file.inode", "88123"},
-		{FD_KIND_PIPE, NULL, "file.inode", "88123"},
-		{FD_KIND_PIPE, "pipe:[88123]", "fdtrace.name", "pipe:[88123]"},
-		{FD_KIND_MEMFD, "memfd:z", "fdtrace.name", "memfd:z"},
-		{FD_KIND_TCP, "tcp [::1]:80 listening", "network.local.address", "::1"},
-		{FD_KIND_TCP, "tcp [::1]:80 listening", "network.connection.state", "listening"},
-		{FD_KIND_TCP, "tcp [fe80::1]:80 -> [fe80::2]:65535", "network.peer.address",
-		 "fe80::2"},
-		{FD_KIND_UDP, "udp 0.0.0.0:53", "network.transport", "udp"},
-		{FD_KIND_UNIX, "unix /run/x.sock", "network.local.address", "/run/x.sock"},
-		{FD_KIND_TCP, "tcp 1.2.3.4:65536", "fdtrace.name", "1.2.3.4:65536"},
-		{FD_KIND_TCP, "tcp 1.2.3.4:99999999999999999999", "network.local.address",
-		 "(absent)"},
-		{FD_KIND_TCP, "1.2.3.4:80 -> ", "network.local.address", "(absent)"},
-		{FD_KIND_TCP, "[]:1", "network.local.address", "(absent)"},
-		{FD_KIND_TCP, ":1", "network.local.address", "(absent)"},
-		{FD_KIND_TCP, "", "network.local.address", "(absent)"},
-		{FD_KIND_EPOLL, NULL, "file.inode", "(absent)"},
+		{ FD_KIND_FILE, "/var/x y", "file.path", "/var/x y" },
+		{ FD_KIND_FILE, "/var/x y", "file.inode", "88123" },
+		{ FD_KIND_PIPE, NULL, "file.inode", "88123" },
+		{ FD_KIND_PIPE, "pipe:[88123]", "fdtrace.name", "pipe:[88123]" },
+		{ FD_KIND_MEMFD, "memfd:z", "fdtrace.name", "memfd:z" },
+		{ FD_KIND_TCP, "tcp [::1]:80 listening", "network.local.address", "::1" },
+		{ FD_KIND_TCP, "tcp [::1]:80 listening", "network.connection.state", "listening" },
+		{ FD_KIND_TCP, "tcp [fe80::1]:80 -> [fe80::2]:65535", "network.peer.address",
+		  "fe80::2" },
+		{ FD_KIND_UDP, "udp 0.0.0.0:53", "network.transport", "udp" },
+		{ FD_KIND_UNIX, "unix /run/x.sock", "network.local.address", "/run/x.sock" },
+		{ FD_KIND_TCP, "tcp 1.2.3.4:65536", "fdtrace.name", "1.2.3.4:65536" },
+		{ FD_KIND_TCP, "tcp 1.2.3.4:99999999999999999999", "network.local.address",
+		  "(absent)" },
+		{ FD_KIND_TCP, "1.2.3.4:80 -> ", "network.local.address", "(absent)" },
+		{ FD_KIND_TCP, "[]:1", "network.local.address", "(absent)" },
+		{ FD_KIND_TCP, ":1", "network.local.address", "(absent)" },
+		{ FD_KIND_TCP, "", "network.local.address", "(absent)" },
+		{ FD_KIND_EPOLL, NULL, "file.inode", "(absent)" },
 	};
 	static struct capture c;
 	struct finding f = finding_unowned();
@@ -250,8 +250,8 @@ static void controls_are_escaped(void **state)
 
 static void a_frame_cannot_forge_frames(void **state)
 {
-	static const struct site_frame frames[] = {{"evil\ninnocent (libc.so.6)"},
-						   {"main (a.c:1)"}};
+	static const struct site_frame frames[] = { { "evil\ninnocent (libc.so.6)" },
+						    { "main (a.c:1)" } };
 	struct site site = site_worker;
 	static struct capture c;
 	struct finding f = finding_unowned();
@@ -297,7 +297,8 @@ static void make_worst(struct worst *w, const char *unit, size_t length, unsigne
 	for (int i = 0; i < 64; i++)
 		w->frames[i].text = w->text;
 	w->site = (struct site){
-		.refs = 1, .process = &w->process, .frames = w->frames, .frame_count = frames};
+		.refs = 1, .process = &w->process, .frames = w->frames, .frame_count = frames
+	};
 	w->process = python;
 	w->process.exe = w->process.args = w->text;
 	w->process.args_size = length;
@@ -316,18 +317,18 @@ static void make_worst(struct worst *w, const char *unit, size_t length, unsigne
 	f->message = f->why = f->help = f->subject = f->descriptor.name = w->text;
 	f->history_count = FINDING_HISTORY_MAX;
 	for (int i = 0; i < FINDING_HISTORY_MAX; i++)
-		f->history[i] = (struct lifetime){1, FD_KIND_FILE, everything, everything};
+		f->history[i] = (struct lifetime){ 1, FD_KIND_FILE, everything, everything };
 	f->site_count = FINDING_SITES_MAX;
 	f->site_total = UINT32_MAX;
 	for (int i = 0; i < FINDING_SITES_MAX; i++)
-		f->sites[i] = (struct site_row){&w->site,   w->text,    FD_KIND_FILE,
-						UINT64_MAX, UINT64_MAX, UINT64_MAX,
-						UINT64_MAX, INT32_MAX,  w->text};
+		f->sites[i] = (struct site_row){ &w->site,   w->text,    FD_KIND_FILE,
+						 UINT64_MAX, UINT64_MAX, UINT64_MAX,
+						 UINT64_MAX, INT32_MAX,  w->text };
 	f->victim_count = FINDING_VICTIMS_MAX;
 	f->victim_total = UINT32_MAX;
 	for (int i = 0; i < FINDING_VICTIMS_MAX; i++)
 		f->victims[i] =
-			(struct victim){INT32_MAX, FD_KIND_FILE, w->text, everything, everything};
+			(struct victim){ INT32_MAX, FD_KIND_FILE, w->text, everything, everything };
 	f->limit = finding_emfile().limit;
 	f->sweep = finding_sweep().sweep;
 	f->sequence = f->fingerprint = UINT64_MAX;
@@ -345,10 +346,10 @@ static void begin_with_host(struct capture *c, const struct hostinfo *host)
 
 static void a_line_is_never_too_long(void **state)
 {
-	static const char *const units[] = {"a",        "\x01", "\"", "\xff", "\xe2\x80\xae",
-					    "\xc2\x9b", "\n"};
-	static const size_t lengths[] = {0, 1, 30, 100, 300, 1000, 4999};
-	static const unsigned int frames[] = {0, 1, 3, 17, 64};
+	static const char *const units[] = { "a",        "\x01", "\"", "\xff", "\xe2\x80\xae",
+					     "\xc2\x9b", "\n" };
+	static const size_t lengths[] = { 0, 1, 30, 100, 300, 1000, 4999 };
+	static const unsigned int frames[] = { 0, 1, 3, 17, 64 };
 	static struct capture c;
 	static struct worst w;
 
@@ -454,7 +455,7 @@ static void *scarce_malloc(size_t size)
 static void want_of_memory_is_told(void **state)
 {
 	static struct capture c;
-	struct finding findings[] = {finding_unowned(), finding_emfile(), finding_sweep()};
+	struct finding findings[] = { finding_unowned(), finding_emfile(), finding_sweep() };
 	unsigned int failures = 0;
 
 	(void)state;
@@ -504,19 +505,19 @@ static void a_line_is_one_write(void **state)
 static void write_all_datasets(struct capture *c, struct stream *s)
 {
 	const struct sink_ops *ops = c->sink->ops;
-	struct change change = {.time_ns = MOMENT,
-				.process = &python,
-				.tid = 4130,
-				.syscall = FDT_SYS_openat,
-				.error = EBADF,
-				.count = 3,
-				.other_pid = 5};
-	struct finding findings[] = {finding_unowned(), finding_emfile(), finding_sweep()};
-	struct summary summary = {.host = &fixture_host,
-				  .engine = s->engine,
-				  .duration_ns = 302 * S,
-				  .cpu_ratio = 0.0041,
-				  .final = true};
+	struct change change = { .time_ns = MOMENT,
+				 .process = &python,
+				 .tid = 4130,
+				 .syscall = FDT_SYS_openat,
+				 .error = EBADF,
+				 .count = 3,
+				 .other_pid = 5 };
+	struct finding findings[] = { finding_unowned(), finding_emfile(), finding_sweep() };
+	struct summary summary = { .host = &fixture_host,
+				   .engine = s->engine,
+				   .duration_ns = 302 * S,
+				   .cpu_ratio = 0.0041,
+				   .final = true };
 
 	engine_counters(s->engine, &summary.counters);
 	assert_int_equal(ops->state(c->sink, RUN_START, MOMENT), 0);
@@ -527,10 +528,10 @@ static void write_all_datasets(struct capture *c, struct stream *s)
 
 		change.op = (enum change_op)op;
 		change.how = op == CHANGE_CLOSE ? "io_uring close" : NULL;
-		change.descriptor = (struct descriptor){.fd = has_fd ? 5 : -1,
-							.generation = 1,
-							.kind = FD_KIND_FILE,
-							.name = "/path"};
+		change.descriptor = (struct descriptor){ .fd = has_fd ? 5 : -1,
+							 .generation = 1,
+							 .kind = FD_KIND_FILE,
+							 .name = "/path" };
 		assert_int_equal(ops->change(c->sink, &change), 0);
 	}
 	assert_int_equal(ops->summary(c->sink, &summary), 0);
@@ -552,7 +553,7 @@ static void the_summary_counts(void **state)
 {
 	static struct capture c;
 	static struct stream s;
-	struct summary summary = {.host = &fixture_host, .final = true, .cpu_ratio = 0.5};
+	struct summary summary = { .host = &fixture_host, .final = true, .cpu_ratio = 0.5 };
 	char *second;
 	json_t *line;
 

@@ -55,7 +55,7 @@ static int run(char **argv)
 
 static int run_shell(const char *script)
 {
-	return run((char *[]){(char *)"sh", (char *)"-c", (char *)script, NULL});
+	return run((char *[]){ (char *)"sh", (char *)"-c", (char *)script, NULL });
 }
 
 static void the_commands_status_becomes_ours(void **state)
@@ -69,9 +69,9 @@ static void the_commands_status_becomes_ours(void **state)
 
 static void fail_to_run(const char *command, int status, const char *cause)
 {
-	char *argv[] = {(char *)command, NULL};
+	char *argv[] = { (char *)command, NULL };
 	struct launch *launch = NULL;
-	struct trouble trouble = {0};
+	struct trouble trouble = { 0 };
 
 	assert_int_equal(launch_new(argv, &signals, &launch, &trouble), 0);
 	assert_true(launch_go(launch, &trouble) < 0);
@@ -103,7 +103,7 @@ static void a_script_without_shebang_is_the_shells(void **state)
 
 	(void)state;
 	write_file(path_of("script", path), "test \"$1\" = word && exit 5\n", 0755);
-	assert_int_equal(run((char *[]){path, (char *)"word", NULL}), 5);
+	assert_int_equal(run((char *[]){ path, (char *)"word", NULL }), 5);
 }
 
 static void nothing_runs_without_the_word(void **state)
@@ -111,7 +111,7 @@ static void nothing_runs_without_the_word(void **state)
 	struct launch *launch = NULL;
 	struct trouble trouble;
 	char path[64];
-	char *argv[] = {(char *)"touch", path_of("touched", path), NULL};
+	char *argv[] = { (char *)"touch", path_of("touched", path), NULL };
 
 	(void)state;
 	assert_int_equal(launch_new(argv, &signals, &launch, &trouble), 0);
@@ -129,8 +129,8 @@ static void signals_are_as_we_found_them(void **state)
 		 path_of("signals", path));
 	assert_int_equal(run_shell(script), 0);
 	/* 32 and 33 are glibc's own: what posix_spawn leaves of them nobody can set back */
-	snprintf(script, sizeof(script), "grep -q 'SigBlk:.0*$' %s && grep -q 'SigIgn:.*[08]0000000$' %s",
-		 path, path);
+	snprintf(script, sizeof(script),
+		 "grep -q 'SigBlk:.0*$' %s && grep -q 'SigIgn:.*[08]0000000$' %s", path, path);
 	assert_int_equal(run_shell(script), 0);
 }
 
@@ -154,7 +154,7 @@ static void no_descriptor_of_ours_is_left_open(void **state)
 static void signals_sent_to_us_are_passed_on(void **state)
 {
 	char path[64], script[192], command[64];
-	char *argv[] = {(char *)"sh", (char *)"-c", script, NULL};
+	char *argv[] = { (char *)"sh", (char *)"-c", script, NULL };
 	struct launch *launch = NULL;
 	struct trouble trouble;
 	char word[8];
@@ -177,10 +177,10 @@ static void signals_sent_to_us_are_passed_on(void **state)
 
 static void the_end_can_be_polled(void **state)
 {
-	char *argv[] = {(char *)"true", NULL};
+	char *argv[] = { (char *)"true", NULL };
 	struct launch *launch = NULL;
 	struct trouble trouble;
-	struct pollfd poll_fd = {.events = POLLIN};
+	struct pollfd poll_fd = { .events = POLLIN };
 
 	(void)state;
 	assert_int_equal(launch_new(argv, &signals, &launch, &trouble), 0);

@@ -13,7 +13,7 @@
 
 static uint64_t key_of(unsigned int i)
 {
-	return i % 2 ? 0xffff888000000000ull + i * 704 : i;	/* like addresses, like pids */
+	return i % 2 ? 0xffff888000000000ull + i * 704 : i; /* like addresses, like pids */
 }
 
 static void agrees_with_naive(void **state)
@@ -50,7 +50,7 @@ static void visits_each_once(void **state)
 	(void)state;
 	for (int i = 0; i < 100; i++)
 		assert_int_equal(map_put(&mem, &map, key_of(i), &seen[i]), 0);
-	map_each(&map, entry)
+	map_each (&map, entry)
 		++*(int *)entry->value;
 	for (int i = 0; i < 100; i++)
 		assert_int_equal(seen[i], 1);
@@ -76,7 +76,8 @@ static void no_memory_leaves_it_whole(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(agrees_with_naive), cmocka_unit_test(visits_each_once),
+		cmocka_unit_test(agrees_with_naive),
+		cmocka_unit_test(visits_each_once),
 		cmocka_unit_test(no_memory_leaves_it_whole),
 	};
 

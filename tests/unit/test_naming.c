@@ -31,7 +31,7 @@ static char directory[] = "/tmp/test_naming.XXXXXX";
 /* What the kernel side would tell of a descriptor of ours. */
 static struct fdt_file file_of(int fd)
 {
-	struct fdt_file file = {.file = 0xffff888000000000u + (uint64_t)fd};
+	struct fdt_file file = { .file = 0xffff888000000000u + (uint64_t)fd };
 	int family = 0, type = 0;
 	socklen_t length = sizeof(int);
 	struct stat st;
@@ -138,8 +138,8 @@ static int listen_tcp(struct sockaddr_in *address)
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	socklen_t length = sizeof(*address);
 
-	*address = (struct sockaddr_in){.sin_family = AF_INET,
-					.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	*address = (struct sockaddr_in){ .sin_family = AF_INET,
+					 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	assert_int_equal(bind(fd, (struct sockaddr *)address, length), 0);
 	assert_int_equal(listen(fd, 5), 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)address, &length), 0);
@@ -171,7 +171,7 @@ static void tcp_sockets_have_endpoints(void **state)
 
 static void unix_sockets_have_paths(void **state)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	char name[512], expected[160];
 
@@ -201,23 +201,23 @@ static void tables_of_any_shape_are_read(void **state)
 		"0A "
 		"00000000:00000000 00:00000000 00000000     0        0 78 1 0\n"
 		"   2: nonsense\n\n   3: 01:1 02:2 01 x y z 0 0 79\n";
-	struct socket_query query = {.inode = 77};
+	struct socket_query query = { .inode = 77 };
 	char longest[5000];
 
 	(void)state;
 	scan_text(tcp6, SOCKET_TCP6, &query);
 	assert_true(query.found);
 	assert_string_equal(query.text, "tcp 127.0.0.1:8080 -> 127.0.0.2:49153");
-	query = (struct socket_query){.inode = 78};
+	query = (struct socket_query){ .inode = 78 };
 	scan_text(tcp6, SOCKET_TCP6, &query);
 	assert_string_equal(query.text, "tcp [fe80::1]:22 listening");
-	query = (struct socket_query){.inode = 79};
+	query = (struct socket_query){ .inode = 79 };
 	scan_text(tcp6, SOCKET_TCP6, &query);
 	assert_false(query.found);
 	memset(longest, 'x', sizeof(longest));
 	memcpy(longest + 4000, "\n0000: 2 0 10000 1 1 5 @abstract\n", 34);
 	longest[sizeof(longest) - 1] = '\0';
-	query = (struct socket_query){.inode = 5};
+	query = (struct socket_query){ .inode = 5 };
 	scan_text(longest, SOCKET_UNIX, &query);
 	assert_string_equal(query.text, "unix @abstract");
 }
@@ -240,12 +240,12 @@ static void on_name(void *ctx, const struct fdt_name *event, size_t size)
 
 static void note(int fd, const struct fdt_file *file)
 {
-	struct fdt_slot slot = {.head = {.kind = FDT_SLOT,
-					 .op = file ? FDT_OP_OPEN : FDT_OP_CLOSE,
-					 .size = sizeof(slot),
-					 .tgid = (uint32_t)getpid(),
-					 .table = 64},
-				.fd = fd};
+	struct fdt_slot slot = { .head = { .kind = FDT_SLOT,
+					   .op = file ? FDT_OP_OPEN : FDT_OP_CLOSE,
+					   .size = sizeof(slot),
+					   .tgid = (uint32_t)getpid(),
+					   .table = 64 },
+				 .fd = fd };
 
 	if (file)
 		slot.file = *file;
@@ -254,7 +254,7 @@ static void note(int fd, const struct fdt_file *file)
 
 static void what_stays_open_is_named_in_passing(void **state)
 {
-	struct told told = {0};
+	struct told told = { 0 };
 	char kept_path[128], closed_path[128];
 	int kept = open_in("kept", kept_path), closed = open_in("closed", closed_path);
 	struct fdt_file kept_file = file_of(kept), closed_file = file_of(closed);
@@ -276,7 +276,7 @@ static void what_stays_open_is_named_in_passing(void **state)
 
 static void the_budget_holds_and_the_rest_comes_later(void **state)
 {
-	struct told told = {0};
+	struct told told = { 0 };
 	char path[128], name[16];
 	int fds[10];
 
@@ -299,7 +299,7 @@ static void the_budget_holds_and_the_rest_comes_later(void **state)
 
 static void a_client_is_named_once_it_is_connected(void **state)
 {
-	struct told told = {0};
+	struct told told = { 0 };
 	struct sockaddr_in address;
 	int listener = listen_tcp(&address),
 	    client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

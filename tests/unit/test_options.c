@@ -126,13 +126,13 @@ static void lists_and_help_win_at_once(void **state)
 		const char *text;
 		enum mode mode;
 	} cases[] = {
-		{"-h", MODE_HELP},
-		{"--version", MODE_VERSION},
-		{"replay --help", MODE_HELP},
-		{"-a -p 1 -h --nonsense", MODE_HELP},
-		{"--set help", MODE_LIST_SETTINGS},
-		{"--rules help", MODE_LIST_RULES},
-		{"replay x -V", MODE_VERSION},
+		{ "-h", MODE_HELP },
+		{ "--version", MODE_VERSION },
+		{ "replay --help", MODE_HELP },
+		{ "-a -p 1 -h --nonsense", MODE_HELP },
+		{ "--set help", MODE_LIST_SETTINGS },
+		{ "--rules help", MODE_LIST_RULES },
+		{ "replay x -V", MODE_VERSION },
 	};
 	struct line l;
 
@@ -149,46 +149,46 @@ static void mistakes_name_the_word_and_what_is_allowed(void **state)
 	static const struct {
 		const char *text, *what, *more;
 	} cases[] = {
-		{"", "nothing to trace", "COMMAND"},
-		{"--rules leek x", "no rule or family is called \"leek\"",
-		 "did you mean \"leak\"?"},
-		{"--rules close.dubble x", "\"close.dubble\"", "did you mean \"close.double\"?"},
-		{"--rules zzzzzz x", "\"zzzzzz\"", "known: leak.growth,"},
-		{"--durtion 3 x", "no option --durtion", "did you mean --duration?"},
-		{"--daemon", "no option --daemon", "fdtrace --help"},
-		{"--e x", "--e is ambiguous", "--events --error-exitcode"},
-		{"-Z", "no option -Z", "--help"},
-		{"-o", "--output needs a value", "--help"},
-		{"--events=3 x", "--events takes no value", "--help"},
-		{"-p 1,x", "\"x\" is not a process id", "1 to 4194304"},
-		{"-p 1,", "\"\" is not a process id", "1 to 4194304"},
-		{"-p 4194305", "\"4194305\"", "1 to 4194304"},
-		{"-p -1", "\"-1\"", "1 to 4194304"},
-		{"-d 5q x", "--duration: \"5q\"", "5m"},
-		{"-d 99999999999999999999 x", "--duration", "10s"},
-		{"-i 1ms x", "too short", ""},
-		{"--json=all x", "\"all\"", "--json=full"},
-		{"--min-severity bad x", "\"bad\"", "info, warning, error"},
-		{"--hooks kprobe x", "\"kprobe\"", "auto, function, tracepoint"},
-		{"--error-exitcode 256 x", "\"256\"", "1 to 255"},
-		{"--set leak.minage=3 x", "\"leak.minage\"", "did you mean \"leak.min_age\"?"},
-		{"--set leak.min_age=x x", "not understood", "leak.min_age=30s"},
-		{"--set ring.size=3M x", "out of range", "power of two"},
-		{"-a -p 1", "-a and -p", "--help"},
-		{"-a x", "-a does not go with a command", "beside"},
-		{"-p 1 x", "-p does not go with a command", "--help"},
-		{"-a --no-follow", "--no-follow", "children"},
-		{"-q -v x", "-q and -v", "--help"},
-		{"-r - x", "stdout", "-o"},
-		{"-r f -o f x", "same file", ""},
-		{"replay", "needs the FILE", "fdtrace -- replay"},
-		{"replay a b", "\"b\" is too much", "--help"},
-		{"-p 1 replay a", "--pid has no meaning for replay", ""},
-		{"replay -r b a", "--record has no meaning for replay", ""},
-		{"replay --hooks auto a", "--hooks has no meaning for replay", ""},
-		{"doctor a", "\"a\" is too much", ""},
-		{"doctor -e", "--events has no meaning for doctor", ""},
-		{"doctor --json=full", "--json=full", "--json"},
+		{ "", "nothing to trace", "COMMAND" },
+		{ "--rules leek x", "no rule or family is called \"leek\"",
+		  "did you mean \"leak\"?" },
+		{ "--rules close.dubble x", "\"close.dubble\"", "did you mean \"close.double\"?" },
+		{ "--rules zzzzzz x", "\"zzzzzz\"", "known: leak.growth," },
+		{ "--durtion 3 x", "no option --durtion", "did you mean --duration?" },
+		{ "--daemon", "no option --daemon", "fdtrace --help" },
+		{ "--e x", "--e is ambiguous", "--events --error-exitcode" },
+		{ "-Z", "no option -Z", "--help" },
+		{ "-o", "--output needs a value", "--help" },
+		{ "--events=3 x", "--events takes no value", "--help" },
+		{ "-p 1,x", "\"x\" is not a process id", "1 to 4194304" },
+		{ "-p 1,", "\"\" is not a process id", "1 to 4194304" },
+		{ "-p 4194305", "\"4194305\"", "1 to 4194304" },
+		{ "-p -1", "\"-1\"", "1 to 4194304" },
+		{ "-d 5q x", "--duration: \"5q\"", "5m" },
+		{ "-d 99999999999999999999 x", "--duration", "10s" },
+		{ "-i 1ms x", "too short", "" },
+		{ "--json=all x", "\"all\"", "--json=full" },
+		{ "--min-severity bad x", "\"bad\"", "info, warning, error" },
+		{ "--hooks kprobe x", "\"kprobe\"", "auto, function, tracepoint" },
+		{ "--error-exitcode 256 x", "\"256\"", "1 to 255" },
+		{ "--set leak.minage=3 x", "\"leak.minage\"", "did you mean \"leak.min_age\"?" },
+		{ "--set leak.min_age=x x", "not understood", "leak.min_age=30s" },
+		{ "--set ring.size=3M x", "out of range", "power of two" },
+		{ "-a -p 1", "-a and -p", "--help" },
+		{ "-a x", "-a does not go with a command", "beside" },
+		{ "-p 1 x", "-p does not go with a command", "--help" },
+		{ "-a --no-follow", "--no-follow", "children" },
+		{ "-q -v x", "-q and -v", "--help" },
+		{ "-r - x", "stdout", "-o" },
+		{ "-r f -o f x", "same file", "" },
+		{ "replay", "needs the FILE", "fdtrace -- replay" },
+		{ "replay a b", "\"b\" is too much", "--help" },
+		{ "-p 1 replay a", "--pid has no meaning for replay", "" },
+		{ "replay -r b a", "--record has no meaning for replay", "" },
+		{ "replay --hooks auto a", "--hooks has no meaning for replay", "" },
+		{ "doctor a", "\"a\" is too much", "" },
+		{ "doctor -e", "--events has no meaning for doctor", "" },
+		{ "doctor --json=full", "--json=full", "--json" },
 	};
 	struct line l;
 	char more[1024];
@@ -245,17 +245,19 @@ static void help_fits_a_screen(void **state)
 
 static void doctor_keeps_to_its_columns(void **state)
 {
-	struct probe_report report = {
-		.count = 2, .can_trace = true, .summary = "Would trace: all."};
-	struct hostinfo host = {.version = "1", .host_name = "h\x1b", .kernel = "k"};
+	struct probe_report report = { .count = 2,
+				       .can_trace = true,
+				       .summary = "Would trace: all." };
+	struct hostinfo host = { .version = "1", .host_name = "h\x1b", .kernel = "k" };
 	char *text = NULL;
 	size_t size = 0;
 	FILE *out = open_memstream(&text, &size);
 
 	(void)state;
-	report.line[0] = (struct probe_line){VERDICT_OK, "BTF", "here", ""};
-	report.line[1] = (struct probe_line){VERDICT_FAIL, "capabilities", "CAP_SYS_PTRACE missing",
-					     "no names: give the container this capability"};
+	report.line[0] = (struct probe_line){ VERDICT_OK, "BTF", "here", "" };
+	report.line[1] =
+		(struct probe_line){ VERDICT_FAIL, "capabilities", "CAP_SYS_PTRACE missing",
+				     "no names: give the container this capability" };
 	doctor_print_text(out, &report, &host, 60);
 	fclose(out);
 	assert_non_null(strstr(text, "\nok    BTF           here\n"));

@@ -25,7 +25,7 @@
 /* A record of any size, filled so that order and content can be checked. */
 static size_t make(unsigned char *event, size_t size, unsigned int number)
 {
-	struct fdt_head head = {.kind = FDT_META, .size = (__u16)size, .tid = number};
+	struct fdt_head head = { .kind = FDT_META, .size = (__u16)size, .tid = number };
 
 	memset(event, (int)(number % 251 + 1), size);
 	memcpy(event, &head, sizeof(head));
@@ -131,7 +131,7 @@ static void a_full_disk_leaves_whole_records(void **state)
 	(void)state;
 	assert_int_equal(recorder_new(fd, &recorder), 0);
 	getrlimit(RLIMIT_FSIZE, &old);
-	limit = (struct rlimit){.rlim_cur = 100001, .rlim_max = old.rlim_max};
+	limit = (struct rlimit){ .rlim_cur = 100001, .rlim_max = old.rlim_max };
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 	while (written < 5000 && !(err = write_number(recorder, written)))
 		written++;

@@ -29,10 +29,10 @@ static struct recording rec;
 
 static void begin(void)
 {
-	struct fdt_tracefile_header header = {.magic = FDT_TRACEFILE_MAGIC,
-					      .abi = FDT_ABI,
-					      .byte_order = FDT_TRACEFILE_BYTE_ORDER,
-					      .header_size = sizeof(header)};
+	struct fdt_tracefile_header header = { .magic = FDT_TRACEFILE_MAGIC,
+					       .abi = FDT_ABI,
+					       .byte_order = FDT_TRACEFILE_BYTE_ORDER,
+					       .header_size = sizeof(header) };
 
 	memset(&rec, 0, sizeof(rec));
 	memcpy(rec.data, &header, sizeof(header));
@@ -69,7 +69,7 @@ struct seen {
 	unsigned int count;
 	unsigned char kinds[64];
 	size_t bytes;
-	int answer; /* what the callback gives back ... */
+	int answer;             /* what the callback gives back ... */
 	unsigned int answer_at; /* ... at this event, from 1 */
 };
 
@@ -101,7 +101,7 @@ static void drain_all(struct source *source, struct seen *seen)
 
 static void events_come_in_order(void **state)
 {
-	struct seen seen = {0};
+	struct seen seen = { 0 };
 	struct trouble trouble;
 	struct source *source;
 
@@ -115,8 +115,8 @@ static void events_come_in_order(void **state)
 	assert_int_equal(source->ops->poll_fd(source), -1);
 	drain_all(source, &seen);
 	assert_int_equal(seen.count, 4);
-	assert_memory_equal(seen.kinds, ((unsigned char[]){FDT_META, FDT_VEC, FDT_SLOT, FDT_TICK}),
-			    4);
+	assert_memory_equal(seen.kinds,
+			    ((unsigned char[]){ FDT_META, FDT_VEC, FDT_SLOT, FDT_TICK }), 4);
 	assert_null(replay_source_damage(source));
 	assert_true(replay_source_unread(source) == 0);
 	source_free(source);
@@ -124,7 +124,7 @@ static void events_come_in_order(void **state)
 
 static void many_records_cross_the_buffer(void **state)
 {
-	struct seen seen = {0};
+	struct seen seen = { 0 };
 	struct trouble trouble;
 	struct source *source;
 
@@ -143,7 +143,7 @@ static void many_records_cross_the_buffer(void **state)
 
 static void unknown_kinds_are_passed_over(void **state)
 {
-	struct seen seen = {0};
+	struct seen seen = { 0 };
 	struct trouble trouble;
 	struct source *source;
 
@@ -163,7 +163,7 @@ static void unknown_kinds_are_passed_over(void **state)
 
 static void a_record_too_short_for_its_kind_is_told(void **state)
 {
-	struct seen seen = {0};
+	struct seen seen = { 0 };
 	struct trouble trouble;
 	struct source *source;
 
@@ -180,13 +180,13 @@ static void a_record_too_short_for_its_kind_is_told(void **state)
 
 static void sizes_that_cannot_be_end_it(void **state)
 {
-	static const size_t sizes[] = {0, 1, 31, 4097, 65535};
+	static const size_t sizes[] = { 0, 1, 31, 4097, 65535 };
 	struct trouble trouble;
 	struct source *source;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		struct seen seen = {0};
+		struct seen seen = { 0 };
 
 		begin();
 		add(FDT_TICK, sizeof(struct fdt_head));
@@ -212,7 +212,7 @@ static void a_cut_tail_is_told(void **state)
 	add(FDT_LIMIT, sizeof(struct fdt_limit));
 	full = rec.size;
 	for (rec.size = whole; rec.size < full; rec.size++) {
-		struct seen seen = {0};
+		struct seen seen = { 0 };
 		struct source *source = open_recording(&trouble, 0);
 
 		drain_all(source, &seen);
@@ -227,7 +227,7 @@ static void a_cut_tail_is_told(void **state)
 
 static void refuse(int err, const char *cause)
 {
-	struct trouble trouble = {0};
+	struct trouble trouble = { 0 };
 
 	assert_null(open_recording(&trouble, err));
 	assert_int_equal(trouble.status, EXIT_CANNOT);
@@ -239,7 +239,7 @@ static void refuse(int err, const char *cause)
 static void what_is_no_recording_is_refused(void **state)
 {
 	struct fdt_tracefile_header *header = (struct fdt_tracefile_header *)rec.data;
-	struct trouble trouble = {0};
+	struct trouble trouble = { 0 };
 	struct source *source = NULL;
 
 	(void)state;
@@ -275,7 +275,7 @@ static void what_is_no_recording_is_refused(void **state)
 static void a_longer_header_is_skipped(void **state)
 {
 	struct fdt_tracefile_header *header = (struct fdt_tracefile_header *)rec.data;
-	struct seen seen = {0};
+	struct seen seen = { 0 };
 	struct trouble trouble;
 	struct source *source;
 
@@ -291,7 +291,7 @@ static void a_longer_header_is_skipped(void **state)
 
 static void the_callback_can_stop_and_go_on(void **state)
 {
-	struct seen seen = {.answer = -ECANCELED, .answer_at = 2};
+	struct seen seen = { .answer = -ECANCELED, .answer_at = 2 };
 	struct trouble trouble;
 	struct source *source;
 
@@ -309,7 +309,7 @@ static void the_callback_can_stop_and_go_on(void **state)
 static void a_pipe_is_read_as_it_fills(void **state)
 {
 	int saved = dup(STDIN_FILENO), pair[2];
-	struct seen seen = {0};
+	struct seen seen = { 0 };
 	struct source *source = NULL;
 	struct trouble trouble;
 	size_t at = sizeof(struct fdt_tracefile_header);
@@ -345,7 +345,7 @@ static void noise_does_no_harm(void **state)
 
 	(void)state;
 	for (int round = 0; round < 200; round++) {
-		struct seen seen = {0};
+		struct seen seen = { 0 };
 		struct source *source;
 
 		begin();

@@ -56,13 +56,13 @@ static struct fdt_head head_of(unsigned int kind, unsigned int op, size_t size)
 {
 	uint32_t pid = (uint32_t)getpid();
 
-	return (struct fdt_head){.kind = (__u8)kind,
-				 .op = (__u8)op,
-				 .size = (__u16)size,
-				 .tgid = pid,
-				 .tid = pid,
-				 .time_ns = now(),
-				 .table = 4096};
+	return (struct fdt_head){ .kind = (__u8)kind,
+				  .op = (__u8)op,
+				  .size = (__u16)size,
+				  .tgid = pid,
+				  .tid = pid,
+				  .time_ns = now(),
+				  .table = 4096 };
 }
 
 static int say(source_event_fn event, void *ctx, unsigned int kind, unsigned int op,
@@ -79,10 +79,10 @@ static int script_start(struct source *source, source_event_fn event, void *ctx,
 			struct trouble *trouble)
 {
 	struct script *s = (struct script *)source;
-	struct fdt_task task = {.head = head_of(FDT_TASK, FDT_OP_SNAPSHOT, sizeof(task)),
-				.comm = "script",
-				.start_ns = 5,
-				.nofile = 1024};
+	struct fdt_task task = { .head = head_of(FDT_TASK, FDT_OP_SNAPSHOT, sizeof(task)),
+				 .comm = "script",
+				 .start_ns = 5,
+				 .nofile = 1024 };
 
 	(void)trouble;
 	s->starts++;
@@ -93,10 +93,10 @@ static int script_start(struct source *source, source_event_fn event, void *ctx,
 
 static void tell_slot(const struct script *s, source_event_fn event, void *ctx)
 {
-	struct fdt_slot slot = {.head = head_of(FDT_SLOT, FDT_OP_OPEN, sizeof(slot)),
-				.fd = s->fd,
-				.file = s->file,
-				.result = s->fd};
+	struct fdt_slot slot = { .head = head_of(FDT_SLOT, FDT_OP_OPEN, sizeof(slot)),
+				 .fd = s->fd,
+				 .file = s->file,
+				 .result = s->fd };
 
 	slot.head.syscall = FDT_SYS_open;
 	event(ctx, &slot, sizeof(slot));
@@ -106,7 +106,7 @@ static int script_drain(struct source *source, source_event_fn event, void *ctx,
 			struct trouble *trouble)
 {
 	struct script *s = (struct script *)source;
-	struct fdt_loss loss = {.head = head_of(FDT_LOSS, 0, sizeof(loss)), .count = 1};
+	struct fdt_loss loss = { .head = head_of(FDT_LOSS, 0, sizeof(loss)), .count = 1 };
 
 	if (s->at_drain)
 		s->at_drain(s);
@@ -165,15 +165,15 @@ static char file_path[64], out_path[64], record_path[64];
 
 static struct script script_new(void)
 {
-	struct script s = {.source = {&script_ops}};
+	struct script s = { .source = { &script_ops } };
 	struct stat st;
 
 	s.fd = open(file_path, O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
 	assert_true(s.fd >= 0 && fstat(s.fd, &st) == 0);
-	s.file = (struct fdt_file){.file = 0xffff8880,
-				   .inode = st.st_ino,
-				   .mode = (__u16)st.st_mode,
-				   .dev = (__u32)(major(st.st_dev) << 20 | minor(st.st_dev))};
+	s.file = (struct fdt_file){ .file = 0xffff8880,
+				    .inode = st.st_ino,
+				    .mode = (__u16)st.st_mode,
+				    .dev = (__u32)(major(st.st_dev) << 20 | minor(st.st_dev)) };
 	return s;
 }
 
@@ -186,7 +186,7 @@ struct ended {
 
 static struct ended run(struct session_config *config, const struct run_options *options)
 {
-	struct ended ended = {0};
+	struct ended ended = { 0 };
 	struct outputs *outputs = NULL;
 
 	assert_int_equal(outputs_open(options, 0, &outputs, &ended.trouble), 0);
@@ -202,10 +202,10 @@ static struct ended run(struct session_config *config, const struct run_options 
 
 static struct ended run_script(struct script *script, const struct run_options *options)
 {
-	struct session_config config = {.source = &script->source,
-					.coverage = "tracepoint",
-					.mode = ENGINE_PID,
-					.idle = script_idle};
+	struct session_config config = { .source = &script->source,
+					 .coverage = "tracepoint",
+					 .mode = ENGINE_PID,
+					 .idle = script_idle };
 	struct ended ended = run(&config, options);
 
 	close(script->fd);
@@ -214,7 +214,7 @@ static struct ended run_script(struct script *script, const struct run_options *
 
 static struct ended run_replay(const struct run_options *options)
 {
-	struct session_config config = {.replay = true};
+	struct session_config config = { .replay = true };
 	struct trouble trouble;
 	struct ended ended;
 
@@ -266,11 +266,11 @@ static unsigned int count_of(const char *text, const char *word)
 
 static void a_replay_prints_the_same(void **state)
 {
-	struct run_options options = {.json = true,
-				      .events = true,
-				      .output = out_path,
-				      .record = record_path,
-				      .rules = "leak"};
+	struct run_options options = { .json = true,
+				       .events = true,
+				       .output = out_path,
+				       .record = record_path,
+				       .rules = "leak" };
 	struct script script = script_new();
 	char *live, *again;
 
@@ -321,13 +321,13 @@ static int look(void *ctx, const void *event, size_t size)
 
 static void a_recording_begins_with_how_it_was_made(void **state)
 {
-	struct run_options options = {.output = out_path,
-				      .record = record_path,
-				      .events = true,
-				      .set = (const char *[]){"leak.min_age=7s"},
-				      .set_count = 1};
+	struct run_options options = { .output = out_path,
+				       .record = record_path,
+				       .events = true,
+				       .set = (const char *[]){ "leak.min_age=7s" },
+				       .set_count = 1 };
 	struct script script = script_new();
-	struct order order = {0};
+	struct order order = { 0 };
 	struct source *source;
 	struct trouble trouble;
 
@@ -348,7 +348,7 @@ static void a_recording_begins_with_how_it_was_made(void **state)
 
 static void the_end_of_the_processes_ends_it(void **state)
 {
-	struct run_options options = {.json = true, .output = out_path};
+	struct run_options options = { .json = true, .output = out_path };
 	struct script script = script_new();
 	char *text;
 
@@ -364,10 +364,9 @@ static void the_end_of_the_processes_ends_it(void **state)
 
 static void duration_and_intervals_are_kept(void **state)
 {
-	struct run_options options = {.json = true,
-				      .output = out_path,
-				      .duration_ns = 250000000,
-				      .interval_ns = 100000000};
+	struct run_options options = {
+		.json = true, .output = out_path, .duration_ns = 250000000, .interval_ns = 100000000
+	};
 	struct script script = script_new();
 	uint64_t before = now();
 	char *text;
@@ -384,10 +383,10 @@ static void duration_and_intervals_are_kept(void **state)
 
 static void audits_come_in_time_and_after_losses(void **state)
 {
-	struct run_options options = {.output = out_path,
-				      .duration_ns = 300000000,
-				      .set = (const char *[]){"audit.interval=50ms"},
-				      .set_count = 1};
+	struct run_options options = { .output = out_path,
+				       .duration_ns = 300000000,
+				       .set = (const char *[]){ "audit.interval=50ms" },
+				       .set_count = 1 };
 	struct script script = script_new();
 
 	(void)state;
@@ -410,7 +409,7 @@ static void send_interrupt(struct script *script)
 
 static void a_signal_ends_it_with_the_summary(void **state)
 {
-	struct run_options options = {.json = true, .output = out_path};
+	struct run_options options = { .json = true, .output = out_path };
 	struct script script = script_new();
 	char *text;
 
@@ -424,7 +423,7 @@ static void a_signal_ends_it_with_the_summary(void **state)
 
 static void a_source_that_fails_is_told_after_the_summary(void **state)
 {
-	struct run_options options = {.json = true, .output = out_path};
+	struct run_options options = { .json = true, .output = out_path };
 	struct script script = script_new();
 	struct ended ended;
 	char *text;
@@ -441,7 +440,7 @@ static void a_source_that_fails_is_told_after_the_summary(void **state)
 
 static void a_full_disk_stops_one_output_not_the_other(void **state)
 {
-	struct run_options options = {.json = true, .output = "/dev/full", .record = record_path};
+	struct run_options options = { .json = true, .output = "/dev/full", .record = record_path };
 	struct script script = script_new();
 	struct ended ended;
 	char *text;
@@ -451,13 +450,13 @@ static void a_full_disk_stops_one_output_not_the_other(void **state)
 	ended = run_script(&script, &options);
 	assert_int_equal(ended.err, 0);
 	assert_true(ended.lost);
-	options = (struct run_options){.json = true, .events = true, .output = out_path};
+	options = (struct run_options){ .json = true, .events = true, .output = out_path };
 	assert_int_equal(run_replay(&options).err, 0);
 	text = slurp(out_path);
 	assert_int_equal(count_of(text, FINAL), 1);
 	assert_true(count_of(text, "fdtrace.event") >= 1);
 	free(text);
-	options = (struct run_options){.json = true, .output = out_path, .record = "/dev/full"};
+	options = (struct run_options){ .json = true, .output = out_path, .record = "/dev/full" };
 	script = script_new();
 	script.idle_after = 3;
 	ended = run_script(&script, &options);
@@ -479,7 +478,7 @@ static void leave(struct script *script)
 static void a_reader_that_leaves_ends_it_quietly(void **state)
 {
 	char path[80];
-	struct run_options options = {.json = true, .output = path};
+	struct run_options options = { .json = true, .output = path };
 	struct script script = script_new();
 	struct ended ended;
 
@@ -496,13 +495,13 @@ static void a_reader_that_leaves_ends_it_quietly(void **state)
 
 static void a_command_is_run_to_its_end(void **state)
 {
-	char *argv[] = {(char *)"sh", (char *)"-c", (char *)"exit 11", NULL};
-	struct run_options options = {.output = out_path};
+	char *argv[] = { (char *)"sh", (char *)"-c", (char *)"exit 11", NULL };
+	struct run_options options = { .output = out_path };
 	struct script script = script_new();
-	struct session_config config = {.source = &script.source,
-					.coverage = "tracepoint",
-					.mode = ENGINE_COMMAND,
-					.idle = script_idle};
+	struct session_config config = { .source = &script.source,
+					 .coverage = "tracepoint",
+					 .mode = ENGINE_COMMAND,
+					 .idle = script_idle };
 	struct trouble trouble;
 	struct ended ended;
 
@@ -518,13 +517,13 @@ static void a_command_is_run_to_its_end(void **state)
 
 static void a_command_that_cannot_run_leaves_no_summary(void **state)
 {
-	char *argv[] = {(char *)"no-such-command-here", NULL};
-	struct run_options options = {.output = out_path};
+	char *argv[] = { (char *)"no-such-command-here", NULL };
+	struct run_options options = { .output = out_path };
 	struct script script = script_new();
-	struct session_config config = {.source = &script.source,
-					.coverage = "tracepoint",
-					.mode = ENGINE_COMMAND,
-					.idle = script_idle};
+	struct session_config config = { .source = &script.source,
+					 .coverage = "tracepoint",
+					 .mode = ENGINE_COMMAND,
+					 .idle = script_idle };
 	struct ended ended;
 	struct trouble trouble;
 	char *text;

@@ -97,7 +97,7 @@ static void nonsense_is_refused_and_changes_nothing(void **state)
 
 static void formats_take_the_largest_unit(void **state)
 {
-	const struct setting time = {.type = SETTING_TIME}, size = {.type = SETTING_SIZE};
+	const struct setting time = { .type = SETTING_TIME }, size = { .type = SETTING_SIZE };
 	char text[16];
 
 	(void)state;

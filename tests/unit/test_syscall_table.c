@@ -31,7 +31,7 @@ static int fill(void **state)
 
 static void numbers_are_unique(void **state)
 {
-	bool seen[FDT_CALLS_MAX] = {false}, seen_i386[FDT_CALLS_MAX] = {false};
+	bool seen[FDT_CALLS_MAX] = { false }, seen_i386[FDT_CALLS_MAX] = { false };
 	size_t count;
 	const struct syscall_row *row = syscalls_table(&count);
 
@@ -66,13 +66,13 @@ static void canonical_numbers_are_fixed(void **state)
 
 static void canonical_numbers_and_names_are_unique(void **state)
 {
-	const char *names[NAMES_MAX] = {NULL};
+	const char *names[NAMES_MAX] = { NULL };
 
 	(void)state;
-#define PUT(number, name)                                                                          \
-	assert_in_range(number, 1, NAMES_MAX - 1);                                                 \
-	assert_null(names[number]);                                                                \
-	names[number] = #name;                                                                     \
+#define PUT(number, name)                          \
+	assert_in_range(number, 1, NAMES_MAX - 1); \
+	assert_null(names[number]);                \
+	names[number] = #name;                     \
 	assert_string_equal(syscall_name(number), #name);
 	FDT_SYSCALLS(PUT)
 #undef PUT
@@ -84,15 +84,15 @@ static void canonical_numbers_and_names_are_unique(void **state)
 /* Every call that has a canonical number is in the table, or nothing is ever known of it. */
 static void every_name_is_in_the_table(void **state)
 {
-	bool has_row[NAMES_MAX] = {false};
+	bool has_row[NAMES_MAX] = { false };
 	size_t count;
 	const struct syscall_row *row = syscalls_table(&count);
 
 	(void)state;
 	for (; count--; row++)
 		has_row[row->call.syscall] = true;
-#define CHECK(number, name)                                                                        \
-	if (!has_row[number])                                                                      \
+#define CHECK(number, name)   \
+	if (!has_row[number]) \
 		fail_msg("%s has no row", #name);
 	FDT_SYSCALLS(CHECK)
 #undef CHECK
@@ -196,29 +196,29 @@ static void every_maker_has_a_class(void **state)
 	static const struct {
 		unsigned int syscall, what;
 	} others[] = {
-		{FDT_SYS_landlock_create_ruleset, FDT_CALL_MAYBE},
-		{FDT_SYS_bpf, FDT_CALL_MAYBE},
-		{FDT_SYS_seccomp, FDT_CALL_MAYBE},
-		{FDT_SYS_ioctl, FDT_CALL_IOCTL},
-		{FDT_SYS_fcntl, FDT_CALL_FCNTL},
-		{FDT_SYS_close, FDT_CALL_CLOSE},
-		{FDT_SYS_close_range, FDT_CALL_RANGE},
-		{FDT_SYS_dup2, FDT_CALL_REPLACE},
-		{FDT_SYS_dup3, FDT_CALL_REPLACE},
-		{FDT_SYS_pipe, FDT_CALL_PIPE},
-		{FDT_SYS_pipe2, FDT_CALL_PIPE},
-		{FDT_SYS_socketpair, FDT_CALL_SOCKETPAIR},
-		{FDT_SYS_recvmsg, FDT_CALL_RECVMSG},
-		{FDT_SYS_recvmmsg, FDT_CALL_RECVMMSG},
-		{FDT_SYS_getsockopt, FDT_CALL_GETSOCKOPT},
-		{FDT_SYS_clone, FDT_CALL_CLONE},
-		{FDT_SYS_clone3, FDT_CALL_CLONE3},
-		{FDT_SYS_unshare, FDT_CALL_UNSHARE},
-		{FDT_SYS_setrlimit, FDT_CALL_SETRLIMIT},
-		{FDT_SYS_prlimit64, FDT_CALL_PRLIMIT},
-		{FDT_SYS_poll, FDT_CALL_POLL},
-		{FDT_SYS_select, FDT_CALL_SELECT},
-		{FDT_SYS_io_uring_enter, FDT_CALL_URING},
+		{ FDT_SYS_landlock_create_ruleset, FDT_CALL_MAYBE },
+		{ FDT_SYS_bpf, FDT_CALL_MAYBE },
+		{ FDT_SYS_seccomp, FDT_CALL_MAYBE },
+		{ FDT_SYS_ioctl, FDT_CALL_IOCTL },
+		{ FDT_SYS_fcntl, FDT_CALL_FCNTL },
+		{ FDT_SYS_close, FDT_CALL_CLOSE },
+		{ FDT_SYS_close_range, FDT_CALL_RANGE },
+		{ FDT_SYS_dup2, FDT_CALL_REPLACE },
+		{ FDT_SYS_dup3, FDT_CALL_REPLACE },
+		{ FDT_SYS_pipe, FDT_CALL_PIPE },
+		{ FDT_SYS_pipe2, FDT_CALL_PIPE },
+		{ FDT_SYS_socketpair, FDT_CALL_SOCKETPAIR },
+		{ FDT_SYS_recvmsg, FDT_CALL_RECVMSG },
+		{ FDT_SYS_recvmmsg, FDT_CALL_RECVMMSG },
+		{ FDT_SYS_getsockopt, FDT_CALL_GETSOCKOPT },
+		{ FDT_SYS_clone, FDT_CALL_CLONE },
+		{ FDT_SYS_clone3, FDT_CALL_CLONE3 },
+		{ FDT_SYS_unshare, FDT_CALL_UNSHARE },
+		{ FDT_SYS_setrlimit, FDT_CALL_SETRLIMIT },
+		{ FDT_SYS_prlimit64, FDT_CALL_PRLIMIT },
+		{ FDT_SYS_poll, FDT_CALL_POLL },
+		{ FDT_SYS_select, FDT_CALL_SELECT },
+		{ FDT_SYS_io_uring_enter, FDT_CALL_URING },
 	};
 
 	(void)state;
@@ -245,9 +245,9 @@ static void uses_are_among_the_descriptors(void **state)
 
 static void looking_is_no_use(void **state)
 {
-	static const unsigned int looks[] = {FDT_SYS_fstat, FDT_SYS_newfstatat, FDT_SYS_statx,
-					     FDT_SYS_dup,   FDT_SYS_dup2,       FDT_SYS_dup3,
-					     FDT_SYS_close};
+	static const unsigned int looks[] = { FDT_SYS_fstat, FDT_SYS_newfstatat, FDT_SYS_statx,
+					      FDT_SYS_dup,   FDT_SYS_dup2,       FDT_SYS_dup3,
+					      FDT_SYS_close };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(looks) / sizeof(*looks); i++) {

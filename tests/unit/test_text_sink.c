@@ -293,22 +293,23 @@ static void events_are_a_line_each(void **state)
 		.process = &python,
 		.tid = 4130,
 		.syscall = FDT_SYS_openat,
-		.descriptor = {.fd = 5, .generation = 1, .kind = FD_KIND_FILE, .name = "/path"}};
+		.descriptor = { .fd = 5, .generation = 1, .kind = FD_KIND_FILE, .name = "/path" }
+	};
 	const struct sample {
 		enum change_op op;
 		uint32_t syscall;
 		int fd;
 		const char *text;
 	} samples[] = {
-		{CHANGE_OPEN, FDT_SYS_openat, 5, "openat = 5 file /path\n"},
-		{CHANGE_CLOSE, FDT_SYS_close, 5, "close(5) file /path\n"},
-		{CHANGE_REPLACE, FDT_SYS_dup2, 5, "dup2 = 5 file /path\n"},
-		{CHANGE_ERROR, FDT_SYS_close, 5, "close(5) = EBADF x30 file /path\n"},
-		{CHANGE_ERROR, FDT_SYS_openat, -1, "openat = EBADF x30\n"},
-		{CHANGE_FOUND, 0, 5, "found 5 file /path\n"},
-		{CHANGE_FORK, 0, -1, "fork = 5000\n"},
-		{CHANGE_EXEC, 0, -1, "exec /usr/bin/python3.11\n"},
-		{CHANGE_EXIT, 0, -1, "exit\n"},
+		{ CHANGE_OPEN, FDT_SYS_openat, 5, "openat = 5 file /path\n" },
+		{ CHANGE_CLOSE, FDT_SYS_close, 5, "close(5) file /path\n" },
+		{ CHANGE_REPLACE, FDT_SYS_dup2, 5, "dup2 = 5 file /path\n" },
+		{ CHANGE_ERROR, FDT_SYS_close, 5, "close(5) = EBADF x30 file /path\n" },
+		{ CHANGE_ERROR, FDT_SYS_openat, -1, "openat = EBADF x30\n" },
+		{ CHANGE_FOUND, 0, 5, "found 5 file /path\n" },
+		{ CHANGE_FORK, 0, -1, "fork = 5000\n" },
+		{ CHANGE_EXEC, 0, -1, "exec /usr/bin/python3.11\n" },
+		{ CHANGE_EXIT, 0, -1, "exit\n" },
 	};
 	static struct capture c;
 	char expected[128];
@@ -332,11 +333,11 @@ static void events_are_a_line_each(void **state)
 
 static struct summary summary_of(struct stream *s)
 {
-	struct summary summary = {.host = &fixture_host,
-				  .engine = s->engine,
-				  .duration_ns = 302 * S,
-				  .cpu_ratio = 0.0041,
-				  .final = true};
+	struct summary summary = { .host = &fixture_host,
+				   .engine = s->engine,
+				   .duration_ns = 302 * S,
+				   .cpu_ratio = 0.0041,
+				   .final = true };
 
 	engine_counters(s->engine, &summary.counters);
 	return summary;
@@ -436,15 +437,15 @@ static void phrases(void **state)
 		uint64_t ns;
 		const char *text;
 	} durations[] = {
-		{0, "0 us"},
-		{850000, "850 us"},
-		{21 * MS, "21.0 ms"},
-		{18100 * MS, "18.1 s"},
-		{59999 * MS, "59.9 s"},
-		{60 * S, "1m00s"},
-		{3600 * S, "1h00m"},
-		{90000 * S, "1d01h"},
-		{UINT64_MAX, "213503d23h"},
+		{ 0, "0 us" },
+		{ 850000, "850 us" },
+		{ 21 * MS, "21.0 ms" },
+		{ 18100 * MS, "18.1 s" },
+		{ 59999 * MS, "59.9 s" },
+		{ 60 * S, "1m00s" },
+		{ 3600 * S, "1h00m" },
+		{ 90000 * S, "1d01h" },
+		{ UINT64_MAX, "213503d23h" },
 	};
 	char text[PHRASE_SIZE];
 

@@ -187,7 +187,7 @@ static void check_all(struct check *c)
 
 int main(int argc, char **argv)
 {
-	struct check c = {0};
+	struct check c = { 0 };
 
 	if (argc != 2) {
 		fprintf(stderr, "usage: check FILE.bpf.o\n");
