@@ -47,6 +47,8 @@ static int status_of(const struct start *start, const struct run *run, int own)
 {
 	unsigned int on_findings = start->options->run.error_exitcode;
 
+	if (run->result.differences)
+		return EXIT_DIFFERS;
 	if (on_findings && run->result.grave)
 		return (int)on_findings;
 	return own == EXIT_OK && outputs_lost(run->outputs) ? EXIT_INTERNAL : own;

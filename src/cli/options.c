@@ -73,6 +73,8 @@ static const struct row table[] = {
 	{ "hooks", 0, TYPE_HOOKS, "MODE", 0, 0, 0, T, "auto (default), function or tracepoint" },
 	{ "error-exitcode", 0, TYPE_NUMBER, "N", AT(run.error_exitcode), 1, 255, T | R,
 	  "exit N if a finding at or above warning was made" },
+	{ "verify", 0, TYPE_FLAG, NULL, AT(run.verify), 0, 0, T,
+	  "compare tables with the kernel's; exit 1 if unequal" },
 	{ "quiet", 'q', TYPE_FLAG, NULL, AT(run.quiet), 0, 0, T | R | D,
 	  "no summary and fewer messages" },
 	{ "verbose", 'v', TYPE_COUNT, NULL, AT(run.verbosity), 0, 0, T | R | D,

@@ -88,6 +88,7 @@ static int apply_error(struct engine *e, const struct fdt_error *event)
 static int apply_loss(struct engine *e, const struct fdt_loss *event)
 {
 	e->counters.lost += event->count;
+	e->snapshot_whole = false;
 	map_each (&e->tables, entry)
 		((struct fdtable *)entry->value)->tainted = true;
 	return 0;
@@ -107,8 +108,12 @@ static int apply_snapshot(struct engine *e, const struct fdt_head *event)
 	if (event->op == FDT_OP_BEGIN) {
 		slots_audit_done(e); /* a full round has passed since the last one */
 		e->snapshot = event->flags;
+		e->snapshot_serial++;
+		e->snapshot_whole = true;
 		return 0;
 	}
+	if (e->snapshot && e->snapshot_whole)
+		tasks_snapshot_done(e);
 	e->snapshot = 0;
 	return 0;
 }
@@ -265,16 +270,8 @@ void engine_each_process(struct engine *e, void (*row)(void *ctx, const struct p
 	mem_free(&e->mem, list, max * sizeof(*list));
 }
 
-int engine_each_slot(struct engine *e, uint32_t pid,
-		     void (*tell)(void *ctx, int32_t fd, const struct fdt_file *file,
-				  uint32_t generation),
-		     void *ctx)
+static void tell_slots(const struct fdtable *table, engine_slot_fn tell, void *ctx)
 {
-	struct process *process = map_get(&e->processes, pid);
-	const struct fdtable *table = process ? process_table(process) : NULL;
-
-	if (!table)
-		return -ESRCH;
 	fdtable_each (table, fd) {
 		const struct slot *slot = fdtable_slot(table, fd);
 		struct fdt_file file = { .file = slot->file,
@@ -285,5 +282,69 @@ int engine_each_slot(struct engine *e, uint32_t pid,
 
 		tell(ctx, fd, &file, slot->generation);
 	}
+}
+
+int engine_each_slot(struct engine *e, uint32_t pid, engine_slot_fn slot, void *ctx)
+{
+	struct process *process = map_get(&e->processes, pid);
+	const struct fdtable *table = process ? process_table(process) : NULL;
+
+	if (!table)
+		return -ESRCH;
+	tell_slots(table, slot, ctx);
+	return 0;
+}
+
+int engine_each_slot_of(struct engine *e, uint64_t key, engine_slot_fn slot, void *ctx)
+{
+	const struct fdtable *table = map_get(&e->tables, key);
+
+	if (!table)
+		return -ENOENT;
+	tell_slots(table, slot, ctx);
+	return 0;
+}
+
+static struct table_row table_row_of(const struct task *task)
+{
+	const struct fdtable *table = task->table;
+
+	return (struct table_row){ .key = table->key,
+				   .pid = task->process->pid,
+				   .tid = task->tid,
+				   .changes = table->changes,
+				   .tainted = table->tainted,
+				   .complete = table->complete };
+}
+
+/* A table is told with the first of its tasks that comes along: `seen` marks it. */
+void engine_each_table(struct engine *e, void (*row)(void *ctx, const struct table_row *row),
+		       void *ctx)
+{
+	map_each (&e->tables, entry)
+		((struct fdtable *)entry->value)->seen = false;
+	map_each (&e->tasks, entry) {
+		const struct task *task = entry->value;
+		struct table_row out;
+
+		if (!task->table || task->table->seen || task->table->replaced)
+			continue;
+		task->table->seen = true;
+		out = table_row_of(task);
+		row(ctx, &out);
+	}
+}
+
+int engine_table(struct engine *e, uint64_t key, struct table_row *ret_row)
+{
+	const struct fdtable *table = map_get(&e->tables, key);
+
+	if (!table)
+		return -ENOENT;
+	*ret_row = (struct table_row){ .key = key,
+				       .pid = table->owner->pid,
+				       .changes = table->changes,
+				       .tainted = table->tainted,
+				       .complete = table->complete };
 	return 0;
 }

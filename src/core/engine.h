@@ -120,11 +120,25 @@ struct finding_row {
 void engine_each_finding(struct engine *engine,
 			 void (*row)(void *ctx, const struct finding_row *row), void *ctx);
 
-/* For tests and for comparing with the kernel: every filled slot of the table of `pid`. */
-int engine_each_slot(struct engine *engine, uint32_t pid,
-		     void (*slot)(void *ctx, int32_t fd, const struct fdt_file *file,
-				  uint32_t generation),
-		     void *ctx); /* 0, or -ESRCH */
+/* For comparing with the kernel. */
+struct table_row {
+	uint64_t key;      /* files_struct address */
+	uint32_t pid, tid; /* a task bound to it */
+	uint64_t changes;  /* events about it so far, snapshots not counted */
+	bool complete;     /* every slot was told once */
+	bool tainted;      /* events about it may be missing; the next snapshot repairs it */
+};
+void engine_each_table(struct engine *engine, void (*row)(void *ctx, const struct table_row *row),
+		       void *ctx);
+int engine_table(struct engine *engine, uint64_t key,
+		 struct table_row *ret_row); /* 0, or -ENOENT */
+
+/* Every filled slot of a table. 0, or -ENOENT: there is no such table. */
+typedef void (*engine_slot_fn)(void *ctx, int32_t fd, const struct fdt_file *file,
+			       uint32_t generation);
+int engine_each_slot_of(struct engine *engine, uint64_t key, engine_slot_fn slot, void *ctx);
+/* The same by process. 0, or -ESRCH. */
+int engine_each_slot(struct engine *engine, uint32_t pid, engine_slot_fn slot, void *ctx);
 
 /*
  * Watching use: after an exec the engine asks which descriptors the new image uses. The

@@ -107,8 +107,10 @@ struct fdtable {
 	struct fdtable *
 		source; /* between birth and the last VEC of the birth: whose copy it is, held; else NULL */
 	bool replaced; /* another table was born at its address: nothing more is told of this one */
-	bool complete; /* every slot was told once (birth or snapshot) */
-	bool tainted;  /* events about it may be missing */
+	uint64_t changes; /* events about it, snapshots not counted */
+	bool seen;        /* engine_each_table() */
+	bool complete;    /* every slot was told once (birth or snapshot) */
+	bool tainted;     /* events about it may be missing */
 };
 
 struct fdtable *fdtable_new(struct mem *m, uint64_t key);

@@ -51,9 +51,12 @@ struct process {
 
 struct task {
 	uint32_t tid;
-	struct process *process;      /* owned reference */
-	struct fdtable *table;        /* bound: counted in table->tasks; NULL: not known */
-	struct sweep *sweep;          /* detect_sweep.c; owned; NULL most of the time */
+	struct process *process; /* owned reference */
+	struct fdtable *table;   /* bound: counted in table->tasks; NULL: not known */
+	struct sweep *sweep;     /* detect_sweep.c; owned; NULL most of the time */
+	uint32_t
+		seen_in; /* serial of the latest snapshot that began before we heard of it or found it */
+	bool missed;                  /* the latest whole snapshot did not find it */
 	struct task *next, *previous; /* in process->tasks */
 };
 

@@ -39,6 +39,10 @@ static const struct setting table[] = {
 	  1024 * GIB, "bound of the engine's tables" },
 	{ "ring.size", SETTING_POWER, offsetof(struct settings, ring_size_bytes), 16 * MIB, 64 * KIB,
 	  GIB, "ring buffer between kernel and fdtrace; a power of two" },
+	{ "fault.drop", SETTING_COUNT, offsetof(struct settings, fault_drop_percent), 0, 0, 100,
+	  "for tests: percent of the assertions to drop" },
+	{ "fault.delay", SETTING_COUNT, offsetof(struct settings, fault_delay_percent), 0, 0, 100,
+	  "for tests: percent of them to bring late" },
 };
 /* clang-format on */
 

@@ -18,6 +18,8 @@ struct settings {
 	uint64_t audit_interval_ns;    /* audit.interval=10s; 0: never */
 	uint64_t memory_max_bytes;     /* memory.max=256M: the engine's tables */
 	uint64_t ring_size_bytes;      /* ring.size=16M: power of two, multiple of a page */
+	uint64_t fault_drop_percent;   /* fault.drop=0: run/fault.h */
+	uint64_t fault_delay_percent;  /* fault.delay=0 */
 };
 
 /* One row for each key: drives parsing, range checks, --set help and the recording. */

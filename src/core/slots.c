@@ -329,6 +329,7 @@ int slots_apply(struct engine *e, const struct fdt_slot *event)
 		return -EINVAL;
 	actor.process = task->process;
 	p.table = task->table;
+	p.table->changes++;
 	/* An empty slot in a table that never had it needs no memory to be true. */
 	p.slot = event->file.file || event->head.op == FDT_OP_OPEN
 			 ? fdtable_make_slot(&e->mem, p.table, p.fd)
@@ -455,6 +456,7 @@ int slots_apply_vec(struct engine *e, const struct fdt_vec *event)
 	table = tasks_table(e, &event->head);
 	if (!table)
 		return -ENOMEM;
+	table->changes += event->head.op != FDT_OP_SNAPSHOT;
 	for (uint32_t i = 0; i < FDT_VEC_SLOTS; i++)
 		vec_slot(e, table, event->first_fd + i, &event->file[i], &event->head);
 	if (event->head.flags & FDT_LAST) {
@@ -503,6 +505,7 @@ static int words_of_range(struct engine *e, const struct fdt_words *event)
 	if (!task || !task->table)
 		return task ? -EINVAL : -ENOMEM;
 	actor.process = task->process;
+	task->table->changes++;
 	for (int32_t fd = event->first_fd; next_emptied(task->table, event, &fd); fd++) {
 		struct place p = { e, task->table, fd, fdtable_slot(task->table, fd) };
 		bool ours = (uint32_t)fd >= event->low && (uint32_t)fd <= event->high;

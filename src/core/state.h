@@ -58,6 +58,8 @@ struct engine {
 	struct names names;
 	struct kind_fops fops;
 	uint32_t next_serial;
+	uint32_t snapshot_serial;
+	bool snapshot_whole;   /* nothing has been lost since it began */
 	unsigned int snapshot; /* enum fdt_why of the snapshot that is being taken; 0: none */
 	uint64_t window_ns[GROWTH_SCALES]; /* detect_leak.c: when the running windows began */
 	struct map pending_execs; /* detect_exec.c: serial -> struct process (owned reference) */
@@ -84,6 +86,8 @@ int tasks_apply_limit(struct engine *e, const struct fdt_limit *event);
 struct fdtable *tasks_table(struct engine *e, const struct fdt_head *head); /* made if need be */
 void tasks_copied(struct engine *e,
 		  struct fdtable *table); /* its birth is told: let the source go */
+/* A whole snapshot has ended: what two of them in a row have not found has ended unseen. */
+void tasks_snapshot_done(struct engine *e);
 void tasks_done(struct engine *e);
 
 /* slots.c */

@@ -180,6 +180,7 @@ static struct task *task_add(struct engine *e, uint32_t tid, struct process *pro
 		return NULL;
 	}
 	e->counters.tasks++;
+	task->seen_in = e->snapshot_serial;
 	return task;
 }
 
@@ -398,11 +399,14 @@ static int apply_exit(struct engine *e, const struct fdt_task *event)
 static int apply_found(struct engine *e, const struct fdt_task *event)
 {
 	struct process *process = map_get(&e->processes, event->head.tgid);
+	struct task *task;
 
 	if (process && process->start_ns && process->start_ns != event->start_ns)
 		process_end(e, process, 0);
-	if (!tasks_actor(e, &event->head))
+	task = tasks_actor(e, &event->head);
+	if (!task)
 		return -ENOMEM;
+	task->seen_in = e->snapshot_serial;
 	process = map_get(&e->processes, event->head.tgid);
 	set_facts(process, event);
 	if (event->head.tid == event->head.tgid)
@@ -461,6 +465,40 @@ int tasks_apply_limit(struct engine *e, const struct fdt_limit *event)
 	if (process)
 		process->nofile = event->nofile;
 	return 0;
+}
+
+/*
+ * One that was not found may be about to tell its own end (an exiting task is left out of
+ * snapshots), so only the second time counts.
+ */
+static bool has_vanished(const struct engine *e, struct task *task)
+{
+	bool before = task->missed;
+
+	task->missed = task->seen_in != e->snapshot_serial;
+	return before && task->missed;
+}
+
+static void end_vanished(struct engine *e, struct task *task)
+{
+	struct process *process = process_ref(task->process);
+
+	task_end(e, task);
+	if (!process->tasks)
+		process_end(e, process, 0);
+	process_unref(&e->mem, process);
+}
+
+void tasks_snapshot_done(struct engine *e)
+{
+	struct task *gone[64];
+	unsigned int count = 0;
+
+	map_each (&e->tasks, entry)
+		if (has_vanished(e, entry->value) && count < 64)
+			gone[count++] = entry->value; /* more of them: next time */
+	while (count)
+		end_vanished(e, gone[--count]);
 }
 
 void tasks_done(struct engine *e)

@@ -2,17 +2,20 @@
 #include "run/session.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "run/fault.h"
 #include "run/launch.h"
 #include "run/meta.h"
 #include "run/naming.h"
 #include "run/outputs.h"
 #include "run/signals.h"
+#include "run/verify.h"
 #include "source/replay.h"
 #include "util/log.h"
 #include "util/trouble.h"
@@ -24,6 +27,8 @@
 #define PACE_IDLE_MS 100  /* when nothing happens */
 #define LOSS_PAUSE_NS SEC /* between snapshots because of losses: they load the ring themselves */
 #define FLUSH_NS SEC
+#define VERIFY_NS SEC
+#define VERIFY_TABLES 64
 #define NAMES_A_DRAIN 200
 #define NAMES_A_DRAIN_ALL 50 /* the whole machine opens more than is worth knowing */
 
@@ -32,14 +37,16 @@ struct session {
 	struct run_meta meta;
 	struct engine *engine; /* NULL until the first event that is not META */
 	struct naming *naming; /* NULL: replay */
+	struct fault *fault;   /* NULL: none wanted */
+	struct verify *verify; /* NULL: not asked for */
 	struct trouble *trouble;
 	int epoll_fd;
 	bool always_ready; /* the source has nothing to poll */
 	int pace_ms;
 	uint64_t now_ns;   /* latest time of an event */
 	uint64_t began_ns; /* time of the first event */
-	uint64_t summary_ns, audit_ns, loss_ns,
-		flush_ns;                     /* when the next is due; 0: not yet known */
+	uint64_t summary_ns, audit_ns, loss_ns, flush_ns,
+		verify_ns;                    /* when the next is due; 0: not yet known */
 	uint64_t real_began_ns, cpu_began_ns; /* for the share of CPU */
 	uint64_t events;                      /* other than ticks, of the drain going on */
 	unsigned int ends;                    /* signals that asked to end */
@@ -253,9 +260,18 @@ static int on_event(void *ctx, const void *event, size_t size)
 	outputs_record(s->config->outputs, event, size);
 	if (err != -EINVAL)
 		look_at(s, head);
+	if (s->verify)
+		verify_note(s->verify, head);
 	if (!outputs_alive(s->config->outputs))
 		s->stop = true;
 	return s->stop && s->config->replay ? -ECANCELED : 0;
+}
+
+static int from_source(void *ctx, const void *event, size_t size)
+{
+	struct session *s = ctx;
+
+	return s->fault ? fault_pass(s->fault, event, size, on_event, s) : on_event(s, event, size);
 }
 
 static void on_looked_up(void *ctx, const struct fdt_name *event, size_t size)
@@ -278,7 +294,7 @@ static int drain(struct session *s)
 	int err;
 
 	s->events = 0;
-	err = source->ops->drain(source, on_event, s, s->trouble);
+	err = source->ops->drain(source, from_source, s, s->trouble);
 	if (err == -ECANCELED)
 		return 0;
 	if (err < 0)
@@ -299,7 +315,7 @@ static int snapshot(struct session *s, enum fdt_why why)
 {
 	struct source *source = s->config->source;
 
-	return source->ops->snapshot(source, why, on_event, s, s->trouble);
+	return source->ops->snapshot(source, why, from_source, s, s->trouble);
 }
 
 static int audit(struct session *s)
@@ -311,7 +327,7 @@ static int audit(struct session *s)
 	if (s->lost && s->now_ns >= s->loss_ns) {
 		s->lost = false;
 		s->loss_ns = s->now_ns + LOSS_PAUSE_NS;
-		s->audit_ns = s->now_ns + interval;
+		s->audit_ns = s->now_ns + SEC; /* what ended unseen is known by the second look */
 		return snapshot(s, FDT_WHY_LOSS);
 	}
 	if (interval && s->now_ns >= s->audit_ns) {
@@ -319,6 +335,20 @@ static int audit(struct session *s)
 		return snapshot(s, FDT_WHY_AUDIT);
 	}
 	return 0;
+}
+
+static int drain_for_verify(void *ctx)
+{
+	return drain(ctx);
+}
+
+/* Every second some of the tables; all of them in the end. */
+static int verify(struct session *s, bool all)
+{
+	if (!s->verify || !s->engine || (!all && s->now_ns < s->verify_ns))
+		return 0;
+	s->verify_ns = s->now_ns + VERIFY_NS;
+	return verify_round(s->verify, s->engine, all ? 0 : VERIFY_TABLES, drain_for_verify, s);
 }
 
 /*
@@ -404,6 +434,8 @@ static int turn(struct session *s)
 	err = drain(s);
 	if (!err && !s->stop && !over)
 		err = audit(s);
+	if (!err && !s->stop && !over)
+		err = verify(s, false);
 	if (over)
 		s->stop = true;
 	return err;
@@ -482,6 +514,21 @@ static void begin_meta(struct session *s)
 	strncpy(meta->host.mode, engine_mode_name(meta->mode), sizeof(meta->host.mode) - 1);
 }
 
+static int begin_fault(struct session *s)
+{
+	const struct settings *set = &s->meta.settings;
+
+	if (s->config->replay || !(set->fault_drop_percent + set->fault_delay_percent))
+		return 0;
+	log_warn("faults on purpose: %" PRIu64 " %% of the assertions are dropped, %" PRIu64
+		 " %% are late",
+		 set->fault_drop_percent, set->fault_delay_percent);
+	if (fault_new((unsigned int)set->fault_drop_percent, (unsigned int)set->fault_delay_percent,
+		      &s->fault))
+		return trouble_set(s->trouble, ENOMEM, EXIT_INTERNAL, NULL, NULL, "out of memory");
+	return 0;
+}
+
 static int begin(struct session *s)
 {
 	struct source *source = s->config->source;
@@ -489,10 +536,15 @@ static int begin(struct session *s)
 
 	if (!err && !s->config->replay)
 		err = naming_new(&s->naming);
+	if (!err && s->config->options->verify)
+		err = verify_new(&s->verify);
 	if (err)
 		return trouble_set(s->trouble, -err, EXIT_INTERNAL, NULL, strerror(-err),
 				   "cannot begin to trace");
 	begin_meta(s);
+	err = begin_fault(s);
+	if (err)
+		return err;
 	err = outputs_begin(s->config->outputs, &s->meta.host, s->trouble);
 	if (err)
 		return err;
@@ -511,6 +563,9 @@ static void last_look(struct session *s)
 
 	s->trouble = &ignored;
 	drain(s);
+	if (s->verify && s->lost && snapshot(s, FDT_WHY_LOSS) == 0)
+		drain(s);
+	verify(s, true);
 	if (alive && snapshot(s, FDT_WHY_END) == 0)
 		drain(s);
 	s->trouble = trouble;
@@ -540,6 +595,19 @@ static int end(struct session *s, int err)
 	return err;
 }
 
+static uint64_t tell_verify(const struct session *s)
+{
+	struct verify_counters c;
+
+	verify_counters(s->verify, &c);
+	log_info("verify: %" PRIu64 " tables compared with /proc, %" PRIu64
+		 " descriptors; left out: %" PRIu64 " changing at that moment, %" PRIu64
+		 " in need of repair; %" PRIu64 " difference%s",
+		 c.compared, c.slots, c.busy, c.tainted, c.differences,
+		 c.differences == 1 ? "" : "s");
+	return c.differences;
+}
+
 static void fill_result(struct session *s, struct session_result *result)
 {
 	struct engine_counters counters;
@@ -548,10 +616,14 @@ static void fill_result(struct session *s, struct session_result *result)
 		return;
 	engine_counters(s->engine, &counters);
 	result->grave = counters.findings[SEVERITY_WARNING] + counters.findings[SEVERITY_ERROR];
+	if (s->verify)
+		result->differences = tell_verify(s);
 }
 
 static void session_done(struct session *s)
 {
+	fault_free(s->fault);
+	verify_free(s->verify);
 	engine_free(s->engine);
 	naming_free(s->naming);
 	if (s->epoll_fd >= 0)

@@ -25,6 +25,7 @@ struct run_options {
 	bool json;
 	bool full; /* no size cap on a JSON line */
 	bool events;
+	bool verify; /* compare the tables with the kernel's */
 	bool quiet;
 	unsigned int verbosity;
 	const char *output;   /* NULL: stdout */
@@ -57,6 +58,7 @@ struct session_config {
 struct session_result {
 	bool command_started; /* the command was told to go */
 	uint64_t grave;       /* findings at or above warning */
+	uint64_t differences; /* from the kernel\'s tables (--verify) */
 };
 
 /*

@@ -8,9 +8,12 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
+#include <dirent.h>
 #include <errno.h>
+#include <linux/kcmp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -319,6 +322,7 @@ static int snapshot_all(struct bpf_source *s, unsigned int why)
 	err = err ?: snapshot_rounds(s, 0);
 	if (!err && why != FDT_WHY_AUDIT && why != FDT_WHY_END)
 		err = snapshot_tell(&s->found, coarse_now(), s->event, s->ctx);
+	err = err ?: tell_lost(s); /* what a snapshot did not find is gone only if it could tell all */
 	return err ?: tell_border(s, FDT_OP_END, why);
 }
 
@@ -506,6 +510,51 @@ static void forget_if_dead(struct fdtrace_bpf *skel, pid_t pid)
 		__atomic_fetch_sub(&skel->bss->traced_count.value, 1, __ATOMIC_RELAXED);
 }
 
+/* Another process that has the same table (CLONE_FILES): what it does happens to a table we keep. */
+static bool shares_table(pid_t a, pid_t b)
+{
+	return syscall(SYS_kcmp, a, b, KCMP_FILES, 0, 0) == 0;
+}
+
+static bool is_traced(const struct fdtrace_bpf *skel, pid_t pid)
+{
+	return skel->bss->traced_pids[pid / 64] >> pid % 64 & 1;
+}
+
+/* How many processes were found that share a table with one of those asked for. */
+static unsigned int add_sharers(struct fdtrace_bpf *skel, const struct bpf_source_options *options)
+{
+	DIR *proc = opendir("/proc");
+	unsigned int added = 0;
+	struct dirent *entry;
+
+	while (proc && (entry = readdir(proc))) {
+		pid_t pid = atoi(entry->d_name);
+
+		if (pid <= 0 || pid >= FDT_PIDS_MAX || pid == getpid() || is_traced(skel, pid))
+			continue;
+		for (unsigned int i = 0; i < options->pid_count; i++) {
+			if (!shares_table(pid, options->pids[i]))
+				continue;
+			trace_pid(skel, pid);
+			forget_if_dead(skel, pid);
+			added++;
+			break;
+		}
+	}
+	if (proc)
+		closedir(proc);
+	return added;
+}
+
+/* Sharers may fork sharers while we look; once they are traced their children are. */
+static void trace_sharers(struct fdtrace_bpf *skel, const struct bpf_source_options *options)
+{
+	for (int round = 0; round < 8 && options->pid_count; round++)
+		if (!add_sharers(skel, options))
+			break;
+}
+
 static int attach_one(struct bpf_program *program, struct bpf_link **ret_link)
 {
 	if (!bpf_program__autoload(program))
@@ -583,6 +632,7 @@ static int load(struct bpf_source *s, const struct bpf_source_options *options,
 		return explain(err, options, trouble);
 	for (unsigned int i = 0; i < options->pid_count; i++)
 		forget_if_dead(s->skel, options->pids[i]);
+	trace_sharers(s->skel, options);
 	s->ring = ring_buffer__new(bpf_map__fd(s->skel->maps.ring), on_record, s, NULL);
 	return s->ring ? 0 : explain(-errno, options, trouble);
 }

@@ -8,8 +8,9 @@
 
 enum exit_status {
 	EXIT_OK = 0,
-	EXIT_USAGE = 2,  /* wrong usage */
-	EXIT_CANNOT = 3, /* the machine or the privileges do not allow it */
+	EXIT_DIFFERS = 1, /* --verify: a table was not the kernel's */
+	EXIT_USAGE = 2,   /* wrong usage */
+	EXIT_CANNOT = 3,  /* the machine or the privileges do not allow it */
 	EXIT_INTERNAL = 4,
 	EXIT_TRACE_COMMAND = 125, /* run mode: fdtrace itself could not trace */
 	EXIT_NOT_EXECUTABLE = 126,

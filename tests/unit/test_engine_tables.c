@@ -216,6 +216,29 @@ static void audit_counts_only_what_stays_unexplained(void **state)
 	stream_end(&s);
 }
 
+/* The end of a thread was lost: its table must not live on for ever. */
+static void vanished_tasks_end_at_the_second_look(void **state)
+{
+	const uint64_t files[] = { 0, 0, 0, 1 };
+	struct engine_counters counters;
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	snapshot(&s, 4, files);
+	task(&s, FDT_OP_FORK, CHILD, CHILD, CHILD_TABLE, PID, 0);
+	vec(&s, FDT_OP_FORK, CHILD, CHILD_TABLE, 4, files);
+	snapshot(&s, 4, files);
+	assert_int_equal(filled_bits(&s, CHILD), 1 << 3);
+	snapshot(&s, 4, files);
+	assert_int_equal(engine_each_slot(s.engine, CHILD, note_slot, &(struct filled){ 0 }),
+			 -ESRCH);
+	assert_int_equal(filled_bits(&s, PID), 1 << 3);
+	engine_counters(s.engine, &counters);
+	assert_int_equal(counters.tasks, 1);
+	stream_end(&s);
+}
+
 static void loss_marks_findings_until_the_next_snapshot(void **state)
 {
 	struct fdt_loss loss;
@@ -354,6 +377,7 @@ int main(void)
 		cmocka_unit_test(close_range_clears_only_empty_slots),
 		cmocka_unit_test(audit_counts_only_what_stays_unexplained),
 		cmocka_unit_test(loss_marks_findings_until_the_next_snapshot),
+		cmocka_unit_test(vanished_tasks_end_at_the_second_look),
 		cmocka_unit_test(malformed_events_change_nothing),
 		cmocka_unit_test(nth_allocation_fails),
 		cmocka_unit_test(memory_is_bounded),

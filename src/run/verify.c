@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "run/verify.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/engine.h"
+#include "core/syscall_name.h"
+#include "util/log.h"
+
+#define LOOKS 4      /* at a table that differs, before it is believed */
+#define TOLD 20      /* differences told in full */
+#define NOTES 32768  /* events kept, a power of two */
+#define NOTES_TOLD 8 /* of them, for one difference */
+
+/* What was heard of one slot, or of a range of them. */
+struct note {
+	uint64_t table, time_ns, file, inode;
+	int32_t first, last; /* numbers */
+	int32_t result;
+	uint32_t tid;
+	uint16_t syscall;
+	uint8_t kind, op;
+};
+
+struct pair {
+	int32_t fd;
+	uint64_t inode;
+};
+
+struct pairs {
+	struct pair *pair;
+	size_t count, capacity;
+	bool failed; /* out of memory */
+};
+
+struct verify {
+	struct verify_counters counters;
+	struct pairs kernel, ours;
+	struct table_row *rows; /* of the round going on */
+	size_t row_count, row_capacity;
+	uint64_t cursor; /* key after which the next round begins */
+	uint64_t noted;
+	struct note note[NOTES];
+};
+
+int verify_new(struct verify **ret_verify)
+{
+	*ret_verify = calloc(1, sizeof(**ret_verify));
+	return *ret_verify ? 0 : -ENOMEM;
+}
+
+void verify_free(struct verify *v)
+{
+	if (!v)
+		return;
+	free(v->kernel.pair);
+	free(v->ours.pair);
+	free(v->rows);
+	free(v);
+}
+
+void verify_counters(const struct verify *v, struct verify_counters *ret_counters)
+{
+	*ret_counters = v->counters;
+}
+
+/* --- what was heard --- */
+
+static struct note *next_note(struct verify *v, const struct fdt_head *head)
+{
+	struct note *note = &v->note[v->noted++ % NOTES];
+
+	*note = (struct note){ .table = head->table,
+			       .time_ns = head->time_ns,
+			       .tid = head->tid,
+			       .syscall = head->syscall,
+			       .kind = head->kind,
+			       .op = head->op };
+	return note;
+}
+
+static void note_slot(struct verify *v, const struct fdt_slot *event)
+{
+	struct note *note = next_note(v, &event->head);
+
+	note->first = note->last = event->fd;
+	note->result = event->result;
+	note->file = event->file.file;
+	note->inode = event->file.inode;
+}
+
+static void note_range(struct verify *v, const struct fdt_head *head, uint32_t first,
+		       uint32_t count)
+{
+	struct note *note = next_note(v, head);
+
+	note->first = (int32_t)first;
+	note->last = (int32_t)(first + count - 1);
+}
+
+void verify_note(struct verify *v, const struct fdt_head *head)
+{
+	if (head->kind == FDT_SLOT)
+		note_slot(v, (const struct fdt_slot *)head);
+	else if (head->kind == FDT_VEC)
+		note_range(v, head, ((const struct fdt_vec *)head)->first_fd, FDT_VEC_SLOTS);
+	else if (head->kind == FDT_WORDS)
+		note_range(v, head, ((const struct fdt_words *)head)->first_fd,
+			   FDT_WORDS_COUNT * 64);
+	else if (head->kind == FDT_TASK)
+		note_range(v, head, 0, 1u << 31);
+}
+
+static const char *note_kind(const struct note *note)
+{
+	switch (note->kind) {
+	case FDT_SLOT: return syscall_name(note->syscall);
+	case FDT_VEC: return note->op == FDT_OP_SNAPSHOT ? "snapshot" : "table";
+	case FDT_WORDS: return "range";
+	default: return "task";
+	}
+}
+
+static void tell_note(const struct note *note)
+{
+	if (note->kind == FDT_SLOT)
+		log_warn("    %" PRIu64 ".%06" PRIu64 " tid %" PRIu32 " %s (op %d) = %" PRId32
+			 ", slot holds inode %" PRIu64 "%s",
+			 note->time_ns / 1000000000, note->time_ns / 1000 % 1000000, note->tid,
+			 note_kind(note), note->op, note->result, note->inode,
+			 note->file ? "" : " (empty)");
+	else
+		log_warn("    %" PRIu64 ".%06" PRIu64 " tid %" PRIu32 " %s (op %d) %" PRId32
+			 "..%" PRId32,
+			 note->time_ns / 1000000000, note->time_ns / 1000 % 1000000, note->tid,
+			 note_kind(note), note->op, note->first, note->last);
+}
+
+/* Newest first. */
+static void tell_notes(const struct verify *v, uint64_t table, int32_t fd)
+{
+	uint64_t oldest = v->noted > NOTES ? v->noted - NOTES : 0;
+	unsigned int told = 0;
+
+	for (uint64_t i = v->noted; i-- > oldest && told < NOTES_TOLD;) {
+		const struct note *note = &v->note[i % NOTES];
+
+		if (note->table != table || fd < note->first || fd > note->last)
+			continue;
+		tell_note(note);
+		told++;
+	}
+	if (!told)
+		log_warn("    nothing was heard of it lately");
+}
+
+/* --- the two sides --- */
+
+static void add_pair(struct pairs *pairs, int32_t fd, uint64_t inode)
+{
+	size_t capacity = pairs->capacity ? pairs->capacity * 2 : 256;
+	struct pair *pair;
+
+	if (pairs->count == pairs->capacity) {
+		pair = reallocarray(pairs->pair, capacity, sizeof(*pair));
+		if (!pair) {
+			pairs->failed = true;
+			return;
+		}
+		pairs->pair = pair;
+		pairs->capacity = capacity;
+	}
+	pairs->pair[pairs->count++] = (struct pair){ fd, inode };
+}
+
+static void add_ours(void *ctx, int32_t fd, const struct fdt_file *file, uint32_t generation)
+{
+	(void)generation;
+	add_pair(ctx, fd, file->inode);
+}
+
+/* proc_pid_fdinfo(5): "ino:" since Linux 5.14. 0: not to be had, then only the number is compared. */
+static uint64_t inode_of(int fdinfo, const char *number)
+{
+	int fd = openat(fdinfo, number, O_RDONLY | O_CLOEXEC);
+	char text[512], *at;
+	ssize_t length;
+
+	if (fd < 0)
+		return 0;
+	length = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[length > 0 ? length : 0] = '\0';
+	at = strstr(text, "\nino:");
+	return at ? strtoull(at + 5, NULL, 10) : 0;
+}
+
+static int open_of_task(const struct table_row *row, const char *what)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/task/%" PRIu32 "/%s", row->pid, row->tid,
+		 what);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	return ((const struct pair *)a)->fd - ((const struct pair *)b)->fd;
+}
+
+static void read_numbers(struct pairs *pairs, DIR *numbers, int fdinfo)
+{
+	struct dirent *entry;
+
+	while ((entry = readdir(numbers)))
+		if (entry->d_name[0] != '.')
+			add_pair(pairs, atoi(entry->d_name), inode_of(fdinfo, entry->d_name));
+	if (pairs->count)
+		qsort(pairs->pair, pairs->count, sizeof(*pairs->pair), by_number);
+}
+
+/* 0, or -errno: the task has gone, or hides its table from us. */
+static int read_kernel(struct pairs *pairs, const struct table_row *row)
+{
+	int fdinfo = open_of_task(row, "fdinfo"), fd = open_of_task(row, "fd");
+	DIR *numbers = fd < 0 ? NULL : fdopendir(fd);
+
+	pairs->count = 0;
+	if (fdinfo >= 0 && numbers)
+		read_numbers(pairs, numbers, fdinfo);
+	if (fdinfo >= 0)
+		close(fdinfo);
+	if (numbers)
+		closedir(numbers);
+	else if (fd >= 0)
+		close(fd);
+	return fdinfo < 0 ? fdinfo : !numbers ? -ENOENT : 0;
+}
+
+/* --- comparing --- */
+
+static void tell_difference(struct verify *v, const struct table_row *row, int32_t fd,
+			    const struct pair *kernel, const struct pair *ours)
+{
+	char there[40] = "nothing", here[40] = "nothing";
+
+	if (++v->counters.differences > TOLD)
+		return;
+	if (kernel)
+		snprintf(there, sizeof(there), "inode %" PRIu64, kernel->inode);
+	if (ours)
+		snprintf(here, sizeof(here), "inode %" PRIu64, ours->inode);
+	log_warn("verify: pid %" PRIu32 " fd %" PRId32 ": the kernel's table holds %s, ours %s",
+		 row->pid, fd, there, here);
+	tell_notes(v, row->key, fd);
+}
+
+/* How many slots differ; they are told if asked. Both lists are in order. */
+static size_t differing(struct verify *v, const struct table_row *row, bool tell)
+{
+	const struct pair *k = v->kernel.pair, *k_end = k + v->kernel.count;
+	const struct pair *o = v->ours.pair, *o_end = o + v->ours.count;
+	size_t count = 0;
+
+	while (k < k_end || o < o_end) {
+		const struct pair *kernel = o == o_end || (k < k_end && k->fd <= o->fd) ? k : NULL;
+		const struct pair *ours = k == k_end || (o < o_end && o->fd <= k->fd) ? o : NULL;
+
+		k += kernel != NULL;
+		o += ours != NULL;
+		if (kernel && ours &&
+		    (kernel->inode == ours->inode || !kernel->inode || !ours->inode))
+			continue;
+		count++;
+		if (tell)
+			tell_difference(v, row, kernel ? kernel->fd : ours->fd, kernel, ours);
+	}
+	return count;
+}
+
+enum look { LOOK_SAME, LOOK_DIFFERS, LOOK_BUSY, LOOK_TAINTED, LOOK_GONE };
+
+/* One reading of the kernel's table between two drains. *ret_err: what a drain returned. */
+static enum look look(struct verify *v, struct engine *engine, const struct table_row *row,
+		      int (*drain)(void *ctx), void *ctx, int *ret_err)
+{
+	struct table_row before, after;
+
+	*ret_err = drain(ctx);
+	if (*ret_err || engine_table(engine, row->key, &before) || !before.complete)
+		return LOOK_GONE;
+	if (read_kernel(&v->kernel, row))
+		return LOOK_GONE;
+	*ret_err = drain(ctx);
+	if (*ret_err || engine_table(engine, row->key, &after) || after.pid != before.pid)
+		return LOOK_GONE;
+	if (after.tainted)
+		return LOOK_TAINTED;
+	if (after.changes != before.changes)
+		return LOOK_BUSY;
+	v->ours.count = 0;
+	engine_each_slot_of(engine, row->key, add_ours, &v->ours);
+	if (v->kernel.failed || v->ours.failed)
+		return LOOK_GONE;
+	return differing(v, row, false) ? LOOK_DIFFERS : LOOK_SAME;
+}
+
+static int verify_table(struct verify *v, struct engine *engine, const struct table_row *row,
+			int (*drain)(void *ctx), void *ctx)
+{
+	static const struct timespec pause = {
+		.tv_nsec = 10000000
+	}; /* an exit or exec may be under way */
+	enum look seen = LOOK_BUSY;
+	int err = 0;
+
+	for (int i = 0; i < LOOKS && seen != LOOK_SAME && seen < LOOK_TAINTED; i++) {
+		if (seen == LOOK_DIFFERS)
+			nanosleep(&pause, NULL);
+		seen = look(v, engine, row, drain, ctx, &err);
+	}
+	v->counters.busy += seen == LOOK_BUSY;
+	v->counters.tainted += seen == LOOK_TAINTED;
+	if (seen == LOOK_DIFFERS)
+		differing(v, row, true);
+	if (seen == LOOK_SAME || seen == LOOK_DIFFERS) {
+		v->counters.compared++;
+		v->counters.slots += v->kernel.count;
+	}
+	return err;
+}
+
+static void add_row(void *ctx, const struct table_row *row)
+{
+	struct verify *v = ctx;
+	size_t capacity = v->row_capacity ? v->row_capacity * 2 : 64;
+	struct table_row *rows;
+
+	if (v->row_count == v->row_capacity) {
+		rows = reallocarray(v->rows, capacity, sizeof(*rows));
+		if (!rows)
+			return; /* compared in a later round */
+		v->rows = rows;
+		v->row_capacity = capacity;
+	}
+	v->rows[v->row_count++] = *row;
+}
+
+static int by_key(const void *a, const void *b)
+{
+	uint64_t x = ((const struct table_row *)a)->key, y = ((const struct table_row *)b)->key;
+
+	return (x > y) - (x < y);
+}
+
+int verify_round(struct verify *v, struct engine *engine, unsigned int budget,
+		 int (*drain)(void *ctx), void *ctx)
+{
+	size_t first = 0, count;
+	int err = 0;
+
+	v->row_count = 0;
+	engine_each_table(engine, add_row, v);
+	if (!v->row_count)
+		return 0;
+	qsort(v->rows, v->row_count, sizeof(*v->rows), by_key);
+	while (budget && first < v->row_count && v->rows[first].key <= v->cursor)
+		first++;
+	count = budget && budget < v->row_count ? budget : v->row_count;
+	for (size_t i = 0; i < count && !err; i++) {
+		const struct table_row *row = &v->rows[(first + i) % v->row_count];
+
+		err = verify_table(v, engine, row, drain, ctx);
+		v->cursor = row->key;
+	}
+	return err;
+}
