@@ -61,7 +61,7 @@ objects: $(main_obj) $(core_obj) $(other_obj)
 
 # --- tests: see README.md; `make check` runs all of them by tests/lib/check.py ---
 
-live_src   := $(wildcard tests/live/*.c)
+live_src   := $(wildcard tests/live/*.c tests/property/*.c)
 live_bin   := $(live_src:%.c=$(B)/%)
 format_src := $(wildcard src/*/*.[ch] include/fdtrace/*.h bpf/*.[ch] tests/*/*.[ch])
 ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -69,7 +69,7 @@ VALGRIND   := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-lea
 PROVE      := CMOCKA_MESSAGE_OUTPUT=TAP prove
 CHECK      := /usr/bin/python3 tests/lib/check.py
 
-$(B)/tests/live/%: tests/live/%.c
+$(live_bin): $(B)/%: %.c
 	$(call say,TEST,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -Itests/lib $(CFLAGS) $(LDFLAGS) -MMD -MP -pthread -o $@ $<
@@ -83,6 +83,9 @@ unit: $(unit_bin)
 
 live: all live-programs
 	$(Q)BUILD=$(B) prove -e /usr/bin/python3 tests/live/run.py tests/live/attach.py tests/live/verify.py tests/live/bad_days.py tests/stories/run.py
+
+property: all live-programs
+	$(Q)BUILD=$(B) prove -v -e /usr/bin/python3 tests/property/property.py
 
 replay: all live-programs
 	$(Q)BUILD=$(B) prove -e /usr/bin/python3 tests/replay/replay.py
@@ -141,7 +144,7 @@ help:
 	@echo 'make clean        remove $(B) and $(B)-*'
 	@echo 'B=FOLDER builds elsewhere, CC=clang with clang, V=1 shows the commands'
 
-.PHONY: all objects unit-programs live-programs unit live replay purity sanitize valgrind format-check check-vmlinux
+.PHONY: all objects unit-programs live-programs unit live replay property purity sanitize valgrind format-check check-vmlinux
 .PHONY: deps deps-test demo check clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
