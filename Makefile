@@ -90,6 +90,10 @@ property: all live-programs
 replay: all live-programs
 	$(Q)BUILD=$(B) prove -e /usr/bin/python3 tests/replay/replay.py
 
+# Figures, not tests: a few minutes of racing threads, huge tables and stress-ng.
+bench-exact: all live-programs
+	$(Q)BUILD=$(B) /usr/bin/python3 tests/bench/exact.py
+
 purity: $(core_obj)
 	$(Q)tests/lib/purity.sh $(core_obj)
 
@@ -141,10 +145,11 @@ help:
 	@echo 'make sanitize     unit and replay tests under ASan and UBSan;  make valgrind: under valgrind'
 	@echo 'make purity       what the core imports;  make format-check: clang-format'
 	@echo 'make deps         packages to build;  make deps-test: packages to test'
+	@echo 'make property     random programs against the kernel and a model;  make bench-exact: figures'
 	@echo 'make clean        remove $(B) and $(B)-*'
 	@echo 'B=FOLDER builds elsewhere, CC=clang with clang, V=1 shows the commands'
 
-.PHONY: all objects unit-programs live-programs unit live replay property purity sanitize valgrind format-check check-vmlinux
+.PHONY: all objects unit-programs live-programs unit live replay property bench-exact purity sanitize valgrind format-check check-vmlinux
 .PHONY: deps deps-test demo check clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

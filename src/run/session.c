@@ -314,8 +314,14 @@ static int drain(struct session *s)
 static int snapshot(struct session *s, enum fdt_why why)
 {
 	struct source *source = s->config->source;
+	uint64_t start_ns = now_on(CLOCK_MONOTONIC);
+	int err;
 
-	return source->ops->snapshot(source, why, from_source, s, s->trouble);
+	s->events = 0;
+	err = source->ops->snapshot(source, why, from_source, s, s->trouble);
+	log_debug("snapshot: %" PRIu64 " records read and applied in %.2f ms", s->events,
+		  (double)(now_on(CLOCK_MONOTONIC) - start_ns) / 1e6);
+	return err;
 }
 
 static int audit(struct session *s)
