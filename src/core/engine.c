@@ -17,6 +17,13 @@ const char *change_op_name(enum change_op op)
 	return names[op];
 }
 
+const char *correction_cause_name(enum correction_cause cause)
+{
+	static const char *const names[] = { "filled", "emptied", "after_loss" };
+
+	return names[cause];
+}
+
 int engine_new(const struct engine_options *options, struct engine **ret_engine)
 {
 	struct mem mem = { .max_bytes = options->settings.memory_max_bytes,

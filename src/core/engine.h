@@ -84,11 +84,22 @@ int engine_apply(struct engine *engine, const void *event, size_t size);
 /* The last chance to speak: what only the end of the run can tell. time_ns: of the end. */
 void engine_finish(struct engine *engine, uint64_t time_ns);
 
+/* Why an audit had to put a slot right. */
+enum correction_cause {
+	CORRECTION_FILLED,     /* a descriptor was made in a way no hook sees (seccomp addfd ...) */
+	CORRECTION_EMPTIED,    /* one ended so */
+	CORRECTION_AFTER_LOSS, /* events about the table had been lost */
+	CORRECTION_CAUSES
+};
+const char *
+correction_cause_name(enum correction_cause cause); /* "filled" "emptied" "after_loss" */
+
 struct engine_counters {
 	uint64_t events; /* applied */
 	uint64_t malformed;
-	uint64_t lost;                         /* sum of FDT_LOSS */
-	uint64_t corrections;                  /* slots an audit had to put right */
+	uint64_t lost;        /* sum of FDT_LOSS */
+	uint64_t corrections; /* slots an audit had to put right */
+	uint64_t corrections_by[CORRECTION_CAUSES];
 	uint64_t refused;                      /* out of memory.max */
 	uint64_t tables, tasks, descriptors;   /* alive now */
 	uint64_t findings[SEVERITY_ERROR + 1]; /* by severity; repeats are not counted again */

@@ -341,16 +341,27 @@ int slots_apply(struct engine *e, const struct fdt_slot *event)
 	return 0;
 }
 
+static void count_correction(struct engine *e, enum correction_cause cause)
+{
+	e->counters.corrections++;
+	e->counters.corrections_by[cause]++;
+}
+
 static void correct(struct engine *e, const struct place *p, bool filled)
 {
+	enum correction_cause cause = p->table->tainted ? CORRECTION_AFTER_LOSS
+				      : filled          ? CORRECTION_FILLED
+							: CORRECTION_EMPTIED;
+
 	if (!p->table->complete)
 		return; /* the first look is no correction */
 	if (e->correction_count == CORRECTIONS_MAX) {
-		e->counters.corrections++;
+		count_correction(e, cause);
 		return;
 	}
 	e->corrections[e->correction_count++] =
-		(struct correction){ .table = p->table->key,
+		(struct correction){ .cause = cause,
+				     .table = p->table->key,
 				     .fd = p->fd,
 				     .generation = p->slot->generation,
 				     .filled = filled };
@@ -374,7 +385,8 @@ static bool unexplained(struct engine *e, const struct correction *c)
 void slots_audit_done(struct engine *e)
 {
 	for (unsigned int i = 0; i < e->correction_count; i++)
-		e->counters.corrections += unexplained(e, &e->corrections[i]);
+		if (unexplained(e, &e->corrections[i]))
+			count_correction(e, e->corrections[i].cause);
 	e->correction_count = 0;
 }
 

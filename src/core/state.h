@@ -30,6 +30,7 @@ struct actor {
 
 /* A slot that a snapshot had to put right; a mistake only if no event explains it by the next one. */
 struct correction {
+	enum correction_cause cause;
 	uint64_t table;
 	uint32_t fd, generation;
 	bool filled; /* the snapshot found it filled; else empty */

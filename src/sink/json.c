@@ -245,6 +245,15 @@ static void put_findings(struct builder *b, json_t *fdtrace, const struct engine
 				c->findings[severity]);
 }
 
+static void put_corrections(struct builder *b, json_t *fdtrace, const struct engine_counters *c)
+{
+	json_t *causes = json_put_object(b, fdtrace, "corrections_by");
+
+	for (int cause = 0; cause < CORRECTION_CAUSES; cause++)
+		json_put_number(b, causes, correction_cause_name((enum correction_cause)cause),
+				c->corrections_by[cause]);
+}
+
 static void put_totals(struct builder *b, json_t *fdtrace, const struct summary_line *l)
 {
 	const struct engine_counters *c = &l->summary->counters;
@@ -256,6 +265,7 @@ static void put_totals(struct builder *b, json_t *fdtrace, const struct summary_
 	json_put_number(b, fdtrace, "events", c->events);
 	json_put_number(b, fdtrace, "lost", c->lost);
 	json_put_number(b, fdtrace, "corrections", c->corrections);
+	put_corrections(b, fdtrace, c);
 	json_put_number(b, fdtrace, "refused", c->refused);
 	json_put_number(b, fdtrace, "malformed", c->malformed);
 	json_put_number(b, fdtrace, "damaged", l->summary->damaged);

@@ -395,6 +395,19 @@ static uint64_t hidden_notes(const struct overview *o, const struct engine_count
 	return hidden;
 }
 
+/* "3 slots differed from the kernel's table when audited (2 filled, 1 after loss), and were put right." */
+static void what_was_corrected(struct page *page, const struct engine_counters *c)
+{
+	char meaning[160];
+
+	snprintf(meaning, sizeof(meaning),
+		 "differed from the kernel's table when audited (%" PRIu64 " filled and %" PRIu64
+		 " emptied unseen, %" PRIu64 " after a loss), and were put right.",
+		 c->corrections_by[CORRECTION_FILLED], c->corrections_by[CORRECTION_EMPTIED],
+		 c->corrections_by[CORRECTION_AFTER_LOSS]);
+	told(page, "corrected:", c->corrections, "slot", "slots", meaning);
+}
+
 static void what_is_missing(struct overview *o, const struct summary *s)
 {
 	const struct engine_counters *c = &s->counters;
@@ -404,8 +417,7 @@ static void what_is_missing(struct overview *o, const struct summary *s)
 	     "fds opened before attach", "(opener unknown).");
 	told(page, "lost:", c->lost, "event", "events",
 	     "could not be kept; findings near the gap say after_loss.");
-	told(page, "corrected:", c->corrections, "slot", "slots",
-	     "differed from the kernel's table when audited, and were put right.");
+	what_was_corrected(page, c);
 	told(page, "refused:", c->refused, "request", "requests",
 	     "for memory turned down (memory.max); the tables concerned are incomplete.");
 	told(page, "malformed:", c->malformed, "event", "events", "not understood and left out.");

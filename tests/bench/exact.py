@@ -117,7 +117,7 @@ def snapshots(processes, count):
                 tracer.wait_for_message(b"snapshot")
                 time.sleep(0.6)
             result = tracer.interrupt(signal.SIGINT)
-        for told in re.findall(r"snapshot.*", result.messages)[:5]:
+        for told in re.findall(r"snapshot: .*", result.messages)[:5]:
             print(f"    {told}")
         run = totals(result)
         print(f"{processes} processes with {sum(int(one.out) for one in many):,} descriptors: {run['memory_bytes'] / 2**20:.1f} MiB "
