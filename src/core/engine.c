@@ -96,6 +96,7 @@ static int apply_loss(struct engine *e, const struct fdt_loss *event)
 {
 	e->counters.lost += event->count;
 	e->snapshot_whole = false;
+	e->loss_serial = e->snapshot_serial + 1;
 	map_each (&e->tables, entry)
 		((struct fdtable *)entry->value)->tainted = true;
 	return 0;
@@ -324,22 +325,37 @@ static struct table_row table_row_of(const struct task *task)
 				   .complete = table->complete };
 }
 
-/* A table is told with the first of its tasks that comes along: `seen` marks it. */
+/* Its end may have been lost. */
+static bool is_doubtful(const struct engine *e, const struct task *task)
+{
+	return task->seen_in < e->loss_serial;
+}
+
+static void tell_tables(struct engine *e, bool doubtful,
+			void (*row)(void *ctx, const struct table_row *row), void *ctx)
+{
+	map_each (&e->tasks, entry) {
+		const struct task *task = entry->value;
+		struct table_row out;
+
+		if (!task->table || task->table->seen || task->table->replaced ||
+		    is_doubtful(e, task) != doubtful)
+			continue;
+		task->table->seen = true;
+		out = table_row_of(task);
+		out.tainted |= doubtful;
+		row(ctx, &out);
+	}
+}
+
+/* A table is told once, with a task that is certain to be alive if it has one. */
 void engine_each_table(struct engine *e, void (*row)(void *ctx, const struct table_row *row),
 		       void *ctx)
 {
 	map_each (&e->tables, entry)
 		((struct fdtable *)entry->value)->seen = false;
-	map_each (&e->tasks, entry) {
-		const struct task *task = entry->value;
-		struct table_row out;
-
-		if (!task->table || task->table->seen || task->table->replaced)
-			continue;
-		task->table->seen = true;
-		out = table_row_of(task);
-		row(ctx, &out);
-	}
+	tell_tables(e, false, row, ctx);
+	tell_tables(e, true, row, ctx);
 }
 
 int engine_table(struct engine *e, uint64_t key, struct table_row *ret_row)

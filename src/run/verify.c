@@ -300,6 +300,8 @@ static enum look look(struct verify *v, struct engine *engine, const struct tabl
 	*ret_err = drain(ctx);
 	if (*ret_err || engine_table(engine, row->key, &before) || !before.complete)
 		return LOOK_GONE;
+	if (row->tainted)
+		return LOOK_TAINTED;
 	if (read_kernel(&v->kernel, row))
 		return LOOK_GONE;
 	*ret_err = drain(ctx);
