@@ -121,6 +121,22 @@ static void tidy_path(uint32_t pid, char *path, const struct stat *st)
 	}
 }
 
+/*
+ * What the kernel knows without asking the file system: a server of a network or FUSE file
+ * system, which may be the traced program itself, could let us wait for ever.
+ */
+static bool stat_without_asking(const char *link, struct stat *ret_stat)
+{
+	struct statx known;
+
+	if (statx(AT_FDCWD, link, AT_STATX_DONT_SYNC, STATX_INO | STATX_NLINK, &known) < 0)
+		return false;
+	*ret_stat = (struct stat){ .st_ino = known.stx_ino,
+				   .st_nlink = known.stx_nlink,
+				   .st_dev = makedev(known.stx_dev_major, known.stx_dev_minor) };
+	return true;
+}
+
 static int path_name(uint32_t pid, int32_t fd, const struct fdt_file *file, char *buffer,
 		     size_t size)
 {
@@ -130,8 +146,10 @@ static int path_name(uint32_t pid, int32_t fd, const struct fdt_file *file, char
 
 	snprintf(link, sizeof(link), "/proc/%" PRIu32 "/fd/%" PRId32, pid, fd);
 	length = readlink(link, path, sizeof(path) - 3);
-	if (length < 0 || stat(link, &st) < 0)
+	if (length < 0)
 		return -errno;
+	if (!stat_without_asking(link, &st))
+		return -ESTALE;
 	path[length] = '\0';
 	if (!is_same(link, &st, file))
 		return -ESTALE;

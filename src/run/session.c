@@ -606,7 +606,7 @@ static uint64_t tell_verify(const struct session *s)
 	struct verify_counters c;
 
 	verify_counters(s->verify, &c);
-	log_info("verify: %" PRIu64 " tables compared with /proc, %" PRIu64
+	log_warn("verify: %" PRIu64 " tables compared with /proc, %" PRIu64
 		 " descriptors; left out: %" PRIu64 " changing at that moment, %" PRIu64
 		 " in need of repair; %" PRIu64 " difference%s",
 		 c.compared, c.slots, c.busy, c.tainted, c.differences,
