@@ -16,11 +16,11 @@ WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wform
 CFLAGS ?= -O2 -g
 CPPFLAGS += -D_GNU_SOURCE -DFDTRACE_VERSION='"$(VERSION)"' -Iinclude -Isrc -I$(B)
 override CFLAGS += -std=gnu11 $(WARN) $(SANITIZE)
-LDLIBS := -lbpf -lelf -lz -ljansson -lcap-ng
+LDLIBS := -lbpf -ldw -lelf -lz -liberty -ljansson -lcap-ng -pthread
 TESTLIBS := -lcmocka -ljansson
 
 core_src   := $(wildcard src/core/*.c)
-other_src  := $(wildcard src/source/*.c src/sink/*.c src/run/*.c src/util/*.c src/cli/*.c)
+other_src  := $(wildcard src/source/*.c src/symbol/*.c src/sink/*.c src/run/*.c src/util/*.c src/cli/*.c)
 core_obj   := $(core_src:%.c=$(B)/%.o)
 main_obj   := $(B)/src/cli/main.o
 other_obj  := $(filter-out $(main_obj),$(other_src:%.c=$(B)/%.o))

@@ -22,6 +22,7 @@ struct fdt_run {
 	u16 error, syscall;
 	u32 flags; /* FDT_ERR_EMPTY of the latest */
 	u32 pad;
+	u64 site; /* of the first */
 };
 
 struct {
@@ -54,7 +55,7 @@ static __always_inline void emit_error(struct fdt_run *run, u32 flags)
 	event->run = run->serial;
 	event->first_ns = run->first_ns;
 	event->nofile = nofile_of(task);
-	event->site = 0;
+	event->site = run->site;
 	EMIT(event);
 	run->told = run->count;
 }
@@ -121,6 +122,7 @@ static __always_inline void run_begin(struct fdt_run *run, u16 syscall, u16 erro
 	run->last_fd = fd;
 	run->step = 0;
 	run->count = 1;
+	run->site = site_of_error();
 	__sync_fetch_and_add(&run_count.value, 1);
 	emit_error(run, 0);
 }

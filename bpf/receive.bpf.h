@@ -27,7 +27,8 @@ struct fdt_msghdr32 {
 
 struct fdt_receiving {
 	u64 at, end; /* control messages yet to read */
-	u32 flags;   /* of the message */
+	u64 site;
+	u32 flags; /* of the message */
 	u32 syscall;
 	u32 compat;
 	u32 budget; /* descriptors yet to be told: memory that changes must not keep us here */
@@ -35,6 +36,7 @@ struct fdt_receiving {
 
 struct fdt_array {
 	u64 address;
+	u64 site;
 	u32 syscall;
 };
 
@@ -45,13 +47,13 @@ static long receive_one(u64 i, struct fdt_array *array)
 	if (bpf_probe_read_user(&fd, sizeof(fd), (void *)(array->address + i * sizeof(fd))))
 		return 1;
 	if (fd >= 0 && slot_file(current_table(), fd))
-		emit_slot(FDT_OP_RECEIVE, array->syscall, fd, fd);
+		emit_slot(FDT_OP_RECEIVE, array->syscall, fd, fd, array->site);
 	return 0;
 }
 
-GLOBAL int receive_array(u32 syscall, u64 address, u32 count)
+GLOBAL int receive_array(u32 syscall, u64 address, u32 count, u64 site)
 {
-	struct fdt_array array = { .address = address, .syscall = syscall };
+	struct fdt_array array = { .address = address, .site = site, .syscall = syscall };
 
 	bpf_loop(count < SCM_MAX_FD ? count : SCM_MAX_FD, receive_one, &array, 0);
 	return 0;
@@ -83,7 +85,7 @@ static long receive_cmsg(__attribute__((unused)) u64 i, struct fdt_receiving *r)
 	if (count > r->budget)
 		count = r->budget;
 	if (level == SOL_SOCKET && (type == SCM_RIGHTS || type == SCM_PIDFD)) {
-		receive_array(r->syscall, r->at + size, count);
+		receive_array(r->syscall, r->at + size, count, r->site);
 		r->budget -= count;
 	}
 	r->at += (len + align) & ~align;
@@ -139,9 +141,11 @@ GLOBAL int report_full(u32 syscall)
 	return 0;
 }
 
-GLOBAL int receive_message(u32 syscall, u32 compat, u64 address)
+static __always_inline int receive(u32 syscall, u32 compat, u64 address, u64 site)
 {
-	struct fdt_receiving r = { .syscall = syscall, .compat = compat, .budget = SCM_MAX_FD + 2 };
+	struct fdt_receiving r = {
+		.site = site, .syscall = syscall, .compat = compat, .budget = SCM_MAX_FD + 2
+	};
 
 	if (read_msghdr(&r, address))
 		return 0;
@@ -152,8 +156,14 @@ GLOBAL int receive_message(u32 syscall, u32 compat, u64 address)
 	return 0;
 }
 
+GLOBAL int receive_message(u32 syscall, u32 compat, u64 address, u64 site)
+{
+	return receive(syscall, compat, address, site);
+}
+
 struct fdt_messages {
 	u64 address;
+	u64 site;
 	u32 compat;
 };
 
@@ -162,16 +172,28 @@ static long receive_next(u64 i, struct fdt_messages *messages)
 {
 	u32 size = messages->compat ? 32 : 64;
 
-	receive_message(FDT_SYS_recvmmsg, messages->compat, messages->address + i * size);
+	receive(FDT_SYS_recvmmsg, messages->compat, messages->address + i * size, messages->site);
 	return 0;
 }
 
-GLOBAL int receive_many(u32 compat, u64 address, u32 count)
+GLOBAL int receive_many(u32 compat, u64 address, u32 count, u64 site)
 {
-	struct fdt_messages messages = { .address = address, .compat = compat };
+	struct fdt_messages messages = { .address = address, .site = site, .compat = compat };
 
 	bpf_loop(count < UIO_MAXIOV ? count : UIO_MAXIOV, receive_next, &messages, 0);
 	return 0;
+}
+
+/*
+ * Whether the message, the first of several, has room for control data: only then can
+ * descriptors come, and the call's stack is of interest. (Taken here, and handed down: the
+ * verifier allows eight functions to be in each other.)
+ */
+static __always_inline bool expects_control(u32 compat, u64 address)
+{
+	struct fdt_receiving r = { .compat = compat };
+
+	return !read_msghdr(&r, address) && r.at;
 }
 
 #endif

@@ -96,7 +96,7 @@ static __always_inline u64 current_table(void)
 }
 
 /* What the current task's table holds under that number. SLOT, or USE, which looks the same. */
-GLOBAL int emit_slot(u8 op, u32 syscall, u32 fd, s32 result)
+GLOBAL int emit_slot(u8 op, u32 syscall, u32 fd, s32 result, u64 site)
 {
 	struct task_struct *task = plain(CURRENT);
 	u64 table = (u64)task->files;
@@ -108,7 +108,7 @@ GLOBAL int emit_slot(u8 op, u32 syscall, u32 fd, s32 result)
 	event->head.syscall = syscall;
 	event->fd = fd;
 	event->result = result;
-	event->site = 0;
+	event->site = site;
 	describe(&event->file, slot_file(table, fd));
 	EMIT(event);
 	return 0;

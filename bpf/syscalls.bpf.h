@@ -20,9 +20,21 @@
 #define IORING_REGISTER_USE_REGISTERED_RING 0x80000000u
 #define DESCRIPTOR_MAX 0x7fffffff
 
+/* One walk serves all descriptors of a call. */
+static __always_inline u64 call_site(struct fdt_exit *x, s32 closed_fd)
+{
+	if (!x->site_known) {
+		x->site = site_of_change(closed_fd);
+		x->site_known = 1;
+	}
+	return x->site;
+}
+
 static __always_inline void assert_slot(struct fdt_exit *x, u8 op, u32 fd)
 {
-	emit_slot(op, x->syscall, fd, x->result);
+	emit_slot(op, x->syscall, fd, x->result, call_site(x, op == FDT_OP_CLOSE ? (s32)fd : -1));
+	if (op != FDT_OP_CLOSE)
+		opener_note(fd);
 }
 
 static __always_inline void took(struct fdt_exit *x, u32 fd)
@@ -160,6 +172,7 @@ GLOBAL int on_rare(struct fdt_exit *x)
 		if (x->args[0] & CLONE_FILES)
 			on_unshared(x);
 		break;
+	case FDT_CALL_UNMAP: space_unmapped(x->args[0], x->args[1]); break;
 	case FDT_CALL_SETRLIMIT: on_setrlimit(x); break;
 	case FDT_CALL_PRLIMIT: on_prlimit(x); break;
 	}
@@ -257,6 +270,16 @@ static __always_inline bool is_descriptor_error(s64 result)
 	return result == -EBADF || result == -EMFILE || result == -ENFILE;
 }
 
+static __always_inline void on_receive(struct fdt_exit *x)
+{
+	if (!expects_control(x->compat, x->args[1]))
+		return;
+	if (x->what == FDT_CALL_RECVMSG)
+		receive_message(x->syscall, x->compat, x->args[1], call_site(x, -1));
+	else
+		receive_many(x->compat, x->args[1], x->result, call_site(x, -1));
+}
+
 /* Of the calls that succeeded: those that changed a table. */
 static __always_inline void on_success(struct fdt_exit *x, u32 tgid)
 {
@@ -277,8 +300,8 @@ static __always_inline void on_success(struct fdt_exit *x, u32 tgid)
 	case FDT_CALL_IOCTL:
 	case FDT_CALL_MAYBE: on_maybe(x); break;
 	case FDT_CALL_REPLACE: on_replace(x); break;
-	case FDT_CALL_RECVMSG: receive_message(x->syscall, x->compat, x->args[1]); break;
-	case FDT_CALL_RECVMMSG: receive_many(x->compat, x->args[1], x->result); break;
+	case FDT_CALL_RECVMSG:
+	case FDT_CALL_RECVMMSG: on_receive(x); break;
 	default: on_rare(x);
 	}
 }
@@ -331,7 +354,7 @@ static __always_inline int on_sys_exit(struct pt_regs *regs, s64 result)
 	x.result = result;
 	x.syscall = call->syscall;
 	x.fds = call->fds;
-	x.pad = 0;
+	x.site_known = 0;
 	call_args(regs, x.compat, x.args);
 	return on_call(&x, task->tgid);
 }

@@ -149,6 +149,7 @@ static __always_inline int on_newtask(struct task_struct *child, u64 clone_flags
 	if (is_kernel(child) || is_worker(child) || !child_is_traced(creator, child, clone_flags))
 		return 0;
 	run_break();
+	space_forked(creator, child);
 	if (!(clone_flags & CLONE_THREAD) && watch_fork(creator, child))
 		flags |= FDT_TASK_WATCHED;
 	emit_task(child, FDT_OP_FORK, flags, creator->pid, current_call(creator));
@@ -165,6 +166,7 @@ static __always_inline int on_exec(struct task_struct *task, u32 old_tid, struct
 	if (!is_traced(task->tgid))
 		return 0;
 	run_break();
+	space_replaced(task);
 	flags = watch_exec(task) ? FDT_TASK_WATCHED : 0;
 	emit_task(task, FDT_OP_EXEC, flags, old_tid, 0);
 	emit_process(task, bprm);

@@ -13,7 +13,8 @@ struct fdt_exit {
 	s64 result;
 	u32 compat;
 	u32 syscall, what, fds, uses; /* as in struct fdt_call */
-	u32 pad;
+	u32 site_known;
+	u64 site;
 };
 
 struct fdt_pollfd {

@@ -165,7 +165,7 @@ GLOBAL int watch_take(u32 fd, u32 syscall, u32 is_use)
 		return 0;
 	if (is_use) {
 		run_break();
-		emit_slot(FDT_OP_USE, syscall, fd, 0);
+		emit_slot(FDT_OP_USE, syscall, fd, 0, 0);
 	}
 	if (__sync_fetch_and_add(&watch->count, -1) == 1)
 		watch_end(task->tgid, table);

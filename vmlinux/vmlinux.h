@@ -46,6 +46,8 @@ enum { false = 0, true = 1 };
 enum {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_RINGBUF = 27,
 	BPF_MAP_TYPE_TASK_STORAGE = 29,
 	BPF_F_NO_PREALLOC = 1,
@@ -132,10 +134,35 @@ struct signal_struct {
 	struct rlimit rlim[16];
 };
 
+struct file;
+struct vm_area_struct {
+	unsigned long vm_start;
+	unsigned long vm_end;
+	unsigned long vm_pgoff;
+	struct file *vm_file;
+};
+
+#if defined(__TARGET_ARCH_x86)
+/* arch/x86/include/asm/mmu.h */
+typedef struct {
+	void *vdso;
+} mm_context_t;
+#endif
+
 struct mm_struct {
 	unsigned long arg_start;
 	unsigned long arg_end;
+#if defined(__TARGET_ARCH_x86)
+	mm_context_t context;
+#endif
 };
+
+/* arch/ARCH/include/asm/processor.h: where the C library keeps its thread's own data */
+#if defined(__TARGET_ARCH_x86)
+struct thread_struct {
+	unsigned long fsbase;
+};
+#endif
 
 /* include/linux/sched.h */
 struct thread_info {
@@ -159,6 +186,9 @@ struct task_struct {
 	char comm[16];
 	struct files_struct *files;
 	struct signal_struct *signal;
+#if defined(__TARGET_ARCH_x86)
+	struct thread_struct thread;
+#endif
 };
 
 /* include/linux/binfmts.h */
@@ -211,6 +241,14 @@ struct bpf_iter__task {
 /* arch/ARCH/include/asm/ptrace.h */
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
+	unsigned long r15;
+	unsigned long r14;
+	unsigned long r13;
+	unsigned long r12;
+	unsigned long r11;
+	unsigned long ax;
+	unsigned long ip;
+	unsigned long sp;
 	unsigned long r10;
 	unsigned long r9;
 	unsigned long r8;
@@ -227,6 +265,7 @@ struct pt_regs {
 	u64 regs[31];
 	u64 orig_x0;
 	s32 syscallno;
+	u64 sp;
 };
 #else
 #error "fdtrace knows the registers of x86 and arm64 only"

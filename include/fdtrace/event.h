@@ -33,6 +33,7 @@ enum fdt_event_kind {
 	FDT_USE = 6,     /* struct fdt_slot: first use of a watched descriptor (op = FDT_OP_USE) */
 	FDT_PROCESS = 7, /* struct fdt_process: executable and arguments of a process */
 	FDT_LIMIT = 8,   /* struct fdt_limit: RLIMIT_NOFILE of a process */
+	/* 9 to 12: stacks as the kernel tells them, for the loader only (stack.h) */
 	/* from here on made by user space only, in the same stream, so that a replay sees them */
 	FDT_LOSS = 16,     /* struct fdt_loss: events are missing before this point */
 	FDT_TICK = 17,     /* struct fdt_head: it is time_ns now; nothing else happened */
@@ -40,6 +41,8 @@ enum fdt_event_kind {
 	FDT_NAME = 19,     /* struct fdt_name: what a file is called */
 	FDT_FOPS = 20,     /* struct fdt_fops: which kind an anonymous inode's operations mean */
 	FDT_META = 21,     /* struct fdt_meta: one key=value about the recording (tracefile.h) */
+	/* 22: struct fdt_detail */
+	FDT_SITE = 23, /* struct fdt_site: the stack that a site's hash stands for */
 };
 
 /* What made the change. */
@@ -222,7 +225,46 @@ struct fdt_meta {
 	char text[]; /* key=value */
 };
 
-#define FDT_SIZE_MAX 4096 /* no record is longer */
+/* flags of struct fdt_site_frame */
+#define FDT_SITE_FRAME_PYTHON 1
+#define FDT_SITE_FRAME_SYSTEM 2   /* C library, dynamic linker, the inside of an interpreter */
+#define FDT_SITE_FRAME_LIBRARY 4  /* the standard library of a language */
+#define FDT_SITE_FRAME_INLINED 8  /* has no stack frame of its own */
+#define FDT_SITE_FRAME_GUESSED 16 /* found by the frame pointer only (code made at run time) */
+
+/*
+ * One frame, resolved. identity is the same on every host, in every run and, for Python, after
+ * a rebuild of the interpreter: of file and function for Python, of build-id and offset for
+ * native code; 0: it has none (code made at run time).
+ */
+struct fdt_site_frame {
+	__u64 identity;
+	__u16 flags;
+	__u16 text_size; /* bytes of text that follow: "function (file:line)" or "function (module+0xoffset)" */
+	__u32 pad;
+	char text[]; /* any byte; the next frame begins at the next multiple of 8 */
+};
+
+/* head.flags of SITE */
+#define FDT_SITE_CUT 1 /* frames are missing at the outer end */
+#define FDT_SITE_NO_PYTHON \
+	2 /* a Python program, but this thread had no Python frames (see python_end) */
+#define FDT_SITE_FINALIZER 4      /* below a finalizer or deallocator of Python */
+#define FDT_SITE_COLLECTOR 8      /* below Python's garbage collector */
+#define FDT_SITE_AT_EXIT 16       /* while the interpreter was ending */
+#define FDT_SITE_UNKNOWN_BUILD 32 /* an interpreter whose frames cannot be read */
+
+/* Told before the first event whose site is this hash, and again when it has become better. */
+struct fdt_site {
+	struct fdt_head head; /* of the task whose stack it was */
+	__u64 hash;
+	__u16 frame_count;     /* frames that follow, innermost first */
+	__u16 frames_left_out; /* in the middle, for want of room */
+	__u16 left_out_at;     /* index of the first frame behind the gap */
+	__u16 pad;
+};
+
+#define FDT_SIZE_MAX 16384 /* no record of the stream is longer */
 
 #define FDT_SIZE_IS(type, bytes) \
 	_Static_assert(sizeof(struct type) == (bytes), #type " changed its size: raise FDT_ABI")
@@ -239,5 +281,7 @@ FDT_SIZE_IS(fdt_loss, 72);
 FDT_SIZE_IS(fdt_name, 72);
 FDT_SIZE_IS(fdt_fops, 40);
 FDT_SIZE_IS(fdt_meta, 32);
+FDT_SIZE_IS(fdt_site_frame, 16);
+FDT_SIZE_IS(fdt_site, 48);
 
 #endif

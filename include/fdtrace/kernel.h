@@ -31,6 +31,7 @@ enum fdt_call_class {
 	FDT_CALL_CLONE,      /* CLONE_PIDFD: one at argument 2 */
 	FDT_CALL_CLONE3,     /* the same, where struct clone_args says */
 	FDT_CALL_UNSHARE,
+	FDT_CALL_UNMAP, /* munmap: of interest to the walkers of stacks only */
 	FDT_CALL_SETRLIMIT,
 	FDT_CALL_PRLIMIT,
 	FDT_CALL_POLL,       /* uses an array of struct pollfd, and says which are closed */

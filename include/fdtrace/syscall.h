@@ -179,7 +179,8 @@
 	X(165, io_submit)              \
 	X(166, prctl)                  \
 	X(167, keyctl)                 \
-	X(168, oldfstat)
+	X(168, oldfstat)               \
+	X(169, munmap)
 
 enum fdt_syscall {
 	FDT_SYS_none = 0,

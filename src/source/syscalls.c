@@ -175,6 +175,7 @@ static const struct syscall_row table[] = {
 	ROW(listns, 470, NONE, NO, NO),
 	ROW(execveat, 358, NONE, A0, NO),
 	ROW(setrlimit, 75, SETRLIMIT, NO, NO),
+	ROW(munmap, 91, UNMAP, NO, NO),
 	ROW(prlimit64, 340, PRLIMIT, NO, NO),
 	/* waits on several descriptors */
 	ROW(poll, 168, POLL, NO, NO),

@@ -14,6 +14,8 @@ stdio.h                libc6-dev        glibc-devel             glibc
 linux/types.h          linux-libc-dev   kernel-headers          linux-api-headers
 bpf/libbpf.h           libbpf-dev       libbpf-devel            libbpf
 libelf.h               libelf-dev       elfutils-libelf-devel   libelf
+elfutils/libdwfl.h     libdw-dev        elfutils-devel          elfutils
+libiberty/demangle.h   libiberty-dev    binutils-devel          binutils
 zlib.h                 zlib1g-dev       zlib-devel              zlib
 jansson.h              libjansson-dev   jansson-devel           jansson
 cap-ng.h               libcap-ng-dev    libcap-ng-devel         libcap-ng

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The site of a call: its stack is walked, hashed, and told if the hash is new. */
+#ifndef FDTRACE_SITE_BPF_H
+#define FDTRACE_SITE_BPF_H
+
+/* ---- address spaces ---- */
+
+static const struct fdt_space no_space; /* too large for a BPF stack */
+
+static __always_inline struct fdt_space *space_new(u64 key)
+{
+	struct fdt_space *space;
+
+	bpf_map_update_elem(&spaces, &key, &no_space, BPF_ANY);
+	space = bpf_map_lookup_elem(&spaces, &key);
+	if (space)
+		space->serial = __sync_fetch_and_add(&space_serial.value, 1) + 1;
+	return space;
+}
+
+static __always_inline struct fdt_space *space_get(u64 key)
+{
+	struct fdt_space *space = bpf_map_lookup_elem(&spaces, &key);
+
+	return space ?: space_new(key);
+}
+
+/* A child with a memory of its own begins with the mappings of its parent. */
+static __always_inline void space_forked(struct task_struct *parent, struct task_struct *child)
+{
+	u64 from = (u64)plain(parent)->mm, to = (u64)plain(child)->mm;
+	struct fdt_space *space;
+
+	if (!stack_level || from == to)
+		return;
+	space = bpf_map_lookup_elem(&spaces, &from);
+	if (!space || bpf_map_update_elem(&spaces, &to, space, BPF_ANY)) {
+		bpf_map_delete_elem(&spaces, &to);
+		return;
+	}
+	space = bpf_map_lookup_elem(&spaces, &to);
+	if (space)
+		space->serial = __sync_fetch_and_add(&space_serial.value, 1) + 1;
+}
+
+static __always_inline void space_replaced(struct task_struct *task)
+{
+	u64 key = (u64)plain(task)->mm;
+
+	if (stack_level)
+		bpf_map_delete_elem(&spaces, &key);
+}
+
+static __always_inline void space_unmapped(u64 start, u64 length)
+{
+	u64 key = (u64)plain(CURRENT)->mm;
+	struct fdt_space *space = stack_level ? bpf_map_lookup_elem(&spaces, &key) : 0;
+
+	if (space)
+		modules_unmapped(space, start, start + length);
+}
+
+/* ---- copies of stacks, for user space to unwind ---- */
+
+struct fdt_copying_stack {
+	struct fdt_copy copy;
+	u8 bytes[FDT_COPY_MAX]; /* belongs to copy */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct fdt_copying_stack);
+} copies SEC(".maps");
+
+#if defined(__TARGET_ARCH_x86)
+
+static __always_inline void copy_registers(struct fdt_copy *copy, struct pt_regs *regs)
+{
+	copy->reg[0] = regs->ax;
+	copy->reg[1] = regs->dx;
+	copy->reg[2] = regs->cx;
+	copy->reg[3] = regs->bx;
+	copy->reg[4] = regs->si;
+	copy->reg[5] = regs->di;
+	copy->reg[6] = regs->bp;
+	copy->reg[7] = regs->sp;
+	copy->reg[8] = regs->r8;
+	copy->reg[9] = regs->r9;
+	copy->reg[10] = regs->r10;
+	copy->reg[11] = regs->r11;
+	copy->reg[12] = regs->r12;
+	copy->reg[13] = regs->r13;
+	copy->reg[14] = regs->r14;
+	copy->reg[15] = regs->r15;
+	copy->reg[16] = regs->ip;
+}
+
+#else
+
+static __always_inline void copy_registers(struct fdt_copy *copy, struct pt_regs *regs)
+{
+	copy->reg[7] = regs->sp;
+}
+
+#endif
+
+/* As much as there is, at most FDT_COPY_MAX: a short stack ends at an address that is not mapped. */
+static __always_inline u32 copy_stack(struct fdt_copying_stack *c)
+{
+	u64 sp = c->copy.reg[7], size = FDT_COPY_MAX;
+
+	for (u32 i = 0; i < 3; i++, size /= 4)
+		if (!bpf_probe_read_user(c->bytes, size, (void *)sp))
+			return size;
+	size = FDT_PAGE_SIZE - (sp & (FDT_PAGE_SIZE - 1));
+	OPAQUE(size);
+	if (size > FDT_PAGE_SIZE || bpf_probe_read_user(c->bytes, size, (void *)sp))
+		return 0;
+	return size;
+}
+
+static __noinline int tell_copy(struct fdt_scratch *s)
+{
+	struct task_struct *task = plain(CURRENT);
+	struct fdt_copying_stack *c;
+	u32 zero = 0, size;
+
+	if (!s)
+		return 0;
+	c = bpf_map_lookup_elem(&copies, &zero);
+	if (!c)
+		return 0;
+	copy_registers(&c->copy, (struct pt_regs *)bpf_task_pt_regs(CURRENT));
+	size = copy_stack(c);
+	c->copy.hash = s->stack.hash;
+	c->copy.space = s->stack.space;
+	c->copy.size = size;
+	c->copy.pad = 0;
+	size += sizeof(struct fdt_copy);
+	if (size > sizeof(*c))
+		return 0;
+	head_fill(&c->copy.head, FDT_COPY, FDT_OP_NONE, size, coarse_ns(), task, (u64)task->files);
+	bpf_ringbuf_output(&ring, c, size, wakeup(size));
+	return 0;
+}
+
+static __always_inline bool copy_is_granted(void)
+{
+	if ((s64)copies_left.value <= 0)
+		return false;
+	return (s64)__sync_fetch_and_add(&copies_left.value, -1) > 0;
+}
+
+/* ---- what is taken ---- */
+
+/*
+ * Who opened a number last, as far as a table of hashes remembers: when time is short, closes by
+ * the thread that opened are the first to be left without a stack. A collision costs or spends
+ * one stack, nothing else.
+ */
+#define OPENERS 65536
+u32 opener_tid[OPENERS];
+
+static __always_inline u32 *opener_of(u32 fd)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+
+	return &opener_tid[(u16)(tgid * 31 + fd)];
+}
+
+/* Kept only while it is needed. */
+static __always_inline void opener_note(u32 fd)
+{
+	if (stack_level == FDT_STACKS_NO_CLOSE)
+		*opener_of(fd) = (u32)bpf_get_current_pid_tgid();
+}
+
+#define FEW 64
+struct fdt_counter calls_here[CPUS_MAX];
+
+static __always_inline bool is_one_of_few(void)
+{
+	u32 cpu = bpf_get_smp_processor_id() & (CPUS_MAX - 1);
+
+	return !(++calls_here[cpu].value % FEW);
+}
+
+/* fd: of a close, else -1 */
+static __always_inline bool stack_is_wanted(u32 level, s32 fd)
+{
+	if (level == FDT_STACKS_ALL)
+		return true;
+	if (level == FDT_STACKS_NO_CLOSE)
+		return fd < 0 || *opener_of(fd) != (u32)bpf_get_current_pid_tgid();
+	return level == FDT_STACKS_FEW && is_one_of_few();
+}
+
+/* ---- telling ---- */
+
+static __always_inline bool ended_early(u8 end)
+{
+	return end == FDT_END_NO_TABLE || end == FDT_END_NO_RULE || end == FDT_END_OTHER_RULE ||
+	       end == FDT_END_NO_MODULE;
+}
+
+/*
+ * What a walk that ended early has seen is not enough to tell places apart; such stacks are
+ * told each time, with a copy, as long as copies are granted, and then go by what was seen.
+ */
+static __always_inline void finish_hash(struct fdt_scratch *s)
+{
+	u64 hash = mix(s->hash, s->stack.native_count | (u64)s->stack.python_count << 32);
+
+	if (s->stack.python_count)
+		hash = mix(hash, s->stack.space);
+	s->stack.copied = 0;
+	if (stacks_native && ended_early(s->stack.native_end)) {
+		hash = mix(hash, s->sp);
+		if (copy_is_granted()) {
+			hash = mix(hash, bpf_ktime_get_ns());
+			s->stack.copied = 1;
+		}
+	}
+	s->stack.hash = hash ?: 1;
+}
+
+static __noinline int tell_stack(struct fdt_scratch *s)
+{
+	struct task_struct *task = plain(CURRENT);
+	u8 told = 1;
+	u32 frames, size;
+
+	if (!s)
+		return 0;
+	frames = s->stack.native_count + s->stack.python_count;
+	if (frames > FDT_NATIVE_MAX + FDT_PYTHON_MAX)
+		return 0;
+	size = sizeof(struct fdt_stack) + frames * sizeof(struct fdt_frame);
+	OPAQUE(size);
+	if (size > sizeof(struct fdt_stack) + sizeof(s->frame))
+		return 0;
+	head_fill(&s->stack.head, FDT_STACK, FDT_OP_NONE, size, coarse_ns(), task,
+		  (u64)task->files);
+	if (bpf_ringbuf_output(&ring, &s->stack, size, wakeup(size))) {
+		__sync_fetch_and_add(&stacks_lost.value, 1);
+		return 0;
+	}
+	bpf_map_update_elem(&told_sites, &s->stack.hash, &told, BPF_ANY);
+	__sync_fetch_and_add(&stacks_told.value, 1);
+	if (s->stack.copied)
+		tell_copy(s);
+	return 0;
+}
+
+/* ---- taking ---- */
+
+static __always_inline void take_frames(struct fdt_scratch *s, struct fdt_space *space)
+{
+	s->hash = 0;
+	s->stack.space = space->serial;
+	s->stack.native_count = 0;
+	s->stack.python_count = 0;
+	s->stack.native_end = FDT_END_NOT_TAKEN;
+	s->stack.python_end = FDT_END_NOT_TAKEN;
+	if (stacks_native || !space->python)
+		unwind(s, space);
+	if (!stacks_native) { /* only to find the interpreter */
+		s->hash = 0;
+		s->stack.native_count = 0;
+		s->stack.native_end = FDT_END_NOT_TAKEN;
+	}
+	s->stack.python = space->python;
+	if (stacks_python)
+		python_walk(s, space);
+}
+
+#define STACK_SAMPLE_SHIFT 5
+
+/* The hash of the current stack, told if it is new; 0: none could be taken. */
+GLOBAL u64 take_site(void)
+{
+	struct fdt_scratch *s = scratch_of_cpu();
+	u64 key = (u64)plain(CURRENT)->mm, began = 0, taken;
+	struct fdt_space *space;
+
+	/* busy: this CPU's walk was interrupted by another thread */
+	if (!s || !key || s->busy || call_is_compat(CURRENT))
+		return 0;
+	space = space_get(key);
+	if (!space)
+		return 0;
+	s->busy = 1;
+	taken = __sync_fetch_and_add(&stacks_taken.value, 1);
+	if (!(taken & ((1 << STACK_SAMPLE_SHIFT) - 1)))
+		began = bpf_ktime_get_ns();
+	take_frames(s, space);
+	finish_hash(s);
+	key = s->stack.hash;
+	if (!bpf_map_lookup_elem(&told_sites, &key)) {
+		if (stacks_python && s->stack.python_count)
+			python_tell_codes(s);
+		tell_stack(s);
+	}
+	__sync_fetch_and_add(&stack_frames.value, s->stack.native_count + s->stack.python_count);
+	if (began)
+		__sync_fetch_and_add(&stack_sampled_ns.value, bpf_ktime_get_ns() - began);
+	s->busy = 0;
+	return key;
+}
+
+/* Of a call that put something into a slot or emptied one; fd: of a close, else -1. */
+static __always_inline u64 site_of_change(s32 fd)
+{
+	u32 level = stack_level;
+
+	if (level <= FDT_STACKS_ERRORS)
+		return 0;
+	if (stack_is_wanted(level, fd))
+		return take_site();
+	__sync_fetch_and_add(&stacks_skipped.value, 1);
+	return 0;
+}
+
+/* Of a call that failed. */
+static __always_inline u64 site_of_error(void)
+{
+	return stack_level ? take_site() : 0;
+}
+
+#endif

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Native frames by .eh_frame: Debian's programs and libraries have no frame pointers, so each
+ * step looks up how the code at hand has moved the stack pointer (fdtrace/stack.h).
+ */
+#ifndef FDTRACE_UNWIND_BPF_H
+#define FDTRACE_UNWIND_BPF_H
+
+#if defined(__TARGET_ARCH_x86)
+
+#define WORD sizeof(u64)
+#define FP_STEP_MAX \
+	65536 /* a frame pointer further away than that is believed to be something else */
+
+/* Where the kernel saves registers in struct rt_sigframe, from the ucontext on (asm/sigcontext.h). */
+#define SIGNAL_BP 120
+#define SIGNAL_SP 160
+#define SIGNAL_PC 168
+
+static __always_inline bool window_fill(struct fdt_window *w, u64 address)
+{
+	u64 length = WINDOW_BYTES;
+
+	if (bpf_probe_read_user(w->bytes, WINDOW_BYTES, (void *)address)) {
+		length = FDT_PAGE_SIZE - (address & (FDT_PAGE_SIZE - 1));
+		OPAQUE(length);
+		if (length > WINDOW_BYTES)
+			length = WINDOW_BYTES;
+		if (length < WORD || bpf_probe_read_user(w->bytes, length, (void *)address)) {
+			w->length = 0;
+			return false;
+		}
+	}
+	w->address = address;
+	w->length = length;
+	return true;
+}
+
+/* A word of the stack. */
+static __always_inline bool stack_word(struct fdt_scratch *s, u64 address, u64 *ret_word)
+{
+	struct fdt_window *w = &s->window;
+	u64 at = address - w->address;
+
+	if (w->length < WORD || at > w->length - WORD) {
+		if (!window_fill(w, address))
+			return false;
+		at = 0;
+	}
+	OPAQUE(at);
+	if (at > WINDOW_BYTES - WORD)
+		return false;
+	*ret_word = *(u64 *)(w->bytes + at);
+	return true;
+}
+
+/* ---- which file an address belongs to ---- */
+
+struct fdt_mapping {
+	struct fdt_elf_key key;
+	u64 start, end, offset_bytes;
+	u32 is_file;
+	u32 pad;
+};
+
+#define VDSO_DEV (~0u) /* no device has that number: stands for the kernel's own mapping */
+
+static long on_mapping(struct task_struct *task, struct vm_area_struct *vma, struct fdt_mapping *m)
+{
+	struct file *file = vma->vm_file;
+
+	m->start = vma->vm_start;
+	m->end = vma->vm_end;
+	m->offset_bytes = (u64)vma->vm_pgoff * FDT_PAGE_SIZE;
+	if (file) {
+		struct inode *inode = BPF_CORE_READ(file, f_inode);
+
+		m->key.inode = BPF_CORE_READ(inode, i_ino);
+		m->key.dev = BPF_CORE_READ(inode, i_sb, s_dev);
+		m->is_file = 1;
+	} else if (m->start == (u64)BPF_CORE_READ(task, mm, context.vdso)) {
+		m->key.dev = VDSO_DEV;
+		m->offset_bytes = 0;
+		m->is_file = 1;
+	}
+	return 0;
+}
+
+#define WANTED_AGAIN_NS 2000000000ull
+
+/* Asks user space for the tables of a file, once in a while. */
+static __always_inline void want_elf(const struct fdt_mapping *m, u64 serial)
+{
+	u64 now = coarse_ns(), *asked = bpf_map_lookup_elem(&wanted_elfs, &m->key);
+	struct fdt_elf_wanted *event;
+	struct task_struct *task;
+
+	if (asked && now - *asked < WANTED_AGAIN_NS)
+		return;
+	bpf_map_update_elem(&wanted_elfs, &m->key, &now, BPF_ANY);
+	event = bpf_ringbuf_reserve(&ring, sizeof(*event), 0);
+	if (!event)
+		return;
+	task = plain(CURRENT);
+	head_fill(&event->head, FDT_ELF, FDT_OP_NONE, sizeof(*event), now, task, (u64)task->files);
+	event->key = m->key;
+	event->start = m->start;
+	event->end = m->end;
+	event->offset_bytes = m->offset_bytes;
+	event->space = serial;
+	bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
+}
+
+/* An interpreter has been met. */
+static __always_inline void python_found(struct fdt_space *space, u32 python, u64 bias)
+{
+	struct fdt_python *offsets = bpf_map_lookup_elem(&pythons, &python);
+
+	if (!offsets || space->python)
+		return;
+	space->tss_known = 0;
+	space->runtime = offsets->runtime_vaddr + bias;
+	barrier();
+	space->python = python;
+}
+
+/*
+ * Another CPU may be reading the entry: what end guards is changed only while end is 0. Returns
+ * the index, or FDT_MODULES_MAX if there is no room.
+ */
+static __always_inline u32 module_put(struct fdt_space *space, const struct fdt_mapping *m,
+				      const struct fdt_elf *elf)
+{
+	u32 at = __sync_fetch_and_add(&space->count, 1);
+	struct fdt_module *module;
+
+	if (at >= FDT_MODULES_MAX)
+		return FDT_MODULES_MAX;
+	module = &space->module[at];
+	module->start = m->start;
+	module->bias = m->start - m->offset_bytes - elf->delta;
+	module->elf = elf->id;
+	module->page0 = elf->page0;
+	module->pages = elf->pages;
+	module->first_vaddr = elf->first_vaddr;
+	barrier();
+	module->end = m->end;
+	return at;
+}
+
+/* The module of an address that no known one holds. FDT_MODULES_MAX: none; s->stack.native_end says why. */
+static __always_inline u32 module_learn(struct fdt_scratch *s, struct fdt_space *space, u64 pc)
+{
+	struct fdt_mapping m = {};
+	struct fdt_elf *elf;
+
+	s->stack.native_end = FDT_END_NO_MODULE;
+	if (bpf_find_vma(CURRENT, pc, on_mapping, &m, 0) || !m.is_file)
+		return FDT_MODULES_MAX;
+	s->stack.native_end = FDT_END_NO_TABLE;
+	elf = bpf_map_lookup_elem(&elfs, &m.key);
+	if (!elf) {
+		want_elf(&m, space->serial);
+		return FDT_MODULES_MAX;
+	}
+	if (elf->python)
+		python_found(space, elf->python, m.start - m.offset_bytes - elf->delta);
+	return module_put(space, &m, elf);
+}
+
+static __always_inline bool module_holds(const struct fdt_module *module, u64 pc)
+{
+	return pc >= module->start && pc < module->end;
+}
+
+/* Mostly the one of the frame before. */
+static __always_inline u32 module_find(struct fdt_scratch *s, struct fdt_space *space, u64 pc)
+{
+	u32 at = s->last_module;
+
+	if (at < FDT_MODULES_MAX && module_holds(&space->module[at], pc))
+		return at;
+	for (at = 0; at < FDT_MODULES_MAX; at++) {
+		if (module_holds(&space->module[at], pc))
+			return at;
+		if (at >= space->count)
+			break;
+	}
+	return module_learn(s, space, pc);
+}
+
+/* ---- the rule at an address ---- */
+
+#define SEARCH_STEPS 10 /* 2^10 = FDT_SLAB_ROWS */
+
+/* The last row at or before the offset. */
+static __always_inline u32 row_find(const struct fdt_slab *slab, u32 first, u32 count, u32 offset)
+{
+	u32 low = first, high = first + count;
+
+	for (u32 i = 0; i < SEARCH_STEPS; i++) {
+		u32 middle = (low + high) / 2;
+
+		if (middle == low)
+			break;
+		if (FDT_ROW_OFFSET(slab->row[middle % FDT_SLAB_ROWS]) <= offset)
+			low = middle;
+		else
+			high = middle;
+	}
+	return slab->row[low % FDT_SLAB_ROWS];
+}
+
+static __always_inline u32 rule_at(const struct fdt_module *module, u64 vaddr)
+{
+	u64 index = (vaddr - module->first_vaddr) / FDT_PAGE_SIZE;
+	u32 key = module->page0 + (u32)index, *rule;
+	struct fdt_text_page *page;
+	struct fdt_slab *slab;
+
+	if (index >= module->pages)
+		return FDT_RULE(FDT_RULE_NONE, 0, 0);
+	page = bpf_map_lookup_elem(&text_pages, &key);
+	if (!page || !page->count)
+		return FDT_RULE(FDT_RULE_NONE, 0, 0);
+	key = page->slab;
+	slab = bpf_map_lookup_elem(&slabs, &key);
+	if (!slab)
+		return FDT_RULE(FDT_RULE_NONE, 0, 0);
+	key = FDT_ROW_RULE(row_find(slab, page->first, page->count, vaddr % FDT_PAGE_SIZE));
+	rule = bpf_map_lookup_elem(&rules, &key);
+	return rule ? *rule : FDT_RULE(FDT_RULE_NONE, 0, 0);
+}
+
+/* ---- steps ---- */
+
+static __always_inline long stop(struct fdt_scratch *s, u8 why)
+{
+	s->stack.native_end = why;
+	return 1;
+}
+
+/* Code made at run time has no CFI, but mostly a frame pointer; believed if it moves up a little. */
+static __always_inline long step_by_pointer(struct fdt_scratch *s, struct fdt_frame *frame, u8 why)
+{
+	u64 bp = s->bp, saved = 0, pc = 0;
+
+	if (bp < s->sp || bp - s->sp > FP_STEP_MAX || bp % WORD || !s->is_return)
+		return stop(s, why);
+	if (!stack_word(s, bp, &saved) || !stack_word(s, bp + WORD, &pc) || pc < FDT_PAGE_SIZE)
+		return stop(s, why);
+	frame->flags |= FDT_FRAME_GUESSED;
+	s->sp = bp + 2 * WORD;
+	s->bp = saved;
+	s->pc = pc;
+	return 0;
+}
+
+static __always_inline long step_out_of_signal(struct fdt_scratch *s)
+{
+	u64 sp = s->sp;
+
+	if (!stack_word(s, sp + SIGNAL_PC, &s->pc) || !stack_word(s, sp + SIGNAL_BP, &s->bp) ||
+	    !stack_word(s, sp + SIGNAL_SP, &s->sp))
+		return stop(s, FDT_END_UNREADABLE);
+	s->is_return = 0;
+	return 0;
+}
+
+static __always_inline long step_by_cfa(struct fdt_scratch *s, u64 cfa, u32 saved_bp)
+{
+	u64 pc = 0;
+
+	if (cfa <= s->sp)
+		return stop(s, FDT_END_BAD_STACK);
+	if (saved_bp && !stack_word(s, cfa - saved_bp * WORD, &s->bp))
+		return stop(s, FDT_END_UNREADABLE);
+	if (!stack_word(s, cfa - WORD, &pc))
+		return stop(s, FDT_END_UNREADABLE);
+	if (!pc)
+		return stop(s, FDT_END_WHOLE);
+	s->sp = cfa;
+	s->pc = pc;
+	s->is_return = 1;
+	return 0;
+}
+
+static __always_inline long step_by_rule(struct fdt_scratch *s, struct fdt_frame *frame, u32 rule)
+{
+	u64 distance = (u64)FDT_RULE_CFA(rule) * WORD;
+
+	switch (FDT_RULE_KIND(rule)) {
+	case FDT_RULE_SP: return step_by_cfa(s, s->sp + distance, FDT_RULE_SAVED_BP(rule));
+	case FDT_RULE_BP: return step_by_cfa(s, s->bp + distance, FDT_RULE_SAVED_BP(rule));
+	case FDT_RULE_PLT: return step_by_cfa(s, s->sp + WORD + ((s->pc & 15) >= 11 ? WORD : 0), 0);
+	case FDT_RULE_SIGNAL: return step_out_of_signal(s);
+	case FDT_RULE_END: return stop(s, FDT_END_WHOLE);
+	case FDT_RULE_NONE: return step_by_pointer(s, frame, FDT_END_NO_RULE);
+	default: return stop(s, FDT_END_OTHER_RULE);
+	}
+}
+
+struct fdt_unwind {
+	struct fdt_scratch *scratch;
+	struct fdt_space *space;
+};
+
+/* Addresses of files are hashed as such: the same in all processes that run them. */
+static __always_inline void note_frame(struct fdt_scratch *s, struct fdt_frame *frame, u64 address,
+				       u64 of)
+{
+	frame->address = address;
+	frame->flags = s->is_return ? FDT_FRAME_RETURN : 0;
+	frame->pad = 0;
+	frame->instruction = 0;
+	s->hash = mix(s->hash, address ^ of << 48);
+	s->stack.native_count++;
+}
+
+static long unwind_step(__attribute__((unused)) u64 i, struct fdt_unwind *u)
+{
+	struct fdt_scratch *s = u->scratch;
+	struct fdt_space *space = u->space;
+	u32 n = s->stack.native_count, at;
+	struct fdt_module *module;
+	struct fdt_frame *frame;
+	u64 pc = s->pc - !!s->is_return;
+
+	if (n >= FDT_NATIVE_MAX)
+		return stop(s, FDT_END_DEPTH);
+	frame = &s->frame[n];
+	at = module_find(s, space, pc);
+	if (at >= FDT_MODULES_MAX) {
+		u8 why = s->stack.native_end;
+
+		frame->elf = 0;
+		note_frame(s, frame, s->pc, space->serial);
+		return why == FDT_END_NO_TABLE ? 1 : step_by_pointer(s, frame, why);
+	}
+	s->last_module = at;
+	module = &space->module[at];
+	frame->elf = module->elf;
+	note_frame(s, frame, s->pc - module->bias, module->elf);
+	if (!module->pages)
+		return stop(s, FDT_END_NO_TABLE);
+	return step_by_rule(s, frame, rule_at(module, pc - module->bias));
+}
+
+/* Fills the native part of the stack in s. */
+static __always_inline int unwind(struct fdt_scratch *s, struct fdt_space *space)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(CURRENT);
+	struct fdt_unwind u = { s, space };
+
+	if (!s || !space)
+		return 0;
+	s->sp = regs->sp;
+	s->bp = regs->bp;
+	s->pc = regs->ip;
+	s->is_return = 0;
+	s->last_module = 0;
+	s->window.length = 0;
+	bpf_loop(FDT_NATIVE_MAX + 1, unwind_step, &u, 0);
+	return 0;
+}
+
+/* Text was unmapped: what is loaded there next is something else. */
+static __always_inline void modules_unmapped(struct fdt_space *space, u64 start, u64 end)
+{
+	for (u32 i = 0; i < FDT_MODULES_MAX; i++) {
+		struct fdt_module *module = &space->module[i];
+
+		if (module->end && module->start < end && start < module->end)
+			module->end = 0;
+		if (i >= space->count)
+			break;
+	}
+}
+
+#else /* other architectures: no native frames yet */
+
+static __always_inline int unwind(struct fdt_scratch *s,
+				  __attribute__((unused)) struct fdt_space *space)
+{
+	s->stack.native_end = FDT_END_NOT_TAKEN;
+	return 0;
+}
+
+static __always_inline void modules_unmapped(__attribute__((unused)) struct fdt_space *space,
+					     __attribute__((unused)) u64 start,
+					     __attribute__((unused)) u64 end)
+{
+}
+
+#endif
+#endif

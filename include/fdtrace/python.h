@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the kernel side needs to walk CPython's frames, by version, and the code objects it
+ * tells. Offsets are in bytes. Where they come from: src/symbol/python_versions.c.
+ */
+#ifndef FDTRACE_PYTHON_H
+#define FDTRACE_PYTHON_H
+
+#include "fdtrace/stack.h"
+
+#define FDT_PYTHONS_MAX 256 /* interpreter files seen in a run */
+
+/* struct fdt_python.flags */
+#define FDT_PY_CFRAME 1      /* 3.11, 3.12: tstate holds a _PyCFrame, that the frame */
+#define FDT_PY_LASTI 2       /* up to 3.10: the frame holds an index (int), not an address */
+#define FDT_PY_OWNER 4       /* 3.11 on: frames tell who owns them */
+#define FDT_PY_SHIM 8        /* 3.12 on: a frame owned by the C stack marks an entry */
+#define FDT_PY_IS_ENTRY 16   /* 3.11: the frame has a flag of its own for that */
+#define FDT_PY_TAGGED 32     /* 3.14: the code object is a tagged reference */
+#define FDT_PY_STR2 64       /* 2.7: names are byte strings */
+#define FDT_PY_LIST_WALK 128 /* 2.7, 3.6: no TSS key: the list of thread states is walked */
+
+struct fdt_python {
+	__u64 runtime_vaddr; /* of _PyRuntime (2.7, 3.6: of the variable interp_head) in the file */
+	__u16 version;       /* 0x030b: 3.11 */
+	__u16 flags;
+	__u16 tss_key; /* in _PyRuntime: of autoTSSkey._key (u32); the word before it: initialised */
+	__u16 runtime_interpreters;
+	__u16 interpreter_threads;
+	__u16 thread_next, thread_id, thread_frame, thread_datastack;
+	__u16 cframe_frame;
+	__u16 frame_code, frame_instruction, frame_previous, frame_owner, frame_is_entry;
+	__u16 code_filename, code_qualname, code_firstline, code_linetable, code_adaptive;
+	__u16 string_ascii, string_compact, bytes_data; /* offsets of the characters */
+	__u16 pad[1];
+};
+
+/* How struct fdt_code.*_state tells what characters a name is made of: PyASCIIObject.state */
+#define FDT_PY_STATE_KIND(state) ((state) >> 2 & 7) /* bytes a character */
+#define FDT_PY_STATE_ASCII(state) ((state) >> 6 & 1)
+
+#define FDT_CODE_NAME_MAX 256
+#define FDT_CODE_TABLE_MAX 16384
+
+/* A code object at first sight. data: filename, qualified name, line table, one after the other. */
+struct fdt_code {
+	struct fdt_head head;
+	__u64 space;
+	__u64 address;
+	__u32 python; /* index of its struct fdt_python */
+	__u32 firstline;
+	__u32 filename_state, qualname_state;
+	__u16 filename_bytes, qualname_bytes; /* as they are in memory, cut to FDT_CODE_NAME_MAX */
+	__u16 table_bytes;
+	__u16 failed; /* 1: filename, 2: qualname, 4: table could not be read, 8: table was cut */
+	__u8 data[];
+};
+
+FDT_SIZE_IS(fdt_python, 56);
+FDT_SIZE_IS(fdt_code, 72);
+
+#endif

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Stacks between the BPF programs and their loader: the records that carry them, and the
+ * tables by which the programs walk. None of it is recorded: user space turns these records
+ * into FDT_SITE events (event.h), which are what the engine and a recording see.
+ *
+ * How a stack is taken, at the exit of a system call:
+ *   1. native frames, by tables made from .eh_frame (one set per ELF file, see fdt_elf). The
+ *      mapping that holds an address is found when it is first met (bpf_find_vma) and kept per
+ *      address space (fdt_space); exec begins a new one, fork copies it, munmap drops from it;
+ *   2. Python frames, where one of these mappings is an interpreter (fdtrace/python.h);
+ *   3. a 64-bit hash of both is the site of the event. A hash that is new brings its stack as
+ *      an FDT_STACK record, ahead of the event in the ring, and before that an FDT_CODE for
+ *      each Python code object not yet told.
+ * A file without tables is asked for (FDT_ELF); until they are there, and wherever else the
+ * walk ends early, a copy of the stack's memory goes along (FDT_COPY) for user space to unwind.
+ */
+#ifndef FDTRACE_STACK_H
+#define FDTRACE_STACK_H
+
+#include "fdtrace/event.h"
+
+/* enum fdt_event_kind goes on: made by the kernel, for the loader only */
+#define FDT_STACK 9
+#define FDT_CODE 10 /* struct fdt_code: fdtrace/python.h */
+#define FDT_ELF 11
+#define FDT_COPY 12
+
+/* ---- the tables of ELF files ---- */
+
+#define FDT_PAGE_SIZE 4096u /* of text, whatever the machine's pages are */
+
+/* A file as the kernel names it. dev is s_dev: major << 20 | minor. */
+struct fdt_elf_key {
+	__u64 inode;
+	__u32 dev;
+	__u32 pad;
+};
+
+/* Of the first executable PT_LOAD segment; an address outside it has no rows. */
+struct fdt_elf {
+	__u32 id;     /* 1, 2, 3 ...: never used again in a run */
+	__u32 python; /* index of its struct fdt_python; 0: it is no interpreter */
+	__u64 delta;  /* p_vaddr - p_offset: a file offset plus this is its address in the file */
+	__u64 first_vaddr; /* of text page 0; a multiple of FDT_PAGE_SIZE */
+	__u32 page0;       /* index of its text page 0 in the map of pages */
+	__u32 pages;       /* 0: no table (not to be had; do not ask again) */
+};
+
+/*
+ * The rows of one page of text: row[first .. first + count) of a slab, ascending. The first
+ * one stands for the page's beginning, so a search never leaves the page. count 0: no code.
+ */
+struct fdt_text_page {
+	__u32 slab;
+	__u16 first;
+	__u16 count;
+};
+
+#define FDT_SLAB_ROWS 1024
+struct fdt_slab {
+	__u32 row[FDT_SLAB_ROWS]; /* offset in page | rule << 16: from there on this rule holds */
+};
+#define FDT_ROW(offset, rule) ((__u32)(offset) | (__u32)(rule) << 16)
+#define FDT_ROW_OFFSET(row) ((row)&0xfff)
+#define FDT_ROW_RULE(row) ((row) >> 16)
+
+/* Rules are shared by all files; a few thousand describe all of a distribution. Rule 0: no CFI. */
+#define FDT_RULES_MAX 65536
+enum fdt_rule_kind {
+	FDT_RULE_NONE = 0, /* no CFI here: code made at run time, or padding */
+	FDT_RULE_SP,       /* CFA = stack pointer + cfa * 8; return address at CFA - 8 */
+	FDT_RULE_BP,       /* CFA = frame pointer + cfa * 8 */
+	FDT_RULE_PLT,      /* CFA = stack pointer + 8, + 8 more in the last 5 bytes of each 16 */
+	FDT_RULE_END,      /* outermost: the return address is undefined */
+	FDT_RULE_SIGNAL,   /* a signal frame: registers lie in the ucontext on the stack */
+	FDT_RULE_OTHER,    /* describable by DWARF only: user space has to unwind it */
+};
+/* bp: the frame pointer was saved at CFA - bp * 8; 0: it still holds the caller's */
+#define FDT_RULE(kind, cfa, bp) ((__u32)(cfa) | (__u32)(kind) << 16 | (__u32)(bp) << 24)
+#define FDT_RULE_CFA(rule) ((rule)&0xffff)
+#define FDT_RULE_KIND(rule) ((rule) >> 16 & 0xff)
+#define FDT_RULE_SAVED_BP(rule) ((rule) >> 24)
+
+/* ---- stacks ---- */
+
+#define FDT_NATIVE_MAX 192
+#define FDT_PYTHON_MAX 128
+
+/* Where a walk ended; the first is the only proper one. */
+enum fdt_walk_end {
+	FDT_END_WHOLE = 0,     /* native: at _start or clone; Python: at the thread's first frame */
+	FDT_END_NO_TABLE,      /* in a file whose table is not there (yet) */
+	FDT_END_NO_MODULE,     /* in no file's mapping, and the frame pointer did not help */
+	FDT_END_NO_RULE,       /* in a file's text that no rule describes */
+	FDT_END_OTHER_RULE,    /* at a rule that only DWARF can follow */
+	FDT_END_UNREADABLE,    /* memory could not be read */
+	FDT_END_DEPTH,         /* more frames than fit */
+	FDT_END_BAD_STACK,     /* the stack pointer would have moved the wrong way */
+	FDT_END_NOT_TAKEN,     /* not asked for, or not to be had (32-bit program) */
+	FDT_END_NO_PYTHON,     /* Python: no interpreter in this process */
+	FDT_END_NO_THREAD,     /* Python: no thread state: starting, ending, or a foreign thread */
+	FDT_END_FINALIZING,    /* Python: a thread state without a frame: interpreter exit */
+	FDT_END_UNKNOWN_BUILD, /* Python: an interpreter that is not understood */
+};
+
+/* flags of struct fdt_frame */
+#define FDT_FRAME_GUESSED 1 /* native: found by the frame pointer in code without CFI */
+#define FDT_FRAME_ENTRY 2   /* Python: the oldest frame that its native evaluation loop runs */
+#define FDT_FRAME_RETURN 4  /* native: address is a return address; the call lies before it */
+
+/* elf != 0: address is one in that file (vaddr). elf 0: an address of the process. */
+struct fdt_frame {
+	__u64 address; /* Python: of the code object */
+	__u32 elf;     /* Python: 0 */
+	__u16 flags;
+	__u16 pad;
+	__u64 instruction; /* Python: as python.h says; native: 0 */
+};
+
+/* struct fdt_frame follow: native ones, then Python's, each innermost first. */
+struct fdt_stack {
+	struct fdt_head head; /* of the task that made the call */
+	__u64 hash;           /* the site that events will carry */
+	__u64 space;          /* fdt_space.serial */
+	__u16 native_count;
+	__u16 python_count;
+	__u8 native_end; /* enum fdt_walk_end */
+	__u8 python_end;
+	__u16 copied; /* 1: an FDT_COPY with the same hash follows */
+	__u32 python; /* index of the interpreter's struct fdt_python; 0: none */
+	__u32 pad;
+};
+
+/* A mapping of a file that has no table. Told once per file and a few seconds. */
+struct fdt_elf_wanted {
+	struct fdt_head head;
+	struct fdt_elf_key key;
+	__u64 start, end;   /* of the mapping, in the process */
+	__u64 offset_bytes; /* in the file */
+	__u64 space;
+};
+
+#define FDT_COPY_MAX 16384 /* bytes of stack */
+/* Registers in DWARF's order on x86-64: 0 rax, 1 rdx, 2 rcx, 3 rbx, 4 rsi, 5 rdi, 6 rbp, 7 rsp, 8-15, 16 rip. */
+#define FDT_REGS 17
+
+/* The bytes of the stack follow. */
+struct fdt_copy {
+	struct fdt_head head;
+	__u64 hash;
+	__u64 space;
+	__u64 reg[FDT_REGS];
+	__u32 size; /* bytes of stack, from reg[7] upwards */
+	__u32 pad;
+};
+
+#define FDT_RAW_MAX 20480 /* no record of these kinds is longer */
+
+/* ---- address spaces ---- */
+
+#define FDT_MODULES_MAX 64
+
+/* A mapping of an ELF file's text. Valid while end != 0. */
+struct fdt_module {
+	__u64 start, end;
+	__u64 bias; /* an address of the process minus this is one in the file */
+	__u32 elf;  /* fdt_elf.id; 0: a file without a table */
+	__u32 page0;
+	__u64 first_vaddr;
+	__u32 pages;
+	__u32 pad;
+};
+
+/* What is known of one mm_struct. */
+struct fdt_space {
+	__u64 serial;  /* 1, 2, 3 ...: a new one at exec and fork; names code objects' addresses */
+	__u64 runtime; /* address of _PyRuntime (2.7, 3.6: of interp_head) */
+	__u32 python;  /* index of the interpreter's struct fdt_python; 0: none found so far */
+	__u32 tss_key; /* of the interpreter's thread state, once read; see tss_known */
+	__u32 tss_known;
+	__u32 count; /* of modules ever put */
+	struct fdt_module module[FDT_MODULES_MAX];
+};
+
+/* --stacks; user space may lower it while running to keep to stacks.budget */
+enum fdt_stack_level {
+	FDT_STACKS_OFF = 0,
+	FDT_STACKS_ERRORS, /* EBADF, EMFILE, ENFILE only */
+	FDT_STACKS_FEW,    /* and one of every 64 calls */
+	FDT_STACKS_NO_CLOSE, /* all but closes by the thread that opened (as far as it is remembered) */
+	FDT_STACKS_ALL,
+};
+
+FDT_SIZE_IS(fdt_elf_key, 16);
+FDT_SIZE_IS(fdt_elf, 32);
+FDT_SIZE_IS(fdt_text_page, 8);
+FDT_SIZE_IS(fdt_frame, 24);
+FDT_SIZE_IS(fdt_stack, 64);
+FDT_SIZE_IS(fdt_elf_wanted, 80);
+FDT_SIZE_IS(fdt_copy, 192);
+FDT_SIZE_IS(fdt_module, 48);
+FDT_SIZE_IS(fdt_space, 32 + FDT_MODULES_MAX * 48);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One ELF file that traced processes run: its identity, and what its addresses are called.
+ * Opened once per file, kept while fdtrace runs, whoever maps it and whatever happens to its
+ * name meanwhile. Everything in the file may be hostile: malformed contents give less, never a
+ * crash, an endless loop or unbounded memory.
+ *
+ * Addresses here are those of the file (p_vaddr), not of a process.
+ */
+#ifndef FDTRACE_SYMBOL_ELF_FILE_H
+#define FDTRACE_SYMBOL_ELF_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <libelf.h>
+
+struct elf_file;
+
+/*
+ * Reads the headers. Takes fd over in any case. name: the path as the process sees it, for
+ * messages and frames (copied). 0; -ENOEXEC: no ELF file of 64 bits of this machine; -ENOMEM;
+ * or another -errno.
+ */
+int elf_file_open(int fd, const char *name, struct elf_file **ret_file);
+
+/* The same for the vdso or another image in memory; the bytes are copied. */
+int elf_file_from_memory(const void *image, size_t size, const char *name,
+			 struct elf_file **ret_file);
+void elf_file_free(struct elf_file *file); /* NULL is allowed */
+
+Elf *elf_file_elf(const struct elf_file *file); /* borrowed */
+const char *elf_file_name(const struct elf_file *file);
+const char *elf_file_base_name(const struct elf_file *file);
+
+/* The build-id in hex, "" if the file has none. */
+const char *elf_file_build_id(const struct elf_file *file);
+
+/* The first executable PT_LOAD. false: there is none. delta = p_vaddr - p_offset. */
+struct elf_text {
+	uint64_t vaddr, size; /* p_memsz */
+	uint64_t delta;
+};
+bool elf_file_text(const struct elf_file *file, struct elf_text *ret_text);
+
+/*
+ * A symbol of .symtab or .dynsym by its exact name (for interpreters): address and size.
+ * 0, or -ENOENT.
+ */
+int elf_file_symbol(struct elf_file *file, const char *name, uint64_t *ret_vaddr,
+		    uint64_t *ret_size);
+
+/* Reads bytes of the file's image at an address. 0, or -EFAULT. */
+int elf_file_read(struct elf_file *file, uint64_t vaddr, void *buffer, size_t size);
+
+/*
+ * What is at an address. function: demangled; NULL if nothing is known (then print
+ * module+0xoffset: a symbol is believed only within its size, or, if it has none, up to the next
+ * symbol of the same section). source, line: from DWARF, in the file itself or a separate debug
+ * file found by build-id or debuglink; NULL, 0 if there is none. raw: the symbol as it is in the
+ * table, not demangled. Strings live as long as the file.
+ */
+struct elf_place {
+	const char *function;
+	const char *raw;
+	const char *source;
+	unsigned int line;
+	uint64_t offset; /* of the address in the function */
+	bool inlined;    /* this one has been inlined into the next */
+};
+
+/*
+ * The innermost first: several where functions were inlined, at most max, at least one (it may be
+ * all unknown). is_return: the address is behind a call: what lies before it is looked up.
+ */
+unsigned int elf_file_places(struct elf_file *file, uint64_t vaddr, bool is_return,
+			     struct elf_place *places, unsigned int max);
+
+/* Whether debuginfod may be asked (the user has set DEBUGINFOD_URLS and said so); default: no. */
+void elf_file_allow_debuginfod(bool allow);
+
+#endif

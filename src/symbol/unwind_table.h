@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * .eh_frame as the kernel side can follow it: for each page of text the rows that hold in it
+ * (fdtrace/stack.h). Built from libdw's CFI; needs no debug information.
+ */
+#ifndef FDTRACE_SYMBOL_UNWIND_TABLE_H
+#define FDTRACE_SYMBOL_UNWIND_TABLE_H
+
+#include <stdint.h>
+#include "symbol/elf_file.h"
+
+struct unwind_page {
+	uint32_t first, count; /* in unwind_table.row */
+};
+
+struct unwind_table {
+	uint64_t first_vaddr; /* of page 0 */
+	uint32_t page_count;
+	struct unwind_page *page;
+	uint32_t row_count;
+	uint32_t *row; /* offset in page | index in rule << 16; at most FDT_SLAB_ROWS a page */
+	uint32_t rule_count;
+	uint32_t *rule; /* FDT_RULE(), all different; rule[0] is FDT_RULE_NONE */
+	/* how good it is */
+	uint32_t rows_described, rows_other; /* other: needs DWARF */
+	uint32_t pages_cut;                  /* pages with more rows than fit: made FDT_RULE_OTHER */
+};
+
+#define UNWIND_ROWS_MAX (16u << 20) /* of a file: beyond that it gets no table */
+
+/*
+ * 0; -ENODATA: the file has no .eh_frame or no text; -E2BIG; -ENOMEM; -EBADMSG: nothing in it
+ * could be read. A malformed FDE costs its own range only.
+ */
+int unwind_table_build(struct elf_file *file, struct unwind_table *ret_table);
+void unwind_table_done(struct unwind_table *table);
+
+#endif
