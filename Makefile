@@ -36,7 +36,7 @@ $(B)/fdtrace: $(main_obj) $(core_obj) $(other_obj)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # The objects that include a skeleton; listed because a pattern rule without a recipe would cancel %.o.
-$(B)/src/source/bpf.o $(B)/src/source/probe.o: $(skeletons)
+$(B)/src/source/bpf.o $(B)/src/source/probe.o $(B)/src/source/stacking.o: $(skeletons)
 
 $(B)/%.o: %.c
 	$(call say,CC,$@)

@@ -90,6 +90,17 @@ static void raise_own_limit(void)
 	}
 }
 
+static struct stacking_options stacking_options(const struct options *options,
+						const struct settings *settings)
+{
+	enum stack_mode mode = options->stacks;
+
+	return (struct stacking_options){ .native = mode == STACKS_AUTO || mode == STACKS_NATIVE,
+					  .python = mode == STACKS_AUTO || mode == STACKS_PYTHON,
+					  .budget_ppm = settings->stacks_budget_ppm,
+					  .tables_bytes = settings->stacks_tables_bytes };
+}
+
 static int open_kernel(const struct options *options, struct run *run)
 {
 	struct bpf_source_options bpf = { .pids = options->pids,
@@ -112,6 +123,7 @@ static int open_kernel(const struct options *options, struct run *run)
 	settings_default(&settings);
 	run_options_apply(&options->run, &settings);
 	bpf.ring_size_bytes = settings.ring_size_bytes;
+	bpf.stacks = stacking_options(options, &settings);
 	return bpf_source_open(&bpf, &run->source, &run->trouble);
 }
 

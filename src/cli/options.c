@@ -26,6 +26,7 @@ enum type {
 	TYPE_SEVERITY,
 	TYPE_SETTING,
 	TYPE_HOOKS,
+	TYPE_STACKS,
 	TYPE_HELP,
 	TYPE_VERSION,
 };
@@ -70,6 +71,7 @@ static const struct row table[] = {
 	  "info, warning (default for text) or error" },
 	{ "set", 0, TYPE_SETTING, "KEY=VALUE", 0, 0, 0, T | R,
 	  "a threshold: leak.min_age=30s; \"help\" lists them" },
+	{ "stacks", 0, TYPE_STACKS, "MODE", 0, 0, 0, T, "auto (default), native, python or off" },
 	{ "hooks", 0, TYPE_HOOKS, "MODE", 0, 0, 0, T, "auto (default), function or tracepoint" },
 	{ "error-exitcode", 0, TYPE_NUMBER, "N", AT(run.error_exitcode), 1, 255, T | R,
 	  "exit N if a finding at or above warning was made" },
@@ -277,6 +279,22 @@ static int take_hooks(struct parse *p, const struct row *row, const char *value)
 	return bad_value(p, row, value, "allowed: auto, function, tracepoint");
 }
 
+static int take_stacks(struct parse *p, const struct row *row, const char *value)
+{
+	static const char *const names[] = { [STACKS_AUTO] = "auto",
+					     [STACKS_NATIVE] = "native",
+					     [STACKS_PYTHON] = "python",
+					     [STACKS_OFF] = "off" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(value, names[i]) == 0) {
+			p->options->stacks = (enum stack_mode)i;
+			return 0;
+		}
+	}
+	return bad_value(p, row, value, "allowed: auto, native, python, off");
+}
+
 static int unknown_setting(struct parse *p, const char *value)
 {
 	struct nearest nearest = { .word = value, .length = strcspn(value, "=") };
@@ -303,6 +321,7 @@ static int refused_setting(struct parse *p, const struct setting *setting, int e
 		[SETTING_SIZE] = "a number with K, M or G",
 		[SETTING_POWER] = "a power of two with K, M or G",
 		[SETTING_SEVERITY] = "a severity",
+		[SETTING_PERCENT] = "a number with %",
 	};
 	char min[32], max[32], standard[32], cause[192];
 
@@ -356,6 +375,7 @@ static int take(struct parse *p, const struct row *row, const char *value)
 	case TYPE_SEVERITY: return take_severity(p, row, value);
 	case TYPE_SETTING: return take_setting(p, value);
 	case TYPE_HOOKS: return take_hooks(p, row, value);
+	case TYPE_STACKS: return take_stacks(p, row, value);
 	case TYPE_HELP: p->options->mode = MODE_HELP; return 0;
 	case TYPE_VERSION: p->options->mode = MODE_VERSION; return 0;
 	}

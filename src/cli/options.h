@@ -29,6 +29,7 @@ struct options {
 	bool all;
 	bool no_follow;
 	enum hook_set hooks;
+	enum stack_mode stacks;
 	char **command;        /* NULL-terminated part of argv; NULL: none */
 	const char *recording; /* replay: "-" is stdin */
 	uint64_t given;        /* which options stood there, by row of the table */

@@ -17,6 +17,8 @@
 #define MIB (UINT64_C(1) << 20)
 #define GIB (UINT64_C(1) << 30)
 
+#define PERCENT UINT64_C(10000)
+
 #define COUNT_MAX UINT64_C(1000000000)
 
 /* clang-format off */
@@ -39,6 +41,12 @@ static const struct setting table[] = {
 	  1024 * GIB, "bound of the engine's tables" },
 	{ "ring.size", SETTING_POWER, offsetof(struct settings, ring_size_bytes), 16 * MIB, 64 * KIB,
 	  GIB, "ring buffer between kernel and fdtrace; a power of two" },
+	{ "stacks.budget", SETTING_PERCENT, offsetof(struct settings, stacks_budget_ppm), PERCENT, 0,
+	  100 * PERCENT, "time for walking stacks, of one CPU; 100%: no bound" },
+	{ "stacks.tables", SETTING_SIZE, offsetof(struct settings, stacks_tables_bytes), 16 * MIB, MIB, GIB,
+	  "kernel memory for unwind tables" },
+	{ "stacks.memory", SETTING_SIZE, offsetof(struct settings, stacks_memory_bytes), 32 * MIB, MIB, GIB,
+	  "bound of the stacks kept; the least used go first" },
 	{ "fault.drop", SETTING_COUNT, offsetof(struct settings, fault_drop_percent), 0, 0, 100,
 	  "for tests: percent of the assertions to drop" },
 	{ "fault.delay", SETTING_COUNT, offsetof(struct settings, fault_delay_percent), 0, 0, 100,
@@ -60,6 +68,7 @@ static const struct unit time_units[] = { { "d", DAY }, { "h", HOUR }, { "m", MI
 static const struct unit size_units[] = {
 	{ "G", GIB }, { "M", MIB }, { "K", KIB }, { "", 1 }, { NULL, 0 }
 };
+static const struct unit share_units[] = { { "%", PERCENT }, { "", PERCENT }, { NULL, 0 } };
 static const struct unit count_units[] = { { "", 1 }, { NULL, 0 } };
 
 const struct setting *settings_table(size_t *ret_count)
@@ -120,6 +129,7 @@ static const struct unit *units_of(enum setting_type type)
 	case SETTING_TIME: return time_units;
 	case SETTING_SIZE:
 	case SETTING_POWER: return size_units;
+	case SETTING_PERCENT: return share_units;
 	default: return count_units;
 	}
 }
@@ -190,7 +200,10 @@ void setting_format(const struct setting *setting, uint64_t value, char *buffer,
 		return;
 	}
 	if (value == 0) {
-		snprintf(buffer, size, setting->type == SETTING_TIME ? "0s" : "0");
+		snprintf(buffer, size, "0%s",
+			 setting->type == SETTING_TIME      ? "s"
+			 : setting->type == SETTING_PERCENT ? "%"
+							    : "");
 		return;
 	}
 	while (u[1].name && value % u->factor)

@@ -18,6 +18,9 @@ struct settings {
 	uint64_t audit_interval_ns;    /* audit.interval=10s; 0: never */
 	uint64_t memory_max_bytes;     /* memory.max=256M: the engine's tables */
 	uint64_t ring_size_bytes;      /* ring.size=16M: power of two, multiple of a page */
+	uint64_t stacks_budget_ppm;    /* stacks.budget=1% of one CPU, in millionths */
+	uint64_t stacks_tables_bytes;  /* stacks.tables=16M: unwind tables, in kernel memory */
+	uint64_t stacks_memory_bytes;  /* stacks.memory=32M: stacks in words */
 	uint64_t fault_drop_percent;   /* fault.drop=0: run/fault.h */
 	uint64_t fault_delay_percent;  /* fault.delay=0 */
 };
@@ -28,13 +31,14 @@ enum setting_type {
 	SETTING_COUNT,
 	SETTING_SIZE,
 	SETTING_POWER /* a size, power of two */,
-	SETTING_SEVERITY
+	SETTING_SEVERITY,
+	SETTING_PERCENT, /* stored in millionths */
 };
 struct setting {
 	const char *key; /* "leak.window" */
 	enum setting_type type;
 	size_t offset;               /* of the uint64_t in struct settings */
-	uint64_t standard, min, max; /* in ns, units, bytes, enum severity */
+	uint64_t standard, min, max; /* in ns, units, bytes, enum severity, millionths */
 	const char *help;            /* one line */
 };
 const struct setting *settings_table(size_t *ret_count);
@@ -42,7 +46,8 @@ const struct setting *settings_table(size_t *ret_count);
 void settings_default(struct settings *settings);
 
 /*
- * "leak.min_age=30s". Times take ms, s, m, h, d (a bare number: seconds); sizes K, M, G (1024).
+ * "leak.min_age=30s". Times take ms, s, m, h, d (a bare number: seconds); sizes K, M, G (1024);
+ * shares % (a bare number: percent).
  * 0; -ENOENT no such key; -EINVAL value not understood; -ERANGE outside min..max or not a
  * power of two where one is needed. On error
  * *settings is untouched and *ret_setting (may be NULL) is the row if the key is known.

@@ -29,6 +29,9 @@
 #include "util/trouble.h"
 
 /* The generated skeleton spells types as the programs do. */
+typedef uint8_t u8;
+typedef int32_t s32;
+typedef uint16_t u16;
 typedef uint32_t u32;
 typedef uint64_t u64;
 #include "fdtrace.skel.h"
@@ -45,6 +48,7 @@ struct bpf_source {
 	struct fdtrace_bpf *classic; /* NULL until misses made it necessary */
 	bool classic_tried;
 	struct ring_buffer *ring;
+	struct stacking *stacking;
 	size_t ring_bytes;
 	bool all;
 	u64 self;
@@ -93,6 +97,11 @@ static int deliver(struct bpf_source *s, const void *event, size_t size)
 	return s->stopped ? -ECANCELED : 0;
 }
 
+static int on_site(void *ctx, const void *event, size_t size)
+{
+	return deliver(ctx, event, size);
+}
+
 /* Our own table holds one sample of each kind, by number. */
 static int learn_kinds(struct bpf_source *s, const struct fdt_vec *vec)
 {
@@ -120,7 +129,9 @@ static int on_record(void *ctx, void *record, size_t size)
 	const struct fdt_head *head = record;
 	int err;
 
-	if (s->samples && head->tgid == s->self && head->op == FDT_OP_SNAPSHOT)
+	if (stacks_concern(head->kind))
+		err = stacking_record(s->stacking, record, size, on_site, s);
+	else if (s->samples && head->tgid == s->self && head->op == FDT_OP_SNAPSHOT)
 		err = learn_kinds(s, record);
 	else
 		err = deliver(s, record, size);
@@ -184,12 +195,17 @@ static u64 misses_of(const struct bpf_program *program)
 
 static int share_maps(struct fdtrace_bpf *to, const struct fdtrace_bpf *from)
 {
-	int err = bpf_map__reuse_fd(to->maps.ring, bpf_map__fd(from->maps.ring));
+	struct bpf_map *map = NULL;
+	int err = 0;
 
-	err = err ?: bpf_map__reuse_fd(to->maps.runs, bpf_map__fd(from->maps.runs));
-	err = err ?: bpf_map__reuse_fd(to->maps.watches, bpf_map__fd(from->maps.watches));
-	err = err ?: bpf_map__reuse_fd(to->maps.bss, bpf_map__fd(from->maps.bss));
-	return err ?: bpf_map__reuse_fd(to->maps.rodata, bpf_map__fd(from->maps.rodata));
+	bpf_object__for_each_map(map, to->obj)
+	{
+		const char *name = bpf_map__name(map);
+		const struct bpf_map *other = bpf_object__find_map_by_name(from->obj, name);
+
+		err = err ?: other ? bpf_map__reuse_fd(map, bpf_map__fd(other)) : -ENOENT;
+	}
+	return err;
 }
 
 static void only_program(struct bpf_object *object, const struct bpf_program *wanted)
@@ -403,6 +419,7 @@ static int bpf_drain(struct source *source, source_event_fn event, void *ctx,
 	s->ctx = ctx;
 	err = consume(s);
 	s->found.count = 0; /* only a snapshot has use for it */
+	stacking_tick(s->stacking, now);
 	more = err == -EAGAIN;
 	err = more ? 0 : err;
 	err = err ?: tell_lost(s);
@@ -422,6 +439,7 @@ static void bpf_free(struct source *source)
 	struct bpf_source *s = of(source);
 
 	ring_buffer__free(s->ring);
+	stacking_free(s->stacking);
 	fdtrace_bpf__destroy(s->classic);
 	fdtrace_bpf__destroy(s->skel);
 	snapshot_done(&s->found);
@@ -484,6 +502,7 @@ static int configure(struct fdtrace_bpf *skel, const struct bpf_source_options *
 	skel->rodata->follow = options->follow;
 	skel->rodata->wakeup_shift = log2_of(ring / 8);
 	skel->rodata->ring_half = ring / 2;
+	stacking_configure(skel, &options->stacks);
 	syscalls_fill(skel->rodata->native_calls, skel->rodata->compat_calls,
 		      skel->rodata->socketcalls);
 	return adapt_to_kernel(skel) ?: bpf_map__set_max_entries(skel->maps.ring, (u32)ring);
@@ -625,6 +644,9 @@ static int load(struct bpf_source *s, const struct bpf_source_options *options,
 		return explain(-errno, options, trouble);
 	err = configure(s->skel, options);
 	err = err ?: fdtrace_bpf__load(s->skel);
+	err = err ?: stacking_open(s->skel, &options->stacks, &s->stacking);
+	if (!err)
+		stacking_prepare(s->stacking, options->pids, options->pid_count);
 	for (unsigned int i = 0; !err && i < options->pid_count; i++)
 		trace_pid(s->skel, options->pids[i]);
 	err = err ?: attach_all(s->skel);
@@ -633,6 +655,7 @@ static int load(struct bpf_source *s, const struct bpf_source_options *options,
 	for (unsigned int i = 0; i < options->pid_count; i++)
 		forget_if_dead(s->skel, options->pids[i]);
 	trace_sharers(s->skel, options);
+	stacking_start(s->stacking);
 	s->ring = ring_buffer__new(bpf_map__fd(s->skel->maps.ring), on_record, s, NULL);
 	return s->ring ? 0 : explain(-errno, options, trouble);
 }
@@ -714,6 +737,16 @@ int bpf_source_open(const struct bpf_source_options *options, struct source **re
 	}
 	*ret_source = &s->source;
 	return 0;
+}
+
+void bpf_source_stacking(const struct source *source, struct stacking_counters *ret_counters)
+{
+	stacking_counters(of(source)->stacking, ret_counters);
+}
+
+void bpf_source_forget_site(struct source *source, uint64_t hash)
+{
+	stacking_forget(of(source)->stacking, hash);
 }
 
 const char *bpf_source_coverage(const struct source *source)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include "source/source.h"
+#include "source/stacking.h"
 
 enum hook_set { HOOKS_AUTO, HOOKS_FUNCTION, HOOKS_TRACEPOINT };
 
@@ -16,6 +17,7 @@ struct bpf_source_options {
 	bool follow; /* their children, too */
 	enum hook_set hooks;
 	uint64_t ring_size_bytes; /* power of two, multiple of a page */
+	struct stacking_options stacks;
 };
 
 /*
@@ -28,6 +30,12 @@ int bpf_source_open(const struct bpf_source_options *options, struct source **re
 
 /* "tracepoint" or "function": what is in force. */
 const char *bpf_source_coverage(const struct source *source);
+
+/* What was done for stacks so far. */
+void bpf_source_stacking(const struct source *source, struct stacking_counters *ret_counters);
+
+/* A site's stack is to be told again when it is next met. */
+void bpf_source_forget_site(struct source *source, uint64_t hash);
 
 /* True once no traced process is left (never for the whole machine). */
 bool bpf_source_idle(const struct source *source);

@@ -1,0 +1,532 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "symbol/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/map.h"
+#include "core/mem.h"
+#include "symbol/python.h"
+#include "util/log.h"
+
+#define VDSO_DEV (~0u) /* as in bpf/unwind.bpf.h */
+#define MAPS_MAX 4096  /* lines of /proc/PID/maps that are looked at */
+
+/* A file being read. Belongs to the thread from pending to done. */
+struct job {
+	struct job *next;
+	struct fdt_elf_key key;
+	int fd; /* -1: the vdso */
+	char name[256];
+	struct elf_file *elf;
+	struct unwind_table table;
+	bool has_table;
+	int python; /* as python_recognise() returned */
+	struct fdt_python offsets;
+	char description[128];
+	uint64_t took_ns;
+};
+
+struct queue {
+	struct job *first, **end;
+};
+
+struct entry {
+	struct symbol_file file;
+	char *unknown; /* an interpreter that is not understood: why */
+	bool unknown_told;
+};
+
+struct files {
+	struct files_kernel kernel;
+	struct mem mem;
+	struct map by_key; /* hash of the key -> struct entry; found by trying the next ones, too */
+	struct map wanted; /* the same -> any: asked for or known */
+	struct entry *by_id[FILES_MAX + 1];
+	struct entry *by_python[FDT_PYTHONS_MAX];
+	uint32_t count, python_count;
+	unsigned int unfinished; /* asked for, not collected */
+	struct files_counters counters;
+	int done_fd;
+	/* shared with the thread, under the lock */
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t work;
+	struct queue pending, done;
+	bool stop;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* Inode numbers of one device are small or well spread: both of them fit one word well enough. */
+static uint64_t key_number(const struct fdt_elf_key *key)
+{
+	return key->inode * 0x9e3779b97f4a7c15ull ^ key->dev;
+}
+
+static void queue_init(struct queue *queue)
+{
+	queue->first = NULL;
+	queue->end = &queue->first;
+}
+
+static void queue_put(struct queue *queue, struct job *job)
+{
+	job->next = NULL;
+	*queue->end = job;
+	queue->end = &job->next;
+}
+
+static struct job *queue_take(struct queue *queue)
+{
+	struct job *job = queue->first;
+
+	if (job) {
+		queue->first = job->next;
+		if (!queue->first)
+			queue->end = &queue->first;
+	}
+	return job;
+}
+
+static void job_free(struct job *job)
+{
+	if (job->fd >= 0)
+		close(job->fd);
+	elf_file_free(job->elf);
+	unwind_table_done(&job->table);
+	free(job);
+}
+
+/* ---- the thread ---- */
+
+/* Our own vdso is everybody's. */
+static int open_vdso(struct elf_file **ret_elf)
+{
+	unsigned long start = 0, end = 0, base = getauxval(AT_SYSINFO_EHDR);
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[512];
+
+	if (!maps)
+		return -errno;
+	while (fgets(line, sizeof(line), maps))
+		if (sscanf(line, "%lx-%lx", &start, &end) == 2 && start == base)
+			break;
+	fclose(maps);
+	if (!base || start != base)
+		return -ENOENT;
+	return elf_file_from_memory((const void *)base, end - start, "[vdso]", ret_elf);
+}
+
+static void job_do(struct job *job)
+{
+	uint64_t began = now_ns();
+	int fd = job->fd, err;
+
+	job->fd = -1;
+	err = job->key.dev == VDSO_DEV ? open_vdso(&job->elf)
+				       : elf_file_open(fd, job->name, &job->elf);
+	if (!err) {
+		job->has_table = !unwind_table_build(job->elf, &job->table);
+		job->python = python_recognise(job->elf, &job->offsets, job->description,
+					       sizeof(job->description));
+	}
+	job->took_ns = now_ns() - began;
+}
+
+static void *reader(void *arg)
+{
+	struct files *files = arg;
+	uint64_t one = 1;
+	struct job *job;
+
+	pthread_mutex_lock(&files->lock);
+	while (!files->stop) {
+		job = queue_take(&files->pending);
+		if (!job) {
+			pthread_cond_wait(&files->work, &files->lock);
+			continue;
+		}
+		pthread_mutex_unlock(&files->lock);
+		job_do(job);
+		pthread_mutex_lock(&files->lock);
+		queue_put(&files->done, job);
+		if (write(files->done_fd, &one, sizeof(one)) < 0)
+			log_debug("files: %s",
+				  strerror(errno)); /* collected at the next tick then */
+	}
+	pthread_mutex_unlock(&files->lock);
+	return NULL;
+}
+
+/* Signals are the main thread's. */
+static int start_thread(struct files *files)
+{
+	sigset_t all, before;
+	int err;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	err = pthread_create(&files->thread, NULL, reader, files);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return -err;
+}
+
+int files_new(const struct files_kernel *kernel, struct files **ret_files)
+{
+	struct files *files = calloc(1, sizeof(*files));
+	int err;
+
+	if (!files)
+		return -ENOMEM;
+	files->kernel = *kernel;
+	queue_init(&files->pending);
+	queue_init(&files->done);
+	pthread_mutex_init(&files->lock, NULL);
+	pthread_cond_init(&files->work, NULL);
+	files->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	err = files->done_fd < 0 ? -errno : start_thread(files);
+	if (err) {
+		if (files->done_fd >= 0)
+			close(files->done_fd);
+		free(files);
+		return err;
+	}
+	*ret_files = files;
+	return 0;
+}
+
+static void entry_free(struct entry *entry)
+{
+	elf_file_free(entry->file.elf);
+	free(entry->unknown);
+	free(entry);
+}
+
+static void queue_free(struct queue *queue)
+{
+	struct job *job;
+
+	while ((job = queue_take(queue)))
+		job_free(job);
+}
+
+void files_free(struct files *files)
+{
+	if (!files)
+		return;
+	pthread_mutex_lock(&files->lock);
+	files->stop = true;
+	pthread_cond_signal(&files->work);
+	pthread_mutex_unlock(&files->lock);
+	pthread_join(files->thread, NULL);
+	queue_free(&files->pending);
+	queue_free(&files->done);
+	for (uint32_t id = 1; id <= files->count; id++)
+		entry_free(files->by_id[id]);
+	map_done(&files->mem, &files->by_key);
+	map_done(&files->mem, &files->wanted);
+	pthread_cond_destroy(&files->work);
+	pthread_mutex_destroy(&files->lock);
+	close(files->done_fd);
+	free(files);
+}
+
+/* ---- asking ---- */
+
+static bool is_wanted_already(const struct files *files, const struct fdt_elf_key *key)
+{
+	return map_get(&files->wanted, key_number(key)) != NULL;
+}
+
+static int ask(struct files *files, const struct fdt_elf_key *key, int fd, const char *name)
+{
+	struct job *job =
+		files->count + files->unfinished < FILES_MAX ? calloc(1, sizeof(*job)) : NULL;
+
+	if (!job || map_put(&files->mem, &files->wanted, key_number(key), files)) {
+		free(job);
+		if (fd >= 0)
+			close(fd);
+		return -ENOMEM;
+	}
+	job->key = *key;
+	job->fd = fd;
+	snprintf(job->name, sizeof(job->name), "%s", name);
+	files->unfinished++;
+	pthread_mutex_lock(&files->lock);
+	queue_put(&files->pending, job);
+	pthread_cond_signal(&files->work);
+	pthread_mutex_unlock(&files->lock);
+	return 0;
+}
+
+/* Never waits: a path may lead to a FIFO by now. */
+static int open_path(const char *path, const struct fdt_elf_key *key)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat stat;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &stat) || !S_ISREG(stat.st_mode) || stat.st_ino != key->inode) {
+		close(fd);
+		return -ESTALE;
+	}
+	return fd;
+}
+
+static void strip_deleted(char *name)
+{
+	static const char suffix[] = " (deleted)";
+	size_t length = strlen(name), end = sizeof(suffix) - 1;
+
+	if (length > end && strcmp(name + length - end, suffix) == 0)
+		name[length - end] = '\0';
+}
+
+/* name: from /proc/PID/maps, as the process sees it; may be "". */
+static int open_mapping(pid_t pid, const struct fdt_elf_key *key, uint64_t start, uint64_t end,
+			char *name, size_t size)
+{
+	char path[512];
+	ssize_t length;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, pid, start, end);
+	length = readlink(path, name, size - 1);
+	if (length > 0)
+		name[length] = '\0';
+	strip_deleted(name);
+	fd = open_path(path, key);
+	if (fd >= 0 || !name[0])
+		return fd;
+	snprintf(path, sizeof(path), "/proc/%d/root%s", pid, name);
+	return open_path(path, key);
+}
+
+int files_want(struct files *files, pid_t pid, const struct fdt_elf_key *key, uint64_t start,
+	       uint64_t end)
+{
+	char name[256] = "";
+	int fd;
+
+	if (is_wanted_already(files, key))
+		return -EALREADY;
+	if (key->dev == VDSO_DEV)
+		return ask(files, key, -1, "[vdso]");
+	fd = open_mapping(pid, key, start, end, name, sizeof(name));
+	return fd < 0 ? fd : ask(files, key, fd, name);
+}
+
+/* One line of /proc/PID/maps. 1: asked for. */
+static unsigned int want_line(struct files *files, pid_t pid, const char *line)
+{
+	unsigned int major, minor;
+	struct fdt_elf_key key = {};
+	uint64_t start, end, inode;
+	char name[256] = "", mode[8];
+	int fd;
+
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s %*x %x:%x %" SCNu64 " %255[^\n]", &start,
+		   &end, mode, &major, &minor, &inode, name) < 6 ||
+	    mode[2] != 'x' || (!inode && strcmp(name, "[vdso]") != 0))
+		return 0;
+	key.inode = inode;
+	key.dev = inode ? major << 20 | minor : VDSO_DEV;
+	if (is_wanted_already(files, &key))
+		return 0;
+	if (!inode)
+		return !ask(files, &key, -1, name);
+	fd = open_mapping(pid, &key, start, end, name, sizeof(name));
+	return fd >= 0 && !ask(files, &key, fd, name);
+}
+
+unsigned int files_want_process(struct files *files, pid_t pid)
+{
+	char path[64], line[4352];
+	unsigned int wanted = 0;
+	FILE *maps;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	maps = fopen(path, "re");
+	for (int i = 0; maps && i < MAPS_MAX && fgets(line, sizeof(line), maps); i++)
+		wanted += want_line(files, pid, line);
+	if (maps)
+		fclose(maps);
+	return wanted;
+}
+
+/* ---- collecting ---- */
+
+static bool begins_with_any(const char *name, const char *const *prefixes)
+{
+	for (; *prefixes; prefixes++)
+		if (strncmp(name, *prefixes, strlen(*prefixes)) == 0)
+			return true;
+	return false;
+}
+
+static bool is_system_file(const char *base_name)
+{
+	static const char *const prefixes[] = {
+		"libc.so",  "libc-",  "ld-",     "ld.so", "libpthread", "libdl.",
+		"libdl-",   "librt.", "librt-",  "libm.", "libm-",      "libstdc++",
+		"libgcc_s", "[vdso]", "ld-musl", NULL,
+	};
+
+	return begins_with_any(base_name, prefixes);
+}
+
+static void learn_python(struct files *files, struct entry *entry, const struct job *job)
+{
+	uint32_t index = files->python_count + 1;
+
+	entry->file.is_interpreter = job->python != 0;
+	if (job->python < 0)
+		entry->unknown = strdup(job->description);
+	if (job->python <= 0 || index >= FDT_PYTHONS_MAX ||
+	    files->kernel.put_python(files->kernel.ctx, index, &job->offsets))
+		return;
+	files->python_count = index;
+	files->by_python[index] = entry;
+	entry->file.python = index;
+	entry->file.offsets = job->offsets;
+}
+
+static void install(struct files *files, struct entry *entry, const struct job *job)
+{
+	struct fdt_elf elf = { .id = entry->file.id, .python = entry->file.python };
+	struct elf_text text;
+	int err;
+
+	if (entry->file.elf && elf_file_text(entry->file.elf, &text))
+		elf.delta = text.delta;
+	if (job->has_table) {
+		elf.first_vaddr = job->table.first_vaddr;
+		elf.pages = job->table.page_count;
+	}
+	err = files->kernel.put_elf(files->kernel.ctx, &job->key, &elf,
+				    job->has_table ? &job->table : NULL);
+	if (err && job->has_table) {
+		files->counters.refused++;
+		elf.pages = 0;
+		files->kernel.put_elf(files->kernel.ctx, &job->key, &elf, NULL);
+	}
+	files->counters.with_table += job->has_table && !err;
+	files->counters.without_table += !job->has_table || err;
+	files->counters.rows += job->has_table && !err ? job->table.row_count : 0;
+	log_debug("unwind table of %s: %u rows in %u pages, %.1f ms%s", job->name,
+		  job->table.row_count, job->table.page_count, (double)job->took_ns / 1e6,
+		  err ? ", no room for it" : "");
+}
+
+static void collect(struct files *files, struct job *job)
+{
+	struct entry *entry = calloc(1, sizeof(*entry));
+
+	files->unfinished--;
+	files->counters.build_ns += job->took_ns;
+	if (!entry || map_put(&files->mem, &files->by_key, key_number(&job->key), entry)) {
+		free(entry);
+		return;
+	}
+	entry->file.key = job->key;
+	entry->file.id = ++files->count;
+	entry->file.elf = job->elf;
+	job->elf = NULL;
+	files->by_id[entry->file.id] = entry;
+	files->counters.files++;
+	if (entry->file.elf) {
+		learn_python(files, entry, job);
+		entry->file.is_system = entry->file.is_interpreter ||
+					is_system_file(elf_file_base_name(entry->file.elf));
+	}
+	install(files, entry, job);
+}
+
+int files_poll_fd(const struct files *files)
+{
+	return files->done_fd;
+}
+
+void files_collect(struct files *files, bool wait)
+{
+	struct pollfd done = { .fd = files->done_fd, .events = POLLIN };
+	uint64_t count;
+	struct job *job;
+
+	do {
+		if (wait && files->unfinished)
+			poll(&done, 1, -1);
+		if (read(files->done_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+			log_debug("files: %s", strerror(errno));
+		for (;;) {
+			pthread_mutex_lock(&files->lock);
+			job = queue_take(&files->done);
+			pthread_mutex_unlock(&files->lock);
+			if (!job)
+				break;
+			collect(files, job);
+			job_free(job);
+		}
+	} while (wait && files->unfinished);
+}
+
+/* ---- looking up ---- */
+
+const struct symbol_file *files_by_id(const struct files *files, uint32_t id)
+{
+	return id && id <= files->count ? &files->by_id[id]->file : NULL;
+}
+
+const struct symbol_file *files_by_key(const struct files *files, const struct fdt_elf_key *key)
+{
+	const struct entry *entry = map_get(&files->by_key, key_number(key));
+
+	return entry ? &entry->file : NULL;
+}
+
+const struct symbol_file *files_python(const struct files *files, uint32_t index)
+{
+	return index && index <= files->python_count ? &files->by_python[index]->file : NULL;
+}
+
+void files_counters(const struct files *files, struct files_counters *ret_counters)
+{
+	*ret_counters = files->counters;
+}
+
+bool files_next_unknown(struct files *files, const char **ret_name, const char **ret_description)
+{
+	for (uint32_t id = 1; id <= files->count; id++) {
+		struct entry *entry = files->by_id[id];
+
+		if (!entry->unknown || entry->unknown_told)
+			continue;
+		entry->unknown_told = true;
+		*ret_name = elf_file_name(entry->file.elf);
+		*ret_description = entry->unknown;
+		return true;
+	}
+	return false;
+}

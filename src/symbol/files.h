@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The ELF files that traced processes run, by the identity the kernel gives them. Each is read
+ * once: its unwind table, whether it is a Python interpreter, and later its symbols. Reading is
+ * done by a thread of its own, since a large file takes a quarter of a second and the ring
+ * buffer does not wait; everything else here belongs to the caller's thread.
+ */
+#ifndef FDTRACE_SYMBOL_FILES_H
+#define FDTRACE_SYMBOL_FILES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "fdtrace/python.h"
+#include "fdtrace/stack.h"
+#include "symbol/elf_file.h"
+#include "symbol/unwind_table.h"
+
+#define FILES_MAX 4096 /* of a run; later ones get no table and no symbols */
+
+/* How tables reach the kernel side. Each returns 0 or -errno; -ENOSPC: no more room. */
+struct files_kernel {
+	void *ctx;
+	/* Fills in elf->page0. table NULL: the file has none; elf->pages is 0 then. */
+	int (*put_elf)(void *ctx, const struct fdt_elf_key *key, struct fdt_elf *elf,
+		       const struct unwind_table *table);
+	int (*put_python)(void *ctx, uint32_t index, const struct fdt_python *python);
+};
+
+struct symbol_file {
+	struct fdt_elf_key key;
+	uint32_t id;     /* fdt_elf.id */
+	uint32_t python; /* index of its struct fdt_python; 0: no interpreter, or not understood */
+	bool is_interpreter;       /* understood or not */
+	bool is_system;            /* C library, dynamic linker, vdso, the interpreter itself */
+	struct elf_file *elf;      /* NULL: it could not be read */
+	struct fdt_python offsets; /* if python != 0 */
+};
+
+struct files;
+
+struct files_counters {
+	uint64_t files, with_table, without_table; /* known; of these */
+	uint64_t refused;                          /* no room for their table any more */
+	uint64_t rows;
+	uint64_t build_ns; /* spent on reading */
+};
+
+/* 0 or -errno. *kernel is copied. */
+int files_new(const struct files_kernel *kernel, struct files **ret_files);
+void files_free(struct files *files); /* NULL is allowed; waits for the thread */
+
+/*
+ * Asks for the file behind a mapping of a process. Opens it at once, through
+ * /proc/PID/map_files or by its path under /proc/PID/root, so that it is the right one even if
+ * it was deleted or replaced. 0; -EALREADY: known or on its way; or -errno.
+ */
+int files_want(struct files *files, pid_t pid, const struct fdt_elf_key *key, uint64_t start,
+	       uint64_t end);
+
+/* Asks for every file whose text that process maps. Returns how many were asked for. */
+unsigned int files_want_process(struct files *files, pid_t pid);
+
+/* Becomes readable when files_collect() has something to do. */
+int files_poll_fd(const struct files *files);
+
+/* Hands what has been read to the kernel side. wait: until all that was asked for is done. */
+void files_collect(struct files *files, bool wait);
+
+/* NULL: there is none. Lives until files_free(). */
+const struct symbol_file *files_by_id(const struct files *files, uint32_t id);
+const struct symbol_file *files_by_key(const struct files *files, const struct fdt_elf_key *key);
+/* The interpreter with that index. */
+const struct symbol_file *files_python(const struct files *files, uint32_t index);
+
+void files_counters(const struct files *files, struct files_counters *ret_counters);
+
+/*
+ * The next interpreter that is not understood and was not asked for so: its file and what was
+ * found. false: there is none.
+ */
+bool files_next_unknown(struct files *files, const char **ret_name, const char **ret_description);
+
+#endif
