@@ -13,6 +13,7 @@
 #include "maps.bpf.h"
 #include "compat.bpf.h"
 #include "emit.bpf.h"
+#include "file.bpf.h"
 #include "slots.bpf.h"
 #include "errors.bpf.h"
 #include "watch.bpf.h"
