@@ -25,7 +25,11 @@ struct fdt_query query;
 #define AF_INET6 10
 #define SOCK_STREAM 1
 #define IPPROTO_TCP 6
+#define TCP_CLOSE 7
+#define TCP_CLOSE_WAIT 8
+#define TCP_LAST_ACK 9
 #define TCP_LISTEN 10
+#define TCP_CLOSING 11
 #define S_IFIFO 0010000
 #define TMPFS_MAGIC 0x01021994
 #define HUGETLBFS_MAGIC 0x958458f6
@@ -52,7 +56,13 @@ static __always_inline void read_ipv6(struct fdt_detail *out, struct sock *sock)
 	BPF_CORE_READ_INTO((struct in6_addr *)out->peer, sock, __sk_common.skc_v6_daddr);
 }
 
-/* The two counters are read one after the other; copied_seq never passes rcv_nxt but by a FIN. */
+static __always_inline bool has_peer_ended(u32 state)
+{
+	return state == TCP_CLOSE || state == TCP_CLOSE_WAIT || state == TCP_LAST_ACK ||
+	       state == TCP_CLOSING;
+}
+
+/* The two counters are read one after the other: copied_seq first, lest it pass rcv_nxt. */
 static __always_inline void read_tcp(struct fdt_detail *out, struct sock *sock)
 {
 	struct tcp_sock *tcp = (struct tcp_sock *)sock;
@@ -66,6 +76,8 @@ static __always_inline void read_tcp(struct fdt_detail *out, struct sock *sock)
 	}
 	unread = -BPF_CORE_READ(tcp, copied_seq);
 	unread += BPF_CORE_READ(tcp, rcv_nxt);
+	if (has_peer_ended(out->state)) /* the FIN counts as one until it has been read */
+		unread--;
 	out->unread_bytes = unread > 0 ? unread : 0;
 }
 

@@ -105,8 +105,7 @@ static void add_victims(struct engine *e, struct finding *f, const struct fdtabl
 		if (!unused(slot, fd, process))
 			continue;
 		if (f->victim_count < FINDING_VICTIMS_MAX)
-			f->victims[f->victim_count++] =
-				victim_of(e, table, fd, slot);
+			f->victims[f->victim_count++] = victim_of(e, table, fd, slot);
 		f->victim_total++;
 	}
 }

@@ -128,10 +128,22 @@ static int apply_snapshot(struct engine *e, const struct fdt_head *event)
 	return 0;
 }
 
+/* Where the name tells a kind that the file itself does not. */
+static void learn_kind(struct engine *e, const struct fdt_name *event, const char *name)
+{
+	const struct fdtable *table = map_get(&e->tables, event->head.table);
+	struct slot *slot = table && event->fd >= 0 ? fdtable_slot(table, event->fd) : NULL;
+
+	if (name && slot && slot->file == event->file.file && slot->inode == event->file.inode)
+		slots_learn_kind(slot, name);
+}
+
 static int apply_name(struct engine *e, const struct fdt_name *event, size_t size)
 {
 	names_put(&e->names, event->file.file, event->file.inode, event->file.dev, event->text,
 		  size - sizeof(*event));
+	learn_kind(e, event,
+		   names_get(&e->names, event->file.file, event->file.inode, event->file.dev));
 	return 0;
 }
 

@@ -218,6 +218,26 @@ void naming_note(struct naming *n, const struct fdt_slot *event)
 	w->tries = 0;
 }
 
+/* As memfd_create(2) makes them: only the name can tell. */
+static bool may_be_memfd(const struct fdt_file *file)
+{
+	return file->file && S_ISREG(file->mode) && (file->mode & 0777) == 0777 &&
+	       (file->magic == TMPFS_MAGIC || file->magic == HUGETLBFS_MAGIC);
+}
+
+void naming_note_found(struct naming *n, const struct fdt_vec *event)
+{
+	struct fdt_slot slot = { .head = event->head };
+
+	for (unsigned int i = 0; i < FDT_VEC_SLOTS; i++) {
+		if (!may_be_memfd(&event->file[i]))
+			continue;
+		slot.fd = (int32_t)(event->first_fd + i);
+		slot.file = event->file[i];
+		naming_note(n, &slot);
+	}
+}
+
 struct round {
 	struct naming *naming;
 	uint64_t now_ns;

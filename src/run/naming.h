@@ -43,6 +43,9 @@ int naming_lookup(struct naming *naming, uint32_t pid, int32_t fd, const struct 
 /* A slot changed: what was opened is remembered (the last about a thousand), what ended forgotten. */
 void naming_note(struct naming *naming, const struct fdt_slot *event);
 
+/* Slots were looked at: those whose kind only a name can tell are remembered in the same way. */
+void naming_note_found(struct naming *naming, const struct fdt_vec *event);
+
 /* An FDT_NAME or FDT_DETAIL event of `size` bytes. */
 typedef void (*naming_fn)(void *ctx, const void *event, size_t size);
 

@@ -233,6 +233,10 @@ static void look_at(struct session *s, const struct fdt_head *head)
 		if (s->naming)
 			naming_note(s->naming, (const struct fdt_slot *)head);
 		break;
+	case FDT_VEC:
+		if (s->naming)
+			naming_note_found(s->naming, (const struct fdt_vec *)head);
+		break;
 	case FDT_LOSS: s->lost = true; break;
 	case FDT_TICK:
 		s->events--;

@@ -130,20 +130,11 @@ const char *phrase_name(enum fd_kind kind, const char *name)
 
 const char *phrase_tcp_state(const struct descriptor *d)
 {
-	static const char *const names[] = { /* include/net/tcp_states.h */
-					     NULL,
-					     "established",
-					     "syn-sent",
-					     "syn-received",
-					     "fin-wait-1",
-					     "fin-wait-2",
-					     "time-wait",
-					     "closed",
-					     "close-wait",
-					     "last-ack",
-					     "listening",
-					     "closing",
-					     "syn-received"
+	static const char *const names[] = {
+		/* include/net/tcp_states.h */
+		NULL,         "established", "syn-sent",    "syn-received", "fin-wait-1",
+		"fin-wait-2", "time-wait",   "closed",      "close-wait",   "last-ack",
+		"listening",  "closing",     "syn-received"
 	};
 
 	if (d->kind != FD_KIND_TCP || !d->detail || !(d->detail->facts & FDT_FACT_SOCKET) ||
@@ -157,9 +148,9 @@ static size_t put_holders(char *buffer, size_t size, const struct other_end *end
 	size_t done = 0;
 
 	for (unsigned int i = 0; i < end->holder_count && done < size; i++)
-		done += (size_t)snprintf(buffer + done, size - done, "%s %s[%" PRIu32 "] fd %" PRId32,
-					 i ? "," : "", end->holders[i].name, end->holders[i].pid,
-					 end->holders[i].fd);
+		done += (size_t)snprintf(
+			buffer + done, size - done, "%s %s[%" PRIu32 "] fd %" PRId32, i ? "," : "",
+			end->holders[i].name, end->holders[i].pid, end->holders[i].fd);
 	return done;
 }
 

@@ -50,8 +50,7 @@ void inspector_free(struct inspector *i)
 static struct bpf_link *attach(struct inspector *i, uint32_t tgid)
 {
 	union bpf_iter_link_info info = { .task.tid = tgid };
-	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info,
-		    .link_info_len = sizeof(info));
+	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
 
 	return bpf_program__attach_iter(i->skel->progs.inspect, tgid ? &opts : NULL);
 }
@@ -81,7 +80,8 @@ static int read_answer(int fd, struct fdt_detail *ret_detail)
 
 	do
 		n = read(fd, &answer, sizeof(answer));
-	while (n < 0 && (errno == EAGAIN || errno == EINTR)); /* many tasks, none of them asked for */
+	while (n < 0 &&
+	       (errno == EAGAIN || errno == EINTR)); /* many tasks, none of them asked for */
 	if (n != sizeof(answer))
 		return n < 0 ? -errno : -EBADF;
 	*ret_detail = answer;
