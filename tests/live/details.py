@@ -127,57 +127,65 @@ show(pair[0].fileno())
             equal(half["fdtrace"]["socket"]["peer_inode"], inode.read().strip())
 
 
-GROWS = ["--rules=leak.growth", "--set", "leak.window=200ms", "--set", "leak.min_age=300ms",
-         "--set", "leak.min_count=8"]
-
-
-def growth_of(script):
-    """A script that piles something up at step(); the leak, which a replay tells with the same bytes."""
+def inherited(script):
+    """What exec.inherit says of a descriptor that cat inherits; a replay gives the same bytes."""
     need_tracing()
-    body = script + "\nimport select, sys\nwhile not select.select([0], [], [], 0.02)[0]: step()\n"
+    body = script + "\nos.execv('/bin/cat', ['cat'])"
     with tempfile.TemporaryDirectory() as folder:
         record = os.path.join(folder, "recording")
-        with Background([FDTRACE, "-j", *GROWS, "-r", record, "--", PYTHON, "-c", body]) as tracer:
-            tracer.wait_for(b"leak.growth")
+        with Background([FDTRACE, "-j", "--rules=exec.inherit", "--set", "exec.unused_after=200ms", "-r", record,
+                         "--", PYTHON, "-c", body]) as tracer:
+            tracer.wait_for(b"exec.inherit")
             result = tracer.finish()
-        again = fdtrace("replay", "-j", "--rules=leak.growth", record)
+        again = fdtrace("replay", "-j", record)
         valid(result.out)
         lines = [[line for line in r.out.splitlines() if b'"fdtrace.finding"' in line] for r in (result, again)]
-        assert lines[0] == lines[1], f"not the same in a replay\n{result}\n{again}"
+        assert lines[0] and lines[0] == lines[1], f"not the same in a replay\n{result}\n{again}"
         return result.findings[0]
 
 
 @case("the other end of a pipe: held by another process")
 def pipe_held():
-    leak = growth_of("""
+    found = inherited("""
 import os
 r, w = os.pipe()
-if not (child := os.fork()):
-    os.close(w); os.read(0, 1); os._exit(0)
-os.close(r)
-def step(): os.dup(w)
+if not os.fork():
+    os.close(w); os.read(r, 1); os._exit(0)
+os.close(r); os.set_inheritable(w, True)
 """)
-    end = leak["fdtrace"]["other_end"]
-    equal([(h["pid"] != leak["process"]["pid"], h["name"], h["fd"]) for h in end["holders"]],
-          [(True, leak["process"]["name"], 3)])
+    equal(found["fdtrace"]["kind"], "pipe")
+    end = found["fdtrace"]["other_end"]
+    equal([(h["pid"] != found["process"]["pid"], h["name"], h["fd"]) for h in end["holders"]], [(True, "python3", 3)])
     equal(end["open"], True)
 
 
 @case("the other end of a pipe: closed")
 def pipe_closed():
-    leak = growth_of("import os\ndef step(): r, w = os.pipe(); os.close(w)")
-    equal(leak["fdtrace"]["other_end"], {"open": False})
+    found = inherited("import os\nr, w = os.pipe(); os.set_inheritable(r, True)")
+    equal(found["fdtrace"]["other_end"], {"open": False})
 
 
-@case("a leak of sockets whose peers have left tells their state")
-def close_wait():
-    leak = growth_of("""
-import socket
-l = socket.create_server(('127.0.0.1', 0)); kept = []
-def step():
-    c = socket.create_connection(l.getsockname()); kept.append(l.accept()[0]); c.close()
+@case("the other end of a socketpair: held by another process")
+def pair_held():
+    found = inherited("""
+import os, socket
+a, b = socket.socketpair()
+if not os.fork():
+    a.close(); b.recv(1); os._exit(0)
+b.close(); a.set_inheritable(True)
 """)
-    equal(leak["network"]["connection"]["state"], "close-wait")
+    equal([(h["name"], h["fd"]) for h in found["fdtrace"]["other_end"]["holders"]], [("python3", 4)])
+
+
+@case("a socket whose peer has left, inherited: its state")
+def close_wait():
+    found = inherited("""
+import os, socket
+l = socket.create_server(('127.0.0.1', 0)); c = socket.create_connection(l.getsockname()); a = l.accept()[0]
+c.close(); a.set_inheritable(True)
+""")
+    equal(found["network"]["connection"]["state"], "close-wait")
+    equal(found["fdtrace"]["socket"]["unread_bytes"], 0)
 
 
 @case("an unlinked file is told from one whose name looks like it, in a chroot, too")
