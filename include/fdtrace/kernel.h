@@ -64,6 +64,12 @@ struct fdt_cursor {
 	__u64 table; /* fd belongs to this one */
 };
 
+/* Which descriptor the program in inspect.bpf.c is to look at. */
+struct fdt_query {
+	__u32 tgid;
+	__u32 fd;
+};
+
 /* Processes are marked by pid in bitmaps of __u64, one bit for each pid there can be. */
 #define FDT_PIDS_MAX (4 << 20) /* PID_MAX_LIMIT on 64 bits */
 

@@ -36,6 +36,7 @@ int engine_new(const struct engine_options *options, struct engine **ret_engine)
 	e->mem = mem;
 	e->sites.mem = &e->mem;
 	e->names.mem = &e->mem;
+	e->details.mem = &e->mem;
 	pasts_init(&e->pasts, &e->mem, &e->sites, e->mem.max_bytes / 4);
 	*ret_engine = e;
 	return 0;
@@ -56,6 +57,7 @@ void engine_free(struct engine *e)
 	pasts_done(&e->pasts);
 	sites_done(&e->sites);
 	names_done(&e->names);
+	details_done(&e->details);
 	mem = e->mem;
 	mem_free(&mem, e, sizeof(*e));
 }
@@ -126,10 +128,30 @@ static int apply_snapshot(struct engine *e, const struct fdt_head *event)
 	return 0;
 }
 
+/* Where the name tells a kind that the file itself does not. */
+static void learn_kind(struct engine *e, const struct fdt_name *event, const char *name)
+{
+	const struct fdtable *table = map_get(&e->tables, event->head.table);
+	struct slot *slot = table && event->fd >= 0 ? fdtable_slot(table, event->fd) : NULL;
+
+	if (name && slot && slot->file == event->file.file && slot->inode == event->file.inode)
+		slots_learn_kind(slot, name);
+}
+
 static int apply_name(struct engine *e, const struct fdt_name *event, size_t size)
 {
 	names_put(&e->names, event->file.file, event->file.inode, event->file.dev, event->text,
 		  size - sizeof(*event));
+	learn_kind(e, event,
+		   names_get(&e->names, event->file.file, event->file.inode, event->file.dev));
+	return 0;
+}
+
+static int apply_detail(struct engine *e, const struct fdt_detail *event)
+{
+	if (event->name_size > sizeof(event->name))
+		return -EINVAL;
+	details_put(&e->details, event, 0);
 	return 0;
 }
 
@@ -151,6 +173,7 @@ static int apply_kind(struct engine *e, const struct fdt_head *head, size_t size
 	case FDT_TICK: return apply_tick(e);
 	case FDT_SNAPSHOT: return apply_snapshot(e, event);
 	case FDT_NAME: return apply_name(e, event, size);
+	case FDT_DETAIL: return apply_detail(e, event);
 	case FDT_FOPS: kind_fops_learn(&e->fops, fops->detail, fops->fd_kind); return 0;
 	default: return 0; /* of a later version, or not our concern (META) */
 	}
@@ -170,6 +193,7 @@ static size_t smallest(unsigned int kind)
 	case FDT_LOSS: return sizeof(struct fdt_loss);
 	case FDT_NAME: return sizeof(struct fdt_name);
 	case FDT_FOPS: return sizeof(struct fdt_fops);
+	case FDT_DETAIL: return sizeof(struct fdt_detail);
 	default: return sizeof(struct fdt_head);
 	}
 }
@@ -195,6 +219,7 @@ int engine_apply(struct engine *e, const void *event, size_t size)
 		return -EINVAL;
 	}
 	take_time(e, head->time_ns);
+	e->serial++;
 	e->counters.events += head->kind < FDT_LOSS; /* what the kernel told, not what was added */
 	err = apply_kind(e, head, size);
 	if (err == -EINVAL)
@@ -208,6 +233,7 @@ int engine_apply(struct engine *e, const void *event, size_t size)
 void engine_finish(struct engine *e, uint64_t time_ns)
 {
 	take_time(e, time_ns);
+	e->serial++;
 	map_each (&e->tasks, entry)
 		sweep_task_ended(e, entry->value);
 	map_each (&e->tables, entry) {

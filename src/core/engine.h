@@ -60,6 +60,9 @@ struct engine_callbacks {
 	 */
 	int (*name)(void *ctx, uint32_t pid, int32_t fd, const struct fdt_file *file, char *buffer,
 		    size_t size);
+	/* The same, asking what a descriptor is like now; to be recorded as FDT_DETAIL. */
+	int (*detail)(void *ctx, uint32_t pid, int32_t fd, const struct fdt_file *file,
+		      struct fdt_detail *ret_detail);
 };
 
 struct engine_options {

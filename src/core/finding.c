@@ -119,7 +119,6 @@ struct tally {
 	const struct site *site;
 	uint64_t open, oldest_ns;
 	int32_t oldest_fd;
-	enum fd_kind kind;
 };
 
 struct tallies {
@@ -158,7 +157,6 @@ static void tally_slot(struct tallies *t, const struct slot *slot, int32_t fd)
 	if (!tally)
 		return;
 	if (!tally->open++ || slot->opened_ns < tally->oldest_ns) {
-		tally->kind = slot->kind;
 		tally->oldest_ns = slot->opened_ns;
 		tally->oldest_fd = fd;
 	}
@@ -176,14 +174,14 @@ static int more_open_first(const void *a, const void *b)
 static struct site_row row_of(struct engine *e, const struct fdtable *table,
 			      const struct tally *tally, char *label, size_t label_size)
 {
+	struct slot *oldest = fdtable_slot(table, tally->oldest_fd);
 	struct site_row row = { .site = tally->site,
 				.label = label,
-				.kind = tally->kind,
 				.open = tally->open,
 				.example_fd = tally->oldest_fd };
 
-	row.example_name =
-		slots_name(e, table, tally->oldest_fd, fdtable_slot(table, tally->oldest_fd));
+	row.example_name = slots_name(e, table, tally->oldest_fd, oldest);
+	row.kind = oldest->kind;
 	if (!tally->site) {
 		snprintf(label, label_size, "opener unknown");
 		return row;
@@ -328,6 +326,7 @@ static bool is_news(const struct engine *e, const struct finding_entry *entry,
 static void tell(struct engine *e, struct finding_entry *entry, struct finding *f)
 {
 	f->sequence = ++e->sequence;
+	other_end_find(e, &f->descriptor, &f->other_end);
 	f->state = entry->count == 1 ? FINDING_NEW : FINDING_ONGOING;
 	f->count = entry->count;
 	f->time_ns = e->now_ns;

@@ -193,6 +193,7 @@ static void put_change(struct builder *b, json_t *fdtrace, const struct change *
 		if (d->generation)
 			json_put_number(b, fdtrace, "generation", d->generation);
 		json_put_target_name(b, fdtrace, d);
+		json_put_detail(b, fdtrace, d);
 	}
 	if (c->op == CHANGE_ERROR) {
 		phrase_error(error, sizeof(error), c->error);

@@ -64,6 +64,8 @@ void json_put_process(struct builder *b, json_t *line, const struct process *p);
 void json_put_target(struct builder *b, json_t *line, const struct descriptor *d);
 /* Its name under fdtrace, where json_json_put_target() had no place for it. */
 void json_put_target_name(struct builder *b, json_t *fdtrace, const struct descriptor *d);
+/* Queues and peers of a socket under fdtrace; nothing where they are not known. */
+void json_put_detail(struct builder *b, json_t *fdtrace, const struct descriptor *d);
 void json_put_ecs(struct builder *b, json_t *line);
 
 /*

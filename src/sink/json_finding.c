@@ -312,6 +312,34 @@ static void put_descriptor(struct builder *b, json_t *fdtrace, const struct desc
 	if (d->generation)
 		json_put_number(b, fdtrace, "generation", d->generation);
 	json_put_target_name(b, fdtrace, d);
+	json_put_detail(b, fdtrace, d);
+}
+
+static json_t *holder_value(struct builder *b, const struct holder *holder)
+{
+	json_t *row = json_object();
+
+	json_put_number(b, row, "pid", holder->pid);
+	json_put_text(b, row, "name", holder->name);
+	json_put_number(b, row, "fd", (uint64_t)holder->fd);
+	return row;
+}
+
+static void put_other_end(struct builder *b, json_t *fdtrace, const struct other_end *end)
+{
+	json_t *other, *holders;
+
+	if (!end->closed && !end->elsewhere && !end->holder_count)
+		return;
+	other = json_put_object(b, fdtrace, "other_end");
+	json_put(b, other, "open", json_boolean(!end->closed));
+	if (!end->holder_count)
+		return;
+	holders = json_put_array(b, other, "holders");
+	for (unsigned int i = 0; i < end->holder_count; i++)
+		json_put_item(b, holders, holder_value(b, &end->holders[i]));
+	if (end->holder_total > end->holder_count)
+		json_put_number(b, other, "holders_total", end->holder_total);
 }
 
 static void put_fdtrace(struct builder *b, json_t *line, const struct finding *f)
@@ -325,6 +353,7 @@ static void put_fdtrace(struct builder *b, json_t *line, const struct finding *f
 	json_put_text(b, fdtrace, "confidence", confidence_name(f->confidence));
 	json_put_text(b, fdtrace, "coverage", b->host->coverage);
 	put_descriptor(b, fdtrace, &f->descriptor);
+	put_other_end(b, fdtrace, &f->other_end);
 	json_put_text(b, fdtrace, "subject", f->subject);
 	json_put_text(b, fdtrace, "help", f->help);
 	put_party(b, fdtrace, "opened", &f->opened);

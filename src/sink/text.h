@@ -18,6 +18,9 @@ struct text_sink {
 
 enum style text_severity_style(enum severity severity);
 
+/* What state a socket is in, with a blank before it; nothing where it has none. */
+void text_socket_state(struct page *page, const struct descriptor *d);
+
 /* "1019/1024 ###################   99 %", or "12" where the limit is not known. */
 void text_limit(struct page *page, uint64_t open, uint64_t soft);
 

@@ -122,6 +122,7 @@ def steps():
     tests("live", ["tests/live/run.py"], PYTHON)
     tests("attach", ["tests/live/attach.py"], PYTHON)
     tests("verify", ["tests/live/verify.py"], PYTHON)
+    tests("details", ["tests/live/details.py"], PYTHON)
     tests("property", ["tests/property/property.py"], PYTHON)
     tests("bad days", ["tests/live/bad_days.py"], PYTHON)
     tests("stories", ["tests/stories/run.py"], PYTHON)

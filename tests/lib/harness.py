@@ -241,6 +241,10 @@ class Background:
         while text not in self.out:
             assert self._read_some(end), f"{text!r} did not come from {self.argv}: {self.out!r} {self.err()!r}"
 
+    def wait_for_more(self, timeout=DEADLINE_S):
+        """Reads stdout until there is more of it."""
+        assert self._read_some(time.monotonic() + timeout), f"no more from {self.argv}: {self.err()!r}"
+
     def wait_for_message(self, text, timeout=DEADLINE_S):
         """Waits until text stands on stderr."""
         until(f"{text!r} on stderr of {self.argv}: {self.err()!r}",

@@ -110,6 +110,34 @@ static void a_sweep_and_a_narrow_terminal(void **state)
 	capture_end(&c);
 }
 
+static void a_socket_has_its_state_and_a_pipe_its_other_end(void **state)
+{
+	static struct capture c;
+	struct finding f = finding_unowned();
+	struct fdt_detail detail = { .facts = FDT_FACT_SOCKET | FDT_FACT_TCP,
+				     .state = 8,
+				     .unread_bytes = 12 };
+
+	(void)state;
+	begin(&c, 0, false);
+	f.descriptor.detail = &detail;
+	render(&c, &f);
+	assert_non_null(strstr(c.text, " close-wait, 12 bytes unread\n"));
+	detail.state = 200; /* of a damaged recording */
+	f.descriptor.name = NULL;
+	f.other_end = (struct other_end){ .present = true,
+					  .holders = { { 123, 4, "python3" }, { 124, 0, "cat" } },
+					  .holder_count = 2,
+					  .holder_total = 5 };
+	render(&c, &f);
+	assert_null(strstr(c.text, "unread"));
+	assert_non_null(strstr(c.text, "other end: python3[123] fd 4, cat[124] fd 0, 3 more\n"));
+	f.other_end = (struct other_end){ .present = true, .closed = true };
+	render(&c, &f);
+	assert_non_null(strstr(c.text, "other end closed\n"));
+	capture_end(&c);
+}
+
 static void what_nobody_saw_is_said(void **state)
 {
 	static struct capture c;
@@ -477,6 +505,7 @@ int main(void)
 		cmocka_unit_test(the_story_of_a_descriptor),
 		cmocka_unit_test(who_holds_the_table),
 		cmocka_unit_test(a_sweep_and_a_narrow_terminal),
+		cmocka_unit_test(a_socket_has_its_state_and_a_pipe_its_other_end),
 		cmocka_unit_test(what_nobody_saw_is_said),
 		cmocka_unit_test(below_the_minimum_is_not_printed),
 		cmocka_unit_test(hostile_names_stay_in_their_place),
