@@ -5,11 +5,13 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/magic.h>
+#include <linux/openat2.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -93,15 +95,52 @@ static bool is_same(const char *link, const struct stat *st, const struct fdt_fi
 	return dev == file->dev || devices_differ_by_design(link);
 }
 
+/*
+ * What the kernel knows without asking the file system: a server of a network or FUSE file
+ * system, which may be the traced program itself, could let us wait for ever.
+ */
+static bool stat_without_asking(int dir, const char *path, int flags, struct stat *ret_stat)
+{
+	struct statx known;
+
+	if (statx(dir, path, flags | AT_STATX_DONT_SYNC, STATX_INO | STATX_NLINK, &known) < 0)
+		return false;
+	*ret_stat = (struct stat){ .st_ino = known.stx_ino,
+				   .st_nlink = known.stx_nlink,
+				   .st_dev = makedev(known.stx_dev_major, known.stx_dev_minor) };
+	return true;
+}
+
+/* The same for a walk along a path: all of it is cached while the file is open under that name. */
+static int open_without_asking(uint32_t pid, const char *path)
+{
+	struct open_how how = { .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+				.resolve = RESOLVE_CACHED | RESOLVE_IN_ROOT };
+	char text[64];
+	int root, fd;
+
+	snprintf(text, sizeof(text), "/proc/%" PRIu32 "/root", pid);
+	root = open(text, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return -errno;
+	fd = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+	close(root);
+	return fd;
+}
+
 /* A file whose own name ends in " (deleted)", rather than one that has lost its name. */
 static bool still_there(uint32_t pid, const char *path, const struct stat *st)
 {
-	char rooted[NAME_SIZE + 64];
+	int fd = open_without_asking(pid, path);
 	struct stat there;
+	bool same;
 
-	snprintf(rooted, sizeof(rooted), "/proc/%" PRIu32 "/root%s", pid, path);
-	return lstat(rooted, &there) == 0 && there.st_ino == st->st_ino &&
+	if (fd < 0)
+		return false;
+	same = stat_without_asking(fd, "", AT_EMPTY_PATH, &there) && there.st_ino == st->st_ino &&
 	       there.st_dev == st->st_dev;
+	close(fd);
+	return same;
 }
 
 static void tidy_path(uint32_t pid, char *path, const struct stat *st)
@@ -121,22 +160,6 @@ static void tidy_path(uint32_t pid, char *path, const struct stat *st)
 	}
 }
 
-/*
- * What the kernel knows without asking the file system: a server of a network or FUSE file
- * system, which may be the traced program itself, could let us wait for ever.
- */
-static bool stat_without_asking(const char *link, struct stat *ret_stat)
-{
-	struct statx known;
-
-	if (statx(AT_FDCWD, link, AT_STATX_DONT_SYNC, STATX_INO | STATX_NLINK, &known) < 0)
-		return false;
-	*ret_stat = (struct stat){ .st_ino = known.stx_ino,
-				   .st_nlink = known.stx_nlink,
-				   .st_dev = makedev(known.stx_dev_major, known.stx_dev_minor) };
-	return true;
-}
-
 static int path_name(uint32_t pid, int32_t fd, const struct fdt_file *file, char *buffer,
 		     size_t size)
 {
@@ -148,7 +171,7 @@ static int path_name(uint32_t pid, int32_t fd, const struct fdt_file *file, char
 	length = readlink(link, path, sizeof(path) - 3);
 	if (length < 0)
 		return -errno;
-	if (!stat_without_asking(link, &st))
+	if (!stat_without_asking(AT_FDCWD, link, 0, &st))
 		return -ESTALE;
 	path[length] = '\0';
 	if (!is_same(link, &st, file))
