@@ -115,14 +115,14 @@ static int apply_snapshot(struct engine *e, const struct fdt_head *event)
 {
 	if (event->op == FDT_OP_BEGIN) {
 		slots_audit_done(e); /* a full round has passed since the last one */
-		e->snapshot = event->flags;
+		e->in_snapshot = true;
 		e->snapshot_serial++;
 		e->snapshot_whole = true;
 		return 0;
 	}
-	if (e->snapshot && e->snapshot_whole)
+	if (e->in_snapshot && e->snapshot_whole)
 		tasks_snapshot_done(e);
-	e->snapshot = 0;
+	e->in_snapshot = false;
 	return 0;
 }
 
@@ -222,6 +222,8 @@ void engine_counters(const struct engine *e, struct engine_counters *ret_counter
 {
 	*ret_counters = e->counters;
 	ret_counters->refused = e->mem.refused;
+	ret_counters->findings_dropped = e->findings_dropped;
+	ret_counters->pasts_dropped = e->pasts.dropped;
 	ret_counters->memory_bytes = e->mem.used_bytes;
 	ret_counters->memory_peak_bytes = e->mem.peak_bytes;
 	ret_counters->last_ns = e->now_ns;

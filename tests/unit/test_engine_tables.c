@@ -340,6 +340,69 @@ static void memory_is_bounded(void **state)
 	stream_end(&s);
 }
 
+static void forgotten_generations_are_counted(void **state)
+{
+	struct engine_counters counters;
+	struct stream s = { .now_ns = 1000 * S };
+	struct engine_options options = stream_options(&s, ENGINE_PID);
+
+	(void)state;
+	options.settings.memory_max_bytes = 1 << 20;
+	assert_int_equal(engine_new(&options, &s.engine), 0);
+	opens(&s, PID, 3, 1);
+	closes(&s, PID, 3);
+	engine_counters(s.engine, &counters);
+	assert_int_equal(counters.pasts_dropped, 0);
+	for (int round = 0; round < 3; round++)
+		for (int fd = 3; fd < 4000; fd++) {
+			opens(&s, PID, fd, fd);
+			closes(&s, PID, fd);
+		}
+	engine_counters(s.engine, &counters);
+	assert_true(counters.pasts_dropped > 0);
+	stream_end(&s);
+}
+
+static void count_finding(void *ctx, const struct finding *finding)
+{
+	(void)finding;
+	++*(uint64_t *)ctx;
+}
+
+/* Each from another place in the program. */
+static void findings_beyond_those_kept_are_counted(void **state)
+{
+	struct engine_counters counters;
+	struct stream s = { .now_ns = 1000 * S };
+	struct engine_options options = stream_options(&s, ENGINE_PID);
+	uint64_t told = 0;
+
+	(void)state;
+	options.callbacks = (struct engine_callbacks){ .ctx = &told, .finding = count_finding };
+	assert_int_equal(engine_new(&options, &s.engine), 0);
+	opens(&s, PID, 3, 1);
+	closes(&s, PID, 3);
+	for (uint64_t site = 1; site <= 10007; site++) {
+		struct fdt_error e = { .head = HEAD(&s, FDT_ERROR, 0, fdt_error, PID, PID, TABLE),
+				       .fd = 3,
+				       .error = EBADF,
+				       .count = 1,
+				       .run = site,
+				       .site = site,
+				       .first_ns = s.now_ns };
+
+		e.head.syscall = FDT_SYS_read;
+		e.head.flags = FDT_ERR_EMPTY;
+		stream_apply(&s, &e);
+		tick(&s, MS);
+	}
+	tick(&s, 2 * S);
+	engine_counters(s.engine, &counters);
+	assert_int_equal(told, 10000);
+	assert_int_equal(counters.findings_dropped, 7);
+	stream_end(&s);
+}
+
 /* A program that re-executes itself for ever must not make the chain of images grow. */
 static void endless_exec(void **state)
 {
@@ -381,6 +444,8 @@ int main(void)
 		cmocka_unit_test(malformed_events_change_nothing),
 		cmocka_unit_test(nth_allocation_fails),
 		cmocka_unit_test(memory_is_bounded),
+		cmocka_unit_test(forgotten_generations_are_counted),
+		cmocka_unit_test(findings_beyond_those_kept_are_counted),
 		cmocka_unit_test(endless_exec),
 	};
 
