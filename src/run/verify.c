@@ -245,7 +245,7 @@ static int read_kernel(struct pairs *pairs, const struct table_row *row)
 		closedir(numbers);
 	else if (fd >= 0)
 		close(fd);
-	return fdinfo < 0 ? fdinfo : !numbers ? -ENOENT : 0;
+	return fdinfo < 0 ? fdinfo : fd < 0 ? fd : !numbers ? -ENOENT : 0;
 }
 
 /* --- comparing --- */
