@@ -185,6 +185,12 @@ static void take_time(struct engine *e, uint64_t time_ns)
 		e->now_ns = time_ns;
 }
 
+static void take_refusal(struct fdtable *table)
+{
+	if (table)
+		table->tainted = table->refused = true;
+}
+
 int engine_apply(struct engine *e, const void *event, size_t size)
 {
 	const struct fdt_head *head = event;
@@ -199,8 +205,8 @@ int engine_apply(struct engine *e, const void *event, size_t size)
 	err = apply_kind(e, head, size);
 	if (err == -EINVAL)
 		e->counters.malformed++;
-	if (err == -ENOMEM && map_get(&e->tables, head->table))
-		((struct fdtable *)map_get(&e->tables, head->table))->tainted = true;
+	if (err == -ENOMEM)
+		take_refusal(map_get(&e->tables, head->table));
 	return err;
 }
 
@@ -259,7 +265,7 @@ void engine_each_process(struct engine *e, void (*row)(void *ctx, const struct p
 			 void *ctx)
 {
 	size_t max = e->processes.count + e->findings.count + 1, count = 0;
-	struct process **list = mem_alloc(&e->mem, max * sizeof(*list));
+	struct process **list = mem_alloc_beyond(&e->mem, max * sizeof(*list));
 
 	if (!list)
 		return;

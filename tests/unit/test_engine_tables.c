@@ -340,6 +340,88 @@ static void memory_is_bounded(void **state)
 	stream_end(&s);
 }
 
+static void note_taint(void *ctx, const struct table_row *row)
+{
+	*(bool *)ctx = row->tainted;
+}
+
+static bool is_tainted(struct stream *s)
+{
+	bool tainted = false;
+
+	engine_each_table(s->engine, note_taint, &tainted);
+	return tainted;
+}
+
+/* 64 slots of a snapshot, from there on; count of them are filled. */
+static void snapshot_from(struct stream *s, uint32_t first, uint32_t count, unsigned int flags)
+{
+	struct fdt_vec e = { .head = HEAD(s, FDT_VEC, FDT_OP_SNAPSHOT, fdt_vec, PID, PID, TABLE),
+			     .first_fd = first,
+			     .max_fds = 1 << 20 };
+
+	e.head.flags = flags;
+	for (uint32_t i = 0; i < count; i++)
+		e.file[i] = a_file(first + i + 1);
+	stream_apply(s, &e);
+}
+
+/* A snapshot repairs what it has memory for; the next one may find all that fits. */
+static void a_snapshot_that_did_not_fit_repairs_nothing(void **state)
+{
+	struct stream s = { .now_ns = 1000 * S };
+	struct engine_options options = stream_options(&s, ENGINE_PID);
+	uint32_t first;
+
+	(void)state;
+	options.settings.memory_max_bytes = 1 << 20;
+	assert_int_equal(engine_new(&options, &s.engine), 0);
+	snapshot_from(&s, 0, 64, FDT_FIRST);
+	for (first = 64; first < 64000; first += 64)
+		snapshot_from(&s, first, 64, 0);
+	snapshot_from(&s, first, 0, FDT_LAST);
+	assert_true(is_tainted(&s));
+	snapshot_from(&s, 0, 64, FDT_FIRST);
+	snapshot_from(&s, 64, 0, FDT_LAST);
+	assert_false(is_tainted(&s));
+	for (int fd = 64; fd < 64000; fd++)
+		opens(&s, PID, fd, fd);
+	assert_true(is_tainted(&s));
+	assert_int_equal(s.kept_count, 0);
+	fails(&s, FDT_SYS_openat, PID, -1, EMFILE);
+	assert_int_equal(only_finding(&s, RULE_LIMIT_EMFILE)->confidence, CONFIDENCE_AFTER_LOSS);
+	stream_end(&s);
+}
+
+static void count_row(void *ctx, const struct process_row *row)
+{
+	(void)row;
+	++*(uint64_t *)ctx;
+}
+
+/* Whatever is left when the bound is reached, what is known can be told. */
+static void a_full_engine_tells_its_processes(void **state)
+{
+	struct engine_counters counters;
+	struct stream s = { .now_ns = 1000 * S };
+	struct engine_options options = stream_options(&s, ENGINE_PID);
+	uint64_t rows = 0, refused;
+
+	(void)state;
+	options.settings.memory_max_bytes = 1 << 20;
+	assert_int_equal(engine_new(&options, &s.engine), 0);
+	for (uint32_t pid = 1000; pid < 10000; pid++)
+		task(&s, FDT_OP_FORK, pid, pid, 0, 0, 0);
+	engine_counters(s.engine, &counters);
+	refused = counters.refused;
+	assert_true(refused > 0);
+	engine_each_process(s.engine, count_row, &rows);
+	engine_counters(s.engine, &counters);
+	assert_true(rows >= counters.tasks && counters.tasks > 1000);
+	assert_int_equal(counters.refused, refused);
+	stream_end(&s);
+}
+
 static void forgotten_generations_are_counted(void **state)
 {
 	struct engine_counters counters;
@@ -444,6 +526,8 @@ int main(void)
 		cmocka_unit_test(malformed_events_change_nothing),
 		cmocka_unit_test(nth_allocation_fails),
 		cmocka_unit_test(memory_is_bounded),
+		cmocka_unit_test(a_snapshot_that_did_not_fit_repairs_nothing),
+		cmocka_unit_test(a_full_engine_tells_its_processes),
 		cmocka_unit_test(forgotten_generations_are_counted),
 		cmocka_unit_test(findings_beyond_those_kept_are_counted),
 		cmocka_unit_test(endless_exec),
