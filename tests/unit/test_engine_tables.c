@@ -239,6 +239,29 @@ static void vanished_tasks_end_at_the_second_look(void **state)
 	stream_end(&s);
 }
 
+/* However many they are: a fork bomb may end while nobody reads. */
+static void a_crowd_vanishes_at_once(void **state)
+{
+	const uint64_t files[] = { 0, 0, 0, 1 };
+	struct engine_counters counters;
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	snapshot(&s, 4, files);
+	for (uint32_t i = 0; i < 1000; i++)
+		task(&s, FDT_OP_FORK, CHILD + i, CHILD + i, CHILD_TABLE + i * 4096, PID, 0);
+	snapshot(&s, 4, files);
+	engine_counters(s.engine, &counters);
+	assert_int_equal(counters.tasks, 1001);
+	snapshot(&s, 4, files);
+	engine_counters(s.engine, &counters);
+	assert_int_equal(counters.tasks, 1);
+	assert_int_equal(counters.tables, 1);
+	assert_int_equal(filled_bits(&s, PID), 1 << 3);
+	stream_end(&s);
+}
+
 static void loss_marks_findings_until_the_next_snapshot(void **state)
 {
 	struct fdt_loss loss;
@@ -523,6 +546,7 @@ int main(void)
 		cmocka_unit_test(audit_counts_only_what_stays_unexplained),
 		cmocka_unit_test(loss_marks_findings_until_the_next_snapshot),
 		cmocka_unit_test(vanished_tasks_end_at_the_second_look),
+		cmocka_unit_test(a_crowd_vanishes_at_once),
 		cmocka_unit_test(malformed_events_change_nothing),
 		cmocka_unit_test(nth_allocation_fails),
 		cmocka_unit_test(memory_is_bounded),
