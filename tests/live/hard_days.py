@@ -110,6 +110,27 @@ def bomb_as_command():
     judge_true(result, at_least=0)
 
 
+@case("fdtrace itself is stopped while a crowd of tracees ends: they are not alive for ever")
+def tracer_stopped():
+    need_tracing()
+    with Background([program("storm"), "crowd"]) as helper:
+        helper.wait_for(b"running")
+        with attach(helper.pid, "--verify", "-i", "200ms", "--set", "ring.size=4M") as tracer:
+            helper.say(b"\n")
+            helper.wait_for(b"crowded")
+            tracer.wait_for(b'"tasks":301,')
+            os.kill(tracer.pid, signal.SIGSTOP)
+            until("fdtrace stands still", lambda: set(states(tracer.pid)) == {"T"})
+            helper.say(b"\n")
+            helper.wait_for(b"ready")
+            os.kill(tracer.pid, signal.SIGCONT)
+            tracer.wait_for(b'"tasks":1,', since=len(tracer.out))
+            result = tracer.interrupt()
+        helper.finish()
+    assert totals(result)["lost"] > 0, f"{result}"
+    judge_true(result)
+
+
 # --- full tables ---
 
 @case("opening as fast as it goes up to the limit: no difference, and the limit is told")

@@ -10,12 +10,15 @@
 #include <spawn.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include "program.h"
 
 #define BOMB_FORKS 3000
 #define SHORT_LIVES 2000
 #define SPAWNS 150
+#define CROWD 300
+#define NOISE 40000
 #define STACK_BYTES 16384
 
 extern char **environ;
@@ -165,7 +168,32 @@ static int with_dead_leaders(void)
 	return 0;
 }
 
+/* Many processes that stand still; after a line, events that fill any ring, and the end of them all. */
+static int with_crowd(void)
+{
+	static pid_t child[CROWD];
+	char line[2];
+
+	for (int i = 0; i < CROWD; i++) {
+		child[i] = must(fork());
+		if (!child[i]) {
+			must(prctl(PR_SET_PDEATHSIG, SIGKILL));
+			for (;;)
+				pause();
+		}
+	}
+	must(write(1, "crowded\n", 8));
+	must(read(0, line, 1));
+	for (int i = 0; i < NOISE; i++)
+		must(close(must(dup(0))));
+	for (int i = 0; i < CROWD; i++)
+		must(kill(child[i], SIGKILL));
+	wait_for_all();
+	return 0;
+}
+
 static const struct variant variants[] = {
+	{ "crowd", with_crowd },
 	{ "bomb", with_bomb },
 	{ "forks", with_forks },
 	{ "vforks", with_vforks },
