@@ -245,7 +245,7 @@ static int read_kernel(struct pairs *pairs, const struct table_row *row)
 		closedir(numbers);
 	else if (fd >= 0)
 		close(fd);
-	return fdinfo < 0 ? fdinfo : !numbers ? -ENOENT : 0;
+	return fdinfo < 0 ? fdinfo : fd < 0 ? fd : !numbers ? -ENOENT : 0;
 }
 
 /* --- comparing --- */
@@ -289,21 +289,23 @@ static size_t differing(struct verify *v, const struct table_row *row, bool tell
 	return count;
 }
 
-enum look { LOOK_SAME, LOOK_DIFFERS, LOOK_BUSY, LOOK_TAINTED, LOOK_GONE };
+enum look { LOOK_SAME, LOOK_DIFFERS, LOOK_BUSY, LOOK_TAINTED, LOOK_HIDDEN, LOOK_GONE };
 
 /* One reading of the kernel's table between two drains. *ret_err: what a drain returned. */
 static enum look look(struct verify *v, struct engine *engine, const struct table_row *row,
 		      int (*drain)(void *ctx), void *ctx, int *ret_err)
 {
 	struct table_row before, after;
+	int err;
 
 	*ret_err = drain(ctx);
 	if (*ret_err || engine_table(engine, row->key, &before) || !before.complete)
 		return LOOK_GONE;
 	if (row->tainted)
 		return LOOK_TAINTED;
-	if (read_kernel(&v->kernel, row))
-		return LOOK_GONE;
+	err = read_kernel(&v->kernel, row);
+	if (err)
+		return err == -EACCES ? LOOK_HIDDEN : LOOK_GONE;
 	*ret_err = drain(ctx);
 	if (*ret_err || engine_table(engine, row->key, &after) || after.pid != before.pid)
 		return LOOK_GONE;
@@ -334,6 +336,7 @@ static int verify_table(struct verify *v, struct engine *engine, const struct ta
 	}
 	v->counters.busy += seen == LOOK_BUSY;
 	v->counters.tainted += seen == LOOK_TAINTED;
+	v->counters.hidden += seen == LOOK_HIDDEN;
 	if (seen == LOOK_DIFFERS)
 		differing(v, row, true);
 	if (seen == LOOK_SAME || seen == LOOK_DIFFERS) {
