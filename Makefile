@@ -83,7 +83,7 @@ unit: $(unit_bin)
 	$(Q)$(PROVE) -e '' $(unit_bin)
 
 live: all live-programs
-	$(Q)BUILD=$(B) prove -e /usr/bin/python3 tests/live/run.py tests/live/attach.py tests/live/verify.py tests/live/details.py tests/live/bad_days.py tests/stories/run.py
+	$(Q)BUILD=$(B) prove -e /usr/bin/python3 tests/live/run.py tests/live/attach.py tests/live/verify.py tests/live/details.py tests/live/bad_days.py tests/live/hard_days.py tests/stories/run.py
 
 property: all live-programs
 	$(Q)BUILD=$(B) prove -v -e /usr/bin/python3 tests/property/property.py

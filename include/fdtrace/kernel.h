@@ -28,8 +28,6 @@ enum fdt_call_class {
 	FDT_CALL_RECVMSG,    /* as many as the control messages say */
 	FDT_CALL_RECVMMSG,
 	FDT_CALL_GETSOCKOPT, /* SO_PEERPIDFD: one at argument 3 */
-	FDT_CALL_CLONE,      /* CLONE_PIDFD: one at argument 2 */
-	FDT_CALL_CLONE3,     /* the same, where struct clone_args says */
 	FDT_CALL_UNSHARE,
 	FDT_CALL_UNMAP, /* munmap: of interest to the walkers of stacks only */
 	FDT_CALL_SETRLIMIT,

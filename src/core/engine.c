@@ -117,14 +117,14 @@ static int apply_snapshot(struct engine *e, const struct fdt_head *event)
 {
 	if (event->op == FDT_OP_BEGIN) {
 		slots_audit_done(e); /* a full round has passed since the last one */
-		e->snapshot = event->flags;
+		e->in_snapshot = true;
 		e->snapshot_serial++;
 		e->snapshot_whole = true;
 		return 0;
 	}
-	if (e->snapshot && e->snapshot_whole)
+	if (e->in_snapshot && e->snapshot_whole)
 		tasks_snapshot_done(e);
-	e->snapshot = 0;
+	e->in_snapshot = false;
 	return 0;
 }
 
@@ -209,6 +209,12 @@ static void take_time(struct engine *e, uint64_t time_ns)
 		e->now_ns = time_ns;
 }
 
+static void take_refusal(struct fdtable *table)
+{
+	if (table)
+		table->tainted = table->refused = true;
+}
+
 int engine_apply(struct engine *e, const void *event, size_t size)
 {
 	const struct fdt_head *head = event;
@@ -224,8 +230,8 @@ int engine_apply(struct engine *e, const void *event, size_t size)
 	err = apply_kind(e, head, size);
 	if (err == -EINVAL)
 		e->counters.malformed++;
-	if (err == -ENOMEM && map_get(&e->tables, head->table))
-		((struct fdtable *)map_get(&e->tables, head->table))->tainted = true;
+	if (err == -ENOMEM)
+		take_refusal(map_get(&e->tables, head->table));
 	return err;
 }
 
@@ -248,6 +254,8 @@ void engine_counters(const struct engine *e, struct engine_counters *ret_counter
 {
 	*ret_counters = e->counters;
 	ret_counters->refused = e->mem.refused;
+	ret_counters->findings_dropped = e->findings_dropped;
+	ret_counters->pasts_dropped = e->pasts.dropped;
 	ret_counters->memory_bytes = e->mem.used_bytes;
 	ret_counters->memory_peak_bytes = e->mem.peak_bytes;
 	ret_counters->last_ns = e->now_ns;
@@ -283,7 +291,7 @@ void engine_each_process(struct engine *e, void (*row)(void *ctx, const struct p
 			 void *ctx)
 {
 	size_t max = e->processes.count + e->findings.count + 1, count = 0;
-	struct process **list = mem_alloc(&e->mem, max * sizeof(*list));
+	struct process **list = mem_alloc_beyond(&e->mem, max * sizeof(*list));
 
 	if (!list)
 		return;

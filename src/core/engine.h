@@ -103,8 +103,10 @@ struct engine_counters {
 	uint64_t lost;        /* sum of FDT_LOSS */
 	uint64_t corrections; /* slots an audit had to put right */
 	uint64_t corrections_by[CORRECTION_CAUSES];
-	uint64_t refused;                      /* out of memory.max */
-	uint64_t tables, tasks, descriptors;   /* alive now */
+	uint64_t refused;                    /* out of memory.max */
+	uint64_t findings_dropped;           /* reports of findings beyond those kept */
+	uint64_t pasts_dropped;              /* earlier generations forgotten for want of memory */
+	uint64_t tables, tasks, descriptors; /* alive now */
 	uint64_t findings[SEVERITY_ERROR + 1]; /* by severity; repeats are not counted again */
 	size_t memory_bytes, memory_peak_bytes;
 	uint64_t first_ns, last_ns; /* event time of the first and the latest event */

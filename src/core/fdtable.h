@@ -115,6 +115,7 @@ struct fdtable {
 	bool seen;        /* engine_each_table() */
 	bool complete;    /* every slot was told once (birth or snapshot) */
 	bool tainted;     /* events about it may be missing */
+	bool refused; /* memory for it was, since the snapshot of it began: that repairs nothing */
 };
 
 struct fdtable *fdtable_new(struct mem *m, uint64_t key);

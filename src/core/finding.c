@@ -388,7 +388,7 @@ void engine_each_finding(struct engine *e, void (*row)(void *ctx, const struct f
 			 void *ctx)
 {
 	size_t bytes = e->findings.count * sizeof(struct finding_entry *), count = 0;
-	struct finding_entry **list = bytes ? mem_alloc(&e->mem, bytes) : NULL;
+	struct finding_entry **list = bytes ? mem_alloc_beyond(&e->mem, bytes) : NULL;
 
 	if (!list)
 		return;

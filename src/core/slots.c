@@ -495,7 +495,8 @@ static void vec_slot(struct engine *e, struct fdtable *table, uint32_t fd,
 				      : fdtable_slot(table, fd) };
 
 	if (!p.slot) {
-		table->tainted |= file->file != 0;
+		table->refused |= file->file != 0;
+		table->tainted |= table->refused;
 		return;
 	}
 	if (p.slot->file && !same_file(p.slot, file)) {
@@ -523,7 +524,7 @@ static void vec_last(struct engine *e, struct fdtable *table, const struct fdt_h
 {
 	table->complete = true;
 	if (head->op == FDT_OP_SNAPSHOT)
-		table->tainted = false;
+		table->tainted = table->refused;
 	tasks_copied(e, table);
 	if (head->op == FDT_OP_EXEC)
 		exec_image_started(e, table->owner);
@@ -539,6 +540,8 @@ int slots_apply_vec(struct engine *e, const struct fdt_vec *event)
 	if (!table)
 		return -ENOMEM;
 	table->changes += event->head.op != FDT_OP_SNAPSHOT;
+	if (event->head.op == FDT_OP_SNAPSHOT && event->head.flags & FDT_FIRST)
+		table->refused = false;
 	for (uint32_t i = 0; i < FDT_VEC_SLOTS; i++)
 		vec_slot(e, table, event->first_fd + i, &event->file[i], &event->head);
 	if (event->head.flags & FDT_LAST) {

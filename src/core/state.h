@@ -63,9 +63,9 @@ struct engine {
 	struct kind_fops fops;
 	uint32_t next_serial;
 	uint32_t snapshot_serial;
-	uint32_t loss_serial;  /* the first snapshot that began after the latest loss */
-	bool snapshot_whole;   /* nothing has been lost since it began */
-	unsigned int snapshot; /* enum fdt_why of the snapshot that is being taken; 0: none */
+	uint32_t loss_serial;              /* the first snapshot that began after the latest loss */
+	bool in_snapshot;                  /* one is being taken */
+	bool snapshot_whole;               /* nothing has been lost since it began */
 	uint64_t window_ns[GROWTH_SCALES]; /* detect_leak.c: when the running windows began */
 	struct map pending_execs; /* detect_exec.c: serial -> struct process (owned reference) */
 	struct correction corrections[CORRECTIONS_MAX];

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -629,12 +630,18 @@ static int end(struct session *s, int err)
 static uint64_t tell_verify(const struct session *s)
 {
 	struct verify_counters c;
+	char hidden[128] = "";
 
 	verify_counters(s->verify, &c);
+	if (c.hidden)
+		snprintf(hidden, sizeof(hidden),
+			 ", %" PRIu64
+			 " of other users (CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH show them)",
+			 c.hidden);
 	log_warn("verify: %" PRIu64 " tables compared with /proc, %" PRIu64
 		 " descriptors; left out: %" PRIu64 " changing at that moment, %" PRIu64
-		 " in need of repair; %" PRIu64 " difference%s",
-		 c.compared, c.slots, c.busy, c.tainted, c.differences,
+		 " in need of repair%s; %" PRIu64 " difference%s",
+		 c.compared, c.slots, c.busy, c.tainted, hidden, c.differences,
 		 c.differences == 1 ? "" : "s");
 	return c.differences;
 }

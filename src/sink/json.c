@@ -268,6 +268,8 @@ static void put_totals(struct builder *b, json_t *fdtrace, const struct summary_
 	json_put_number(b, fdtrace, "corrections", c->corrections);
 	put_corrections(b, fdtrace, c);
 	json_put_number(b, fdtrace, "refused", c->refused);
+	json_put_number(b, fdtrace, "findings_dropped", c->findings_dropped);
+	json_put_number(b, fdtrace, "pasts_dropped", c->pasts_dropped);
 	json_put_number(b, fdtrace, "malformed", c->malformed);
 	json_put_number(b, fdtrace, "damaged", l->summary->damaged);
 	json_put_number(b, fdtrace, "processes", l->processes);

@@ -562,6 +562,8 @@ static void the_summary_counts(void **state)
 	begin(&c, false);
 	summary.engine = s.engine;
 	engine_counters(s.engine, &summary.counters);
+	summary.counters.findings_dropped = 7;
+	summary.counters.pasts_dropped = 8;
 	assert_int_equal(c.sink->ops->summary(c.sink, &summary), 0);
 	second = strchr(captured(&c), '\n') + 1;
 	second[-1] = '\0';
@@ -569,6 +571,8 @@ static void the_summary_counts(void **state)
 	assert_string_equal(text_at(line, "event.dataset"), "fdtrace.summary");
 	assert_int_equal(json_integer_value(at(line, "fdtrace.events")), 3);
 	assert_int_equal(json_integer_value(at(line, "fdtrace.descriptors")), 1);
+	assert_int_equal(json_integer_value(at(line, "fdtrace.findings_dropped")), 7);
+	assert_int_equal(json_integer_value(at(line, "fdtrace.pasts_dropped")), 8);
 	assert_true(json_real_value(at(line, "fdtrace.cpu_ratio")) == 0.5);
 	json_decref(line);
 	line = parse(second);

@@ -391,6 +391,8 @@ static void nothing_found_is_said(void **state)
 	summary.counters.lost = 3;
 	summary.counters.corrections = 1;
 	summary.counters.refused = 2;
+	summary.counters.findings_dropped = 7;
+	summary.counters.pasts_dropped = 1;
 	summary.counters.malformed = 4;
 	summary.counters.findings[SEVERITY_INFO] = 5;
 	summary.damaged = 6;
@@ -401,6 +403,8 @@ static void nothing_found_is_said(void **state)
 	assert_non_null(strstr(c.text, "\nlost: 3 events "));
 	assert_non_null(strstr(c.text, "\ncorrected: 1 slot "));
 	assert_non_null(strstr(c.text, "\nrefused: 2 requests "));
+	assert_non_null(strstr(c.text, "\ndropped: 7 reports of findings "));
+	assert_non_null(strstr(c.text, "\nforgotten: 1 earlier generation for want of memory "));
 	assert_non_null(strstr(c.text, "\nmalformed: 4 events "));
 	assert_non_null(strstr(c.text, "\ndamaged: 6 records "));
 	capture_end(&c);
