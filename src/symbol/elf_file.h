@@ -17,10 +17,12 @@
 
 struct elf_file;
 
+#define ELF_FILE_MAX_BYTES (4ull << 30) /* a larger file is refused */
+
 /*
  * Reads the headers. Takes fd over in any case. name: the path as the process sees it, for
- * messages and frames (copied). 0; -ENOEXEC: no ELF file of 64 bits of this machine; -ENOMEM;
- * or another -errno.
+ * messages and frames (copied). 0; -ENOEXEC: no ELF file of 64 bits of this machine; -EFBIG;
+ * -ENOMEM; or another -errno.
  */
 int elf_file_open(int fd, const char *name, struct elf_file **ret_file);
 

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the parts of an ELF file share: elf_file.c, elf_symbols.c, elf_debug.c, elf_lines.c, elf_places.c. */
+#ifndef FDTRACE_SYMBOL_ELF_PRIVATE_H
+#define FDTRACE_SYMBOL_ELF_PRIVATE_H
+
+#include <gelf.h>
+#include "symbol/elf_file.h"
+
+#define ELF_SECTIONS_MAX 65279u      /* SHN_LORESERVE: beyond it numbers are kept elsewhere */
+#define ELF_TABLE_MAX (512ull << 20) /* bytes of one symbol or string table */
+#define ELF_BUILD_ID_MAX 64u         /* bytes */
+
+/*
+ * An ELF file as libelf has it. Never mapped: its owner could truncate it under us (SIGBUS), so
+ * libelf is made to read, and keeps copies of what was asked for.
+ */
+struct elf_image {
+	Elf *elf;
+	int fd;      /* -1: in memory */
+	void *bytes; /* the image in memory, or NULL */
+	uint64_t size;
+	size_t phnum;
+	char build_id[2 * ELF_BUILD_ID_MAX + 1]; /* hex */
+};
+
+/* Takes fd over in any case. 0, -ENOEXEC, -EFBIG, -ENOMEM, or another -errno. */
+int elf_image_open(int fd, struct elf_image *ret_image);
+int elf_image_copy(const void *bytes, size_t size, struct elf_image *ret_image);
+void elf_image_done(struct elf_image *image);
+
+/* Bytes at an offset of the file. 0, or -EFAULT: they are not (all) there. */
+int elf_image_bytes(const struct elf_image *image, uint64_t offset, void *buffer, size_t size);
+
+struct elf_symbols;
+struct elf_cache;
+struct elf_lines;
+
+struct elf_file {
+	struct elf_image image;
+	char *name;
+	bool debug_sought;           /* a separate debug file was looked for */
+	struct elf_image debug;      /* .elf NULL: there is none */
+	struct elf_symbols *symbols; /* NULL: not read yet */
+	struct elf_lines *lines;     /* NULL: not tried yet */
+	struct elf_cache *cache;     /* NULL: nothing asked yet */
+};
+
+#endif
