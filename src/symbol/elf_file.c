@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "symbol/elf_places.h"
 #include "symbol/elf_private.h"
 
 #if defined(__x86_64__)
@@ -224,6 +225,7 @@ void elf_file_free(struct elf_file *file)
 {
 	if (!file)
 		return;
+	elf_places_free(file);
 	elf_image_done(&file->debug);
 	elf_image_done(&file->image);
 	free(file->name);

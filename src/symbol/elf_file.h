@@ -67,8 +67,9 @@ struct elf_place {
 	const char *raw;
 	const char *source;
 	unsigned int line;
-	uint64_t offset; /* of the address in the function */
-	bool inlined;    /* this one has been inlined into the next */
+	uint64_t
+		offset; /* of the address in the function, from its symbol; 0: inlined, or no symbol */
+	bool inlined; /* this one has been inlined into the next */
 };
 
 /*

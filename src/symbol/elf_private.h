@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the parts of an ELF file share: elf_file.c, elf_symbols.c, elf_debug.c, elf_lines.c, elf_places.c. */
+/* What the parts of an ELF file share: elf_file.c, elf_debug.c, elf_places.c. */
 #ifndef FDTRACE_SYMBOL_ELF_PRIVATE_H
 #define FDTRACE_SYMBOL_ELF_PRIVATE_H
 
@@ -38,11 +38,12 @@ struct elf_lines;
 struct elf_file {
 	struct elf_image image;
 	char *name;
-	bool debug_sought;           /* a separate debug file was looked for */
-	struct elf_image debug;      /* .elf NULL: there is none */
-	struct elf_symbols *symbols; /* NULL: not read yet */
-	struct elf_lines *lines;     /* NULL: not tried yet */
-	struct elf_cache *cache;     /* NULL: nothing asked yet */
+	/* what places need, made when the first is asked for */
+	bool prepared;
+	struct elf_image debug;      /* .elf NULL: there is no separate debug file */
+	struct elf_symbols *symbols; /* NULL: none */
+	struct elf_lines *lines;     /* NULL: no DWARF */
+	struct elf_cache *cache;
 };
 
 #endif
