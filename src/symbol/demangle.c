@@ -27,7 +27,8 @@ static void sink_add(const char *text, size_t length, void *ctx)
 
 	if (length > DEMANGLE_NAME_MAX - sink->length)
 		longjmp(sink->full, 1);
-	memcpy(sink->text + sink->length, text, length);
+	if (length > 0) /* text may be NULL then */
+		memcpy(sink->text + sink->length, text, length);
 	sink->length += length;
 }
 
