@@ -144,8 +144,8 @@ static void read_augmentation(struct eh_cie *cie, const char *letters, struct cu
 			cfi_pointer(&data, cursor_u8(&data) & 0xf, data.at, 0);
 		else if (*letters == 'S')
 			cie->is_signal = true;
-		else if (*letters != 'B')
-			break; /* the size has been told, so what is unknown can be skipped */
+		else
+			cursor_fail(&data); /* not on x86-64 */
 	}
 	if (data.bad)
 		cursor_fail(c);
