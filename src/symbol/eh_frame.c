@@ -9,7 +9,7 @@
 #include "symbol/cfi.h"
 #include "symbol/eh_frame.h"
 
-#define CIE_PROGRAM_MAX 256 /* it is run for many FDEs */
+#define CIE_PROGRAM_MAX 64 /* it is run for many FDEs; 7 bytes are usual */
 
 /* ---- finding the section ---- */
 

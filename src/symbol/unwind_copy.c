@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "symbol/mapping.h"
 #include "symbol/unwind_copy.h"
@@ -185,7 +184,6 @@ static int image_of(struct unwind_copy *unwind, pid_t pid, const struct unwind_m
 		if (fd < 0)
 			return 0;
 		err = unwind_image_get(&unwind->images, fd, ret_image);
-		close(fd);
 	}
 	return err == -ENOMEM ? err : 0;
 }

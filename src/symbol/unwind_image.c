@@ -7,11 +7,14 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "symbol/eh_frame.h"
+#include "symbol/elf_file.h"
 #include "symbol/unwind_image.h"
 
 #define SEGMENTS 2
+#define PROGRAM_MAX 16384 /* bytes; libdw runs it at each step */
 #define FRAME_AT (sizeof(Elf64_Ehdr) + SEGMENTS * sizeof(Elf64_Phdr))
 
 /* .eh_frame_hdr: LSB 5.0 core, 10.6.2 */
@@ -46,7 +49,8 @@ static uint32_t fill_rows(struct search_row *row, uint64_t head_vaddr, const str
 	uint32_t filled = 0;
 
 	for (size_t i = 0; i < count; i++)
-		if (!eh_frame_rules(&reader, &fdes[i], ignore_rule, NULL) &&
+		if (fdes[i].program_end - fdes[i].program <= PROGRAM_MAX &&
+		    !eh_frame_rules(&reader, &fdes[i], ignore_rule, NULL) &&
 		    distance(head_vaddr, fdes[i].start, &row[filled].start) &&
 		    distance(head_vaddr, frame->vaddr + fdes[i].offset, &row[filled].fde))
 			filled++;
@@ -116,45 +120,23 @@ static int fill_image(struct unwind_image *image, const struct eh_frame *frame,
 	return 0;
 }
 
-static bool is_native(Elf *elf)
-{
-	GElf_Ehdr header;
-
-	return elf_kind(elf) == ELF_K_ELF && gelf_getehdr(elf, &header) &&
-	       header.e_ident[EI_CLASS] == ELFCLASS64 && header.e_ident[EI_DATA] == ELFDATA2LSB &&
-	       header.e_machine == EM_X86_64;
-}
-
-static bool find_text(Elf *elf, struct unwind_image *image)
-{
-	GElf_Ehdr header;
-	GElf_Phdr segment;
-	size_t count;
-
-	if (!gelf_getehdr(elf, &header) || elf_getphdrnum(elf, &count))
-		return false;
-	for (size_t i = 0; i < count && i < 256; i++) {
-		if (!gelf_getphdr(elf, i, &segment) || segment.p_type != PT_LOAD ||
-		    !(segment.p_flags & PF_X))
-			continue;
-		image->text = segment.p_vaddr;
-		image->delta = segment.p_vaddr - segment.p_offset;
-		image->entry = header.e_entry;
-		return !__builtin_add_overflow(segment.p_vaddr, segment.p_memsz, &image->text_end);
-	}
-	return false;
-}
-
-/* A file that can't be used makes an image without contents: then it is not tried again. */
-static int image_read(struct unwind_image *image, Elf *elf)
+/* A file that can't be used leaves the image without contents: then it is not tried again. */
+static int image_read(struct unwind_image *image, struct elf_file *file)
 {
 	struct eh_frame frame;
+	struct elf_text text;
 	struct eh_fde *fdes;
+	GElf_Ehdr header;
 	size_t count;
 	int err;
 
-	if (!is_native(elf) || !find_text(elf, image) || eh_frame_find(elf, &frame))
+	if (!elf_file_text(file, &text) || !gelf_getehdr(elf_file_elf(file), &header) ||
+	    __builtin_add_overflow(text.vaddr, text.size, &image->text_end) ||
+	    eh_frame_find(elf_file_elf(file), &frame))
 		return 0;
+	image->text = text.vaddr;
+	image->delta = text.delta;
+	image->entry = header.e_entry;
 	err = eh_frame_fdes(&frame, &fdes, &count);
 	if (err)
 		return err == -ENOMEM ? err : 0;
@@ -163,14 +145,15 @@ static int image_read(struct unwind_image *image, Elf *elf)
 	return err;
 }
 
-static int image_new(Elf *elf, struct unwind_image **ret_image)
+/* file: NULL if it is no ELF file of this machine; freed. */
+static int image_new(struct elf_file *file, struct unwind_image **ret_image)
 {
 	struct unwind_image *image = calloc(1, sizeof(*image));
 	int err = image ? 0 : -ENOMEM;
 
-	if (!err && elf)
-		err = image_read(image, elf);
-	elf_end(elf);
+	if (!err && file)
+		err = image_read(image, file);
+	elf_file_free(file);
 	if (err) {
 		free(image);
 		return err;
@@ -235,49 +218,65 @@ static struct unwind_image *find(struct unwind_images *images, const struct stat
 	return NULL;
 }
 
+static int image_open(int fd, const struct stat *st, struct unwind_image **ret_image)
+{
+	struct elf_file *file = NULL;
+	int err = elf_file_open(fd, "", &file);
+
+	if (err == -ENOMEM)
+		return err;
+	err = image_new(err ? NULL : file, ret_image);
+	if (err)
+		return err;
+	(*ret_image)->dev = st->st_dev;
+	(*ret_image)->inode = st->st_ino;
+	(*ret_image)->size = st->st_size;
+	(*ret_image)->changed = st->st_ctim;
+	return 0;
+}
+
 int unwind_image_get(struct unwind_images *images, int fd, struct unwind_image **ret_image)
 {
-	struct unwind_image *image;
-	struct stat file;
+	struct stat st;
+	int err = fstat(fd, &st) ? -errno : 0;
+
+	*ret_image = err ? NULL : find(images, &st);
+	if (!err && !*ret_image)
+		err = make_room(images);
+	if (err || *ret_image) {
+		close(fd);
+		return err;
+	}
+	err = image_open(fd, &st, ret_image);
+	if (err)
+		return err;
+	put_first(images, *ret_image);
+	images->count++;
+	images->bytes += (*ret_image)->elf_size;
+	return 0;
+}
+
+static int vdso_read(struct unwind_image **ret_image)
+{
+	const Elf64_Ehdr *vdso = (const void *)getauxval(AT_SYSINFO_EHDR);
+	struct elf_file *file;
 	int err;
 
-	if (fstat(fd, &file))
-		return -errno;
-	*ret_image = find(images, &file);
-	if (*ret_image)
-		return 0;
-	err = make_room(images);
-	if (err)
-		return err;
-	elf_version(EV_CURRENT);
-	err = image_new(elf_begin(fd, ELF_C_READ, NULL), &image);
-	if (err)
-		return err;
-	image->dev = file.st_dev;
-	image->inode = file.st_ino;
-	image->size = file.st_size;
-	image->changed = file.st_ctim;
-	put_first(images, image);
-	images->count++;
-	images->bytes += image->elf_size;
-	*ret_image = image;
-	return 0;
+	if (!vdso)
+		return -ENOENT;
+	err = elf_file_from_memory(vdso, vdso->e_shoff + (size_t)vdso->e_shnum * vdso->e_shentsize,
+				   "[vdso]", &file);
+	return err ? err : image_new(file, ret_image);
 }
 
 int unwind_image_get_vdso(struct unwind_images *images, struct unwind_image **ret_image)
 {
-	const Elf64_Ehdr *vdso = (const void *)getauxval(AT_SYSINFO_EHDR);
 	int err = 0;
 
-	elf_version(EV_CURRENT);
 	if (images->vdso)
 		images->vdso->refs++;
-	else if (!vdso)
-		err = -ENOENT;
 	else
-		err = image_new(elf_memory((char *)vdso, vdso->e_shoff + (size_t)vdso->e_shnum *
-										 vdso->e_shentsize),
-				&images->vdso);
+		err = vdso_read(&images->vdso);
 	*ret_image = images->vdso;
 	return err;
 }

@@ -42,7 +42,7 @@ struct unwind_images {
 };
 
 /*
- * A reference to the image of a regular file. fd stays the caller's. 0; -E2BIG: there are too
+ * A reference to the image of a regular file. Takes fd over in any case. 0; -E2BIG: there are too
  * many in use; -ENOMEM; or another -errno.
  */
 int unwind_image_get(struct unwind_images *images, int fd, struct unwind_image **ret_image);

@@ -11,7 +11,10 @@
 #define PADDING_BYTES 16 /* a gap below that holds no code */
 #define ENTRY_BYTES 128  /* of _start without CFI (ld.so): taken for the outermost frame */
 #define PAGE_ROWS_MAX (FDT_PAGE_SIZE + 1)
-#define RULE_PLACES 131072 /* twice what there may be; a power of two */
+#define RULE_PLACES 16384
+#define RULE_PROBES 32 /* with as few rules as there are, a search ends much earlier */
+#define RULE_OTHER FDT_RULE(FDT_RULE_OTHER, 0, 0)
+#define OTHER 1 /* its index */
 
 struct builder {
 	struct unwind_table *table;
@@ -25,31 +28,29 @@ struct builder {
 
 /* ---- rules ---- */
 
-static uint32_t rule_append(struct unwind_table *table, uint32_t rule)
-{
-	table->rule[table->rule_count] = rule;
-	return table->rule_count++;
-}
-
 /*
- * The index of a rule. The last place is kept for FDT_RULE_OTHER: who makes up more rules than
- * there are in a whole distribution is sent the slow way.
+ * The index of a rule. Who makes up more rules than there are in a whole distribution, or such
+ * that the search takes long, is sent the slow way.
  */
 static uint32_t rule_index(struct builder *b, uint32_t rule)
 {
-	uint32_t at = rule * 0x9e3779b1u >> 15, *place;
+	struct unwind_table *table = b->table;
+	uint32_t at = rule * 0x9e3779b1u >> 18;
 
-	for (;; at++) {
-		place = &b->rule_place[at % RULE_PLACES];
-		if (!*place)
-			break;
-		if (b->table->rule[*place - 1] == rule)
+	for (uint32_t end = at + RULE_PROBES; at < end; at++) {
+		uint32_t *place = &b->rule_place[at % RULE_PLACES];
+
+		if (*place && table->rule[*place - 1] == rule)
 			return *place - 1;
+		if (*place)
+			continue;
+		if (table->rule_count == UNWIND_RULES_MAX)
+			break;
+		table->rule[table->rule_count++] = rule;
+		*place = table->rule_count;
+		return *place - 1;
 	}
-	if (b->table->rule_count == FDT_RULES_MAX - 1 && rule != FDT_RULE(FDT_RULE_OTHER, 0, 0))
-		return rule_index(b, FDT_RULE(FDT_RULE_OTHER, 0, 0));
-	*place = rule_append(b->table, rule) + 1;
-	return *place - 1;
+	return OTHER;
 }
 
 /* ---- pages ---- */
@@ -99,7 +100,7 @@ static void page_close(struct builder *b)
 	b->table->pages_cut++;
 	b->table->row_count = page->first;
 	page->count = 0;
-	b->current = rule_index(b, FDT_RULE(FDT_RULE_OTHER, 0, 0));
+	b->current = OTHER;
 	row_append(b, 0);
 	b->current = current;
 }
@@ -219,10 +220,11 @@ static int text_pages(const struct elf_file *file, struct builder *b)
 static int rules_begin(struct builder *b)
 {
 	b->rule_place = calloc(RULE_PLACES, sizeof(*b->rule_place));
-	b->table->rule = calloc(FDT_RULES_MAX, sizeof(*b->table->rule));
+	b->table->rule = calloc(UNWIND_RULES_MAX, sizeof(*b->table->rule));
 	if (!b->rule_place || !b->table->rule)
 		return -ENOMEM;
 	rule_index(b, FDT_RULE(FDT_RULE_NONE, 0, 0));
+	rule_index(b, RULE_OTHER);
 	return 0;
 }
 

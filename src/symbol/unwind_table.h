@@ -20,7 +20,7 @@ struct unwind_table {
 	uint32_t row_count;
 	uint32_t *row; /* offset in page | index in rule << 16; at most FDT_SLAB_ROWS a page */
 	uint32_t rule_count;
-	uint32_t *rule; /* FDT_RULE(), all different; rule[0] is FDT_RULE_NONE */
+	uint32_t *rule; /* FDT_RULE(), all different: [0] FDT_RULE_NONE, [1] FDT_RULE_OTHER */
 	/* how good it is */
 	uint32_t rows_described, rows_other; /* other: needs DWARF */
 	uint32_t pages_cut; /* pages with more rows than fit: made FDT_RULE_OTHER */
@@ -29,6 +29,8 @@ struct unwind_table {
 /* Of a file; beyond that it gets no table. */
 #define UNWIND_ROWS_MAX (16u << 20)
 #define UNWIND_TEXT_MAX (1u << 30) /* bytes */
+/* Further ones become FDT_RULE_OTHER: no file may use up the room that all share. cc1plus has 652. */
+#define UNWIND_RULES_MAX 4096
 
 /*
  * 0; -ENODATA: the file has no .eh_frame or no text; -E2BIG; -ENOMEM; -EBADMSG: nothing in it

@@ -50,7 +50,7 @@ static void assert_sound(const struct unwind_table *table)
 {
 	uint32_t rows = 0;
 
-	assert_true(table->rule_count >= 1 && table->rule_count <= FDT_RULES_MAX);
+	assert_in_range(table->rule_count, 2, UNWIND_RULES_MAX);
 	assert_int_equal(table->rule[0], FDT_RULE(FDT_RULE_NONE, 0, 0));
 	assert_int_equal(table->first_vaddr % FDT_PAGE_SIZE, 0);
 	for (uint32_t i = 0; i < table->page_count; i++) {
@@ -553,6 +553,32 @@ static void malformed_costs_its_own(void **state)
 	unwind_table_done(&table);
 }
 
+/* As many rules as the format allows: the rest needs DWARF, and the search stays short. */
+static void rules_are_bounded(void **state)
+{
+	struct unwind_table table;
+	uint32_t cie;
+
+	(void)state;
+	image_begin(&image, 0x8000, 0);
+	cie = put_cie(&image, "zR");
+	fde_begin(&image, cie, TEXT, 0x8000);
+	for (unsigned int i = 0; i < 5000; i++) {
+		byte(&image, DW_CFA_def_cfa_offset);
+		byte(&image, 0x80 | (i & 0xf) << 3);
+		byte(&image, 0x80 | (i >> 4 & 0x7f));
+		byte(&image, i >> 11);
+		byte(&image, DW_CFA_advance_loc + 5);
+	}
+	entry_end(&image);
+	assert_int_equal(build_image(&image, &table), 0);
+	assert_sound(&table);
+	assert_in_range(table.rule_count, 3000, UNWIND_RULES_MAX);
+	assert_int_equal(rule_at(&table, TEXT + 5), FDT_RULE(FDT_RULE_SP, 1, 0));
+	assert_int_equal(rule_at(&table, TEXT + 5 * 4999), OTHER);
+	unwind_table_done(&table);
+}
+
 /* ---- damaged files ---- */
 
 static uint32_t random_state;
@@ -647,7 +673,8 @@ int main(void)
 		cmocka_unit_test(python_as_libdw),      cmocka_unit_test(recursion_as_glibc),
 		cmocka_unit_test(callback_as_glibc),    cmocka_unit_test(rules_by_hand),
 		cmocka_unit_test(crowded_page_is_cut),  cmocka_unit_test(malformed_costs_its_own),
-		cmocka_unit_test(damaged_by_hand),      cmocka_unit_test(damaged_vdso),
+		cmocka_unit_test(rules_are_bounded),    cmocka_unit_test(damaged_by_hand),
+		cmocka_unit_test(damaged_vdso),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
