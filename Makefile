@@ -63,7 +63,7 @@ objects: $(main_obj) $(core_obj) $(other_obj)
 
 # --- tests: see README.md; `make check` runs all of them by tests/lib/check.py ---
 
-live_src   := $(wildcard tests/live/*.c tests/property/*.c tests/stacks/*.c)
+live_src   := $(wildcard tests/live/*.c tests/property/*.c) $(filter-out tests/stacks/hidden.c,$(wildcard tests/stacks/*.c))
 live_bin   := $(live_src:%.c=$(B)/%)
 format_src := $(wildcard src/*/*.[ch] include/fdtrace/*.h bpf/*.[ch] tests/*/*.[ch])
 ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -84,7 +84,7 @@ $(live_bin): $(B)/%: %.c
 
 unit-programs: $(unit_bin)
 
-live-programs: $(live_bin)
+live-programs: $(live_bin) $(B)/tests/stacks/libhidden.so
 
 unit: $(unit_bin)
 	$(Q)$(PROVE) -e '' $(unit_bin)
