@@ -36,7 +36,8 @@ $(B)/fdtrace: $(main_obj) $(core_obj) $(other_obj)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # The objects that include a skeleton; listed because a pattern rule without a recipe would cancel %.o.
-$(B)/src/source/bpf.o $(B)/src/source/probe.o $(B)/src/source/stacking.o: $(skeletons)
+skeleton_obj := $(B)/src/source/bpf.o $(B)/src/source/probe.o $(B)/src/source/inspect.o $(B)/src/source/stacking.o
+$(skeleton_obj): $(skeletons)
 
 $(B)/%.o: %.c
 	$(call say,CC,$@)
@@ -52,7 +53,7 @@ $(B)/%.skel.h: $(B)/%.bpf.o
 	$(call say,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@.tmp && mv $@.tmp $@
 
-$(B)/tests/unit/%: tests/unit/%.c $(core_obj) $(filter-out $(B)/src/source/bpf.o $(B)/src/source/probe.o,$(other_obj))
+$(B)/tests/unit/%: tests/unit/%.c $(core_obj) $(filter-out $(skeleton_obj),$(other_obj))
 	$(call say,TEST,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o,$^) $(TESTLIBS) $(LDLIBS)
@@ -82,7 +83,7 @@ unit: $(unit_bin)
 	$(Q)$(PROVE) -e '' $(unit_bin)
 
 live: all live-programs
-	$(Q)BUILD=$(B) prove -e /usr/bin/python3 tests/live/run.py tests/live/attach.py tests/live/verify.py tests/live/bad_days.py tests/stories/run.py
+	$(Q)BUILD=$(B) prove -e /usr/bin/python3 tests/live/run.py tests/live/attach.py tests/live/verify.py tests/live/details.py tests/live/bad_days.py tests/live/hard_days.py tests/stories/run.py
 
 property: all live-programs
 	$(Q)BUILD=$(B) prove -v -e /usr/bin/python3 tests/property/property.py
@@ -129,8 +130,9 @@ $(B)/tests/vmlinux/check: tests/vmlinux/check.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(LDLIBS)
 
-check-vmlinux: $(B)/tests/vmlinux/check $(B)/fdtrace.bpf.o
-	$(Q)$^
+check-vmlinux: $(B)/tests/vmlinux/check $(B)/fdtrace.bpf.o $(B)/inspect.bpf.o
+	$(Q)$< $(B)/fdtrace.bpf.o
+	$(Q)$< $(B)/inspect.bpf.o
 
 clean:
 	rm -rf $(B) $(B)-*

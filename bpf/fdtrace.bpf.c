@@ -15,6 +15,7 @@
 #include "maps.bpf.h"
 #include "compat.bpf.h"
 #include "emit.bpf.h"
+#include "file.bpf.h"
 #include "slots.bpf.h"
 #include "stack.bpf.h"
 #include "unwind.bpf.h"

@@ -3,64 +3,6 @@
 #ifndef FDTRACE_SLOTS_BPF_H
 #define FDTRACE_SLOTS_BPF_H
 
-#define S_IFMT 0170000
-#define S_IFSOCK 0140000
-#define SOCKFS_MAGIC 0x534f434b
-
-/* A socket file's own inode, not one that was opened by path with O_PATH. */
-static __always_inline u32 socket_detail(const bool direct, u64 socket)
-{
-	u64 sock = (u64)LOAD(direct, socket, socket, sk);
-
-	if (!sock)
-		return 0;
-	return (LOAD(direct, sock, sock, __sk_common.skc_family) & 0xff) |
-	       (LOAD(direct, sock, sock, sk_type) & 0xff) << 8 |
-	       (u32)LOAD(direct, sock, sock, sk_protocol) << 16;
-}
-
-static __always_inline void describe_as(const bool direct, struct fdt_file *out, u64 file)
-{
-	u64 inode = (u64)LOAD(direct, file, file, f_inode);
-	u64 super = (u64)LOAD(direct, inode, inode, i_sb);
-
-	out->file = file;
-	out->inode = LOAD(direct, inode, inode, i_ino);
-	out->mode = LOAD(direct, inode, inode, i_mode);
-	out->flags = LOAD(direct, file, file, f_flags);
-	out->dev = LOAD(direct, super_block, super, s_dev);
-	out->magic = LOAD(direct, super_block, super, s_magic);
-	if ((out->mode & S_IFMT) == S_IFSOCK && out->magic == SOCKFS_MAGIC)
-		out->detail = socket_detail(direct, (u64)LOAD(direct, file, file, private_data));
-	else
-		out->detail = (u32)(u64)LOAD(direct, file, file, f_op);
-}
-
-static __always_inline void describe(struct fdt_file *out, u64 file)
-{
-	if (!file)
-		__builtin_memset(out, 0, sizeof(*out));
-	else if (can_cast)
-		describe_as(true, out, file);
-	else
-		describe_as(false, out, file);
-}
-
-static __always_inline u64 slot_file_as(const bool direct, u64 table, u32 fd)
-{
-	u64 fdt = (u64)LOAD(direct, files_struct, table, fdt);
-
-	if (fd >= LOAD(direct, fdtable, fdt, max_fds))
-		return 0;
-	return load_pointer(direct, (u64)LOAD(direct, fdtable, fdt, fd) + (u64)fd * sizeof(u64));
-}
-
-/* The struct file in a slot; 0: it is empty, or beyond the table. */
-static __always_inline u64 slot_file(u64 table, u32 fd)
-{
-	return can_cast ? slot_file_as(true, table, fd) : slot_file_as(false, table, fd);
-}
-
 static __always_inline u64 table_fdt(u64 table)
 {
 	return can_cast ? (u64)LOAD(true, files_struct, table, fdt)

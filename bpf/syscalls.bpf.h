@@ -118,22 +118,6 @@ static __always_inline void on_getsockopt(struct fdt_exit *x)
 		on_written(x, x->args[3], 1);
 }
 
-static __always_inline void on_clone(struct fdt_exit *x)
-{
-	if (x->result > 0 && x->args[0] & CLONE_PIDFD)
-		on_written(x, x->args[2], 1);
-}
-
-/* struct clone_args begins with flags and the address of the pidfd. */
-static __always_inline void on_clone3(struct fdt_exit *x)
-{
-	u64 head[2];
-
-	if (x->result > 0 && !bpf_probe_read_user(head, sizeof(head), (void *)x->args[0]) &&
-	    head[0] & CLONE_PIDFD)
-		on_written(x, head[1], 1);
-}
-
 static __always_inline void on_setrlimit(struct fdt_exit *x)
 {
 	struct task_struct *task = CURRENT;
@@ -166,8 +150,6 @@ GLOBAL int on_rare(struct fdt_exit *x)
 	case FDT_CALL_PIPE: on_written(x, x->args[0], 2); break;
 	case FDT_CALL_SOCKETPAIR: on_written(x, x->args[3], 2); break;
 	case FDT_CALL_GETSOCKOPT: on_getsockopt(x); break;
-	case FDT_CALL_CLONE: on_clone(x); break;
-	case FDT_CALL_CLONE3: on_clone3(x); break;
 	case FDT_CALL_UNSHARE:
 		if (x->args[0] & CLONE_FILES)
 			on_unshared(x);

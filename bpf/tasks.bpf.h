@@ -140,12 +140,45 @@ static __always_inline u32 current_call(struct task_struct *task)
 	return call_is_compat(task) ? compat_calls[number].syscall : native_calls[number].syscall;
 }
 
+/* Where clone(2) was told to put the pidfd; clone3's struct clone_args has it after the flags. */
+static __always_inline u64 pidfd_address(struct task_struct *creator, u32 syscall)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(creator);
+	u64 args[CALL_ARGS], address = 0;
+
+	call_args(regs, call_is_compat(creator), args);
+	if (syscall == FDT_SYS_clone)
+		return args[2];
+	if (syscall == FDT_SYS_clone3)
+		bpf_probe_read_user(&address, sizeof(address), (void *)(args[0] + sizeof(u64)));
+	return address;
+}
+
+/*
+ * The creator's table holds it by now, but its call may be far from over (CLONE_VFORK), and a
+ * child that shares the memory may then have overwritten the number.
+ */
+static __always_inline void on_pidfd(struct task_struct *creator)
+{
+	u32 syscall = current_call(creator);
+	u64 address = pidfd_address(creator, syscall);
+	s32 fd;
+
+	if (!is_traced(creator->tgid) || !address ||
+	    bpf_probe_read_user(&fd, sizeof(fd), (void *)address) || fd < 0)
+		return;
+	run_break();
+	emit_slot(FDT_OP_OPEN, syscall, fd, fd, 0);
+}
+
 /* Runs in the creator; the child has not run yet. */
 static __always_inline int on_newtask(struct task_struct *child, u64 clone_flags)
 {
 	struct task_struct *creator = CURRENT;
 	u32 flags = fork_flags(clone_flags);
 
+	if (clone_flags & CLONE_PIDFD)
+		on_pidfd(creator);
 	if (is_kernel(child) || is_worker(child) || !child_is_traced(creator, child, clone_flags))
 		return 0;
 	run_break();

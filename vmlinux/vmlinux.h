@@ -24,6 +24,7 @@ typedef signed char __s8;
 typedef short __s16;
 typedef int __s32;
 typedef long long __s64;
+typedef __s64 loff_t;
 typedef __u8 u8;
 typedef __u16 u16;
 typedef __u32 u32;
@@ -67,10 +68,38 @@ struct super_block {
 	unsigned long s_magic;
 };
 
+struct pipe_inode_info;
 struct inode {
 	umode_t i_mode;
 	struct super_block *i_sb;
 	unsigned long i_ino;
+	const unsigned int i_nlink;
+	struct pipe_inode_info *i_pipe;
+};
+
+/* include/linux/dcache.h, list_bl.h, path.h */
+struct hlist_bl_node {
+	struct hlist_bl_node **pprev;
+};
+
+struct qstr {
+	const unsigned char *name;
+};
+
+struct dentry {
+	struct hlist_bl_node d_hash;
+	struct dentry *d_parent;
+	const struct qstr d_name;
+};
+
+struct path {
+	struct dentry *dentry;
+};
+
+/* include/linux/pipe_fs_i.h */
+struct pipe_inode_info {
+	unsigned int readers;
+	unsigned int writers;
 };
 
 struct file_operations;
@@ -79,6 +108,8 @@ struct file {
 	void *private_data;
 	struct inode *f_inode;
 	unsigned int f_flags;
+	const struct path f_path;
+	loff_t f_pos;
 };
 
 /* include/linux/fdtable.h */
@@ -93,18 +124,60 @@ struct files_struct {
 };
 
 /* include/net/sock.h, include/linux/net.h */
-struct sock_common {
-	unsigned short skc_family;
+struct in6_addr {
+	union {
+		__u8 u6_addr8[16];
+	} in6_u;
 };
 
+struct sock_common {
+	__be32 skc_daddr;
+	__be32 skc_rcv_saddr;
+	__be16 skc_dport;
+	__u16 skc_num;
+	unsigned short skc_family;
+	volatile unsigned char skc_state;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+};
+
+struct socket;
 struct sock {
 	struct sock_common __sk_common;
+	struct socket *sk_socket;
 	u16 sk_protocol;
 	u16 sk_type;
+	u32 sk_ack_backlog;
+	u32 sk_max_ack_backlog;
 };
 
 struct socket {
 	struct sock *sk;
+};
+
+struct socket_alloc {
+	struct socket socket;
+	struct inode vfs_inode;
+};
+
+/* include/linux/tcp.h, include/net/af_unix.h */
+struct tcp_sock {
+	u32 copied_seq;
+	u32 rcv_nxt;
+};
+
+struct sockaddr_un {
+	char sun_path[108];
+};
+
+struct unix_address {
+	int len;
+	struct sockaddr_un name[0];
+};
+
+struct unix_sock {
+	struct unix_address *addr;
+	struct sock *peer;
 };
 
 /* include/linux/types.h: a pointer that holds nothing else; used to read one pointer */

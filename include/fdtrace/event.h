@@ -41,8 +41,8 @@ enum fdt_event_kind {
 	FDT_NAME = 19,     /* struct fdt_name: what a file is called */
 	FDT_FOPS = 20,     /* struct fdt_fops: which kind an anonymous inode's operations mean */
 	FDT_META = 21,     /* struct fdt_meta: one key=value about the recording (tracefile.h) */
-	/* 22: struct fdt_detail */
-	FDT_SITE = 23, /* struct fdt_site: the stack that a site's hash stands for */
+	FDT_SITE = 23,     /* struct fdt_site: the stack that a site's hash stands for */
+	FDT_DETAIL = 22,   /* struct fdt_detail: what an open file is like at this moment */
 };
 
 /* What made the change. */
@@ -214,6 +214,44 @@ struct fdt_name {
 	char text[];
 };
 
+/* Which parts of struct fdt_detail hold something. */
+enum fdt_fact {
+	FDT_FACT_SOCKET = 1,    /* state; of IPv4 and IPv6 also addresses and ports */
+	FDT_FACT_TCP = 2,       /* unread_bytes, or the backlogs of one that listens */
+	FDT_FACT_UNIX = 4,      /* peer_inode; name: its path, '@' for the NUL of an abstract one */
+	FDT_FACT_PEER_NAME = 8, /* UNIX: name is the peer's, the socket itself has none */
+	FDT_FACT_PIPE = 16,     /* readers, writers; also of a named one */
+	FDT_FACT_UNLINKED = 32, /* the name it was opened by has been removed */
+	FDT_FACT_MEMFD = 64,    /* made by memfd_create */
+};
+
+#define FDT_DETAIL_NAME_MAX 112
+
+/* Read from the kernel's structures, all at one moment, while the file was open. */
+struct fdt_detail {
+	struct fdt_head head; /* tgid: who holds it */
+	__s32 fd;
+	__u16 facts;     /* enum fdt_fact */
+	__u16 name_size; /* bytes of name */
+	struct fdt_file file;
+	__u64 position;   /* file offset, as lseek(2) tells */
+	__u64 peer_inode; /* of the connected socket; 0: none, or it has been closed */
+	__u32 links;      /* hard links */
+	__u32 readers;    /* how many open files are that end of the pipe */
+	__u32 writers;
+	__u32 unread_bytes; /* received, and not yet read */
+	__u32 backlog;      /* connections waiting for accept(2) ... */
+	__u32 backlog_max;  /* ... and how many may */
+	__u8 state;         /* as in include/net/tcp_states.h */
+	__u8 pad;
+	__u16 local_port; /* host byte order */
+	__u16 peer_port;
+	__u16 pad2;
+	__u8 local[16]; /* network byte order; IPv4 in the first four bytes */
+	__u8 peer[16];
+	char name[FDT_DETAIL_NAME_MAX]; /* any byte */
+};
+
 struct fdt_fops {
 	struct fdt_head head;
 	__u32 detail;  /* as in struct fdt_file */
@@ -283,5 +321,6 @@ FDT_SIZE_IS(fdt_fops, 40);
 FDT_SIZE_IS(fdt_meta, 32);
 FDT_SIZE_IS(fdt_site_frame, 16);
 FDT_SIZE_IS(fdt_site, 48);
+FDT_SIZE_IS(fdt_detail, 264);
 
 #endif

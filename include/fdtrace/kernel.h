@@ -28,8 +28,6 @@ enum fdt_call_class {
 	FDT_CALL_RECVMSG,    /* as many as the control messages say */
 	FDT_CALL_RECVMMSG,
 	FDT_CALL_GETSOCKOPT, /* SO_PEERPIDFD: one at argument 3 */
-	FDT_CALL_CLONE,      /* CLONE_PIDFD: one at argument 2 */
-	FDT_CALL_CLONE3,     /* the same, where struct clone_args says */
 	FDT_CALL_UNSHARE,
 	FDT_CALL_UNMAP, /* munmap: of interest to the walkers of stacks only */
 	FDT_CALL_SETRLIMIT,
@@ -62,6 +60,12 @@ struct fdt_cursor {
 	__u32 tid;       /* where to go on; tasks come in the order of their numbers */
 	__u32 fd;
 	__u64 table; /* fd belongs to this one */
+};
+
+/* Which descriptor the program in inspect.bpf.c is to look at. */
+struct fdt_query {
+	__u32 tgid;
+	__u32 fd;
 };
 
 /* Processes are marked by pid in bitmaps of __u64, one bit for each pid there can be. */

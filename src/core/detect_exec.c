@@ -86,20 +86,26 @@ static unsigned int images_behind(const struct fdtable *table, const struct proc
 	return count;
 }
 
+static struct victim victim_of(struct engine *e, const struct fdtable *table, int32_t fd,
+			       struct slot *slot)
+{
+	const char *name = slots_name(e, table, fd, slot); /* before the kind: it may change that */
+
+	return (struct victim){
+		.fd = fd, .kind = slot->kind, .name = name, .opened = party_opened(slot)
+	};
+}
+
 static void add_victims(struct engine *e, struct finding *f, const struct fdtable *table,
 			const struct process *process)
 {
 	fdtable_each (table, fd) {
-		const struct slot *slot = fdtable_slot(table, fd);
+		struct slot *slot = fdtable_slot(table, fd);
 
 		if (!unused(slot, fd, process))
 			continue;
 		if (f->victim_count < FINDING_VICTIMS_MAX)
-			f->victims[f->victim_count++] =
-				(struct victim){ .fd = fd,
-						 .kind = slot->kind,
-						 .name = slots_name(e, table, fd, slot),
-						 .opened = party_opened(slot) };
+			f->victims[f->victim_count++] = victim_of(e, table, fd, slot);
 		f->victim_total++;
 	}
 }

@@ -6,17 +6,20 @@
 #include "core/state.h"
 #include "core/syscall_name.h"
 
-enum fullness { TABLE_FULL, OTHER_LIMIT, SYSTEM_FULL };
+enum fullness { TABLE_FULL, TABLE_UNSURE, OTHER_LIMIT, SYSTEM_FULL };
 
 /*
  * EMFILE also comes from per-user limits (inotify instances, io_uring memory ...) while the
  * table is nearly empty. Not exactly full is still full: numbers may be reserved at this moment.
  */
-static enum fullness judge(const struct fdt_error *event, uint64_t open)
+static enum fullness judge(const struct fdt_error *event, const struct fdtable *table,
+			   uint64_t open)
 {
 	if (event->error == ENFILE)
 		return SYSTEM_FULL;
-	return open >= event->nofile - event->nofile / 10 ? TABLE_FULL : OTHER_LIMIT;
+	if (open >= event->nofile - event->nofile / 10)
+		return TABLE_FULL;
+	return table->tainted ? TABLE_UNSURE : OTHER_LIMIT;
 }
 
 /* Numbers above the limit (it was lowered, or they were inherited) take no place below it. */
@@ -48,6 +51,13 @@ static void word(struct finding *f, enum fullness fullness, char *message, size_
 		f->help = "find out why the site that holds most does not close; raising the limit "
 			  "only postpones it";
 		break;
+	case TABLE_UNSURE:
+		snprintf(message, size,
+			 "%s failed with EMFILE: of %llu descriptors at least %llu are open, and "
+			 "not all could be followed",
+			 call, soft, open);
+		f->help = "look again when nothing is lost or refused: see the summary";
+		break;
 	case OTHER_LIMIT:
 		snprintf(message, size,
 			 "%s failed with EMFILE although only %llu of %llu descriptors are open: "
@@ -71,7 +81,7 @@ void limit_failed(struct engine *e, const struct fdt_error *event, const struct 
 		  struct fdtable *table)
 {
 	uint64_t open = open_below(table, event->nofile);
-	enum fullness fullness = judge(event, open);
+	enum fullness fullness = judge(event, table, open);
 	struct finding f = { .rule = RULE_LIMIT_EMFILE,
 			     .process = actor->process,
 			     .severity =

@@ -49,6 +49,7 @@ int engine_new(const struct engine_options *options, struct engine **ret_engine)
 	e->sites.mem = &e->mem;
 	stacks_begin(e);
 	e->names.mem = &e->mem;
+	e->details.mem = &e->mem;
 	pasts_init(&e->pasts, &e->mem, &e->sites, e->mem.max_bytes / 4);
 	*ret_engine = e;
 	return 0;
@@ -70,6 +71,7 @@ void engine_free(struct engine *e)
 	pasts_done(&e->pasts);
 	sites_done(&e->sites);
 	names_done(&e->names);
+	details_done(&e->details);
 	mem = e->mem;
 	mem_free(&mem, e, sizeof(*e));
 }
@@ -131,21 +133,41 @@ static int apply_snapshot(struct engine *e, const struct fdt_head *event)
 {
 	if (event->op == FDT_OP_BEGIN) {
 		slots_audit_done(e); /* a full round has passed since the last one */
-		e->snapshot = event->flags;
+		e->in_snapshot = true;
 		e->snapshot_serial++;
 		e->snapshot_whole = true;
 		return 0;
 	}
-	if (e->snapshot && e->snapshot_whole)
+	if (e->in_snapshot && e->snapshot_whole)
 		tasks_snapshot_done(e);
-	e->snapshot = 0;
+	e->in_snapshot = false;
 	return 0;
+}
+
+/* Where the name tells a kind that the file itself does not. */
+static void learn_kind(struct engine *e, const struct fdt_name *event, const char *name)
+{
+	const struct fdtable *table = map_get(&e->tables, event->head.table);
+	struct slot *slot = table && event->fd >= 0 ? fdtable_slot(table, event->fd) : NULL;
+
+	if (name && slot && slot->file == event->file.file && slot->inode == event->file.inode)
+		slots_learn_kind(slot, name);
 }
 
 static int apply_name(struct engine *e, const struct fdt_name *event, size_t size)
 {
 	names_put(&e->names, event->file.file, event->file.inode, event->file.dev, event->text,
 		  size - sizeof(*event));
+	learn_kind(e, event,
+		   names_get(&e->names, event->file.file, event->file.inode, event->file.dev));
+	return 0;
+}
+
+static int apply_detail(struct engine *e, const struct fdt_detail *event)
+{
+	if (event->name_size > sizeof(event->name))
+		return -EINVAL;
+	details_put(&e->details, event, 0);
 	return 0;
 }
 
@@ -168,6 +190,7 @@ static int apply_kind(struct engine *e, const struct fdt_head *head, size_t size
 	case FDT_SNAPSHOT: return apply_snapshot(e, event);
 	case FDT_NAME: return apply_name(e, event, size);
 	case FDT_SITE: return sites_told(&e->sites, event, size);
+	case FDT_DETAIL: return apply_detail(e, event);
 	case FDT_FOPS: kind_fops_learn(&e->fops, fops->detail, fops->fd_kind); return 0;
 	default: return 0; /* of a later version, or not our concern (META) */
 	}
@@ -188,6 +211,7 @@ static size_t smallest(unsigned int kind)
 	case FDT_NAME: return sizeof(struct fdt_name);
 	case FDT_FOPS: return sizeof(struct fdt_fops);
 	case FDT_SITE: return sizeof(struct fdt_site);
+	case FDT_DETAIL: return sizeof(struct fdt_detail);
 	default: return sizeof(struct fdt_head);
 	}
 }
@@ -203,6 +227,12 @@ static void take_time(struct engine *e, uint64_t time_ns)
 		e->now_ns = time_ns;
 }
 
+static void take_refusal(struct fdtable *table)
+{
+	if (table)
+		table->tainted = table->refused = true;
+}
+
 int engine_apply(struct engine *e, const void *event, size_t size)
 {
 	const struct fdt_head *head = event;
@@ -213,12 +243,13 @@ int engine_apply(struct engine *e, const void *event, size_t size)
 		return -EINVAL;
 	}
 	take_time(e, head->time_ns);
+	e->serial++;
 	e->counters.events += head->kind < FDT_LOSS; /* what the kernel told, not what was added */
 	err = apply_kind(e, head, size);
 	if (err == -EINVAL)
 		e->counters.malformed++;
-	if (err == -ENOMEM && map_get(&e->tables, head->table))
-		((struct fdtable *)map_get(&e->tables, head->table))->tainted = true;
+	if (err == -ENOMEM)
+		take_refusal(map_get(&e->tables, head->table));
 	return err;
 }
 
@@ -226,6 +257,7 @@ int engine_apply(struct engine *e, const void *event, size_t size)
 void engine_finish(struct engine *e, uint64_t time_ns)
 {
 	take_time(e, time_ns);
+	e->serial++;
 	map_each (&e->tasks, entry)
 		sweep_task_ended(e, entry->value);
 	map_each (&e->tables, entry) {
@@ -244,6 +276,8 @@ void engine_counters(const struct engine *e, struct engine_counters *ret_counter
 	ret_counters->stacks_bytes = e->sites.stacks.used_bytes;
 	ret_counters->stacks_forgotten = e->sites.stacks.forgotten;
 	ret_counters->stacks_unknown = e->sites.stacks.unknown;
+	ret_counters->findings_dropped = e->findings_dropped;
+	ret_counters->pasts_dropped = e->pasts.dropped;
 	ret_counters->memory_bytes = e->mem.used_bytes;
 	ret_counters->memory_peak_bytes = e->mem.peak_bytes;
 	ret_counters->last_ns = e->now_ns;
@@ -279,7 +313,7 @@ void engine_each_process(struct engine *e, void (*row)(void *ctx, const struct p
 			 void *ctx)
 {
 	size_t max = e->processes.count + e->findings.count + 1, count = 0;
-	struct process **list = mem_alloc(&e->mem, max * sizeof(*list));
+	struct process **list = mem_alloc_beyond(&e->mem, max * sizeof(*list));
 
 	if (!list)
 		return;

@@ -65,6 +65,9 @@ struct engine_callbacks {
 	 * again, before the next event that has it. NULL: not wanted.
 	 */
 	void (*stack_forgotten)(void *ctx, uint64_t hash);
+	/* The same, asking what a descriptor is like now; to be recorded as FDT_DETAIL. */
+	int (*detail)(void *ctx, uint32_t pid, int32_t fd, const struct fdt_file *file,
+		      struct fdt_detail *ret_detail);
 };
 
 struct engine_options {
@@ -105,8 +108,10 @@ struct engine_counters {
 	uint64_t lost;        /* sum of FDT_LOSS */
 	uint64_t corrections; /* slots an audit had to put right */
 	uint64_t corrections_by[CORRECTION_CAUSES];
-	uint64_t refused;                      /* out of memory.max */
-	uint64_t tables, tasks, descriptors;   /* alive now */
+	uint64_t refused;                    /* out of memory.max */
+	uint64_t findings_dropped;           /* reports of findings beyond those kept */
+	uint64_t pasts_dropped;              /* earlier generations forgotten for want of memory */
+	uint64_t tables, tasks, descriptors; /* alive now */
 	uint64_t findings[SEVERITY_ERROR + 1]; /* by severity; repeats are not counted again */
 	uint64_t stacks, stacks_bytes;         /* kept now; within memory_bytes */
 	uint64_t stacks_forgotten;             /* hashes dropped to keep to stacks.memory */

@@ -28,7 +28,11 @@ enum slot_flag {
 	SLOT_CROSSED_EXEC = 4,    /* survived an exec of its process */
 	SLOT_USED = 8,            /* used since that exec */
 	SLOT_OPENER_PENDING = 16, /* we know that it is filled, but have not yet heard by whom */
+	SLOT_WRITES = 32,         /* open for writing */
+	SLOT_READS = 64,          /* open for reading */
 };
+
+#define SLOT_ACCESS (SLOT_WRITES | SLOT_READS) /* of the file itself, whoever holds it */
 
 /* 56 bytes, all zero when empty but for generation and past. */
 struct slot {
@@ -111,6 +115,7 @@ struct fdtable {
 	bool seen;        /* engine_each_table() */
 	bool complete;    /* every slot was told once (birth or snapshot) */
 	bool tainted;     /* events about it may be missing */
+	bool refused; /* memory for it was, since the snapshot of it began: that repairs nothing */
 };
 
 struct fdtable *fdtable_new(struct mem *m, uint64_t key);

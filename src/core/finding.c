@@ -135,7 +135,6 @@ struct tally {
 	const struct site *site;
 	uint64_t open, oldest_ns;
 	int32_t oldest_fd;
-	enum fd_kind kind;
 };
 
 struct tallies {
@@ -174,7 +173,6 @@ static void tally_slot(struct tallies *t, const struct slot *slot, int32_t fd)
 	if (!tally)
 		return;
 	if (!tally->open++ || slot->opened_ns < tally->oldest_ns) {
-		tally->kind = slot->kind;
 		tally->oldest_ns = slot->opened_ns;
 		tally->oldest_fd = fd;
 	}
@@ -192,14 +190,14 @@ static int more_open_first(const void *a, const void *b)
 static struct site_row row_of(struct engine *e, const struct fdtable *table,
 			      const struct tally *tally, char *label, size_t label_size)
 {
+	struct slot *oldest = fdtable_slot(table, tally->oldest_fd);
 	struct site_row row = { .site = tally->site,
 				.label = label,
-				.kind = tally->kind,
 				.open = tally->open,
 				.example_fd = tally->oldest_fd };
 
-	row.example_name =
-		slots_name(e, table, tally->oldest_fd, fdtable_slot(table, tally->oldest_fd));
+	row.example_name = slots_name(e, table, tally->oldest_fd, oldest);
+	row.kind = oldest->kind;
 	if (!tally->site) {
 		snprintf(label, label_size, "opener unknown");
 		return row;
@@ -321,7 +319,10 @@ static void format_party_site(const struct party *party, char *buffer, size_t si
 /* The one place to look at: who holds most, else the culprit, else whoever failed. */
 static void site_of(const struct finding *f, char *buffer, size_t size)
 {
-	if (f->site_count)
+	if (f->site_count && f->sites[0].site && f->sites[0].site->stack)
+		snprintf(buffer, size, "%s (%s)", f->sites[0].label,
+			 fd_kind_name(f->sites[0].kind));
+	else if (f->site_count)
 		snprintf(buffer, size, "%s", f->sites[0].label);
 	else if (f->closed_is_culprit && f->closed.site)
 		site_format(f->closed.site, buffer, size);
@@ -354,6 +355,7 @@ static bool is_news(const struct engine *e, const struct finding_entry *entry,
 static void tell(struct engine *e, struct finding_entry *entry, struct finding *f)
 {
 	f->sequence = ++e->sequence;
+	other_end_find(e, &f->descriptor, &f->other_end);
 	f->state = entry->count == 1 ? FINDING_NEW : FINDING_ONGOING;
 	f->count = entry->count;
 	f->time_ns = e->now_ns;
@@ -415,7 +417,7 @@ void engine_each_finding(struct engine *e, void (*row)(void *ctx, const struct f
 			 void *ctx)
 {
 	size_t bytes = e->findings.count * sizeof(struct finding_entry *), count = 0;
-	struct finding_entry **list = bytes ? mem_alloc(&e->mem, bytes) : NULL;
+	struct finding_entry **list = bytes ? mem_alloc_beyond(&e->mem, bytes) : NULL;
 
 	if (!list)
 		return;

@@ -52,8 +52,24 @@ struct descriptor {
 	int32_t fd; /* -1: the finding is not about one descriptor */
 	uint32_t generation;
 	enum fd_kind kind;
-	struct fdt_file file; /* all zero: not known */
-	const char *name;     /* path or endpoints; NULL: not known */
+	struct fdt_file file;            /* all zero: not known */
+	const char *name;                /* path or endpoints; NULL: not known */
+	const struct fdt_detail *detail; /* sockets, pipes: as last seen; NULL: not known */
+};
+
+/* Who holds the other end of a pipe, or the peer of a unix socket. */
+#define FINDING_HOLDERS_MAX 4
+struct holder {
+	uint32_t pid;
+	int32_t fd;
+	const char *name; /* of the process */
+};
+struct other_end {
+	bool present;                               /* it is a pipe or a connected unix socket */
+	bool closed;                                /* nobody holds it */
+	bool elsewhere;                             /* somebody holds it who is not traced */
+	struct holder holders[FINDING_HOLDERS_MAX]; /* by pid, then fd */
+	unsigned int holder_count, holder_total;
 };
 
 /* A row of "who holds them". */
@@ -108,6 +124,7 @@ struct finding {
 	const struct process *process;
 	const char *subject; /* image before the exec etc.: free for a rule; may be NULL */
 	struct descriptor descriptor;
+	struct other_end other_end;        /* of descriptor; filled when the finding is told */
 	struct party opened, closed, used; /* those that apply are known */
 	bool closed_is_culprit; /* mark `closed` as the one to blame; else `opened` if anyone */
 	bool opened_is_culprit;

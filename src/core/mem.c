@@ -35,6 +35,17 @@ void *mem_alloc(struct mem *m, size_t bytes)
 	return block;
 }
 
+void *mem_alloc_beyond(struct mem *m, size_t bytes)
+{
+	size_t max_bytes = m->max_bytes;
+	void *block;
+
+	m->max_bytes = 0;
+	block = mem_alloc(m, bytes);
+	m->max_bytes = max_bytes;
+	return block;
+}
+
 void *mem_resize(struct mem *m, void *block, size_t old_bytes, size_t new_bytes)
 {
 	size_t more = new_bytes > old_bytes ? new_bytes - old_bytes : 0;

@@ -24,6 +24,9 @@ bool mem_has_room(const struct mem *m, size_t bytes);
 /* Zeroed memory, or NULL when the bound is reached or the system has none. */
 void *mem_alloc(struct mem *m, size_t bytes);
 
+/* The same beyond the bound: for short-lived lists of what a full engine holds. */
+void *mem_alloc_beyond(struct mem *m, size_t bytes);
+
 /*
  * Resize to new_bytes; the part that is new is zeroed. On failure returns NULL and leaves the
  * old block as it was. old_bytes must be what the block was last given.

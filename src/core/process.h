@@ -56,7 +56,7 @@ struct task {
 	struct sweep *sweep;     /* detect_sweep.c; owned; NULL most of the time */
 	uint32_t
 		seen_in; /* serial of the latest snapshot that began before we heard of it or found it */
-	bool missed;                  /* the latest whole snapshot did not find it */
+	unsigned int missed;          /* whole snapshots in a row that did not find it */
 	struct task *next, *previous; /* in process->tasks */
 };
 

@@ -7,6 +7,7 @@
  * and filled in when that thread's own assertion arrives: it says the same about the slot.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "core/state.h"
@@ -28,20 +29,55 @@ void engine_tell_change(struct engine *e, const struct change *change)
 		e->options.callbacks.change(e->options.callbacks.ctx, change);
 }
 
+static uint8_t access_bits(unsigned int flags)
+{
+	switch (flags & O_ACCMODE) {
+	case O_RDONLY: return SLOT_READS;
+	case O_WRONLY: return SLOT_WRITES;
+	default: return SLOT_ACCESS;
+	}
+}
+
+static uint16_t access_mode(const struct slot *slot)
+{
+	if ((slot->flags & SLOT_ACCESS) == SLOT_ACCESS)
+		return O_RDWR;
+	return slot->flags & SLOT_WRITES ? O_WRONLY : O_RDONLY;
+}
+
+/* Of its flags only the access mode is kept. */
 static struct fdt_file file_of(const struct slot *slot)
 {
 	return (struct fdt_file){ .file = slot->file,
 				  .inode = slot->inode,
 				  .dev = slot->dev,
 				  .mode = slot->mode,
+				  .flags = access_mode(slot),
 				  .detail = slot->detail };
 }
 
-/* Asks the host for the name the first time somebody needs it. */
-const char *slots_name(struct engine *e, const struct fdtable *table, int32_t fd,
-		       const struct slot *slot)
+/* One that was found by a snapshot looks like any file of a tmpfs until its name is known. */
+void slots_learn_kind(struct slot *slot, const char *name)
+{
+	static const char memfd[] = "memfd:"; /* paths begin with '/' */
+
+	if (slot->kind == FD_KIND_FILE && strncmp(name, memfd, sizeof(memfd) - 1) == 0)
+		slot->kind = FD_KIND_MEMFD;
+}
+
+static const char *known_name(struct engine *e, struct slot *slot)
 {
 	const char *name = names_get(&e->names, slot->file, slot->inode, slot->dev);
+
+	if (name)
+		slots_learn_kind(slot, name);
+	return name;
+}
+
+/* Asks the host for the name the first time somebody needs it. */
+const char *slots_name(struct engine *e, const struct fdtable *table, int32_t fd, struct slot *slot)
+{
+	const char *name = known_name(e, slot);
 	struct fdt_file file = file_of(slot);
 	char text[NAME_SIZE_MAX];
 
@@ -51,7 +87,39 @@ const char *slots_name(struct engine *e, const struct fdtable *table, int32_t fd
 				      sizeof(text)))
 		return NULL;
 	names_put(&e->names, slot->file, slot->inode, slot->dev, text, sizeof(text));
-	return names_get(&e->names, slot->file, slot->inode, slot->dev);
+	return known_name(e, slot);
+}
+
+/* Those whose state changes while they are open. */
+static bool has_detail(const struct slot *slot)
+{
+	switch (slot->kind) {
+	case FD_KIND_PIPE:
+	case FD_KIND_FIFO:
+	case FD_KIND_UNIX:
+	case FD_KIND_TCP:
+	case FD_KIND_UDP: return true;
+	default: return false;
+	}
+}
+
+/* Asks the host anew, once for each event; what can't be asked any more is as last seen. */
+static const struct fdt_detail *slots_detail(struct engine *e, const struct fdtable *table,
+					     int32_t fd, const struct slot *slot)
+{
+	struct engine_callbacks *host = &e->options.callbacks;
+	struct fdt_file file = file_of(slot);
+	uint64_t serial = 0;
+	const struct fdt_detail *known = details_get(&e->details, &file, &serial);
+	struct fdt_detail detail;
+
+	if (!host->detail || table->owner->ended_ns || !has_detail(slot) ||
+	    (known && serial == e->serial))
+		return known;
+	if (host->detail(host->ctx, table->owner->pid, fd, &file, &detail))
+		return known;
+	details_put(&e->details, &detail, e->serial);
+	return details_get(&e->details, &file, &serial);
 }
 
 struct descriptor slots_descriptor(struct engine *e, const struct fdtable *table, int32_t fd)
@@ -62,9 +130,10 @@ struct descriptor slots_descriptor(struct engine *e, const struct fdtable *table
 	if (!slot || !slot->file)
 		return d;
 	d.generation = slot->generation;
-	d.kind = slot->kind;
 	d.file = file_of(slot);
 	d.name = slots_name(e, table, fd, slot);
+	d.detail = slots_detail(e, table, fd, slot);
+	d.kind = slot->kind; /* which the name may have changed */
 	return d;
 }
 
@@ -81,12 +150,13 @@ static void tell_change(const struct place *p, enum change_op op, const struct a
 
 	change.descriptor = (struct descriptor){ .fd = p->fd,
 						 .generation = slot->generation,
-						 .kind = slot->kind,
 						 .file = file_of(slot) };
-	/* What is being closed can't be asked for its name any more. */
-	change.descriptor.name =
-		op == CHANGE_CLOSE ? names_get(&p->e->names, slot->file, slot->inode, slot->dev)
-				   : slots_name(p->e, p->table, p->fd, slot);
+	/* What is being closed can't be asked any more. */
+	if (op == CHANGE_CLOSE)
+		change.descriptor.name = known_name(p->e, p->slot);
+	else
+		change.descriptor = slots_descriptor(p->e, p->table, (int32_t)p->fd);
+	change.descriptor.kind = slot->kind;
 	engine_tell_change(p->e, &change);
 }
 
@@ -202,7 +272,7 @@ static void slot_begin(const struct place *p, const struct fdt_file *file,
 
 	slot->generation++;
 	fill(slot, file, actor ? actor->syscall : 0, &p->e->fops);
-	slot->flags = flags;
+	slot->flags = flags | access_bits(file->flags);
 	fdtable_count(p->table, p->fd, 1);
 	p->e->counters.descriptors++;
 	if (actor)
@@ -403,7 +473,7 @@ static void copy_opener(const struct place *p, uint8_t flags)
 	slot->opener_tid = from->opener_tid;
 	slot->generation = from->generation;
 	slot->kind = from->kind;
-	slot->flags = flags | (from->flags & SLOT_CROSSED_EXEC);
+	slot->flags = flags | (from->flags & SLOT_CROSSED_EXEC) | (slot->flags & SLOT_ACCESS);
 }
 
 static void vec_filled(const struct place *p, const struct fdt_file *file, unsigned int op)
@@ -425,7 +495,8 @@ static void vec_slot(struct engine *e, struct fdtable *table, uint32_t fd,
 				      : fdtable_slot(table, fd) };
 
 	if (!p.slot) {
-		table->tainted |= file->file != 0;
+		table->refused |= file->file != 0;
+		table->tainted |= table->refused;
 		return;
 	}
 	if (p.slot->file && !same_file(p.slot, file)) {
@@ -453,7 +524,7 @@ static void vec_last(struct engine *e, struct fdtable *table, const struct fdt_h
 {
 	table->complete = true;
 	if (head->op == FDT_OP_SNAPSHOT)
-		table->tainted = false;
+		table->tainted = table->refused;
 	tasks_copied(e, table);
 	if (head->op == FDT_OP_EXEC)
 		exec_image_started(e, table->owner);
@@ -469,6 +540,8 @@ int slots_apply_vec(struct engine *e, const struct fdt_vec *event)
 	if (!table)
 		return -ENOMEM;
 	table->changes += event->head.op != FDT_OP_SNAPSHOT;
+	if (event->head.op == FDT_OP_SNAPSHOT && event->head.flags & FDT_FIRST)
+		table->refused = false;
 	for (uint32_t i = 0; i < FDT_VEC_SLOTS; i++)
 		vec_slot(e, table, event->first_fd + i, &event->file[i], &event->head);
 	if (event->head.flags & FDT_LAST) {

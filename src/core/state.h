@@ -10,6 +10,7 @@
 #ifndef FDTRACE_CORE_STATE_H
 #define FDTRACE_CORE_STATE_H
 
+#include "core/details.h"
 #include "core/engine.h"
 #include "core/fdtable.h"
 #include "core/map.h"
@@ -59,12 +60,14 @@ struct engine {
 	struct sites sites;
 	struct pasts pasts;
 	struct names names;
+	struct details details;
+	uint64_t serial; /* of the event that is being applied */
 	struct kind_fops fops;
 	uint32_t next_serial;
 	uint32_t snapshot_serial;
-	uint32_t loss_serial;  /* the first snapshot that began after the latest loss */
-	bool snapshot_whole;   /* nothing has been lost since it began */
-	unsigned int snapshot; /* enum fdt_why of the snapshot that is being taken; 0: none */
+	uint32_t loss_serial;              /* the first snapshot that began after the latest loss */
+	bool in_snapshot;                  /* one is being taken */
+	bool snapshot_whole;               /* nothing has been lost since it began */
 	uint64_t window_ns[GROWTH_SCALES]; /* detect_leak.c: when the running windows began */
 	struct map pending_execs; /* detect_exec.c: serial -> struct process (owned reference) */
 	struct correction corrections[CORRECTIONS_MAX];
@@ -101,8 +104,10 @@ int slots_apply_words(struct engine *e, const struct fdt_words *event);
 void slots_drop_all(struct engine *e, struct fdtable *table); /* the table dies; nothing is told */
 void slots_audit_done(struct engine *e);
 struct descriptor slots_descriptor(struct engine *e, const struct fdtable *table, int32_t fd);
+/* Both may learn what kind it really is. */
 const char *slots_name(struct engine *e, const struct fdtable *table, int32_t fd,
-		       const struct slot *slot);
+		       struct slot *slot);
+void slots_learn_kind(struct slot *slot, const char *name);
 void engine_tell_change(struct engine *e, const struct change *change);
 
 /* finding.c: helpers that fill parts of a finding, and the way out */
@@ -145,6 +150,9 @@ bool finding_wanted(const struct engine *e, enum rule rule);
 struct process *
 finding_entry_process(const struct finding_entry *entry); /* borrowed; may be NULL */
 void findings_done(struct engine *e);
+
+/* other_end.c: by the tables that are known */
+void other_end_find(struct engine *e, const struct descriptor *d, struct other_end *ret);
 
 /* The past of that generation of that number, if it is still kept; else NULL. */
 struct past *finding_past(struct engine *e, const struct fdtable *table, uint32_t fd,

@@ -467,16 +467,23 @@ int tasks_apply_limit(struct engine *e, const struct fdt_limit *event)
 	return 0;
 }
 
+#define VANISHED_BATCH 64
+
 /*
  * One that was not found may be about to tell its own end (an exiting task is left out of
  * snapshots), so only the second time counts.
  */
-static bool has_vanished(const struct engine *e, struct task *task)
+static unsigned int gather_vanished(const struct engine *e, struct task *gone[VANISHED_BATCH])
 {
-	bool before = task->missed;
+	unsigned int count = 0;
 
-	task->missed = task->seen_in != e->snapshot_serial;
-	return before && task->missed;
+	map_each (&e->tasks, entry) {
+		struct task *task = entry->value;
+
+		if (task->missed > 1 && count < VANISHED_BATCH)
+			gone[count++] = task;
+	}
+	return count;
 }
 
 static void end_vanished(struct engine *e, struct task *task)
@@ -489,16 +496,20 @@ static void end_vanished(struct engine *e, struct task *task)
 	process_unref(&e->mem, process);
 }
 
+/* In batches, because ending a task changes the map; a fork bomb may have ended unseen. */
 void tasks_snapshot_done(struct engine *e)
 {
-	struct task *gone[64];
-	unsigned int count = 0;
+	struct task *gone[VANISHED_BATCH];
+	unsigned int count;
 
-	map_each (&e->tasks, entry)
-		if (has_vanished(e, entry->value) && count < 64)
-			gone[count++] = entry->value; /* more of them: next time */
-	while (count)
-		end_vanished(e, gone[--count]);
+	map_each (&e->tasks, entry) {
+		struct task *task = entry->value;
+
+		task->missed = task->seen_in == e->snapshot_serial ? 0 : task->missed + 1;
+	}
+	while ((count = gather_vanished(e, gone)))
+		while (count)
+			end_vanished(e, gone[--count]);
 }
 
 void tasks_done(struct engine *e)

@@ -2,17 +2,14 @@
 #include "run/naming.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <linux/magic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <sys/vfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "run/sockets.h"
@@ -20,14 +17,6 @@
 #define WATCHED 1024  /* a power of two */
 #define NAME_SIZE 512 /* longer paths are cut */
 #define SOCKET_TRIES 3
-#define SOCKET_BATCH 64
-#define SCANS_MAX 4             /* of socket tables, in one naming_resolve() */
-#define CREDIT_MAX_NS 200000000 /* time that scans may take at once ... */
-#define CREDIT_SHARE 10         /* ... and one tenth of all time in the long run */
-
-#ifndef BTRFS_SUPER_MAGIC
-#define BTRFS_SUPER_MAGIC 0x9123683E
-#endif
 
 struct watched {
 	uint64_t table;
@@ -40,19 +29,21 @@ struct watched {
 };
 
 struct naming {
+	naming_inspect_fn inspect;
+	void *ctx;
 	struct watched watched[WATCHED];
 	unsigned int pending; /* how many of them are */
 	unsigned int cursor;  /* where the next round begins */
-	uint64_t credit_ns, credited_ns;
 };
 
-int naming_new(struct naming **ret_naming)
+int naming_new(naming_inspect_fn inspect, void *ctx, struct naming **ret_naming)
 {
 	struct naming *n = calloc(1, sizeof(*n));
 
 	if (!n)
 		return -ENOMEM;
-	n->credit_ns = CREDIT_MAX_NS;
+	n->inspect = inspect;
+	n->ctx = ctx;
 	*ret_naming = n;
 	return 0;
 }
@@ -62,154 +53,86 @@ void naming_free(struct naming *naming)
 	free(naming);
 }
 
-static uint64_t now_monotonic(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 /* --- one descriptor --- */
 
+int naming_inspect(struct naming *naming, uint32_t pid, int32_t fd, const struct fdt_file *file,
+		   struct fdt_detail *ret_detail)
+{
+	struct fdt_detail detail;
+	int err = naming->inspect(naming->ctx, pid, fd, &detail);
+
+	if (err)
+		return err;
+	if (detail.file.file != file->file || detail.file.inode != file->inode ||
+	    detail.file.dev != file->dev)
+		return -ESTALE;
+	*ret_detail = detail;
+	return 0;
+}
+
 /*
- * btrfs (subvolumes) and overlayfs (layers) show stat(2) another device than the super block's;
- * there the inode number has to do.
+ * The kernel's mark of an unlinked file, " (deleted)", may also be how a file's own name ends;
+ * then "/." before it says that it is no mark. The caller left room.
  */
-static bool devices_differ_by_design(const char *link)
+static void tidy_path(char *path, const struct fdt_detail *detail)
 {
-	struct statfs fs;
-
-	return statfs(link, &fs) == 0 && (fs.f_type == OVERLAYFS_SUPER_MAGIC ||
-					  fs.f_type == (__typeof__(fs.f_type))BTRFS_SUPER_MAGIC);
-}
-
-static bool is_same(const char *link, const struct stat *st, const struct fdt_file *file)
-{
-	uint32_t dev = (uint32_t)(major(st->st_dev) << 20 | minor(st->st_dev));
-
-	if (st->st_ino != file->inode)
-		return false;
-	return dev == file->dev || devices_differ_by_design(link);
-}
-
-/* A file whose own name ends in " (deleted)", rather than one that has lost its name. */
-static bool still_there(uint32_t pid, const char *path, const struct stat *st)
-{
-	char rooted[NAME_SIZE + 64];
-	struct stat there;
-
-	snprintf(rooted, sizeof(rooted), "/proc/%" PRIu32 "/root%s", pid, path);
-	return lstat(rooted, &there) == 0 && there.st_ino == st->st_ino &&
-	       there.st_dev == st->st_dev;
-}
-
-static void tidy_path(uint32_t pid, char *path, const struct stat *st)
-{
-	static const char deleted[] = " (deleted)", memfd[] = "/memfd:";
+	static const char deleted[] = " (deleted)";
 	size_t length = strlen(path), suffix = sizeof(deleted) - 1;
 
 	if (length < suffix || strcmp(path + length - suffix, deleted) != 0)
 		return;
-	if (st->st_nlink == 0 && strncmp(path, memfd, sizeof(memfd) - 1) == 0) {
+	if (detail->facts & FDT_FACT_MEMFD) {
 		path[length - suffix] = '\0';
 		memmove(path, path + 1, length - suffix);
-	} else if (st->st_nlink > 0 && still_there(pid, path, st)) {
-		memmove(path + 2, path,
-			length + 1); /* the caller left room: "./" says it is no mark */
+	} else if (!(detail->facts & FDT_FACT_UNLINKED) && detail->links) {
+		memmove(path + 2, path, length + 1);
 		memcpy(path, "/.", 2);
 	}
 }
 
 /*
- * What the kernel knows without asking the file system: a server of a network or FUSE file
- * system, which may be the traced program itself, could let us wait for ever.
+ * No file system is asked: a server of a network or FUSE file system, which may be the traced
+ * program itself, could let us wait for ever. The file is compared after the path was read.
  */
-static bool stat_without_asking(const char *link, struct stat *ret_stat)
-{
-	struct statx known;
-
-	if (statx(AT_FDCWD, link, AT_STATX_DONT_SYNC, STATX_INO | STATX_NLINK, &known) < 0)
-		return false;
-	*ret_stat = (struct stat){ .st_ino = known.stx_ino,
-				   .st_nlink = known.stx_nlink,
-				   .st_dev = makedev(known.stx_dev_major, known.stx_dev_minor) };
-	return true;
-}
-
-static int path_name(uint32_t pid, int32_t fd, const struct fdt_file *file, char *buffer,
-		     size_t size)
+static int path_name(struct naming *n, uint32_t pid, int32_t fd, const struct fdt_file *file,
+		     char *buffer, size_t size)
 {
 	char link[64], path[NAME_SIZE];
-	struct stat st;
+	struct fdt_detail detail;
 	ssize_t length;
+	int err;
 
 	snprintf(link, sizeof(link), "/proc/%" PRIu32 "/fd/%" PRId32, pid, fd);
 	length = readlink(link, path, sizeof(path) - 3);
 	if (length < 0)
 		return -errno;
-	if (!stat_without_asking(link, &st))
-		return -ESTALE;
 	path[length] = '\0';
-	if (!is_same(link, &st, file))
-		return -ESTALE;
+	err = naming_inspect(n, pid, fd, file, &detail);
+	if (err)
+		return err;
 	if (strncmp(path, "pipe:", 5) == 0 || strncmp(path, "anon_inode:", 11) == 0)
 		return -ENODATA;
-	tidy_path(pid, path, &st);
+	tidy_path(path, &detail);
 	snprintf(buffer, size, "%s", path);
 	return 0;
 }
 
-static bool has_credit(struct naming *n)
+static bool is_socket_with_name(uint32_t detail)
 {
-	uint64_t now = now_monotonic();
-
-	n->credit_ns += (now - n->credited_ns) / CREDIT_SHARE;
-	if (n->credit_ns > CREDIT_MAX_NS)
-		n->credit_ns = CREDIT_MAX_NS;
-	n->credited_ns = now;
-	return n->credit_ns > CREDIT_MAX_NS / 100;
-}
-
-static int scan(struct naming *n, uint32_t pid, enum socket_table table,
-		struct socket_query *queries, unsigned int count)
-{
-	uint64_t spent;
-	int err;
-
-	if (!has_credit(n))
-		return -EAGAIN;
-	err = sockets_lookup(pid, table, queries, count);
-	spent = now_monotonic() - n->credited_ns;
-	n->credit_ns -= spent < n->credit_ns ? spent : n->credit_ns;
-	return err;
-}
-
-static int socket_name(struct naming *n, uint32_t pid, const struct fdt_file *file, char *buffer,
-		       size_t size)
-{
-	struct socket_query query = { .inode = file->inode };
-	enum socket_table table;
-	int err;
-
-	if (!socket_table_of(file->detail, &table))
-		return -ENODATA;
-	err = scan(n, pid, table, &query, 1);
-	if (err)
-		return err;
-	if (!query.found)
-		return -ENODATA;
-	snprintf(buffer, size, "%s", query.text);
-	return 0;
+	switch (FDT_SOCK_FAMILY(detail)) {
+	case AF_UNIX: return true;
+	case AF_INET:
+	case AF_INET6:
+		return FDT_SOCK_TYPE(detail) == SOCK_STREAM || FDT_SOCK_TYPE(detail) == SOCK_DGRAM;
+	default: return false;
+	}
 }
 
 static bool has_name(const struct fdt_file *file)
 {
-	enum socket_table table;
-
 	switch (file->mode & S_IFMT) {
 	case 0: return false;
-	case S_IFSOCK: return socket_table_of(file->detail, &table);
+	case S_IFSOCK: return is_socket_with_name(file->detail);
 	case S_IFIFO: return file->magic != PIPEFS_MAGIC;
 	default: return true;
 	}
@@ -218,11 +141,17 @@ static bool has_name(const struct fdt_file *file)
 int naming_lookup(struct naming *naming, uint32_t pid, int32_t fd, const struct fdt_file *file,
 		  char *buffer, size_t size)
 {
+	struct fdt_detail detail;
+	int err;
+
 	if (!has_name(file))
 		return -ENODATA;
-	if (S_ISSOCK(file->mode))
-		return socket_name(naming, pid, file, buffer, size);
-	return path_name(pid, fd, file, buffer, size);
+	if (!S_ISSOCK(file->mode))
+		return path_name(naming, pid, fd, file, buffer, size);
+	err = naming_inspect(naming, pid, fd, file, &detail);
+	if (err)
+		return err;
+	return socket_name(&detail, buffer, size) ? 0 : -ENODATA;
 }
 
 size_t naming_event(void *event, uint32_t pid, int32_t fd, const struct fdt_file *file,
@@ -289,21 +218,40 @@ void naming_note(struct naming *n, const struct fdt_slot *event)
 	w->tries = 0;
 }
 
+/* As memfd_create(2) makes them: only the name can tell. */
+static bool may_be_memfd(const struct fdt_file *file)
+{
+	return file->file && S_ISREG(file->mode) && (file->mode & 0777) == 0777 &&
+	       (file->magic == TMPFS_MAGIC || file->magic == HUGETLBFS_MAGIC);
+}
+
+void naming_note_found(struct naming *n, const struct fdt_vec *event)
+{
+	struct fdt_slot slot = { .head = event->head };
+
+	for (unsigned int i = 0; i < FDT_VEC_SLOTS; i++) {
+		if (!may_be_memfd(&event->file[i]))
+			continue;
+		slot.fd = (int32_t)(event->first_fd + i);
+		slot.file = event->file[i];
+		naming_note(n, &slot);
+	}
+}
+
 struct round {
 	struct naming *naming;
 	uint64_t now_ns;
-	unsigned int budget, scans;
 	naming_fn tell;
 	void *ctx;
 };
 
-static void tell_name(const struct round *r, struct watched *w, const char *name)
+static void tell_name(const struct round *r, const struct watched *w, const char *name)
 {
 	_Alignas(8) char event[sizeof(struct fdt_name) + NAME_SIZE];
 	size_t size = naming_event(event, w->pid, w->fd, &w->file, r->now_ns, name);
 
 	((struct fdt_name *)event)->head.table = w->table;
-	r->tell(r->ctx, (struct fdt_name *)event, size);
+	r->tell(r->ctx, event, size);
 }
 
 static void resolve_path(const struct round *r, struct watched *w)
@@ -311,33 +259,11 @@ static void resolve_path(const struct round *r, struct watched *w)
 	char name[NAME_SIZE];
 
 	set_pending(r->naming, w, false);
-	if (path_name(w->pid, w->fd, &w->file, name, sizeof(name)) == 0)
+	if (path_name(r->naming, w->pid, w->fd, &w->file, name, sizeof(name)) == 0)
 		tell_name(r, w, name);
 }
 
-/* Sockets of the same process and table as `first`, itself included: one scan serves all. */
-static unsigned int gather(const struct round *r, const struct watched *first,
-			   enum socket_table table, struct watched *batch[SOCKET_BATCH],
-			   struct socket_query queries[SOCKET_BATCH])
-{
-	unsigned int count = 0;
-
-	for (unsigned int i = 0; i < WATCHED && count < SOCKET_BATCH; i++) {
-		struct watched *w = &r->naming->watched[i];
-		enum socket_table own;
-
-		if (!w->pending || w->due_ns > r->now_ns || w->pid != first->pid ||
-		    !S_ISSOCK(w->file.mode) || !socket_table_of(w->file.detail, &own) ||
-		    own != table)
-			continue;
-		queries[count].inode = w->file.inode;
-		queries[count].found = false;
-		batch[count++] = w;
-	}
-	return count;
-}
-
-/* A client's socket is in no table until it is connected: 0.2 s and 2 s later it may be. */
+/* A client's socket has no name until it is connected: 0.2 s and 2 s later it may have. */
 static void try_later(const struct round *r, struct watched *w)
 {
 	w->due_ns = r->now_ns + (w->tries ? 2000000000 : 200000000);
@@ -345,46 +271,38 @@ static void try_later(const struct round *r, struct watched *w)
 		set_pending(r->naming, w, false);
 }
 
-static void resolve_sockets(struct round *r, struct watched *first)
+static void resolve_socket(const struct round *r, struct watched *w)
 {
-	struct socket_query queries[SOCKET_BATCH];
-	struct watched *batch[SOCKET_BATCH];
-	enum socket_table table;
-	unsigned int count;
-	int err;
+	struct fdt_detail detail;
+	char name[SOCKET_TEXT_SIZE];
 
-	if (r->scans >= SCANS_MAX || !socket_table_of(first->file.detail, &table))
+	if (naming_inspect(r->naming, w->pid, w->fd, &w->file, &detail)) {
+		set_pending(r->naming, w, false);
 		return;
-	r->scans++;
-	count = gather(r, first, table, batch, queries);
-	err = scan(r->naming, first->pid, table, queries, count);
-	if (err == -EAGAIN)
-		return;
-	for (unsigned int i = 0; i < count; i++) {
-		if (!queries[i].found) {
-			try_later(r, batch[i]);
-			continue;
-		}
-		set_pending(r->naming, batch[i], false);
-		tell_name(r, batch[i], queries[i].text);
 	}
+	if (!socket_name(&detail, name, sizeof(name))) {
+		try_later(r, w);
+		return;
+	}
+	set_pending(r->naming, w, false);
+	detail.head.time_ns = r->now_ns;
+	r->tell(r->ctx, &detail, sizeof(detail));
+	tell_name(r, w, name);
 }
 
 void naming_resolve(struct naming *n, uint64_t now_ns, unsigned int budget, naming_fn tell,
 		    void *ctx)
 {
-	struct round r = {
-		.naming = n, .now_ns = now_ns, .budget = budget, .tell = tell, .ctx = ctx
-	};
+	struct round r = { .naming = n, .now_ns = now_ns, .tell = tell, .ctx = ctx };
 
-	for (unsigned int i = 0; i < WATCHED && n->pending && r.budget; i++) {
+	for (unsigned int i = 0; i < WATCHED && n->pending && budget; i++) {
 		struct watched *w = &n->watched[n->cursor++ & (WATCHED - 1)];
 
 		if (!w->pending || w->due_ns > now_ns)
 			continue;
-		r.budget--;
+		budget--;
 		if (S_ISSOCK(w->file.mode))
-			resolve_sockets(&r, w);
+			resolve_socket(&r, w);
 		else
 			resolve_path(&r, w);
 	}

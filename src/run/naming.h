@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What descriptors are called, looked up in /proc while they are open. A name is believed only
- * if what is there has the inode and device that the event told: the number may have been
- * reused since. Pipes, eventfds and their like have no name worth telling.
+ * What descriptors are called and are like, looked up while they are open. Paths come from
+ * /proc, all else from the kernel's own structures. An answer is believed only if the number
+ * still holds the very file that the event told: it may have been reused since. Pipes, eventfds
+ * and their like have no name worth telling.
  *
  * Two ways: on demand, when a finding needs a name, and in passing, for descriptors that were
  * opened a moment ago and are still open, because a short program's leaks are found when it
@@ -18,15 +19,23 @@
 
 struct naming;
 
+/* As inspector_ask() (source/inspect.h). */
+typedef int (*naming_inspect_fn)(void *ctx, uint32_t pid, int32_t fd,
+				 struct fdt_detail *ret_detail);
+
 /* 0 or -ENOMEM. */
-int naming_new(struct naming **ret_naming);
+int naming_new(naming_inspect_fn inspect, void *ctx, struct naming **ret_naming);
 void naming_free(struct naming *naming); /* NULL is allowed */
+
+/* 0; -ESTALE: the number holds something else by now; or what the inspect function returned. */
+int naming_inspect(struct naming *naming, uint32_t pid, int32_t fd, const struct fdt_file *file,
+		   struct fdt_detail *ret_detail);
 
 /*
  * The path ("/var/log/x", "/tmp/y (deleted)", "memfd:z") or the endpoints (sockets.h) of a
- * descriptor open now. NUL-terminated, cut to size, any byte. 0; -ENODATA: it has no name;
- * -ESTALE: the number holds something else by now; -EAGAIN: too much time went into sockets
- * lately; or -errno.
+ * descriptor open now. The path is that of the process's own mount namespace, from its root
+ * on, whatever the process's chroot. NUL-terminated, cut to size, any byte. 0; -ENODATA: it has
+ * no name; or as naming_inspect(), or -errno.
  */
 int naming_lookup(struct naming *naming, uint32_t pid, int32_t fd, const struct fdt_file *file,
 		  char *buffer, size_t size);
@@ -34,8 +43,11 @@ int naming_lookup(struct naming *naming, uint32_t pid, int32_t fd, const struct 
 /* A slot changed: what was opened is remembered (the last about a thousand), what ended forgotten. */
 void naming_note(struct naming *naming, const struct fdt_slot *event);
 
-/* One name, of `size` bytes. */
-typedef void (*naming_fn)(void *ctx, const struct fdt_name *event, size_t size);
+/* Slots were looked at: those whose kind only a name can tell are remembered in the same way. */
+void naming_note_found(struct naming *naming, const struct fdt_vec *event);
+
+/* An FDT_NAME or FDT_DETAIL event of `size` bytes. */
+typedef void (*naming_fn)(void *ctx, const void *event, size_t size);
 
 /*
  * Looks up at most `budget` of those remembered. now_ns: event time, becomes that of the events

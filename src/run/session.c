@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -100,6 +101,33 @@ static int on_name(void *ctx, uint32_t pid, int32_t fd, const struct fdt_file *f
 	return 0;
 }
 
+static int on_detail(void *ctx, uint32_t pid, int32_t fd, const struct fdt_file *file,
+		     struct fdt_detail *ret_detail)
+{
+	struct session *s = ctx;
+	int err = naming_inspect(s->naming, pid, fd, file, ret_detail);
+
+	if (err)
+		return err;
+	ret_detail->head.time_ns = s->now_ns;
+	outputs_record(s->config->outputs, ret_detail, sizeof(*ret_detail));
+	return 0;
+}
+
+static int inspect(void *ctx, uint32_t pid, int32_t fd, struct fdt_detail *ret_detail)
+{
+	struct source *source = ctx;
+
+	return source->ops->inspect ? source->ops->inspect(source, pid, fd, ret_detail) : -ENOTSUP;
+}
+
+static void on_stack_forgotten(void *ctx, uint64_t hash)
+{
+	struct session *s = ctx;
+
+	s->config->forget_site(s->config->source, hash);
+}
+
 /* --- events --- */
 
 static int begin_engine(struct session *s)
@@ -109,7 +137,10 @@ static int begin_engine(struct session *s)
 		.callbacks = { .ctx = s,
 			       .finding = on_finding,
 			       .change = options->events ? on_change : NULL,
-			       .name = s->naming ? on_name : NULL },
+			       .name = s->naming ? on_name : NULL,
+			       .detail = s->naming ? on_detail : NULL,
+			       .stack_forgotten =
+				       s->config->forget_site ? on_stack_forgotten : NULL },
 	};
 	const char *bad;
 	size_t bad_length;
@@ -212,6 +243,10 @@ static void look_at(struct session *s, const struct fdt_head *head)
 		if (s->naming)
 			naming_note(s->naming, (const struct fdt_slot *)head);
 		break;
+	case FDT_VEC:
+		if (s->naming)
+			naming_note_found(s->naming, (const struct fdt_vec *)head);
+		break;
 	case FDT_LOSS: s->lost = true; break;
 	case FDT_TICK:
 		s->events--;
@@ -274,7 +309,7 @@ static int from_source(void *ctx, const void *event, size_t size)
 	return s->fault ? fault_pass(s->fault, event, size, on_event, s) : on_event(s, event, size);
 }
 
-static void on_looked_up(void *ctx, const struct fdt_name *event, size_t size)
+static void on_looked_up(void *ctx, const void *event, size_t size)
 {
 	on_event(ctx, event, size);
 }
@@ -541,7 +576,7 @@ static int begin(struct session *s)
 	int err = watch_all(s);
 
 	if (!err && !s->config->replay)
-		err = naming_new(&s->naming);
+		err = naming_new(inspect, source, &s->naming);
 	if (!err && s->config->options->verify)
 		err = verify_new(&s->verify);
 	if (err)
@@ -604,12 +639,18 @@ static int end(struct session *s, int err)
 static uint64_t tell_verify(const struct session *s)
 {
 	struct verify_counters c;
+	char hidden[128] = "";
 
 	verify_counters(s->verify, &c);
+	if (c.hidden)
+		snprintf(hidden, sizeof(hidden),
+			 ", %" PRIu64
+			 " of other users (CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH show them)",
+			 c.hidden);
 	log_warn("verify: %" PRIu64 " tables compared with /proc, %" PRIu64
 		 " descriptors; left out: %" PRIu64 " changing at that moment, %" PRIu64
-		 " in need of repair; %" PRIu64 " difference%s",
-		 c.compared, c.slots, c.busy, c.tainted, c.differences,
+		 " in need of repair%s; %" PRIu64 " difference%s",
+		 c.compared, c.slots, c.busy, c.tainted, hidden, c.differences,
 		 c.differences == 1 ? "" : "s");
 	return c.differences;
 }

@@ -15,7 +15,11 @@
 #include "core/syscall_name.h"
 #include "util/log.h"
 
-#define LOOKS 4      /* at a table that differs, before it is believed */
+#define LOOKS 8      /* at a table that differs, before it is believed */
+#define PAUSE_MS 10  /* before the second look; doubled before each later one */
+#define DRAIN_MS 10  /* while we pause or read: the ring must not fill up meanwhile */
+#define NUMBERS 256  /* read in /proc between two drains */
+#define TASKS_TOLD 8 /* of a table that differs */
 #define TOLD 20      /* differences told in full */
 #define NOTES 32768  /* events kept, a power of two */
 #define NOTES_TOLD 8 /* of them, for one difference */
@@ -46,6 +50,8 @@ struct verify {
 	struct pairs kernel, ours;
 	struct table_row *rows; /* of the round going on */
 	size_t row_count, row_capacity;
+	int (*drain)(void *ctx); /* of the round going on */
+	void *drain_ctx;
 	uint64_t cursor; /* key after which the next round begins */
 	uint64_t noted;
 	struct note note[NOTES];
@@ -219,33 +225,41 @@ static int by_number(const void *a, const void *b)
 	return ((const struct pair *)a)->fd - ((const struct pair *)b)->fd;
 }
 
-static void read_numbers(struct pairs *pairs, DIR *numbers, int fdinfo)
+/* What a drain returned. Changes of the table meanwhile are noticed by who compares. */
+static int read_numbers(struct verify *v, DIR *numbers, int fdinfo)
 {
+	struct pairs *pairs = &v->kernel;
 	struct dirent *entry;
+	int err = 0;
 
-	while ((entry = readdir(numbers)))
-		if (entry->d_name[0] != '.')
-			add_pair(pairs, atoi(entry->d_name), inode_of(fdinfo, entry->d_name));
+	while (!err && (entry = readdir(numbers))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		add_pair(pairs, atoi(entry->d_name), inode_of(fdinfo, entry->d_name));
+		if (pairs->count % NUMBERS == 0)
+			err = v->drain(v->drain_ctx);
+	}
 	if (pairs->count)
 		qsort(pairs->pair, pairs->count, sizeof(*pairs->pair), by_number);
+	return err;
 }
 
-/* 0, or -errno: the task has gone, or hides its table from us. */
-static int read_kernel(struct pairs *pairs, const struct table_row *row)
+/* 0, or -errno: the task has gone, or hides its table from us. *ret_err: what a drain returned. */
+static int read_kernel(struct verify *v, const struct table_row *row, int *ret_err)
 {
 	int fdinfo = open_of_task(row, "fdinfo"), fd = open_of_task(row, "fd");
 	DIR *numbers = fd < 0 ? NULL : fdopendir(fd);
 
-	pairs->count = 0;
+	v->kernel.count = 0;
 	if (fdinfo >= 0 && numbers)
-		read_numbers(pairs, numbers, fdinfo);
+		*ret_err = read_numbers(v, numbers, fdinfo);
 	if (fdinfo >= 0)
 		close(fdinfo);
 	if (numbers)
 		closedir(numbers);
 	else if (fd >= 0)
 		close(fd);
-	return fdinfo < 0 ? fdinfo : !numbers ? -ENOENT : 0;
+	return fdinfo < 0 ? fdinfo : fd < 0 ? fd : !numbers ? -ENOENT : 0;
 }
 
 /* --- comparing --- */
@@ -289,22 +303,61 @@ static size_t differing(struct verify *v, const struct table_row *row, bool tell
 	return count;
 }
 
-enum look { LOOK_SAME, LOOK_DIFFERS, LOOK_BUSY, LOOK_TAINTED, LOOK_GONE };
+/* proc_pid_syscall(5): "running", or the number of the call that the task is in. */
+static void tell_task(uint32_t pid, const char *tid)
+{
+	char path[64], call[32] = "";
+	ssize_t length;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/task/%.16s/syscall", pid, tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	length = read(fd, call, sizeof(call) - 1);
+	close(fd);
+	call[length > 0 ? length : 0] = '\0';
+	call[strcspn(call, " \n")] = '\0';
+	log_warn("    tid %.16s: system call %s", tid, call);
+}
+
+/* What those who can change the table were about: one in the middle of a call may explain it. */
+static void tell_tasks(const struct table_row *row)
+{
+	unsigned int told = 0;
+	struct dirent *entry;
+	char path[32];
+	DIR *tasks;
+
+	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/task", row->pid);
+	tasks = opendir(path);
+	while (tasks && told < TASKS_TOLD && (entry = readdir(tasks)))
+		if (entry->d_name[0] != '.') {
+			tell_task(row->pid, entry->d_name);
+			told++;
+		}
+	if (tasks)
+		closedir(tasks);
+}
+
+enum look { LOOK_SAME, LOOK_DIFFERS, LOOK_BUSY, LOOK_TAINTED, LOOK_HIDDEN, LOOK_GONE };
 
 /* One reading of the kernel's table between two drains. *ret_err: what a drain returned. */
 static enum look look(struct verify *v, struct engine *engine, const struct table_row *row,
-		      int (*drain)(void *ctx), void *ctx, int *ret_err)
+		      int *ret_err)
 {
 	struct table_row before, after;
+	int err;
 
-	*ret_err = drain(ctx);
+	*ret_err = v->drain(v->drain_ctx);
 	if (*ret_err || engine_table(engine, row->key, &before) || !before.complete)
 		return LOOK_GONE;
 	if (row->tainted)
 		return LOOK_TAINTED;
-	if (read_kernel(&v->kernel, row))
-		return LOOK_GONE;
-	*ret_err = drain(ctx);
+	err = read_kernel(v, row, ret_err);
+	if (err || *ret_err)
+		return err == -EACCES ? LOOK_HIDDEN : LOOK_GONE;
+	*ret_err = v->drain(v->drain_ctx);
 	if (*ret_err || engine_table(engine, row->key, &after) || after.pid != before.pid)
 		return LOOK_GONE;
 	if (after.tainted)
@@ -318,24 +371,43 @@ static enum look look(struct verify *v, struct engine *engine, const struct tabl
 	return differing(v, row, false) ? LOOK_DIFFERS : LOOK_SAME;
 }
 
-static int verify_table(struct verify *v, struct engine *engine, const struct table_row *row,
-			int (*drain)(void *ctx), void *ctx)
+static int pause_ms(struct verify *v, unsigned int ms)
 {
-	static const struct timespec pause = {
-		.tv_nsec = 10000000
-	}; /* an exit or exec may be under way */
+	static const struct timespec piece = { .tv_nsec = DRAIN_MS * 1000000 };
+	int err = 0;
+
+	for (unsigned int i = 0; i < ms / DRAIN_MS && !err; i++) {
+		nanosleep(&piece, NULL);
+		err = v->drain(v->drain_ctx);
+	}
+	return err;
+}
+
+/*
+ * A call changes the table first and is told when it is over. In between its thread may wait for
+ * a processor, on a busy machine for many time slices; an exec or a large close_range takes its
+ * time, too. So a difference is believed if it lasts: more than a second, until many were told.
+ */
+static int verify_table(struct verify *v, struct engine *engine, const struct table_row *row)
+{
+	unsigned int looks = v->counters.differences < TOLD ? LOOKS : LOOKS / 2;
 	enum look seen = LOOK_BUSY;
 	int err = 0;
 
-	for (int i = 0; i < LOOKS && seen != LOOK_SAME && seen < LOOK_TAINTED; i++) {
+	for (unsigned int i = 0; i < looks && !err && seen != LOOK_SAME && seen < LOOK_TAINTED;
+	     i++) {
 		if (seen == LOOK_DIFFERS)
-			nanosleep(&pause, NULL);
-		seen = look(v, engine, row, drain, ctx, &err);
+			err = pause_ms(v, PAUSE_MS << (i - 1));
+		if (!err)
+			seen = look(v, engine, row, &err);
 	}
 	v->counters.busy += seen == LOOK_BUSY;
 	v->counters.tainted += seen == LOOK_TAINTED;
-	if (seen == LOOK_DIFFERS)
+	v->counters.hidden += seen == LOOK_HIDDEN;
+	if (seen == LOOK_DIFFERS) {
 		differing(v, row, true);
+		tell_tasks(row);
+	}
 	if (seen == LOOK_SAME || seen == LOOK_DIFFERS) {
 		v->counters.compared++;
 		v->counters.slots += v->kernel.count;
@@ -372,6 +444,8 @@ int verify_round(struct verify *v, struct engine *engine, unsigned int budget,
 	size_t first = 0, count;
 	int err = 0;
 
+	v->drain = drain;
+	v->drain_ctx = ctx;
 	v->row_count = 0;
 	engine_each_table(engine, add_row, v);
 	if (!v->row_count)
@@ -383,7 +457,7 @@ int verify_round(struct verify *v, struct engine *engine, unsigned int budget,
 	for (size_t i = 0; i < count && !err; i++) {
 		const struct table_row *row = &v->rows[(first + i) % v->row_count];
 
-		err = verify_table(v, engine, row, drain, ctx);
+		err = verify_table(v, engine, row);
 		v->cursor = row->key;
 	}
 	return err;

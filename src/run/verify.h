@@ -22,6 +22,7 @@ struct verify_counters {
 	uint64_t compared;    /* tables, each time they were compared */
 	uint64_t slots;       /* filled slots in them */
 	uint64_t tainted;     /* tables that wait for repair after a loss: no comparison */
+	uint64_t hidden;      /* tables that we may not read: no comparison */
 	uint64_t busy;        /* tables that changed while they were read: no comparison */
 	uint64_t differences; /* slots that differ, or tasks that one side does not know */
 };

@@ -26,6 +26,7 @@ struct diet {
 	size_t rows;        /* of sites, victims, history */
 	size_t command_bytes;
 	size_t text_bytes; /* of any other string */
+	bool no_system;    /* leave out native frames of the system, unless there are no others */
 };
 
 struct builder {
@@ -64,6 +65,8 @@ void json_put_process(struct builder *b, json_t *line, const struct process *p);
 void json_put_target(struct builder *b, json_t *line, const struct descriptor *d);
 /* Its name under fdtrace, where json_json_put_target() had no place for it. */
 void json_put_target_name(struct builder *b, json_t *fdtrace, const struct descriptor *d);
+/* Queues and peers of a socket under fdtrace; nothing where they are not known. */
+void json_put_detail(struct builder *b, json_t *fdtrace, const struct descriptor *d);
 void json_put_ecs(struct builder *b, json_t *line);
 
 /*

@@ -159,22 +159,37 @@ static void put_endpoint(struct builder *b, json_t *network, const char *key,
 	json_put_number(b, object, "port", e->port);
 }
 
+/* "NAME", or "-> NAME" of the peer. */
+static void put_unix(struct builder *b, json_t *network, const char *name)
+{
+	bool peers = !strncmp(name, "-> ", 3);
+
+	if (!name[0])
+		return;
+	json_put_text(b, json_put_object(b, network, peers ? "peer" : "local"), "address",
+		      peers ? name + 3 : name);
+}
+
 static void put_network(struct builder *b, json_t *line, const struct descriptor *d)
 {
 	json_t *network = json_put_object(b, line, "network");
-	const char *name = phrase_name(d->kind, d->name);
+	const char *name = phrase_name(d->kind, d->name), *state = phrase_tcp_state(d);
 	struct connection c = { 0 };
 
 	json_put_text(b, network, "transport", fd_kind_name(d->kind));
-	if (d->kind == FD_KIND_UNIX && name[0])
-		json_put_text(b, json_put_object(b, network, "local"), "address", name);
-	if (d->kind == FD_KIND_UNIX || !parse_connection(name, &c))
+	if (d->kind == FD_KIND_UNIX) {
+		put_unix(b, network, name);
 		return;
-	put_endpoint(b, network, "local", &c.local);
-	if (c.has_peer)
-		put_endpoint(b, network, "peer", &c.peer);
-	if (c.state[0])
-		json_put_text(b, json_put_object(b, network, "connection"), "state", c.state);
+	}
+	if (parse_connection(name, &c)) {
+		put_endpoint(b, network, "local", &c.local);
+		if (c.has_peer)
+			put_endpoint(b, network, "peer", &c.peer);
+		if (!state && c.state[0])
+			state = c.state;
+	}
+	if (state)
+		json_put_text(b, json_put_object(b, network, "connection"), "state", state);
 }
 
 void json_put_target(struct builder *b, json_t *line, const struct descriptor *d)
@@ -206,4 +221,23 @@ void json_put_target_name(struct builder *b, json_t *fdtrace, const struct descr
 	if ((d->kind == FD_KIND_TCP || d->kind == FD_KIND_UDP) && parse_connection(name, &c))
 		return;
 	json_put_text(b, fdtrace, "name", name);
+}
+
+void json_put_detail(struct builder *b, json_t *fdtrace, const struct descriptor *d)
+{
+	const struct fdt_detail *detail = d->detail;
+	json_t *socket;
+
+	if (d->fd < 0 || !detail || !(detail->facts & FDT_FACT_TCP || detail->peer_inode))
+		return;
+	socket = json_put_object(b, fdtrace, "socket");
+	if (detail->peer_inode)
+		json_put_format(b, socket, "peer_inode", "%" PRIu64, (uint64_t)detail->peer_inode);
+	if (!(detail->facts & FDT_FACT_TCP))
+		return;
+	json_put_number(b, socket, "unread_bytes", detail->unread_bytes);
+	if (detail->backlog_max)
+		json_put_number(b, socket, "backlog", detail->backlog);
+	if (detail->backlog_max)
+		json_put_number(b, socket, "backlog_max", detail->backlog_max);
 }

@@ -128,6 +128,47 @@ const char *phrase_name(enum fd_kind kind, const char *name)
 	return name[length] == ' ' ? name + length + 1 : name;
 }
 
+const char *phrase_tcp_state(const struct descriptor *d)
+{
+	static const char *const names[] = {
+		/* include/net/tcp_states.h */
+		NULL,         "established", "syn-sent",    "syn-received", "fin-wait-1",
+		"fin-wait-2", "time-wait",   "closed",      "close-wait",   "last-ack",
+		"listening",  "closing",     "syn-received"
+	};
+
+	if (d->kind != FD_KIND_TCP || !d->detail || !(d->detail->facts & FDT_FACT_SOCKET) ||
+	    d->detail->state >= sizeof(names) / sizeof(*names))
+		return NULL;
+	return names[d->detail->state];
+}
+
+static size_t put_holders(char *buffer, size_t size, const struct other_end *end)
+{
+	size_t done = 0;
+
+	for (unsigned int i = 0; i < end->holder_count && done < size; i++)
+		done += (size_t)snprintf(
+			buffer + done, size - done, "%s %s[%" PRIu32 "] fd %" PRId32, i ? "," : "",
+			end->holders[i].name, end->holders[i].pid, end->holders[i].fd);
+	return done;
+}
+
+void phrase_other_end(char *buffer, size_t size, const struct other_end *end)
+{
+	char holders[FINDING_HOLDERS_MAX * 48], more[PHRASE_SIZE] = "";
+
+	if (end->holder_total > end->holder_count)
+		snprintf(more, sizeof(more), ", %u more", end->holder_total - end->holder_count);
+	if (end->closed)
+		snprintf(buffer, size, "other end closed");
+	else if (end->holder_count && put_holders(holders, sizeof(holders), end))
+		snprintf(buffer, size, "other end:%s%s", holders, more);
+	else
+		snprintf(buffer, size, "%s",
+			 end->elsewhere ? "other end held by processes not traced" : "");
+}
+
 void phrase_rate(char *buffer, size_t size, double per_minute)
 {
 	uint64_t tenths;

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/kind.h"
+#include "core/finding.h"
 
 #define PHRASE_SIZE 40 /* enough for each of them */
 
@@ -38,6 +38,12 @@ void phrase_error(char *buffer, size_t size, int error);
  * the "tcp ". Points into name; "" for NULL.
  */
 const char *phrase_name(enum fd_kind kind, const char *name);
+
+/* Of a TCP socket: "established", "close-wait", "listening" ...; NULL: it has none, or not known. */
+const char *phrase_tcp_state(const struct descriptor *d);
+
+/* "other end: python3[123] fd 4, cat[124] fd 0, 3 more", "other end closed"; "" if there is none. */
+void phrase_other_end(char *buffer, size_t size, const struct other_end *end);
 
 /* "+2.5"; "-" for 0 or what is no number */
 void phrase_rate(char *buffer, size_t size, double per_minute);

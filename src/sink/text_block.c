@@ -133,6 +133,25 @@ static void program(struct page *page, const struct finding *f)
 	}
 }
 
+/* "close-wait", "close-wait, 12 bytes unread"; that one listens is part of its name. */
+void text_socket_state(struct page *page, const struct descriptor *d)
+{
+	const char *state = phrase_tcp_state(d);
+	bool listens = state && !strcmp(state, "listening");
+	char unread[PHRASE_SIZE];
+
+	if (!state)
+		return;
+	if (!listens)
+		page_printf(page, " %s", state);
+	if (listens && d->detail->backlog)
+		page_printf(page, ", %" PRIu32 " of %" PRIu32 " waiting", d->detail->backlog,
+			    d->detail->backlog_max);
+	phrase_count(unread, sizeof(unread), d->detail->unread_bytes, "byte", "bytes");
+	if (d->detail->unread_bytes)
+		page_printf(page, ", %s unread", unread);
+}
+
 static void descriptor_line(struct page *page, const struct descriptor *d)
 {
 	if (d->fd < 0)
@@ -145,6 +164,20 @@ static void descriptor_line(struct page *page, const struct descriptor *d)
 		page_printf(page, "   %s", fd_kind_name(d->kind));
 	page_tab(page, 0, 1);
 	page_path(page, phrase_name(d->kind, d->name), PAGE_ALL);
+	text_socket_state(page, d);
+	page_newline(page);
+}
+
+static void other_end_line(struct page *page, const struct other_end *end)
+{
+	char text[FINDING_HOLDERS_MAX * 48 + 2 * PHRASE_SIZE];
+
+	phrase_other_end(text, sizeof(text), end);
+	if (!text[0])
+		return;
+	text_frame(page, 0);
+	page_tab(page, 6, 0);
+	page_text(page, text, PAGE_ALL);
 	page_newline(page);
 }
 
@@ -252,12 +285,32 @@ static void more_line(struct page *page, unsigned int shown, unsigned int total,
 	page_newline(page);
 }
 
-static void sites(struct page *page, const struct finding *f)
+/* Of the first site, unless the biography has told it; with -v of all. */
+static void site_stack(struct page *page, const struct finding *f, unsigned int index,
+		       unsigned int verbosity)
+{
+	const struct site *site = f->sites[index].site;
+
+	if (!site || site == f->opened.site)
+		return;
+	if (verbosity) {
+		text_frames(page, site);
+	} else if (!index && text_has_callers(site)) {
+		text_frame(page, 0);
+		page_tab(page, 32, 0);
+		text_callers(page, site, 0);
+		page_newline(page);
+	}
+}
+
+static void sites(struct page *page, const struct finding *f, unsigned int verbosity)
 {
 	if (f->site_count)
 		site_head(page);
-	for (unsigned int i = 0; i < f->site_count; i++)
+	for (unsigned int i = 0; i < f->site_count; i++) {
 		site_line(page, &f->sites[i]);
+		site_stack(page, f, i, verbosity);
+	}
 	more_line(page, f->site_count, f->site_total, "more site", "more sites");
 }
 
@@ -367,9 +420,10 @@ void text_finding_block(struct text_sink *t, const struct finding *f)
 	if (t->options.verbosity && f->process)
 		program(page, f);
 	descriptor_line(page, &f->descriptor);
-	text_biography(page, f);
+	other_end_line(page, &f->other_end);
+	text_biography(page, f, t->options.verbosity);
 	limit_line(page, &f->limit);
-	sites(page, f);
+	sites(page, f, t->options.verbosity);
 	sweep_line(page, &f->sweep);
 	victims(page, f);
 	note(page, "why:", f->why);

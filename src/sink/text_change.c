@@ -53,6 +53,7 @@ void text_change_line(struct text_sink *t, const struct change *c)
 		page_printf(&t->page, " %s", fd_kind_name(d->kind));
 		page_tab(&t->page, 0, 1);
 		page_path(&t->page, phrase_name(d->kind, d->name), PAGE_ALL);
+		text_socket_state(&t->page, d);
 	}
 	page_newline(&t->page);
 }

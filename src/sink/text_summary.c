@@ -420,6 +420,10 @@ static void what_is_missing(struct overview *o, const struct summary *s)
 	what_was_corrected(page, c);
 	told(page, "refused:", c->refused, "request", "requests",
 	     "for memory turned down (memory.max); the tables concerned are incomplete.");
+	told(page, "dropped:", c->findings_dropped, "report", "reports",
+	     "of findings beyond those that can be kept; what is told is incomplete.");
+	told(page, "forgotten:", c->pasts_dropped, "earlier generation", "earlier generations",
+	     "for want of memory (memory.max); histories may be shorter.");
 	told(page, "malformed:", c->malformed, "event", "events", "not understood and left out.");
 	told(page, "damaged:", s->damaged, "record", "records",
 	     "of the recording could not be read.");

@@ -19,6 +19,7 @@
 
 #include "fdtrace/event.h"
 #include "fdtrace/kernel.h"
+#include "source/inspect.h"
 #include "source/kinds.h"
 #include "source/libbpf_log.h"
 #include "source/privilege.h"
@@ -47,6 +48,7 @@ struct bpf_source {
 	struct fdtrace_bpf *skel;
 	struct fdtrace_bpf *classic; /* NULL until misses made it necessary */
 	bool classic_tried;
+	struct inspector *inspector; /* NULL: the kernel refused it */
 	struct ring_buffer *ring;
 	struct stacking *stacking;
 	size_t ring_bytes;
@@ -434,10 +436,18 @@ static int bpf_drain(struct source *source, source_event_fn event, void *ctx,
 	return err;
 }
 
+static int bpf_inspect(struct source *source, u32 tgid, int32_t fd, struct fdt_detail *ret_detail)
+{
+	struct bpf_source *s = of(source);
+
+	return s->inspector ? inspector_ask(s->inspector, tgid, fd, ret_detail) : -ENOTSUP;
+}
+
 static void bpf_free(struct source *source)
 {
 	struct bpf_source *s = of(source);
 
+	inspector_free(s->inspector);
 	ring_buffer__free(s->ring);
 	stacking_free(s->stacking);
 	fdtrace_bpf__destroy(s->classic);
@@ -451,6 +461,7 @@ static const struct source_ops bpf_ops = {
 	.poll_fd = bpf_poll_fd,
 	.drain = bpf_drain,
 	.snapshot = bpf_snapshot,
+	.inspect = bpf_inspect,
 	.free = bpf_free,
 };
 
@@ -633,6 +644,16 @@ static int explain(int err, const struct bpf_source_options *options, struct tro
 			   "cannot load programs into the kernel: %s", strerror(-err));
 }
 
+/* Without it descriptors have a kind and no name; what is found stays the same. */
+static void load_inspector(struct bpf_source *s)
+{
+	libbpf_log_begin();
+	if (inspector_new(&s->inspector))
+		log_warn("descriptors will have no names: the kernel refused the program that "
+			 "looks at them (%s)",
+			 libbpf_log_end());
+}
+
 static int load(struct bpf_source *s, const struct bpf_source_options *options,
 		struct trouble *trouble)
 {
@@ -656,6 +677,7 @@ static int load(struct bpf_source *s, const struct bpf_source_options *options,
 		forget_if_dead(s->skel, options->pids[i]);
 	trace_sharers(s->skel, options);
 	stacking_start(s->stacking);
+	load_inspector(s);
 	s->ring = ring_buffer__new(bpf_map__fd(s->skel->maps.ring), on_record, s, NULL);
 	return s->ring ? 0 : explain(-errno, options, trouble);
 }

@@ -24,9 +24,15 @@ bool privilege_to_trace(void)
 	return have(CAP_SYS_ADMIN) || (have(CAP_BPF) && have(CAP_PERFMON));
 }
 
+/* The folder is for its owner only, so that reading it is a matter of file permissions, too. */
+static bool may_list(void)
+{
+	return have(CAP_DAC_READ_SEARCH) || have(CAP_DAC_OVERRIDE);
+}
+
 bool privilege_to_inspect(void)
 {
-	return have(CAP_SYS_PTRACE);
+	return have(CAP_SYS_PTRACE) && may_list();
 }
 
 static void add(char *list, size_t size, const char *name)
@@ -38,14 +44,16 @@ static void add(char *list, size_t size, const char *name)
 
 void privilege_describe(char *buffer, size_t size)
 {
-	char missing[64] = "";
+	char missing[96] = "";
 
 	if (!privilege_to_trace() && !have(CAP_BPF))
 		add(missing, sizeof(missing), "CAP_BPF");
 	if (!privilege_to_trace() && !have(CAP_PERFMON))
 		add(missing, sizeof(missing), "CAP_PERFMON");
-	if (!privilege_to_inspect())
+	if (!have(CAP_SYS_PTRACE))
 		add(missing, sizeof(missing), "CAP_SYS_PTRACE");
+	if (!may_list())
+		add(missing, sizeof(missing), "CAP_DAC_READ_SEARCH");
 	if (missing[0])
 		snprintf(buffer, size, "%s missing (uid %u)", missing, (unsigned int)getuid());
 	else

@@ -9,7 +9,10 @@
 /* What loading and attaching the programs takes: CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN. */
 bool privilege_to_trace(void);
 
-/* What reading other users' processes in /proc takes. */
+/*
+ * What reading the descriptors of other users' processes in /proc takes: CAP_SYS_PTRACE, and
+ * CAP_DAC_READ_SEARCH or CAP_DAC_OVERRIDE.
+ */
 bool privilege_to_inspect(void);
 
 /* "CAP_BPF and CAP_PERFMON missing (uid 1000)"; "all there" where nothing is. */

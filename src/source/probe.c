@@ -168,11 +168,13 @@ static void probe_capabilities(struct probe_report *report)
 	if (!privilege_to_trace())
 		line(report, VERDICT_FAIL, "capabilities",
 		     "nothing can be loaded: run as root, or docker run --cap-add BPF --cap-add "
-		     "PERFMON --cap-add SYS_PTRACE",
+		     "PERFMON --cap-add SYS_PTRACE (and DAC_READ_SEARCH if not as root)",
 		     "%s", text);
 	else if (!privilege_to_inspect())
 		line(report, VERDICT_WARN, "capabilities",
-		     "no names of other users' files: docker run --cap-add SYS_PTRACE", "%s", text);
+		     "tables are seen, but no names of other users' files: docker run --cap-add "
+		     "SYS_PTRACE, or as root",
+		     "%s", text);
 	else
 		line(report, VERDICT_OK, "capabilities", "", "%s", text);
 }

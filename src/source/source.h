@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct fdt_detail;
 struct trouble;
 
 /* One event of event.h, `size` bytes, borrowed. Return 0 to go on, else draining stops with that. */
@@ -31,6 +32,9 @@ struct source_ops {
 	/* Asks the kernel for every table again, as VEC events in the stream. flags: enum fdt_why. */
 	int (*snapshot)(struct source *source, unsigned int why, source_event_fn event, void *ctx,
 			struct trouble *trouble);
+	/* What an open descriptor is like now: as inspector_ask(). NULL: there is nobody to ask. */
+	int (*inspect)(struct source *source, uint32_t tgid, int32_t fd,
+		       struct fdt_detail *ret_detail);
 	void (*free)(struct source *source);
 };
 

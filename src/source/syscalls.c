@@ -160,8 +160,8 @@ static const struct syscall_row table[] = {
 	ROW(recvmmsg, 337, RECVMMSG, A0, A0),
 	I386(recvmmsg, 417, RECVMMSG, A0, A0), /* recvmmsg_time64 */
 	ROW(getsockopt, 365, GETSOCKOPT, A0, A0),
-	ROW(clone, 120, CLONE, NO, NO),
-	ROW(clone3, 435, CLONE3, NO, NO),
+	ROW(clone, 120, NONE, NO, NO),
+	ROW(clone3, 435, NONE, NO, NO),
 	ROW(unshare, 310, UNSHARE, NO, NO),
 	I386(none, 102, SOCKETCALL, NO, NO), /* socketcall */
 	/* processes and limits; only their errors are of interest, the tracepoints tell the rest */

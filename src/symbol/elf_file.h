@@ -17,10 +17,12 @@
 
 struct elf_file;
 
+#define ELF_FILE_MAX_BYTES (4ull << 30) /* a larger file is refused */
+
 /*
  * Reads the headers. Takes fd over in any case. name: the path as the process sees it, for
- * messages and frames (copied). 0; -ENOEXEC: no ELF file of 64 bits of this machine; -ENOMEM;
- * or another -errno.
+ * messages and frames (copied). 0; -ENOEXEC: no ELF file of 64 bits of this machine; -EFBIG;
+ * -ENOMEM; or another -errno.
  */
 int elf_file_open(int fd, const char *name, struct elf_file **ret_file);
 
@@ -65,8 +67,9 @@ struct elf_place {
 	const char *raw;
 	const char *source;
 	unsigned int line;
-	uint64_t offset; /* of the address in the function */
-	bool inlined;    /* this one has been inlined into the next */
+	uint64_t
+		offset; /* of the address in the function, from its symbol; 0: inlined, or no symbol */
+	bool inlined; /* this one has been inlined into the next */
 };
 
 /*

@@ -6,6 +6,7 @@
 #ifndef FDTRACE_SYMBOL_PERF_MAP_H
 #define FDTRACE_SYMBOL_PERF_MAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -24,10 +25,13 @@ int perf_map_open(pid_t pid, struct perf_map **ret_map);
 int perf_map_read(int fd, struct perf_map **ret_map);
 void perf_map_free(struct perf_map *map); /* NULL is allowed */
 
-/* The file has grown or was replaced since it was read. */
-int perf_map_is_stale(const struct perf_map *map, pid_t pid);
+/* The file has grown or was replaced since it was read. false, too, if it is gone: keep what was read. */
+bool perf_map_is_stale(const struct perf_map *map, pid_t pid);
 
-/* The name of the function at that address, lives as long as the map; NULL: none. The latest line wins. */
+/*
+ * The name of the function at that address, lives as long as the map; NULL: none. The latest line wins,
+ * of the 64 that begin closest before the address. Not made safe to print.
+ */
 const char *perf_map_find(const struct perf_map *map, uint64_t address);
 
 #endif

@@ -35,9 +35,10 @@ void python_codes_forget(struct python_codes *codes, uint64_t space);
 
 /* A frame in words. Strings are UTF-8 as far as the interpreter's were; they live until the next note. */
 struct python_place {
-	const char *function; /* qualified name where the version has it ("A.f.<locals>.g"), else the name */
-	const char *file;     /* co_filename */
-	unsigned int line;    /* 0: not known */
+	const char *
+		function; /* qualified name where the version has it ("A.f.<locals>.g"), else the name */
+	const char *file;  /* co_filename */
+	unsigned int line; /* 0: not known */
 };
 
 /* 0, or -ENOENT: the code object was never told. */

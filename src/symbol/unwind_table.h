@@ -23,7 +23,7 @@ struct unwind_table {
 	uint32_t *rule; /* FDT_RULE(), all different; rule[0] is FDT_RULE_NONE */
 	/* how good it is */
 	uint32_t rows_described, rows_other; /* other: needs DWARF */
-	uint32_t pages_cut;                  /* pages with more rows than fit: made FDT_RULE_OTHER */
+	uint32_t pages_cut; /* pages with more rows than fit: made FDT_RULE_OTHER */
 };
 
 #define UNWIND_ROWS_MAX (16u << 20) /* of a file: beyond that it gets no table */

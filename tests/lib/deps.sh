@@ -28,6 +28,7 @@ python:jsonschema      python3-jsonschema python3-jsonschema    python-jsonschem
 valgrind               valgrind         valgrind                valgrind
 jq                     jq               jq                      jq
 clang-format           clang-format     clang-tools-extra       clang
+strip                  binutils         binutils                binutils
 setpriv                util-linux       util-linux              util-linux
 bash                   bash             bash                    bash
 git                    git              git                     git

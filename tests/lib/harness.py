@@ -235,11 +235,15 @@ class Background:
         self.out += data
         return bool(data)
 
-    def wait_for(self, text, timeout=DEADLINE_S):
-        """Reads stdout until text has come."""
+    def wait_for(self, text, timeout=DEADLINE_S, since=0):
+        """Reads stdout until text has come, beyond the first `since` bytes."""
         end = time.monotonic() + timeout
-        while text not in self.out:
+        while text not in self.out[since:]:
             assert self._read_some(end), f"{text!r} did not come from {self.argv}: {self.out!r} {self.err()!r}"
+
+    def wait_for_more(self, timeout=DEADLINE_S):
+        """Reads stdout until there is more of it."""
+        assert self._read_some(time.monotonic() + timeout), f"no more from {self.argv}: {self.err()!r}"
 
     def wait_for_message(self, text, timeout=DEADLINE_S):
         """Waits until text stands on stderr."""

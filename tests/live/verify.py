@@ -113,4 +113,29 @@ def sharers():
     assert verdict(result.messages)[1] == 0 and result.status == 0, f"{result}"
 
 
+def vforked(*, until_over):
+    """fdtrace's result for a vfork with a pidfd, looked at while the call goes on or when it is over."""
+    with Background([program("vfork_pidfd")]) as parent:
+        parent.wait_for(b"up")
+        with attach(parent.pid, "-e", "--verify", "--set", "audit.interval=0") as tracer:
+            parent.say(b"\n")
+            parent.wait_for(b"held")
+            if until_over:
+                parent.say(b"\n")
+                parent.wait_for(b"over")
+            result = tracer.interrupt(signal.SIGINT)
+        assert parent.finish().status == 0
+    return result
+
+
+@case("a pidfd is known while the vfork that made it still waits, and is told once")
+def pidfd_of_vfork():
+    need_tracing()
+    for until_over in (False, True):
+        result = vforked(until_over=until_over)
+        assert verdict(result.messages)[1] == 0 and result.status == 0, f"{result}"
+        opened = [e for e in result.dataset("event") if e["fdtrace"]["op"] == "open"]
+        assert len(opened) == 1, f"told {len(opened)} times\n{result}"
+
+
 main()

@@ -239,6 +239,29 @@ static void vanished_tasks_end_at_the_second_look(void **state)
 	stream_end(&s);
 }
 
+/* However many they are: a fork bomb may end while nobody reads. */
+static void a_crowd_vanishes_at_once(void **state)
+{
+	const uint64_t files[] = { 0, 0, 0, 1 };
+	struct engine_counters counters;
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	snapshot(&s, 4, files);
+	for (uint32_t i = 0; i < 1000; i++)
+		task(&s, FDT_OP_FORK, CHILD + i, CHILD + i, CHILD_TABLE + i * 4096, PID, 0);
+	snapshot(&s, 4, files);
+	engine_counters(s.engine, &counters);
+	assert_int_equal(counters.tasks, 1001);
+	snapshot(&s, 4, files);
+	engine_counters(s.engine, &counters);
+	assert_int_equal(counters.tasks, 1);
+	assert_int_equal(counters.tables, 1);
+	assert_int_equal(filled_bits(&s, PID), 1 << 3);
+	stream_end(&s);
+}
+
 static void loss_marks_findings_until_the_next_snapshot(void **state)
 {
 	struct fdt_loss loss;
@@ -340,6 +363,151 @@ static void memory_is_bounded(void **state)
 	stream_end(&s);
 }
 
+static void note_taint(void *ctx, const struct table_row *row)
+{
+	*(bool *)ctx = row->tainted;
+}
+
+static bool is_tainted(struct stream *s)
+{
+	bool tainted = false;
+
+	engine_each_table(s->engine, note_taint, &tainted);
+	return tainted;
+}
+
+/* 64 slots of a snapshot, from there on; count of them are filled. */
+static void snapshot_from(struct stream *s, uint32_t first, uint32_t count, unsigned int flags)
+{
+	struct fdt_vec e = { .head = HEAD(s, FDT_VEC, FDT_OP_SNAPSHOT, fdt_vec, PID, PID, TABLE),
+			     .first_fd = first,
+			     .max_fds = 1 << 20 };
+
+	e.head.flags = flags;
+	for (uint32_t i = 0; i < count; i++)
+		e.file[i] = a_file(first + i + 1);
+	stream_apply(s, &e);
+}
+
+/* A snapshot repairs what it has memory for; the next one may find all that fits. */
+static void a_snapshot_that_did_not_fit_repairs_nothing(void **state)
+{
+	struct stream s = { .now_ns = 1000 * S };
+	struct engine_options options = stream_options(&s, ENGINE_PID);
+	uint32_t first;
+
+	(void)state;
+	options.settings.memory_max_bytes = 1 << 20;
+	assert_int_equal(engine_new(&options, &s.engine), 0);
+	snapshot_from(&s, 0, 64, FDT_FIRST);
+	for (first = 64; first < 64000; first += 64)
+		snapshot_from(&s, first, 64, 0);
+	snapshot_from(&s, first, 0, FDT_LAST);
+	assert_true(is_tainted(&s));
+	snapshot_from(&s, 0, 64, FDT_FIRST);
+	snapshot_from(&s, 64, 0, FDT_LAST);
+	assert_false(is_tainted(&s));
+	for (int fd = 64; fd < 64000; fd++)
+		opens(&s, PID, fd, fd);
+	assert_true(is_tainted(&s));
+	assert_int_equal(s.kept_count, 0);
+	fails(&s, FDT_SYS_openat, PID, -1, EMFILE);
+	assert_int_equal(only_finding(&s, RULE_LIMIT_EMFILE)->confidence, CONFIDENCE_AFTER_LOSS);
+	stream_end(&s);
+}
+
+static void count_row(void *ctx, const struct process_row *row)
+{
+	(void)row;
+	++*(uint64_t *)ctx;
+}
+
+/* Whatever is left when the bound is reached, what is known can be told. */
+static void a_full_engine_tells_its_processes(void **state)
+{
+	struct engine_counters counters;
+	struct stream s = { .now_ns = 1000 * S };
+	struct engine_options options = stream_options(&s, ENGINE_PID);
+	uint64_t rows = 0, refused;
+
+	(void)state;
+	options.settings.memory_max_bytes = 1 << 20;
+	assert_int_equal(engine_new(&options, &s.engine), 0);
+	for (uint32_t pid = 1000; pid < 10000; pid++)
+		task(&s, FDT_OP_FORK, pid, pid, 0, 0, 0);
+	engine_counters(s.engine, &counters);
+	refused = counters.refused;
+	assert_true(refused > 0);
+	engine_each_process(s.engine, count_row, &rows);
+	engine_counters(s.engine, &counters);
+	assert_true(rows >= counters.tasks && counters.tasks > 1000);
+	assert_int_equal(counters.refused, refused);
+	stream_end(&s);
+}
+
+static void forgotten_generations_are_counted(void **state)
+{
+	struct engine_counters counters;
+	struct stream s = { .now_ns = 1000 * S };
+	struct engine_options options = stream_options(&s, ENGINE_PID);
+
+	(void)state;
+	options.settings.memory_max_bytes = 1 << 20;
+	assert_int_equal(engine_new(&options, &s.engine), 0);
+	opens(&s, PID, 3, 1);
+	closes(&s, PID, 3);
+	engine_counters(s.engine, &counters);
+	assert_int_equal(counters.pasts_dropped, 0);
+	for (int round = 0; round < 3; round++)
+		for (int fd = 3; fd < 4000; fd++) {
+			opens(&s, PID, fd, fd);
+			closes(&s, PID, fd);
+		}
+	engine_counters(s.engine, &counters);
+	assert_true(counters.pasts_dropped > 0);
+	stream_end(&s);
+}
+
+static void count_finding(void *ctx, const struct finding *finding)
+{
+	(void)finding;
+	++*(uint64_t *)ctx;
+}
+
+/* Each from another place in the program. */
+static void findings_beyond_those_kept_are_counted(void **state)
+{
+	struct engine_counters counters;
+	struct stream s = { .now_ns = 1000 * S };
+	struct engine_options options = stream_options(&s, ENGINE_PID);
+	uint64_t told = 0;
+
+	(void)state;
+	options.callbacks = (struct engine_callbacks){ .ctx = &told, .finding = count_finding };
+	assert_int_equal(engine_new(&options, &s.engine), 0);
+	opens(&s, PID, 3, 1);
+	closes(&s, PID, 3);
+	for (uint64_t site = 1; site <= 10007; site++) {
+		struct fdt_error e = { .head = HEAD(&s, FDT_ERROR, 0, fdt_error, PID, PID, TABLE),
+				       .fd = 3,
+				       .error = EBADF,
+				       .count = 1,
+				       .run = site,
+				       .site = site,
+				       .first_ns = s.now_ns };
+
+		e.head.syscall = FDT_SYS_read;
+		e.head.flags = FDT_ERR_EMPTY;
+		stream_apply(&s, &e);
+		tick(&s, MS);
+	}
+	tick(&s, 2 * S);
+	engine_counters(s.engine, &counters);
+	assert_int_equal(told, 10000);
+	assert_int_equal(counters.findings_dropped, 7);
+	stream_end(&s);
+}
+
 /* A program that re-executes itself for ever must not make the chain of images grow. */
 static void endless_exec(void **state)
 {
@@ -378,9 +546,14 @@ int main(void)
 		cmocka_unit_test(audit_counts_only_what_stays_unexplained),
 		cmocka_unit_test(loss_marks_findings_until_the_next_snapshot),
 		cmocka_unit_test(vanished_tasks_end_at_the_second_look),
+		cmocka_unit_test(a_crowd_vanishes_at_once),
 		cmocka_unit_test(malformed_events_change_nothing),
 		cmocka_unit_test(nth_allocation_fails),
 		cmocka_unit_test(memory_is_bounded),
+		cmocka_unit_test(a_snapshot_that_did_not_fit_repairs_nothing),
+		cmocka_unit_test(a_full_engine_tells_its_processes),
+		cmocka_unit_test(forgotten_generations_are_counted),
+		cmocka_unit_test(findings_beyond_those_kept_are_counted),
 		cmocka_unit_test(endless_exec),
 	};
 

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -46,6 +47,65 @@ static struct fdt_file file_of(int fd)
 		file.detail = (uint32_t)(family | type << 8);
 	}
 	return file;
+}
+
+static void inspect_inet(int fd, struct fdt_detail *detail)
+{
+	struct sockaddr_in local = { 0 }, peer = { 0 };
+	socklen_t length = sizeof(local);
+	struct tcp_info info;
+
+	getsockname(fd, (struct sockaddr *)&local, &length);
+	length = sizeof(peer);
+	getpeername(fd, (struct sockaddr *)&peer, &length);
+	detail->local_port = ntohs(local.sin_port);
+	detail->peer_port = ntohs(peer.sin_port);
+	memcpy(detail->local, &local.sin_addr, 4);
+	memcpy(detail->peer, &peer.sin_addr, 4);
+	length = sizeof(info);
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0)
+		detail->state = info.tcpi_state;
+}
+
+static void inspect_unix(int fd, struct fdt_detail *detail)
+{
+	struct sockaddr_un address = { 0 };
+	socklen_t length = sizeof(address);
+
+	getsockname(fd, (struct sockaddr *)&address, &length);
+	detail->facts |= FDT_FACT_UNIX;
+	detail->name_size = (uint16_t)(length - sizeof(address.sun_family));
+	memcpy(detail->name, address.sun_path, detail->name_size);
+}
+
+/* What the kernel side would answer about a descriptor of ours. */
+static int inspect(void *ctx, uint32_t pid, int32_t fd, struct fdt_detail *ret_detail)
+{
+	struct stat st;
+	char link[64], target[16] = "";
+
+	(void)ctx;
+	assert_int_equal(pid, getpid());
+	if (fstat(fd, &st))
+		return -EBADF;
+	*ret_detail =
+		(struct fdt_detail){ .head = { .kind = FDT_DETAIL, .size = sizeof(*ret_detail) },
+				     .fd = fd,
+				     .file = file_of(fd),
+				     .links = (uint32_t)st.st_nlink };
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	if (readlink(link, target, sizeof(target)) > 0 && !strncmp(target, "/memfd:", 7))
+		ret_detail->facts = FDT_FACT_MEMFD;
+	else if (!st.st_nlink)
+		ret_detail->facts = FDT_FACT_UNLINKED;
+	if (!S_ISSOCK(st.st_mode))
+		return 0;
+	ret_detail->facts = FDT_FACT_SOCKET;
+	if (FDT_SOCK_FAMILY(ret_detail->file.detail) == AF_UNIX)
+		inspect_unix(fd, ret_detail);
+	else
+		inspect_inet(fd, ret_detail);
+	return 0;
 }
 
 static int lookup(int fd, char name[512])
@@ -185,53 +245,73 @@ static void unix_sockets_have_paths(void **state)
 	close(fd);
 }
 
-static void scan_text(const char *text, enum socket_table table, struct socket_query *query)
+static struct fdt_detail an_inet6(const char *local, unsigned int local_port, const char *peer,
+				  unsigned int peer_port, unsigned int state)
 {
-	sockets_scan(fmemopen((void *)(uintptr_t)text, strlen(text), "r"), table, query, 1);
+	struct fdt_detail detail = { .facts = FDT_FACT_SOCKET,
+				     .file.detail = AF_INET6 | SOCK_STREAM << 8,
+				     .state = (uint8_t)state,
+				     .local_port = (uint16_t)local_port,
+				     .peer_port = (uint16_t)peer_port };
+
+	inet_pton(AF_INET6, local, detail.local);
+	inet_pton(AF_INET6, peer, detail.peer);
+	return detail;
 }
 
-static void tables_of_any_shape_are_read(void **state)
+static void expect_name(const struct fdt_detail *detail, const char *expected)
 {
-	static const char tcp6[] =
-		"  sl  local_address ...\n"
-		"   0: 0000000000000000FFFF00000100007F:1F90 0000000000000000FFFF00000200007F:C001 "
-		"01 "
-		"00000000:00000000 00:00000000 00000000     0        0 77 1 0 100 0 0 10 0\n"
-		"   1: 000080FE000000000000000001000000:0016 00000000000000000000000000000000:0000 "
-		"0A "
-		"00000000:00000000 00:00000000 00000000     0        0 78 1 0\n"
-		"   2: nonsense\n\n   3: 01:1 02:2 01 x y z 0 0 79\n";
-	struct socket_query query = { .inode = 77 };
-	char longest[5000];
+	char name[SOCKET_TEXT_SIZE];
+
+	assert_true(socket_name(detail, name, sizeof(name)));
+	assert_string_equal(name, expected);
+}
+
+static void six_is_told_from_mapped_four(void **state)
+{
+	struct fdt_detail detail =
+		an_inet6("::ffff:127.0.0.1", 8080, "::ffff:127.0.0.2", 49153, TCP_ESTABLISHED);
 
 	(void)state;
-	scan_text(tcp6, SOCKET_TCP6, &query);
-	assert_true(query.found);
-	assert_string_equal(query.text, "tcp 127.0.0.1:8080 -> 127.0.0.2:49153");
-	query = (struct socket_query){ .inode = 78 };
-	scan_text(tcp6, SOCKET_TCP6, &query);
-	assert_string_equal(query.text, "tcp [fe80::1]:22 listening");
-	query = (struct socket_query){ .inode = 79 };
-	scan_text(tcp6, SOCKET_TCP6, &query);
-	assert_false(query.found);
-	memset(longest, 'x', sizeof(longest));
-	memcpy(longest + 4000, "\n0000: 2 0 10000 1 1 5 @abstract\n", 34);
-	longest[sizeof(longest) - 1] = '\0';
-	query = (struct socket_query){ .inode = 5 };
-	scan_text(longest, SOCKET_UNIX, &query);
-	assert_string_equal(query.text, "unix @abstract");
+	expect_name(&detail, "tcp 127.0.0.1:8080 -> 127.0.0.2:49153");
+	detail = an_inet6("fe80::1", 22, "::", 0, TCP_LISTEN);
+	expect_name(&detail, "tcp [fe80::1]:22 listening");
+	detail.file.detail = AF_INET6 | SOCK_DGRAM << 8;
+	expect_name(&detail, "udp [fe80::1]:22");
+}
+
+static void abstract_names_and_peers(void **state)
+{
+	struct fdt_detail detail = { .facts = FDT_FACT_SOCKET | FDT_FACT_UNIX,
+				     .name = "\0a\0b",
+				     .name_size = 4 };
+	char name[SOCKET_TEXT_SIZE];
+
+	(void)state;
+	expect_name(&detail, "unix @a@b");
+	memcpy(detail.name, "/run/x\0y", 8);
+	detail.name_size = 8;
+	detail.facts |= FDT_FACT_PEER_NAME;
+	expect_name(&detail, "unix -> /run/x");
+	detail.name_size = FDT_DETAIL_NAME_MAX + 1; /* of a damaged recording */
+	assert_false(socket_name(&detail, name, sizeof(name)));
 }
 
 struct told {
-	unsigned int count;
+	unsigned int count, details;
 	int32_t fd[16];
 	char text[16][512];
 };
 
-static void on_name(void *ctx, const struct fdt_name *event, size_t size)
+static void on_name(void *ctx, const void *any, size_t size)
 {
+	const struct fdt_name *event = any;
 	struct told *told = ctx;
 
+	if (event->head.kind == FDT_DETAIL) {
+		told->details++;
+		return;
+	}
 	assert_int_equal(event->head.kind, FDT_NAME);
 	assert_int_equal(event->head.size, size);
 	told->fd[told->count] = event->fd;
@@ -313,6 +393,7 @@ static void a_client_is_named_once_it_is_connected(void **state)
 	assert_int_equal(told.count, 0); /* not due yet */
 	naming_resolve(naming, 300000000, 200, on_name, &told);
 	assert_int_equal(told.count, 1);
+	assert_int_equal(told.details, 1);
 	assert_non_null(strstr(told.text[0], " -> 127.0.0.1:"));
 	close(client);
 	close(listener);
@@ -321,7 +402,7 @@ static void a_client_is_named_once_it_is_connected(void **state)
 static int set_up(void **state)
 {
 	(void)state;
-	return naming_new(&naming);
+	return naming_new(inspect, NULL, &naming);
 }
 
 static int tear_down(void **state)
@@ -358,7 +439,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(pipes_have_no_name, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(tcp_sockets_have_endpoints, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(unix_sockets_have_paths, set_up, tear_down),
-		cmocka_unit_test(tables_of_any_shape_are_read),
+		cmocka_unit_test(six_is_told_from_mapped_four),
+		cmocka_unit_test(abstract_names_and_peers),
 		cmocka_unit_test_setup_teardown(what_stays_open_is_named_in_passing, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(the_budget_holds_and_the_rest_comes_later, set_up,

@@ -131,6 +131,21 @@ static int script_snapshot(struct source *source, unsigned int why, source_event
 	return say(event, ctx, FDT_SNAPSHOT, FDT_OP_END, why);
 }
 
+static int script_inspect(struct source *source, uint32_t pid, int32_t fd,
+			  struct fdt_detail *ret_detail)
+{
+	struct script *s = (struct script *)source;
+
+	assert_int_equal(pid, getpid());
+	assert_int_equal(fd, s->fd);
+	*ret_detail =
+		(struct fdt_detail){ .head = { .kind = FDT_DETAIL, .size = sizeof(*ret_detail) },
+				     .fd = fd,
+				     .file = s->file,
+				     .links = 1 };
+	return 0;
+}
+
 static int script_poll_fd(const struct source *source)
 {
 	(void)source;
@@ -147,6 +162,7 @@ static const struct source_ops script_ops = {
 	.poll_fd = script_poll_fd,
 	.drain = script_drain,
 	.snapshot = script_snapshot,
+	.inspect = script_inspect,
 	.free = script_free,
 };
 

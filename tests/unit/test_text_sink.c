@@ -43,11 +43,11 @@ static void the_story_of_a_descriptor(void **state)
 		"  --> python3[4121]   2026-11-20 23:59:59.123   exact\n"
 		"   |  fd 4 gen 2   tcp 10.0.0.5:51234 -> 10.0.0.9:5432\n"
 		" 1 | gen 1 opened  -20.3 s   tid 4130  openat\n"
-		" 2 | gen 1 closed  -18.2 s   tid 4130  close           worker (app.py:57)\n"
-		" 3 | gen 2 opened  -18.1 s   tid 4121  socket          Pool.connect (pool.py:88)\n"
-		" 4 | gen 2 CLOSED  -21.0 ms  tid 4130  close           worker (app.py:57)  <-- "
+		" 2 | gen 1 closed  -18.2 s   tid 4130  close           app.py:57 worker\n"
+		" 3 | gen 2 opened  -18.1 s   tid 4121  socket          pool.py:88 Pool.connect < app.py:31 main\n"
+		" 4 | gen 2 CLOSED  -21.0 ms  tid 4130  close           app.py:57 worker  <-- "
 		"culprit\n"
-		" 5 | gen 2 used        0     tid 4121  sendto = EBADF  send_payment (pay.py:140)\n"
+		" 5 | gen 2 used        0     tid 4121  sendto = EBADF  pay.py:140 send_payment < app.py:44 loop\n"
 		"   = why:  tid 4130 had closed gen 1 of number 4 itself, then closed 4 again\n"
 		"   = help: let the object own its descriptor; remove the second os.close()\n"
 		"\n");
@@ -66,10 +66,10 @@ static void who_holds_the_table(void **state)
 		"error[limit.emfile]: the descriptor table is full: 1019 of 1024 are open   "
 		"1b7e0c55\n"
 		"  --> python3[4121]   2026-11-20 23:59:59.123   inferred   ongoing, 17 times\n"
-		" 1 | failed  0     tid 4121  accept4 = EMFILE  send_payment (pay.py:140)\n"
+		" 1 | failed  0     tid 4121  accept4 = EMFILE  pay.py:140 send_payment < app.py:44 loop\n"
 		"   |  limit 1019/1024 ###################   99 %   +2.5 /min   full in 2m00s\n"
 		"   |   OPEN  KIND       OLDEST  SITE\n"
-		"   |    612  tcp        13m32s  Pool.connect (pool.py:88)   e.g. fd 5 "
+		"   |    612  tcp        13m32s  pool.py:88 Pool.connect   e.g. fd 5 "
 		"10.0.0.5:51234 -> "
 		"10.0.0.9:5432\n"
 		"   |     33  file        4.0 s  openat   e.g. fd 17 "
@@ -95,18 +95,46 @@ static void a_sweep_and_a_narrow_terminal(void **state)
 			    "      numbers and hit 12 descriptors of others\n"
 			    "  --> python3[4121]   2026-11-20 23:59:59.123   after_loss\n"
 			    " 1 | CLOSED  -2.0 s   tid 4121  close\n"
-			    "   |     worker (app.py:57)  <-- culprit\n"
+			    "   |     app.py:57 worker  <-- culprit\n"
 			    "   |  swept 3 to 1048575: 1,048,573 tries,\n"
 			    "   |        12 closed, took 2.1 s\n"
 			    "   |  closed on the way\n"
 			    "   |  fd 5   tcp 10.0.0.5:51234 -> 10.0.0.9:5432\n"
-			    "   |         opened -18.0 s in Pool.connect (pool.py:88)\n"
+			    "   |         opened -18.0 s in pool.py:88 Pool.connect < app.py:31 main\n"
 			    "   |         sendto = EBADF tid 4122 -21.0 ms\n"
 			    "   |  fd 17  file /var/log/app.log  opener not seen\n"
 			    "   |   and 10 more descriptors\n"
 			    "   = help: close only what you opened; use close_range() in\n"
 			    "           a child before exec\n"
 			    "\n");
+	capture_end(&c);
+}
+
+static void a_socket_has_its_state_and_a_pipe_its_other_end(void **state)
+{
+	static struct capture c;
+	struct finding f = finding_unowned();
+	struct fdt_detail detail = { .facts = FDT_FACT_SOCKET | FDT_FACT_TCP,
+				     .state = 8,
+				     .unread_bytes = 12 };
+
+	(void)state;
+	begin(&c, 0, false);
+	f.descriptor.detail = &detail;
+	render(&c, &f);
+	assert_non_null(strstr(c.text, " close-wait, 12 bytes unread\n"));
+	detail.state = 200; /* of a damaged recording */
+	f.descriptor.name = NULL;
+	f.other_end = (struct other_end){ .present = true,
+					  .holders = { { 123, 4, "python3" }, { 124, 0, "cat" } },
+					  .holder_count = 2,
+					  .holder_total = 5 };
+	render(&c, &f);
+	assert_null(strstr(c.text, "unread"));
+	assert_non_null(strstr(c.text, "other end: python3[123] fd 4, cat[124] fd 0, 3 more\n"));
+	f.other_end = (struct other_end){ .present = true, .closed = true };
+	render(&c, &f);
+	assert_non_null(strstr(c.text, "other end closed\n"));
 	capture_end(&c);
 }
 
@@ -126,7 +154,7 @@ static void what_nobody_saw_is_said(void **state)
 	render(&c, &f);
 	assert_non_null(strstr(c.text, " 1 | opened  not seen (before attach, or lost)\n"));
 	assert_non_null(strstr(
-		c.text, " 2 | CLOSED  <4 ms  sh[77]    dup2 (replaced)  worker (app.py:57)"));
+		c.text, " 2 | CLOSED  <4 ms  sh[77]    dup2 (replaced)  app.py:57 worker"));
 	f.descriptor.generation = 0; /* a number that was never open has no opener to miss */
 	render(&c, &f);
 	assert_null(strstr(c.text, "not seen"));
@@ -363,6 +391,8 @@ static void nothing_found_is_said(void **state)
 	summary.counters.lost = 3;
 	summary.counters.corrections = 1;
 	summary.counters.refused = 2;
+	summary.counters.findings_dropped = 7;
+	summary.counters.pasts_dropped = 1;
 	summary.counters.malformed = 4;
 	summary.counters.findings[SEVERITY_INFO] = 5;
 	summary.damaged = 6;
@@ -373,6 +403,8 @@ static void nothing_found_is_said(void **state)
 	assert_non_null(strstr(c.text, "\nlost: 3 events "));
 	assert_non_null(strstr(c.text, "\ncorrected: 1 slot "));
 	assert_non_null(strstr(c.text, "\nrefused: 2 requests "));
+	assert_non_null(strstr(c.text, "\ndropped: 7 reports of findings "));
+	assert_non_null(strstr(c.text, "\nforgotten: 1 earlier generation for want of memory "));
 	assert_non_null(strstr(c.text, "\nmalformed: 4 events "));
 	assert_non_null(strstr(c.text, "\ndamaged: 6 records "));
 	capture_end(&c);
@@ -477,6 +509,7 @@ int main(void)
 		cmocka_unit_test(the_story_of_a_descriptor),
 		cmocka_unit_test(who_holds_the_table),
 		cmocka_unit_test(a_sweep_and_a_narrow_terminal),
+		cmocka_unit_test(a_socket_has_its_state_and_a_pipe_its_other_end),
 		cmocka_unit_test(what_nobody_saw_is_said),
 		cmocka_unit_test(below_the_minimum_is_not_printed),
 		cmocka_unit_test(hostile_names_stay_in_their_place),

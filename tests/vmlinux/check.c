@@ -17,8 +17,14 @@
 
 /* May be absent: the code asks bpf_core_field_exists() before it reads them. */
 static const char *const guarded[] = {
-	"io_open.file_slot",  "io_accept.file_slot", "io_socket.file_slot",
-	"io_close.file_slot", "io_pipe.fds",         "io_pipe.file_slot",
+	"io_open.file_slot",
+	"io_accept.file_slot",
+	"io_socket.file_slot",
+	"io_close.file_slot",
+	"io_pipe.fds",
+	"io_pipe.file_slot",
+	"sock_common.skc_v6_daddr",
+	"sock_common.skc_v6_rcv_saddr", /* CONFIG_IPV6 */
 };
 
 struct check {

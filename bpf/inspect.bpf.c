@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * What one open file is like at this moment, asked for by user space: an iterator over the one
+ * task that writes a struct fdt_detail to whoever reads it. Everything is read, nothing is
+ * locked: the facts of a socket in motion may be a moment apart.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include "fdtrace/event.h"
+#include "fdtrace/kernel.h"
+
+const volatile bool can_cast; /* never set: this is asked too seldom to be worth the casts */
+#define CURRENT bpf_get_current_task_btf()
+#include "compat.bpf.h"
+#include "file.bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+struct fdt_query query;
+
+#define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
+#define SOCK_STREAM 1
+#define IPPROTO_TCP 6
+#define TCP_CLOSE 7
+#define TCP_CLOSE_WAIT 8
+#define TCP_LAST_ACK 9
+#define TCP_LISTEN 10
+#define TCP_CLOSING 11
+#define S_IFIFO 0010000
+#define TMPFS_MAGIC 0x01021994
+#define HUGETLBFS_MAGIC 0x958458f6
+
+static __always_inline void read_ports(struct fdt_detail *out, struct sock *sock)
+{
+	out->local_port = BPF_CORE_READ(sock, __sk_common.skc_num);
+	out->peer_port = bpf_ntohs(BPF_CORE_READ(sock, __sk_common.skc_dport));
+}
+
+static __always_inline void read_ipv4(struct fdt_detail *out, struct sock *sock)
+{
+	read_ports(out, sock);
+	BPF_CORE_READ_INTO((__be32 *)out->local, sock, __sk_common.skc_rcv_saddr);
+	BPF_CORE_READ_INTO((__be32 *)out->peer, sock, __sk_common.skc_daddr);
+}
+
+static __always_inline void read_ipv6(struct fdt_detail *out, struct sock *sock)
+{
+	if (!bpf_core_field_exists(sock->__sk_common.skc_v6_daddr))
+		return;
+	read_ports(out, sock);
+	BPF_CORE_READ_INTO((struct in6_addr *)out->local, sock, __sk_common.skc_v6_rcv_saddr);
+	BPF_CORE_READ_INTO((struct in6_addr *)out->peer, sock, __sk_common.skc_v6_daddr);
+}
+
+static __always_inline bool has_peer_ended(u32 state)
+{
+	return state == TCP_CLOSE || state == TCP_CLOSE_WAIT || state == TCP_LAST_ACK ||
+	       state == TCP_CLOSING;
+}
+
+/* The two counters are read one after the other: copied_seq first, lest it pass rcv_nxt. */
+static __always_inline void read_tcp(struct fdt_detail *out, struct sock *sock)
+{
+	struct tcp_sock *tcp = (struct tcp_sock *)sock;
+	s32 unread;
+
+	out->facts |= FDT_FACT_TCP;
+	if (out->state == TCP_LISTEN) {
+		out->backlog = BPF_CORE_READ(sock, sk_ack_backlog);
+		out->backlog_max = BPF_CORE_READ(sock, sk_max_ack_backlog);
+		return;
+	}
+	unread = -BPF_CORE_READ(tcp, copied_seq);
+	unread += BPF_CORE_READ(tcp, rcv_nxt);
+	if (has_peer_ended(out->state)) /* the FIN counts as one until it has been read */
+		unread--;
+	out->unread_bytes = unread > 0 ? unread : 0;
+}
+
+/* The length counts the family, too: 2 bytes before the path. */
+static __always_inline void read_unix_name(struct fdt_detail *out, struct unix_sock *sock)
+{
+	struct unix_address *address = BPF_CORE_READ(sock, addr);
+	u32 size = address ? (u32)BPF_CORE_READ(address, len) - 2 : 0;
+
+	if (!size || size > sizeof(address->name[0].sun_path))
+		return;
+	if (bpf_probe_read_kernel(out->name, size, &address->name[0].sun_path))
+		return;
+	out->name_size = size;
+}
+
+static __always_inline u64 socket_inode(struct sock *sock)
+{
+	struct socket_alloc *both = (struct socket_alloc *)BPF_CORE_READ(sock, sk_socket);
+
+	return both ? BPF_CORE_READ(both, vfs_inode.i_ino) : 0;
+}
+
+static __always_inline void read_unix(struct fdt_detail *out, struct sock *sock)
+{
+	struct sock *peer = BPF_CORE_READ((struct unix_sock *)sock, peer);
+
+	out->facts |= FDT_FACT_UNIX;
+	read_unix_name(out, (struct unix_sock *)sock);
+	if (!peer)
+		return;
+	out->peer_inode = socket_inode(peer);
+	if (out->name_size)
+		return;
+	out->facts |= FDT_FACT_PEER_NAME;
+	read_unix_name(out, (struct unix_sock *)peer);
+}
+
+static __always_inline void read_socket(struct fdt_detail *out, struct sock *sock)
+{
+	u32 family = FDT_SOCK_FAMILY(out->file.detail);
+
+	out->facts |= FDT_FACT_SOCKET;
+	out->state = BPF_CORE_READ(sock, __sk_common.skc_state);
+	if (family == AF_UNIX)
+		read_unix(out, sock);
+	else if (family == AF_INET)
+		read_ipv4(out, sock);
+	else if (family == AF_INET6)
+		read_ipv6(out, sock);
+	else
+		return;
+	if (family != AF_UNIX && FDT_SOCK_TYPE(out->file.detail) == SOCK_STREAM &&
+	    FDT_SOCK_PROTOCOL(out->file.detail) == IPPROTO_TCP)
+		read_tcp(out, sock);
+}
+
+static __always_inline void read_pipe(struct fdt_detail *out, struct inode *inode)
+{
+	struct pipe_inode_info *pipe = BPF_CORE_READ(inode, i_pipe);
+
+	if (!pipe)
+		return;
+	out->facts |= FDT_FACT_PIPE;
+	out->readers = BPF_CORE_READ(pipe, readers);
+	out->writers = BPF_CORE_READ(pipe, writers);
+}
+
+/* As d_unlinked() has it. A memfd's name hangs alone: no file of a mounted tmpfs looks so. */
+static __always_inline void read_entry(struct fdt_detail *out, struct file *file)
+{
+	static const char memfd[] = "memfd:";
+	struct dentry *entry = BPF_CORE_READ(file, f_path.dentry);
+	char name[sizeof(memfd)] = {};
+
+	if (BPF_CORE_READ(entry, d_parent) != entry) {
+		if (!BPF_CORE_READ(entry, d_hash.pprev))
+			out->facts |= FDT_FACT_UNLINKED;
+		return;
+	}
+	if (out->file.magic != TMPFS_MAGIC && out->file.magic != HUGETLBFS_MAGIC)
+		return;
+	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(entry, d_name.name));
+	for (u32 i = 0; i < sizeof(memfd) - 1; i++)
+		if (name[i] != memfd[i])
+			return;
+	out->facts |= FDT_FACT_MEMFD;
+}
+
+static __always_inline void read_all(struct fdt_detail *out, struct file *file)
+{
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	struct socket *socket = BPF_CORE_READ(file, private_data);
+	u32 type = out->file.mode & S_IFMT;
+	struct sock *sock;
+
+	out->position = BPF_CORE_READ(file, f_pos);
+	out->links = BPF_CORE_READ(inode, i_nlink);
+	if (type == S_IFIFO)
+		read_pipe(out, inode);
+	if (type != S_IFSOCK || out->file.magic != SOCKFS_MAGIC) {
+		read_entry(out, file);
+		return;
+	}
+	sock = socket ? BPF_CORE_READ(socket, sk) : NULL;
+	if (sock)
+		read_socket(out, sock);
+}
+
+SEC("iter/task")
+int inspect(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct fdt_detail out = {};
+	u64 table, file;
+
+	if (!task || (u32)task->pid != query.tgid)
+		return 0;
+	table = (u64)BPF_CORE_READ(task, files);
+	file = table ? slot_file(table, query.fd) : 0;
+	if (!file)
+		return 0;
+	out.head.kind = FDT_DETAIL;
+	out.head.size = sizeof(out);
+	out.head.tgid = query.tgid;
+	out.head.tid = query.tgid;
+	out.head.table = table;
+	out.fd = query.fd;
+	describe(&out.file, file);
+	read_all(&out, (struct file *)file);
+	/* What has been closed meanwhile may have been another file's memory while it was read. */
+	if (slot_file(table, query.fd) == file)
+		bpf_seq_write(ctx->meta->seq, &out, sizeof(out));
+	return 0;
+}

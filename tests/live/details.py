@@ -1,0 +1,243 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""What --events and findings say of a descriptor, on real things: endpoints and states of
+sockets in their own network namespace, unix names, the other end of a pipe, unlinked files,
+chroots and mount namespaces, kinds of what was open before the attach.
+
+    tests/live/details.py [PART-OF-A-NAME...]
+"""
+import json
+import os
+import sys
+import tempfile
+
+sys.dont_write_bytecode = True  # no __pycache__ in the tree
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from harness import FDTRACE, PYTHON, Background, attach, case, fdtrace, main, need_tracing, run
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SCHEMA = os.path.join(HERE, "..", "..", "src", "sink", "finding.schema.json")
+
+
+STEPS = """
+import fcntl, os, socket, sys
+number = 500
+def show(fd):  # a duplicate is told with what the file is like now; goes on when that was seen
+    global number
+    fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, number)
+    number += 1
+    sys.stdin.readline()
+"""
+
+
+def told(tracer, number):
+    """The event that told of the duplicate at that number, once it has come."""
+    while True:
+        for line in tracer.out[:tracer.out.rfind(b"\n") + 1].splitlines():
+            event = json.loads(line)
+            if event["fdtrace"].get("fd") == number and event["fdtrace"].get("op") == "open":
+                return event
+        tracer.wait_for_more()
+
+
+def valid(out):
+    checked = run([PYTHON, os.path.join(HERE, "validate_jsonl.py"), SCHEMA], text=out)
+    assert checked.status == 0, f"{checked}"
+
+
+def shown(count, script, *prefix):
+    """Runs a python script that calls show() `count` times; gives the events of the duplicates."""
+    need_tracing()
+    with Background([FDTRACE, "-j", "-e", "--", *prefix, PYTHON, "-c", STEPS + script]) as tracer:
+        events = []
+        for number in range(500, 500 + count):
+            events.append(told(tracer, number))
+            tracer.say(b"\n")
+        result = tracer.finish()
+    assert result.status == 0, f"{result}"
+    valid(result.out)
+    return events
+
+
+def equal(seen, expected):
+    assert seen == expected, f"expected {expected!r}, got {seen!r}"
+
+
+TCP = """
+family, address = %s
+l = socket.socket(family); l.bind((address, 0)); l.listen(7)
+c = socket.socket(family); c.connect(l.getsockname())
+a = l.accept()[0]
+show(l.fileno())
+show(a.fileno())
+c.send(b'12345')
+c.close()
+import select
+p = select.poll(); p.register(a, select.POLLRDHUP); p.poll()
+show(a.fileno())
+"""
+
+
+def check_tcp(events, address):
+    listener, established, left = events
+    equal({e["fdtrace"]["kind"] for e in events}, {"tcp"})
+    equal(listener["network"]["connection"]["state"], "listening")
+    equal(listener["network"]["local"]["address"], address)
+    equal(listener["fdtrace"]["socket"]["backlog_max"], 7)
+    equal(established["network"]["connection"]["state"], "established")
+    equal(established["network"]["peer"]["address"], address)
+    equal(established["network"]["local"], listener["network"]["local"])
+    equal(left["network"]["connection"]["state"], "close-wait")
+    equal(left["fdtrace"]["socket"]["unread_bytes"], 5)
+
+
+@case("IPv4: listening, established, close-wait with bytes unread")
+def tcp4():
+    check_tcp(shown(3, TCP % "(socket.AF_INET, '127.0.0.1')"), "127.0.0.1")
+
+
+@case("IPv6: listening, established, close-wait with bytes unread")
+def tcp6():
+    check_tcp(shown(3, TCP % "(socket.AF_INET6, '::1')"), "::1")
+
+
+@case("sockets of another network namespace")
+def other_network():
+    check_tcp(shown(3, TCP % "(socket.AF_INET, '127.0.0.1')", "unshare", "-n", "sh", "-c",
+                     "ip link set lo up && exec \"$@\"", "sh"), "127.0.0.1")
+
+
+@case("unix sockets: named, abstract, connected to one, a pair")
+def unix():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "sock et")
+        named, abstract, client, half = shown(4, f"""
+def bound(name):
+    s = socket.socket(socket.AF_UNIX); s.bind(name); s.listen(1); show(s.fileno()); return s
+named = bound({path!r}); abstract = bound('\\0fd trace' + str(os.getpid()))
+c = socket.socket(socket.AF_UNIX); c.connect({path!r}); show(c.fileno())
+pair = socket.socketpair()
+print(os.fstat(pair[1].fileno()).st_ino, file=open({folder!r} + '/inode', 'w'), flush=True)
+show(pair[0].fileno())
+""")
+        equal(named["network"]["local"]["address"], path)
+        assert abstract["network"]["local"]["address"].startswith("@fd trace"), abstract
+        equal(client["network"]["peer"]["address"], path)
+        with open(os.path.join(folder, "inode"), encoding="ascii") as inode:
+            equal(half["fdtrace"]["socket"]["peer_inode"], inode.read().strip())
+
+
+def inherited(script):
+    """What exec.inherit says of a descriptor that cat inherits; a replay gives the same bytes."""
+    need_tracing()
+    body = script + "\nos.execv('/bin/cat', ['cat'])"
+    with tempfile.TemporaryDirectory() as folder:
+        record = os.path.join(folder, "recording")
+        with Background([FDTRACE, "-j", "--rules=exec.inherit", "--set", "exec.unused_after=200ms", "-r", record,
+                         "--", PYTHON, "-c", body]) as tracer:
+            tracer.wait_for(b"exec.inherit")
+            result = tracer.finish()
+        again = fdtrace("replay", "-j", record)
+        valid(result.out)
+        lines = [[line for line in r.out.splitlines() if b'"fdtrace.finding"' in line] for r in (result, again)]
+        assert lines[0] and lines[0] == lines[1], f"not the same in a replay\n{result}\n{again}"
+        return result.findings[0]
+
+
+@case("the other end of a pipe: held by another process")
+def pipe_held():
+    found = inherited("""
+import os
+r, w = os.pipe()
+if not os.fork():
+    os.close(w); os.read(r, 1); os._exit(0)
+os.close(r); os.set_inheritable(w, True)
+""")
+    equal(found["fdtrace"]["kind"], "pipe")
+    end = found["fdtrace"]["other_end"]
+    equal([(h["pid"] != found["process"]["pid"], h["name"], h["fd"]) for h in end["holders"]], [(True, "python3", 3)])
+    equal(end["open"], True)
+
+
+@case("the other end of a pipe: closed")
+def pipe_closed():
+    found = inherited("import os\nr, w = os.pipe(); os.set_inheritable(r, True)")
+    equal(found["fdtrace"]["other_end"], {"open": False})
+
+
+@case("the other end of a socketpair: held by another process")
+def pair_held():
+    found = inherited("""
+import os, socket
+a, b = socket.socketpair()
+if not os.fork():
+    a.close(); b.recv(1); os._exit(0)
+b.close(); a.set_inheritable(True)
+""")
+    equal([(h["name"], h["fd"]) for h in found["fdtrace"]["other_end"]["holders"]], [("python3", 4)])
+
+
+@case("a socket whose peer has left, inherited: its state")
+def close_wait():
+    found = inherited("""
+import os, socket
+l = socket.create_server(('127.0.0.1', 0)); c = socket.create_connection(l.getsockname()); a = l.accept()[0]
+c.close(); a.set_inheritable(True)
+""")
+    equal(found["network"]["connection"]["state"], "close-wait")
+    equal(found["fdtrace"]["socket"]["unread_bytes"], 0)
+
+
+@case("an unlinked file is told from one whose name looks like it, in a chroot, too")
+def deleted():
+    with tempfile.TemporaryDirectory() as folder:
+        script = f"""
+os.chdir({folder!r})
+%s
+fds = [os.open(n, os.O_CREAT | os.O_RDWR) for n in ('gone', 'odd (deleted)', 'kept')]
+os.unlink('gone')
+for fd in fds: show(fd)
+"""
+        for root in ("", "os.chroot('.')"):
+            equal([f["file"]["path"] for f in shown(3, script % root)],
+                  [f"{folder}/gone (deleted)", f"/.{folder}/odd (deleted)", f"{folder}/kept"])
+
+
+@case("a file in another mount namespace has its path there")
+def mounts():
+    with tempfile.TemporaryDirectory() as folder:
+        file, = shown(1, f"show(os.open({folder!r} + '/inside', os.O_CREAT | os.O_RDWR))",
+                      "unshare", "-m", "sh", "-c", f"mount -t tmpfs none {folder} && exec \"$@\"", "sh")
+        equal(file["file"]["path"], f"{folder}/inside")
+        equal(os.listdir(folder), [])
+
+
+KINDS = """
+import ctypes, json, os
+libc = ctypes.CDLL(None, use_errno=True)
+mask = ctypes.create_string_buffer(128)
+fds = {'memfd': os.memfd_create('early'), 'epoll': libc.epoll_create1(0),
+       'eventfd': libc.eventfd(0, 0), 'timerfd': libc.timerfd_create(1, 0), 'signalfd': libc.signalfd(-1, mask, 0),
+       'inotify': libc.inotify_init1(0), 'fanotify': libc.fanotify_init(0, 0), 'pidfd': os.pidfd_open(os.getpid()),
+       'userfaultfd': libc.syscall(323 if os.uname().machine == "x86_64" else 282, 1)}
+assert all(fd >= 0 for fd in fds.values()), fds
+print(json.dumps({str(fd): kind for kind, fd in fds.items()}), flush=True)
+input()
+"""
+
+
+@case("kinds of what was open before the attach, memfd among them")
+def before_attach():
+    need_tracing()
+    with Background([PYTHON, "-c", KINDS]) as target:
+        target.wait_for(b"\n")
+        opened = json.loads(target.out)
+        with attach(target.pid, "-i", "200ms") as tracer:
+            tracer.wait_for(b'"kinds":{')
+            tracer.wait_for(b'"memfd":1')
+            kinds = tracer.interrupt().dataset("summary")[-1]["fdtrace"]["kinds"]
+    equal({kind: kinds.get(kind) for kind in opened.values()}, {kind: 1 for kind in opened.values()})
+
+
+if __name__ == "__main__":
+    main()
