@@ -9,8 +9,8 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
-#include "core/hash.h"
 #include "core/state.h"
 #include "core/syscall_name.h"
 #include "fdtrace/syscall.h"
@@ -101,31 +101,116 @@ static void explain_unowned(const struct finding *f, char *why, size_t size)
 	}
 }
 
-static uint64_t place_of(const struct actor *actor)
-{
-	uint64_t hash = hash_text(HASH_START, syscall_name(actor->syscall));
+#define BY_OBJECT (FDT_SITE_FINALIZER | FDT_SITE_COLLECTOR)
 
-	return actor->site_hash ? hash_number(hash, actor->site_hash) : hash;
+static uint64_t caller_of(const struct party *party)
+{
+	return party->known && party->site ? stack_caller(party->site->stack) : 0;
+}
+
+/* socket.close() and its like, which close on an object's behalf, are written in Python. */
+static bool by_library(const struct stack *stack)
+{
+	int library = stack_next_frame(stack, FRAME_LIBRARY, 0);
+
+	return library >= 0 && library < stack_next_frame(stack, FRAME_APPLICATION, 0);
+}
+
+/*
+ * An object whose descriptor was closed behind its back (os.close(file.fileno())) closes the
+ * number again when it goes. One thread may do all that, so that its number alone tells nothing
+ * of whose close it was. What tells is this: a finalizer made the last close; the generation
+ * before was opened by the same function of the interpreter as this one, so it had an object of
+ * that kind, but the application closed it, and by another function than such objects close
+ * with. Had the object been closed as it should, that function would be the same; then the
+ * finalizer was that of the descriptor's own object, and the user kept a number too long.
+ */
+static bool closed_by_stale_object(const struct finding *f)
+{
+	const struct lifetime *before = &f->history[0];
+
+	if (!f->history_count || !f->closed.known || !before->closed.known ||
+	    before->closed.pid != f->closed.pid || before->closed.syscall != FDT_SYS_close)
+		return false;
+	if (!(site_flags(f->closed.site) & BY_OBJECT) ||
+	    site_flags(before->closed.site) & (BY_OBJECT | FDT_SITE_AT_EXIT))
+		return false;
+	if (stack_best_rank(before->closed.site->stack) != FRAME_APPLICATION ||
+	    by_library(before->closed.site->stack))
+		return false;
+	return caller_of(&f->opened) && caller_of(&f->opened) == caller_of(&before->opened) &&
+	       caller_of(&f->closed) && caller_of(&before->closed) &&
+	       caller_of(&f->closed) != caller_of(&before->closed);
+}
+
+static void explain_stale(const struct finding *f, char *why, size_t size)
+{
+	const struct lifetime *before = &f->history[0];
+	char where[96], ago[40];
+
+	site_format(before->closed.site, where, sizeof(where));
+	format_span(since(f->used.time_ns, f->closed.time_ns), ago, sizeof(ago));
+	snprintf(why, size,
+		 "generation %u of number %d had been closed in %s and not by the object that "
+		 "opened it; that object closed the number again when it went, now somebody "
+		 "else's; %s later %s failed with EBADF",
+		 before->generation, f->descriptor.fd, where, ago, syscall_name(f->used.syscall));
+}
+
+/* "worker()", "a finalizer in drop()"; "" where the stack names no function. */
+static void name_function(const struct party *party, char *buffer, size_t size)
+{
+	char function[64];
+	unsigned int flags;
+
+	buffer[0] = '\0';
+	if (!party->site)
+		return;
+	site_format_function(party->site, function, sizeof(function));
+	flags = party->syscall == FDT_SYS_close ? site_flags(party->site) : 0;
+	if (function[0])
+		snprintf(buffer, size, "%s%s%s",
+			 flags & FDT_SITE_COLLECTOR   ? "the garbage collector in "
+			 : flags & FDT_SITE_FINALIZER ? "a finalizer in "
+						      : "",
+			 function, function[0] == '<' ? "" : "()");
+}
+
+/* The two by function, or by line where they are in one; by thread where no stack tells. */
+static void name_parties(const struct finding *f, char *closer, char *user, size_t size)
+{
+	name_function(&f->closed, closer, size);
+	name_function(&f->used, user, size);
+	if (closer[0] && strcmp(closer, user) == 0) {
+		site_format(f->closed.site, closer, size);
+		site_format(f->used.site, user, size);
+	}
+	if (!user[0])
+		snprintf(user, size, "tid %u", f->used.tid);
+	if (f->closed.pid != f->used.pid)
+		snprintf(closer, size, "%s[%u]", f->closed.name, f->closed.pid);
+	else if (!closer[0] || strcmp(closer, user) == 0)
+		snprintf(closer, size, "tid %u", f->closed.tid);
 }
 
 static void report_unowned(struct engine *e, struct finding *f, const struct fdtable *table,
-			   const struct past *past, const char *what)
+			   const char *what)
 {
-	char message[320], why[384], closer[64];
+	bool stale = f->closed.tid == f->used.tid;
+	char message[416], why[512], closer[96], user[96];
 
 	f->rule = RULE_CLOSE_UNOWNED;
 	f->severity = SEVERITY_ERROR;
 	f->closed_is_culprit = true;
-	f->confidence = finding_confidence(table, CONFIDENCE_EXACT);
-	f->fingerprint = finding_fingerprint(
-		f->rule, f->process, past->closed_at ? site_fingerprint(past->closed_at) : 0);
-	if (f->closed.pid == f->used.pid)
-		snprintf(closer, sizeof(closer), "tid %u", f->closed.tid);
+	f->confidence = finding_confidence(table, stale ? CONFIDENCE_INFERRED : CONFIDENCE_EXACT);
+	f->fingerprint = finding_fingerprint(f->rule, f->process, f->closed.site);
+	name_parties(f, closer, user, sizeof(closer));
+	snprintf(message, sizeof(message), "%s was closed by %s while %s still used it", what,
+		 closer, user);
+	if (stale)
+		explain_stale(f, why, sizeof(why));
 	else
-		snprintf(closer, sizeof(closer), "%s[%u]", f->closed.name, f->closed.pid);
-	snprintf(message, sizeof(message), "%s was closed by %s while tid %u still used it", what,
-		 closer, f->used.tid);
-	explain_unowned(f, why, sizeof(why));
+		explain_unowned(f, why, sizeof(why));
 	f->message = message;
 	f->why = why;
 	f->help = "let one owner close the descriptor, after every user is done; remove the other "
@@ -134,7 +219,7 @@ static void report_unowned(struct engine *e, struct finding *f, const struct fdt
 }
 
 static void report_used_closed(struct engine *e, struct finding *f, const struct fdtable *table,
-			       const struct actor *actor, const char *what)
+			       const char *what)
 {
 	char message[256], why[256], ago[40];
 
@@ -142,7 +227,7 @@ static void report_used_closed(struct engine *e, struct finding *f, const struct
 	f->severity = SEVERITY_WARNING;
 	f->confidence =
 		finding_confidence(table, f->closed.known ? CONFIDENCE_EXACT : CONFIDENCE_INFERRED);
-	f->fingerprint = finding_fingerprint(f->rule, f->process, place_of(actor));
+	f->fingerprint = finding_fingerprint(f->rule, f->process, f->used.site);
 	format_span(since(f->used.time_ns, f->closed.time_ns), ago, sizeof(ago));
 	snprintf(message, sizeof(message), "tid %u called %s on %s, which %s had closed",
 		 f->used.tid, syscall_name(f->used.syscall), what,
@@ -172,10 +257,10 @@ static void judge_use(struct engine *e, const struct actor *actor, struct fdtabl
 	if (past->ending == END_EXEC)
 		return; /* a number from before the exec: not this program's mistake with a descriptor */
 	describe_past(e, &f, past, fd, what, sizeof(what));
-	if (f.closed.known && f.closed.tid != actor->tid)
-		report_unowned(e, &f, table, past, what);
+	if (f.closed.known && (f.closed.tid != actor->tid || closed_by_stale_object(&f)))
+		report_unowned(e, &f, table, what);
 	else
-		report_used_closed(e, &f, table, actor, what);
+		report_used_closed(e, &f, table, what);
 }
 
 static void judge_close(struct engine *e, const struct actor *actor, struct fdtable *table,
@@ -192,7 +277,7 @@ static void judge_close(struct engine *e, const struct actor *actor, struct fdta
 		return;
 	describe_past(e, &f, past, fd, what, sizeof(what));
 	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
-	f.fingerprint = finding_fingerprint(f.rule, actor->process, place_of(actor));
+	f.fingerprint = finding_fingerprint(f.rule, actor->process, f.used.site);
 	format_span(since(actor->time_ns, past->closed_ns), ago, sizeof(ago));
 	snprintf(message, sizeof(message), "%s was closed twice by %s", what,
 		 process_program(actor->process));
@@ -223,13 +308,14 @@ static void settle(struct engine *e, unsigned int index, struct fdtable *table)
 	struct actor actor = { .process = kept.process,
 			       .tid = kept.tid,
 			       .syscall = kept.syscall,
-			       .site_hash = kept.site_hash,
+			       .site = kept.site,
 			       .time_ns = kept.time_ns };
 	const struct past *past = table ? finding_past(e, table, kept.fd, kept.generation) : NULL;
 
 	e->kept_failures[index] = e->kept_failures[--e->kept_failure_count];
 	if (past)
 		judge(e, &actor, table, kept.fd, past);
+	site_unref(&e->sites, kept.site);
 	process_unref(&e->mem, kept.process);
 }
 
@@ -240,7 +326,7 @@ static void keep_back(struct engine *e, const struct actor *actor, const struct 
 		settle(e, 0, map_get(&e->tables, e->kept_failures[0].table));
 	e->kept_failures[e->kept_failure_count++] =
 		(struct kept_failure){ .table = table->key,
-				       .site_hash = actor->site_hash,
+				       .site = actor->site ? site_ref(actor->site) : NULL,
 				       .time_ns = actor->time_ns,
 				       .tid = actor->tid,
 				       .syscall = actor->syscall,

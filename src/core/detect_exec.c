@@ -167,7 +167,7 @@ static void judge(struct engine *e, struct process *process, const struct fdtabl
 	f.severity = accumulates ? SEVERITY_WARNING : SEVERITY_INFO;
 	f.first_ns = process->exec_ns;
 	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
-	f.fingerprint = finding_fingerprint(f.rule, process, site_fingerprint(first->site));
+	f.fingerprint = finding_fingerprint(f.rule, process, first->site);
 	word(&f, accumulates, message, why, sizeof(message));
 	finding_report(e, &f);
 }

@@ -35,7 +35,7 @@ static bool rises(const struct site_growth *growth)
 static bool is_site(const struct slot *slot, int32_t fd, const void *ctx)
 {
 	(void)fd;
-	return slot->site == ctx;
+	return site_now(slot->site) == ctx;
 }
 
 /* "in 3 h": long times need no seconds. */
@@ -86,7 +86,7 @@ static void report_growth(struct engine *e, const struct site *site, const struc
 		f.severity = SEVERITY_ERROR;
 	f.first_ns = e->now_ns - f.sites[0].oldest_ns;
 	f.confidence = finding_confidence(table, CONFIDENCE_INFERRED);
-	f.fingerprint = finding_fingerprint(f.rule, site->process, site_fingerprint(site));
+	f.fingerprint = finding_fingerprint(f.rule, site->process, site);
 	snprintf(message, sizeof(message),
 		 "%s leaks %s descriptors: %llu open from %s, %.*f more each minute",
 		 process_program(site->process), fd_kind_name(site->kind),
@@ -170,7 +170,7 @@ static void report_exit(struct engine *e, const struct fdtable *table, const str
 	finding_describe(&f.descriptor, what, sizeof(what));
 	f.first_ns = slot->opened_ns;
 	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
-	f.fingerprint = finding_fingerprint(f.rule, table->owner, site_fingerprint(row->site));
+	f.fingerprint = finding_fingerprint(f.rule, table->owner, row->site);
 	if (row->open == 1)
 		snprintf(message, sizeof(message), "%s ended with %s still open, opened by %s",
 			 process_program(table->owner), what, row->label);

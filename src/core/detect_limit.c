@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "core/hash.h"
 #include "core/state.h"
 #include "core/syscall_name.h"
 
@@ -92,14 +91,13 @@ void limit_failed(struct engine *e, const struct fdt_error *event, const struct 
 			     .limit = { .present = true, .soft = event->nofile, .open = open } };
 	struct site_labels labels;
 	char message[256], why[160];
-	uint64_t place;
+	const struct site *place;
 
 	if (!finding_wanted(e, f.rule))
 		return;
 	finding_sites(e, &f, table, NULL, NULL, &labels);
-	place = f.site_count && f.sites[0].site && fullness == TABLE_FULL
-			? site_fingerprint(f.sites[0].site)
-			: hash_text(HASH_START, syscall_name(event->head.syscall));
+	place = f.site_count && f.sites[0].site && fullness == TABLE_FULL ? f.sites[0].site
+									  : actor->site;
 	f.fingerprint = finding_fingerprint(f.rule, actor->process, place);
 	f.first_ns = event->first_ns;
 	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);

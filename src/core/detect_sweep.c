@@ -7,9 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "core/hash.h"
 #include "core/state.h"
-#include "core/syscall_name.h"
 #include "fdtrace/syscall.h"
 
 #define SECOND_NS 1000000000ull
@@ -24,7 +22,8 @@ struct hit {
 	uint32_t generation;
 	bool foreign; /* opened by another thread, or not known by whom in a running program */
 	uint32_t hurt_tid, hurt_syscall;
-	uint64_t hurt_ns; /* 0: nobody was seen to miss it */
+	uint64_t hurt_ns;     /* 0: nobody was seen to miss it */
+	struct site *hurt_at; /* owned reference; may be NULL */
 };
 
 struct sweep {
@@ -33,7 +32,7 @@ struct sweep {
 	struct process *process; /* owned reference */
 	uint32_t tid;
 	uint32_t syscall;
-	uint64_t site_hash;
+	struct site *site;         /* where it was begun; owned reference; may be NULL */
 	int32_t first, last, step; /* step 0: only one number so far */
 	uint64_t tries, closed, foreign, hurt;
 	uint64_t start_ns, end_ns;
@@ -44,8 +43,17 @@ struct sweep {
 	struct hit hits[HITS_MAX];
 };
 
+static void forget_hits(struct engine *e, struct sweep *sweep)
+{
+	for (unsigned int i = 0; i < sweep->hit_count; i++)
+		site_unref(&e->sites, sweep->hits[i].hurt_at);
+	sweep->hit_count = 0;
+}
+
 static void sweep_free(struct engine *e, struct sweep *sweep)
 {
+	forget_hits(e, sweep);
+	site_unref(&e->sites, sweep->site);
 	process_unref(&e->mem, sweep->process);
 	mem_free(&e->mem, sweep, sizeof(*sweep));
 }
@@ -65,13 +73,14 @@ static struct sweep *sweep_begin(struct engine *e, struct sweep *sweep, struct f
 	sweep->table = table;
 	sweep->tid = actor->tid;
 	sweep->syscall = actor->syscall;
-	sweep->site_hash = actor->site_hash;
+	site_unref(&e->sites, sweep->site);
+	sweep->site = actor->site ? site_ref(actor->site) : NULL;
 	sweep->first = sweep->last = fd;
 	sweep->step = 0;
 	sweep->tries = sweep->closed = sweep->foreign = sweep->hurt = 0;
 	sweep->start_ns = sweep->end_ns = actor->time_ns;
 	sweep->run = 0;
-	sweep->hit_count = 0;
+	forget_hits(e, sweep);
 	return sweep;
 }
 
@@ -106,7 +115,8 @@ static void name_victims(struct engine *e, struct finding *f, const struct sweep
 						       .name = sweep->process->name,
 						       .error = EBADF,
 						       .time_ns = hit->hurt_ns,
-						       .syscall = hit->hurt_syscall };
+						       .syscall = hit->hurt_syscall,
+						       .site = site_now(hit->hurt_at) };
 	}
 	f->victim_total = sweep->foreign > f->victim_count ? sweep->foreign : f->victim_count;
 }
@@ -147,6 +157,7 @@ static void report(struct engine *e, const struct sweep *sweep)
 	struct actor actor = { .process = sweep->process,
 			       .tid = sweep->tid,
 			       .syscall = sweep->syscall,
+			       .site = sweep->site,
 			       .time_ns = sweep->end_ns };
 	char message[256], why[256];
 
@@ -157,13 +168,12 @@ static void report(struct engine *e, const struct sweep *sweep)
 	if (f.victim_total)
 		f.severity = SEVERITY_WARNING;
 	f.closed = party_actor(&actor, 0);
-	f.closed.how = ending_text(sweep->syscall == FDT_SYS_close_range ? END_RANGE : END_CLOSE);
+	if (sweep->syscall == FDT_SYS_close_range)
+		f.closed.how = ending_text(END_RANGE);
 	f.closed_is_culprit = f.victim_total != 0;
 	f.first_ns = sweep->start_ns;
 	f.confidence = finding_confidence(sweep->table, CONFIDENCE_EXACT);
-	f.fingerprint = finding_fingerprint(
-		f.rule, sweep->process,
-		hash_number(hash_text(HASH_START, syscall_name(sweep->syscall)), sweep->site_hash));
+	f.fingerprint = finding_fingerprint(f.rule, sweep->process, site_now(sweep->site));
 	f.sweep = (struct finding_sweep){ .present = true,
 					  .tries = sweep->tries,
 					  .closed = sweep->closed,
@@ -251,10 +261,15 @@ void sweep_closed(struct engine *e, struct fdtable *table, uint32_t fd, const st
 {
 	const struct slot *slot = fdtable_slot(table, fd);
 	struct past *past = slot && slot->past ? past_at(&e->pasts, slot->past) : NULL;
+	struct actor closer = *actor;
 	struct sweep *sweep;
 	struct hit hit;
 
-	if (!actor->task || !actor->process || !past || !(sweep = extend(e, table, fd, actor)))
+	if (!actor->task || !actor->process || !past)
+		return;
+	closer.site = past->closed_at;
+	sweep = extend(e, table, fd, &closer);
+	if (!sweep)
 		return;
 	sweep->tries++;
 	sweep->closed++;
@@ -313,8 +328,8 @@ bool sweep_failed(struct engine *e, struct fdtable *table, const struct fdt_erro
 	return sweep->recognized;
 }
 
-static bool note_hurt(struct sweep *sweep, const struct fdtable *table, const struct past *past,
-		      int32_t fd, const struct actor *actor)
+static bool note_hurt(struct engine *e, struct sweep *sweep, const struct fdtable *table,
+		      const struct past *past, int32_t fd, const struct actor *actor)
 {
 	if (sweep->table != table || sweep->tid != past->closer_tid)
 		return false;
@@ -327,6 +342,8 @@ static bool note_hurt(struct sweep *sweep, const struct fdtable *table, const st
 		hit->hurt_ns = actor->time_ns;
 		hit->hurt_tid = actor->tid;
 		hit->hurt_syscall = actor->syscall;
+		site_unref(&e->sites, hit->hurt_at);
+		hit->hurt_at = actor->site ? site_ref(actor->site) : NULL;
 		return true;
 	}
 	return false;
@@ -344,10 +361,10 @@ bool sweep_hurt(struct engine *e, struct fdtable *table, const struct past *past
 		const struct actor *actor)
 {
 	for (struct task *task = actor->process->tasks; task; task = task->next)
-		if (task->sweep && note_hurt(task->sweep, table, past, fd, actor))
+		if (task->sweep && note_hurt(e, task->sweep, table, past, fd, actor))
 			return true;
 	for (struct sweep *sweep = e->sweeps; sweep; sweep = sweep->next)
-		if (note_hurt(sweep, table, past, fd, actor))
+		if (note_hurt(e, sweep, table, past, fd, actor))
 			return true;
 	return false;
 }

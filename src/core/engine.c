@@ -24,6 +24,18 @@ const char *correction_cause_name(enum correction_cause cause)
 	return names[cause];
 }
 
+/* Like the pasts, at most a quarter of everything. */
+static void stacks_begin(struct engine *e)
+{
+	uint64_t quarter = e->mem.max_bytes / 4, wanted = e->options.settings.stacks_memory_bytes;
+
+	e->sites.stacks =
+		(struct stacks){ .mem = &e->mem,
+				 .max_bytes = quarter && quarter < wanted ? quarter : wanted,
+				 .ask = e->options.callbacks.stack_forgotten,
+				 .ctx = e->options.callbacks.ctx };
+}
+
 int engine_new(const struct engine_options *options, struct engine **ret_engine)
 {
 	struct mem mem = { .max_bytes = options->settings.memory_max_bytes,
@@ -35,6 +47,7 @@ int engine_new(const struct engine_options *options, struct engine **ret_engine)
 	e->options = *options;
 	e->mem = mem;
 	e->sites.mem = &e->mem;
+	stacks_begin(e);
 	e->names.mem = &e->mem;
 	e->details.mem = &e->mem;
 	pasts_init(&e->pasts, &e->mem, &e->sites, e->mem.max_bytes / 4);
@@ -49,6 +62,7 @@ void engine_free(struct engine *e)
 	if (!e)
 		return;
 	e->finished = true;
+	e->sites.stacks.ask = NULL;
 	tasks_done(e);
 	sweep_done(e);
 	exec_done(e);
@@ -87,10 +101,12 @@ static int apply_error(struct engine *e, const struct fdt_error *event)
 	if (event->nofile)
 		task->process->nofile = event->nofile;
 	engine_tell_change(e, &change);
+	actor.site = site_get(&e->sites, actor.process, actor.syscall, actor.site_hash);
 	if (event->error == EBADF)
 		close_failed(e, event, &actor, task->table);
 	else
 		limit_failed(e, event, &actor, task->table);
+	site_unref(&e->sites, actor.site);
 	return 0;
 }
 
@@ -173,6 +189,7 @@ static int apply_kind(struct engine *e, const struct fdt_head *head, size_t size
 	case FDT_TICK: return apply_tick(e);
 	case FDT_SNAPSHOT: return apply_snapshot(e, event);
 	case FDT_NAME: return apply_name(e, event, size);
+	case FDT_SITE: return sites_told(&e->sites, event, size);
 	case FDT_DETAIL: return apply_detail(e, event);
 	case FDT_FOPS: kind_fops_learn(&e->fops, fops->detail, fops->fd_kind); return 0;
 	default: return 0; /* of a later version, or not our concern (META) */
@@ -193,6 +210,7 @@ static size_t smallest(unsigned int kind)
 	case FDT_LOSS: return sizeof(struct fdt_loss);
 	case FDT_NAME: return sizeof(struct fdt_name);
 	case FDT_FOPS: return sizeof(struct fdt_fops);
+	case FDT_SITE: return sizeof(struct fdt_site);
 	case FDT_DETAIL: return sizeof(struct fdt_detail);
 	default: return sizeof(struct fdt_head);
 	}
@@ -254,6 +272,10 @@ void engine_counters(const struct engine *e, struct engine_counters *ret_counter
 {
 	*ret_counters = e->counters;
 	ret_counters->refused = e->mem.refused;
+	ret_counters->stacks = e->sites.stacks.count;
+	ret_counters->stacks_bytes = e->sites.stacks.used_bytes;
+	ret_counters->stacks_forgotten = e->sites.stacks.forgotten;
+	ret_counters->stacks_unknown = e->sites.stacks.unknown;
 	ret_counters->findings_dropped = e->findings_dropped;
 	ret_counters->pasts_dropped = e->pasts.dropped;
 	ret_counters->memory_bytes = e->mem.used_bytes;

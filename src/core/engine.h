@@ -60,6 +60,11 @@ struct engine_callbacks {
 	 */
 	int (*name)(void *ctx, uint32_t pid, int32_t fd, const struct fdt_file *file, char *buffer,
 		    size_t size);
+	/*
+	 * The stack of this hash is not known (any more): whoever makes FDT_SITE should tell it
+	 * again, before the next event that has it. NULL: not wanted.
+	 */
+	void (*stack_forgotten)(void *ctx, uint64_t hash);
 	/* The same, asking what a descriptor is like now; to be recorded as FDT_DETAIL. */
 	int (*detail)(void *ctx, uint32_t pid, int32_t fd, const struct fdt_file *file,
 		      struct fdt_detail *ret_detail);
@@ -108,6 +113,9 @@ struct engine_counters {
 	uint64_t pasts_dropped;              /* earlier generations forgotten for want of memory */
 	uint64_t tables, tasks, descriptors; /* alive now */
 	uint64_t findings[SEVERITY_ERROR + 1]; /* by severity; repeats are not counted again */
+	uint64_t stacks, stacks_bytes;         /* kept now; within memory_bytes */
+	uint64_t stacks_forgotten;             /* hashes dropped to keep to stacks.memory */
+	uint64_t stacks_unknown;               /* hashes that came without their stack */
 	size_t memory_bytes, memory_peak_bytes;
 	uint64_t first_ns, last_ns; /* event time of the first and the latest event */
 };

@@ -6,6 +6,7 @@
 #include "core/hash.h"
 #include "core/state.h"
 #include "core/syscall_name.h"
+#include "fdtrace/syscall.h"
 
 #define REPEAT_AFTER_NS (3600ull * 1000000000ull)
 #define FINDINGS_MAX 10000
@@ -40,9 +41,9 @@ const char *finding_state_name(enum finding_state state)
 	return "resolved";
 }
 
-static struct party party_of(const struct site *site, uint32_t tid, uint64_t time_ns)
+static struct party party_of(struct site *site, uint32_t tid, uint64_t time_ns)
 {
-	struct party party = { .tid = tid, .time_ns = time_ns, .site = site };
+	struct party party = { .tid = tid, .time_ns = time_ns, .site = site_now(site) };
 
 	if (!site)
 		return party;
@@ -51,6 +52,18 @@ static struct party party_of(const struct site *site, uint32_t tid, uint64_t tim
 	party.name = site->process->name;
 	party.syscall = site->syscall;
 	return party;
+}
+
+/* A close that nobody wrote: an object went and took its descriptor along. */
+static const char *close_text(const struct site *site)
+{
+	unsigned int flags = site ? site_flags(site) : 0;
+
+	if (flags & FDT_SITE_AT_EXIT)
+		return "close (interpreter exit)";
+	if (flags & FDT_SITE_COLLECTOR)
+		return "close (garbage collector)";
+	return flags & FDT_SITE_FINALIZER ? "close (finalizer)" : ending_text(END_CLOSE);
 }
 
 struct party party_opened(const struct slot *slot)
@@ -67,7 +80,7 @@ struct party party_past_closed(const struct past *past)
 {
 	struct party party = party_of(past->closed_at, past->closer_tid, past->closed_ns);
 
-	party.how = ending_text(past->ending);
+	party.how = past->ending == END_CLOSE ? close_text(party.site) : ending_text(past->ending);
 	return party;
 }
 
@@ -79,7 +92,10 @@ struct party party_actor(const struct actor *actor, int32_t error)
 			       .name = actor->process->name,
 			       .time_ns = actor->time_ns,
 			       .syscall = actor->syscall,
-			       .error = error };
+			       .how = actor->syscall == FDT_SYS_close ? close_text(actor->site)
+								      : NULL,
+			       .error = error,
+			       .site = site_now(actor->site) };
 }
 
 void finding_history(struct engine *e, struct finding *f, uint32_t index)
@@ -152,7 +168,7 @@ static struct tally *tally_for(struct tallies *t, const struct site *site)
 
 static void tally_slot(struct tallies *t, const struct slot *slot, int32_t fd)
 {
-	struct tally *tally = tally_for(t, slot->site);
+	struct tally *tally = tally_for(t, site_now(slot->site));
 
 	if (!tally)
 		return;
@@ -262,11 +278,13 @@ bool finding_wanted(const struct engine *e, enum rule rule)
 	return e->options.rules >> rule & 1;
 }
 
-uint64_t finding_fingerprint(enum rule rule, const struct process *process, uint64_t place)
+uint64_t finding_fingerprint(enum rule rule, const struct process *process, const struct site *site)
 {
 	uint64_t hash = hash_text(HASH_START, rule_info(rule)->id);
 
-	return hash_number(hash_text(hash, process_program(process)), place);
+	if (!site || !site_is_python(site))
+		hash = hash_text(hash, process_program(process));
+	return hash_number(hash, site ? site_fingerprint(site) : 0);
 }
 
 static struct finding_entry *entry_new(struct engine *e, const struct finding *f)
@@ -290,19 +308,30 @@ static struct finding_entry *entry_new(struct engine *e, const struct finding *f
 	return entry;
 }
 
+static void format_party_site(const struct party *party, char *buffer, size_t size)
+{
+	if (party->site)
+		site_format(party->site, buffer, size);
+	else
+		snprintf(buffer, size, "%s", syscall_name(party->syscall));
+}
+
 /* The one place to look at: who holds most, else the culprit, else whoever failed. */
 static void site_of(const struct finding *f, char *buffer, size_t size)
 {
-	if (f->site_count)
+	if (f->site_count && f->sites[0].site && f->sites[0].site->stack)
+		snprintf(buffer, size, "%s (%s)", f->sites[0].label,
+			 fd_kind_name(f->sites[0].kind));
+	else if (f->site_count)
 		snprintf(buffer, size, "%s", f->sites[0].label);
 	else if (f->closed_is_culprit && f->closed.site)
 		site_format(f->closed.site, buffer, size);
 	else if (f->opened_is_culprit && f->opened.site)
 		site_format(f->opened.site, buffer, size);
 	else if (f->used.known)
-		snprintf(buffer, size, "%s", syscall_name(f->used.syscall));
+		format_party_site(&f->used, buffer, size);
 	else if (f->closed.known)
-		snprintf(buffer, size, "%s", syscall_name(f->closed.syscall));
+		format_party_site(&f->closed, buffer, size);
 }
 
 static void remember(struct finding_entry *entry, const struct finding *f)

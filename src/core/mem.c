@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "core/mem.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+
+bool mem_has_room(const struct mem *m, size_t bytes)
+{
+	return !m->max_bytes || (bytes <= m->max_bytes && m->used_bytes <= m->max_bytes - bytes);
+}
 
 static bool refuse(struct mem *m, size_t more)
 {
 	if (m->fail_at && --m->fail_at == 0)
 		return true;
-	return m->max_bytes && (more > m->max_bytes || m->used_bytes > m->max_bytes - more);
+	return !mem_has_room(m, more);
 }
 
 static void account(struct mem *m, size_t gone, size_t more)

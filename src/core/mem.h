@@ -6,6 +6,7 @@
 #ifndef FDTRACE_CORE_MEM_H
 #define FDTRACE_CORE_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,9 @@ struct mem {
 	uint64_t refused; /* requests turned down: bound reached or malloc failed */
 	uint64_t fail_at; /* tests: the n-th request from now fails; 0: none does */
 };
+
+/* The bound leaves room for so many bytes more. */
+bool mem_has_room(const struct mem *m, size_t bytes);
 
 /* Zeroed memory, or NULL when the bound is reached or the system has none. */
 void *mem_alloc(struct mem *m, size_t bytes);

@@ -179,8 +179,10 @@ static void end_counts(const struct place *p)
 	const struct slot *slot = p->slot;
 	struct process *owner = p->table->owner;
 
-	if (slot->flags & SLOT_COUNTED)
+	if (slot->flags & SLOT_COUNTED) {
 		site_count_close(slot->site);
+		site_count_lifetime(slot->site, p->e->now_ns - slot->opened_ns);
+	}
 	owner->closed++;
 	if (slot->opened_ns && p->e->now_ns - slot->opened_ns < SHORT_LIVED_NS)
 		owner->short_lived++;
@@ -254,9 +256,7 @@ static void unset_opener(const struct place *p)
 	struct slot *slot = p->slot;
 
 	if (slot->flags & SLOT_COUNTED) {
-		site_count_close(slot->site);
-		slot->site->closed--; /* it was never opened there after all */
-		slot->site->opened--;
+		site_uncount_open(slot->site);
 		slot->site->process->opened--;
 	}
 	site_unref(&p->e->sites, slot->site);

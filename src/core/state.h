@@ -26,6 +26,7 @@ struct actor {
 	uint32_t tid;
 	uint32_t syscall;
 	uint64_t site_hash;
+	struct site *site; /* of that hash, where somebody has looked; borrowed */
 	uint64_t time_ns;
 };
 
@@ -40,7 +41,8 @@ struct correction {
 
 /* A call that failed with EBADF, kept back for a moment: a sweep may turn out to be behind it. */
 struct kept_failure {
-	uint64_t table, site_hash, time_ns;
+	uint64_t table, time_ns;
+	struct site *site; /* owned reference; may be NULL */
 	uint32_t tid, syscall, fd;
 	uint32_t generation;     /* of the number's newest past then */
 	struct process *process; /* owned reference */
@@ -138,7 +140,12 @@ void finding_each_site(struct engine *e, const struct fdtable *table,
  * graver than before, or an hour after it was last told. Fills sequence, state, count.
  */
 void finding_report(struct engine *e, struct finding *f);
-uint64_t finding_fingerprint(enum rule rule, const struct process *process, uint64_t place);
+/*
+ * Of the rule and the place; of the program too, except where the place is in Python: there
+ * the program is an interpreter, by whatever name. site may be NULL.
+ */
+uint64_t finding_fingerprint(enum rule rule, const struct process *process,
+			     const struct site *site);
 bool finding_wanted(const struct engine *e, enum rule rule);
 struct process *
 finding_entry_process(const struct finding_entry *entry); /* borrowed; may be NULL */

@@ -121,6 +121,13 @@ static int inspect(void *ctx, uint32_t pid, int32_t fd, struct fdt_detail *ret_d
 	return source->ops->inspect ? source->ops->inspect(source, pid, fd, ret_detail) : -ENOTSUP;
 }
 
+static void on_stack_forgotten(void *ctx, uint64_t hash)
+{
+	struct session *s = ctx;
+
+	s->config->forget_site(s->config->source, hash);
+}
+
 /* --- events --- */
 
 static int begin_engine(struct session *s)
@@ -131,7 +138,9 @@ static int begin_engine(struct session *s)
 			       .finding = on_finding,
 			       .change = options->events ? on_change : NULL,
 			       .name = s->naming ? on_name : NULL,
-			       .detail = s->naming ? on_detail : NULL },
+			       .detail = s->naming ? on_detail : NULL,
+			       .stack_forgotten =
+				       s->config->forget_site ? on_stack_forgotten : NULL },
 	};
 	const char *bad;
 	size_t bad_length;

@@ -48,8 +48,10 @@ struct session_config {
 	bool replay; /* the source is a recording: nothing is looked up on this machine */
 	bool (*idle)(
 		const struct source *source); /* all traced processes are gone; NULL: never asked */
-	enum engine_mode mode;                /* replay: unless the recording tells */
-	const char *coverage;                 /* "tracepoint", "function"; replay: NULL */
+	/* This hash's stack is to be told again with its next event; NULL: nobody can. */
+	void (*forget_site)(struct source *source, uint64_t hash);
+	enum engine_mode mode; /* replay: unless the recording tells */
+	const char *coverage;  /* "tracepoint", "function"; replay: NULL */
 	struct launch *launch; /* the command to start once all is ready; NULL: none */
 	struct signals *signals;
 	struct outputs *outputs;

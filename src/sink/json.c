@@ -30,16 +30,21 @@ static struct json_sink *json_sink(struct sink *sink)
 #define ALL JSON_LINE_MAX /* no part can be longer than the line */
 /*
  * What gives way, in this order: frames, lists, the command line, then the texts themselves.
- * The last one makes any line fit. { frames, bytes of one, rows, command line, texts }
+ * The last one makes any line fit. { frames, bytes of one, rows, command line, texts, without
+ * the frames of the system }
  */
 static const struct diet diets[] = {
-	{ ALL, 1024, ALL, ALL, ALL }, { 32, 256, ALL, ALL, ALL }, { 16, 256, ALL, ALL, ALL },
-	{ 12, 256, ALL, ALL, ALL },   { 8, 256, ALL, ALL, ALL },  { 6, 256, ALL, ALL, ALL },
-	{ 4, 256, ALL, ALL, ALL },    { 4, 160, 6, ALL, ALL },    { 4, 160, 4, ALL, ALL },
-	{ 4, 160, 2, ALL, ALL },      { 4, 160, 1, ALL, ALL },    { 4, 160, 0, ALL, ALL },
-	{ 4, 160, 0, 1024, ALL },     { 4, 160, 0, 256, ALL },    { 4, 160, 0, 64, ALL },
-	{ 4, 160, 0, 0, ALL },        { 4, 120, 0, 0, 1024 },     { 4, 120, 0, 0, 512 },
-	{ 2, 120, 0, 0, 256 },        { 1, 80, 0, 0, 128 },       { 0, 0, 0, 0, 80 },
+	{ ALL, 1024, ALL, ALL, ALL, false }, { ALL, 1024, ALL, ALL, ALL, true },
+	{ 32, 256, ALL, ALL, ALL, true },    { 16, 256, ALL, ALL, ALL, true },
+	{ 12, 256, ALL, ALL, ALL, true },    { 8, 256, ALL, ALL, ALL, true },
+	{ 6, 256, ALL, ALL, ALL, true },     { 4, 256, ALL, ALL, ALL, true },
+	{ 4, 160, 6, ALL, ALL, true },       { 4, 160, 4, ALL, ALL, true },
+	{ 4, 160, 2, ALL, ALL, true },       { 4, 160, 1, ALL, ALL, true },
+	{ 4, 160, 0, ALL, ALL, true },       { 4, 160, 0, 1024, ALL, true },
+	{ 4, 160, 0, 256, ALL, true },       { 4, 160, 0, 64, ALL, true },
+	{ 4, 160, 0, 0, ALL, true },         { 4, 120, 0, 0, 1024, true },
+	{ 4, 120, 0, 0, 512, true },         { 2, 120, 0, 0, 256, true },
+	{ 1, 80, 0, 0, 128, true },          { 0, 0, 0, 0, 80, true },
 };
 #undef ALL
 #define DIETS (sizeof(diets) / sizeof(diets[0]))
@@ -50,7 +55,9 @@ typedef json_t *(*build_fn)(struct builder *b, const void *what);
 static int build_line(struct json_sink *s, build_fn build, const void *what, char **ret_line,
 		      size_t *ret_length)
 {
-	static const struct diet feast = { JSON_ALL, JSON_ALL, JSON_ALL, JSON_ALL, JSON_ALL };
+	static const struct diet feast = {
+		JSON_ALL, JSON_ALL, JSON_ALL, JSON_ALL, JSON_ALL, false
+	};
 	size_t tries = s->options.full ? 1 : DIETS;
 
 	for (size_t i = 0; i < tries; i++) {
@@ -277,6 +284,9 @@ static void put_totals(struct builder *b, json_t *fdtrace, const struct summary_
 	json_put_number(b, fdtrace, "tasks", c->tasks);
 	json_put_number(b, fdtrace, "descriptors", c->descriptors);
 	json_put_number(b, fdtrace, "memory_bytes", c->memory_bytes);
+	json_put_number(b, fdtrace, "stacks", c->stacks);
+	json_put_number(b, fdtrace, "stacks_forgotten", c->stacks_forgotten);
+	json_put_number(b, fdtrace, "stacks_unknown", c->stacks_unknown);
 	if (l->summary->cpu_ratio >= 0)
 		json_put_real(b, fdtrace, "cpu_ratio", l->summary->cpu_ratio, 6);
 }

@@ -26,6 +26,7 @@ struct diet {
 	size_t rows;        /* of sites, victims, history */
 	size_t command_bytes;
 	size_t text_bytes; /* of any other string */
+	bool no_system;    /* leave out native frames of the system, unless there are no others */
 };
 
 struct builder {

@@ -29,60 +29,89 @@ static size_t least(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-/* Which frames are shown: the first and the last ones, and how many are not. */
+/* Which frames are shown: the first and the last of those that may be, and how many are not. */
 struct stack_view {
-	size_t head, hidden, tail;
+	const struct stack *stack;
+	bool no_system;
+	size_t count, head, hidden, tail;
 };
 
-static struct stack_view view_stack(struct builder *b, const struct site *site)
+static bool may_show(const struct stack_view *view, unsigned int index)
 {
-	size_t count = site->frame_count, shown = least(count, b->diet.frames);
-	struct stack_view view = { .head = shown - shown / 2,
-				   .hidden = count - shown,
-				   .tail = shown / 2 };
+	return !view->no_system || stack_frame_rank(&view->stack->frames[index]) != FRAME_SYSTEM;
+}
 
-	if (view.hidden)
+static struct stack_view view_stack(struct builder *b, const struct stack *stack)
+{
+	struct stack_view view = { .stack = stack };
+	size_t shown;
+
+	view.no_system = b->diet.no_system && stack_best_rank(stack) != FRAME_SYSTEM;
+	for (unsigned int i = 0; i < stack->frame_count; i++)
+		view.count += may_show(&view, i);
+	shown = least(view.count, b->diet.frames);
+	view.head = shown - shown / 2;
+	view.hidden = view.count - shown;
+	view.tail = shown / 2;
+	if (shown < stack->frame_count)
 		b->cut = true;
 	return view;
 }
 
-static json_t *hidden_value(struct builder *b, size_t hidden)
+static void put_words(struct builder *b, json_t *array, const char *text)
+{
+	json_put_item(b, array, json_text_value(b, text, strlen(text), JSON_ALL));
+}
+
+static void put_gap(struct builder *b, json_t *array, size_t frames)
 {
 	char text[PHRASE_SIZE];
 
-	snprintf(text, sizeof(text), "... %zu more", hidden);
-	return json_text_value(b, text, strlen(text), JSON_ALL);
+	snprintf(text, sizeof(text), "... %zu more", frames);
+	put_words(b, array, text);
 }
 
-static void put_frames(struct builder *b, json_t *stack, const struct site *site, size_t from,
-		       size_t count)
+static void put_frame(struct builder *b, json_t *array, const struct stack_frame *frame)
 {
-	for (size_t i = from; i < from + count; i++) {
-		const char *text = site->frames[i].text;
+	json_put_item(b, array,
+		      json_text_value(b, frame->text, strlen(frame->text), b->diet.frame_bytes));
+}
 
-		json_put_item(b, stack,
-			      json_text_value(b, text, strlen(text), b->diet.frame_bytes));
-	}
+/* `done` of the frames that may be shown lie before this one. */
+static void put_next(struct builder *b, json_t *array, const struct stack_view *view,
+		     unsigned int index, size_t done)
+{
+	if (view->stack->left_out && index == view->stack->left_out_at)
+		put_gap(b, array, view->stack->left_out);
+	if (!may_show(view, index))
+		return;
+	if (view->hidden && done == view->head)
+		put_gap(b, array, view->hidden);
+	if (done < view->head || done >= view->count - view->tail)
+		put_frame(b, array, &view->stack->frames[index]);
 }
 
 /* An array of frames, innermost first; NULL where there is none to show. */
 static json_t *stack_value(struct builder *b, const struct site *site)
 {
 	struct stack_view view;
-	json_t *stack;
+	json_t *array;
+	size_t done = 0;
 
-	if (!site || !site->frame_count)
+	if (!site || !site->stack || !site->stack->frame_count)
 		return NULL;
-	view = view_stack(b, site);
+	view = view_stack(b, site->stack);
 	if (!view.head)
 		return NULL;
-	stack = json_array();
-	put_frames(b, stack, site, 0, view.head);
-	if (view.hidden)
-		json_put_item(b, stack, hidden_value(b, view.hidden));
-	put_frames(b, stack, site, site->frame_count - view.tail, view.tail);
-	b->failed |= !stack;
-	return stack;
+	array = json_array();
+	for (unsigned int i = 0; i < site->stack->frame_count; i++) {
+		put_next(b, array, &view, i, done);
+		done += may_show(&view, i);
+	}
+	if (site->stack->flags & FDT_SITE_CUT)
+		put_words(b, array, "...");
+	b->failed |= !array;
+	return array;
 }
 
 static void put_stack(struct builder *b, json_t *object, const struct site *site)
@@ -150,6 +179,16 @@ static void put_history(struct builder *b, json_t *fdtrace, const struct finding
 	}
 }
 
+static void put_site_history(struct builder *b, json_t *row, const struct site *site)
+{
+	uint64_t median_ns = site ? site_median_lifetime_ns(site) : 0;
+
+	if (site && site->peak)
+		json_put_number(b, row, "peak", site->peak);
+	if (median_ns)
+		json_put_real(b, row, "median_lifetime_s", (double)median_ns / 1e9, 3);
+}
+
 static json_t *site_value(struct builder *b, const struct site_row *s)
 {
 	json_t *row = json_object();
@@ -162,8 +201,8 @@ static json_t *site_value(struct builder *b, const struct site_row *s)
 	if (s->example_fd >= 0)
 		json_put_number(b, row, "example_fd", (uint64_t)s->example_fd);
 	json_put_text(b, row, "example_name", phrase_name(s->kind, s->example_name));
-	if (!s->site || !s->site->frame_count)
-		json_put_text(b, row, "label", s->label);
+	json_put_text(b, row, "label", s->label);
+	put_site_history(b, row, s->site);
 	put_stack(b, row, s->site);
 	return row;
 }

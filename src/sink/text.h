@@ -38,8 +38,17 @@ void text_say_what(char *buffer, size_t size, const struct party *party);
 void text_say_where(char *buffer, size_t size, const struct party *party);
 void text_say_when(char *buffer, size_t size, const struct party *party, const struct finding *f);
 
+/*
+ * Who called the frame that the page has just told: " < app.py:31 main < ...", as far as it fits
+ * leaving `reserve` columns.
+ */
+void text_callers(struct page *page, const struct site *site, unsigned int reserve);
+bool text_has_callers(const struct site *site);
+/* All frames, one a line, and what is missing. Nothing without a stack. */
+void text_frames(struct page *page, const struct site *site);
+
 /* Each puts its lines on the page, ending with a newline. */
-void text_biography(struct page *page, const struct finding *f);
+void text_biography(struct page *page, const struct finding *f, unsigned int verbosity);
 void text_finding_block(struct text_sink *t, const struct finding *f);
 void text_change_line(struct text_sink *t, const struct change *c);
 void text_summary(struct text_sink *t, const struct summary *s);

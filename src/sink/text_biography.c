@@ -24,6 +24,7 @@ struct row {
 	char who[80];
 	char what[96];
 	char label[TEXT_LABEL_BYTES];
+	const struct site *site;
 };
 
 struct biography {
@@ -98,6 +99,7 @@ static void add_row(struct biography *b, const struct finding *f, const char *ve
 	say_who(row->who, sizeof(row->who), party, f->process);
 	text_say_what(row->what, sizeof(row->what), party);
 	text_say_where(row->label, sizeof(row->label), party);
+	row->site = party->site;
 	widen(&b->when, row->when, PAGE_ALL);
 	widen(&b->who, row->who, 24);
 	widen(&b->what, row->what, 32);
@@ -152,6 +154,7 @@ static void put_label(struct page *page, const struct row *row)
 	text_make_room(page, needed + mark, 9);
 	room = page_room(page);
 	page_text(page, row->label, room == PAGE_ALL ? PAGE_ALL : room - mark);
+	text_callers(page, row->site, mark);
 	if (!mark)
 		return;
 	page_tab(page, 0, needed ? 2 : 0);
@@ -193,11 +196,14 @@ static void put_row(struct page *page, const struct biography *b, unsigned int i
 	page_newline(page);
 }
 
-void text_biography(struct page *page, const struct finding *f)
+void text_biography(struct page *page, const struct finding *f, unsigned int verbosity)
 {
 	struct biography b = { 0 };
 
 	collect(&b, f);
-	for (unsigned int i = 0; i < b.count; i++)
+	for (unsigned int i = 0; i < b.count; i++) {
 		put_row(page, &b, i);
+		if (verbosity)
+			text_frames(page, b.row[i].site);
+	}
 }

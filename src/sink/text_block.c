@@ -285,12 +285,32 @@ static void more_line(struct page *page, unsigned int shown, unsigned int total,
 	page_newline(page);
 }
 
-static void sites(struct page *page, const struct finding *f)
+/* Of the first site, unless the biography has told it; with -v of all. */
+static void site_stack(struct page *page, const struct finding *f, unsigned int index,
+		       unsigned int verbosity)
+{
+	const struct site *site = f->sites[index].site;
+
+	if (!site || site == f->opened.site)
+		return;
+	if (verbosity) {
+		text_frames(page, site);
+	} else if (!index && text_has_callers(site)) {
+		text_frame(page, 0);
+		page_tab(page, 32, 0);
+		text_callers(page, site, 0);
+		page_newline(page);
+	}
+}
+
+static void sites(struct page *page, const struct finding *f, unsigned int verbosity)
 {
 	if (f->site_count)
 		site_head(page);
-	for (unsigned int i = 0; i < f->site_count; i++)
+	for (unsigned int i = 0; i < f->site_count; i++) {
 		site_line(page, &f->sites[i]);
+		site_stack(page, f, i, verbosity);
+	}
 	more_line(page, f->site_count, f->site_total, "more site", "more sites");
 }
 
@@ -401,9 +421,9 @@ void text_finding_block(struct text_sink *t, const struct finding *f)
 		program(page, f);
 	descriptor_line(page, &f->descriptor);
 	other_end_line(page, &f->other_end);
-	text_biography(page, f);
+	text_biography(page, f, t->options.verbosity);
 	limit_line(page, &f->limit);
-	sites(page, f);
+	sites(page, f, t->options.verbosity);
 	sweep_line(page, &f->sweep);
 	victims(page, f);
 	note(page, "why:", f->why);

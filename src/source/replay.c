@@ -38,7 +38,7 @@ static const uint16_t minimum_size[] = {
 	[FDT_LOSS] = sizeof(struct fdt_loss),       [FDT_TICK] = sizeof(struct fdt_head),
 	[FDT_SNAPSHOT] = sizeof(struct fdt_head),   [FDT_NAME] = sizeof(struct fdt_name),
 	[FDT_FOPS] = sizeof(struct fdt_fops),       [FDT_META] = sizeof(struct fdt_meta),
-	[FDT_DETAIL] = sizeof(struct fdt_detail),
+	[FDT_SITE] = sizeof(struct fdt_site),       [FDT_DETAIL] = sizeof(struct fdt_detail),
 };
 
 #define KIND_COUNT (sizeof(minimum_size) / sizeof(minimum_size[0]))

@@ -14,12 +14,18 @@
 
 #define MOMENT (100000 * S)
 
-static const struct site_frame worker_frames[] = { { "worker (app.py:57)" },
-						   { "run (threading.py:975)" } };
-static const struct site_frame connect_frames[] = { { "Pool.connect (pool.py:88)" },
-						    { "main (app.py:31)" } };
-static const struct site_frame send_frames[] = { { "send_payment (pay.py:140)" },
-						 { "loop (app.py:44)" } };
+#define PYTHON FDT_SITE_FRAME_PYTHON
+
+static const struct stack_frame worker_frames[] = { { "worker (app.py:57)", 1, PYTHON },
+						    { "run (threading.py:975)", 2,
+						      PYTHON | FDT_SITE_FRAME_LIBRARY } };
+static const struct stack_frame connect_frames[] = { { "Pool.connect (pool.py:88)", 3, PYTHON },
+						     { "main (app.py:31)", 4, PYTHON } };
+static const struct stack_frame send_frames[] = { { "send_payment (pay.py:140)", 5, PYTHON },
+						  { "loop (app.py:44)", 6, PYTHON } };
+static const struct stack worker_stack = { .frames = worker_frames, .frame_count = 2 };
+static const struct stack connect_stack = { .frames = connect_frames, .frame_count = 2 };
+static const struct stack send_stack = { .frames = send_frames, .frame_count = 2 };
 
 static struct process python = {
 	.refs = 1,
@@ -37,22 +43,17 @@ static struct process python = {
 	.short_lived = 39870,
 };
 
-static const struct site site_worker = { .refs = 1,
-					 .syscall = FDT_SYS_close,
-					 .process = &python,
-					 .frames = worker_frames,
-					 .frame_count = 2 };
+static const struct site site_worker = {
+	.refs = 1, .syscall = FDT_SYS_close, .process = &python, .stack = &worker_stack
+};
 static const struct site site_connect = { .refs = 1,
 					  .syscall = FDT_SYS_socket,
 					  .process = &python,
 					  .kind = FD_KIND_TCP,
-					  .frames = connect_frames,
-					  .frame_count = 2 };
-static const struct site site_send = { .refs = 1,
-				       .syscall = FDT_SYS_write,
-				       .process = &python,
-				       .frames = send_frames,
-				       .frame_count = 2 };
+					  .stack = &connect_stack };
+static const struct site site_send = {
+	.refs = 1, .syscall = FDT_SYS_write, .process = &python, .stack = &send_stack
+};
 static const struct site site_bare = { .refs = 1, .syscall = FDT_SYS_openat, .process = &python };
 
 static const struct hostinfo fixture_host = {
@@ -147,7 +148,7 @@ static inline struct finding finding_emfile(void)
 	};
 
 	f.sites[0] = (struct site_row){ &site_connect,
-					"Pool.connect (pool.py:88)",
+					"pool.py:88 Pool.connect",
 					FD_KIND_TCP,
 					612,
 					700,

@@ -250,8 +250,9 @@ static void controls_are_escaped(void **state)
 
 static void a_frame_cannot_forge_frames(void **state)
 {
-	static const struct site_frame frames[] = { { "evil\ninnocent (libc.so.6)" },
-						    { "main (a.c:1)" } };
+	static const struct stack_frame frames[] = { { .text = "evil\ninnocent (libc.so.6)" },
+						     { .text = "main (a.c:1)" } };
+	static const struct stack stack = { .frames = frames, .frame_count = 2 };
 	struct site site = site_worker;
 	static struct capture c;
 	struct finding f = finding_unowned();
@@ -259,7 +260,7 @@ static void a_frame_cannot_forge_frames(void **state)
 
 	(void)state;
 	begin(&c, false);
-	site.frames = frames;
+	site.stack = &stack;
 	f.closed.site = &site;
 	line = parse(render(&c, &f));
 	assert_string_equal(text_at(line, "error.stack_trace"),
@@ -271,7 +272,8 @@ static void a_frame_cannot_forge_frames(void **state)
 /* Everything as long as it can be, of the given character. */
 struct worst {
 	char text[5000];
-	struct site_frame frames[64];
+	struct stack_frame frames[64];
+	struct stack stack;
 	struct site site;
 	struct process process;
 	struct hostinfo host;
@@ -296,9 +298,8 @@ static void make_worst(struct worst *w, const char *unit, size_t length, unsigne
 	fill(w->text, length + 1, unit);
 	for (int i = 0; i < 64; i++)
 		w->frames[i].text = w->text;
-	w->site = (struct site){
-		.refs = 1, .process = &w->process, .frames = w->frames, .frame_count = frames
-	};
+	w->stack = (struct stack){ .frames = w->frames, .frame_count = (uint16_t)frames };
+	w->site = (struct site){ .refs = 1, .process = &w->process, .stack = &w->stack };
 	w->process = python;
 	w->process.exe = w->process.args = w->text;
 	w->process.args_size = length;

@@ -43,11 +43,11 @@ static void the_story_of_a_descriptor(void **state)
 		"  --> python3[4121]   2026-11-20 23:59:59.123   exact\n"
 		"   |  fd 4 gen 2   tcp 10.0.0.5:51234 -> 10.0.0.9:5432\n"
 		" 1 | gen 1 opened  -20.3 s   tid 4130  openat\n"
-		" 2 | gen 1 closed  -18.2 s   tid 4130  close           worker (app.py:57)\n"
-		" 3 | gen 2 opened  -18.1 s   tid 4121  socket          Pool.connect (pool.py:88)\n"
-		" 4 | gen 2 CLOSED  -21.0 ms  tid 4130  close           worker (app.py:57)  <-- "
+		" 2 | gen 1 closed  -18.2 s   tid 4130  close           app.py:57 worker\n"
+		" 3 | gen 2 opened  -18.1 s   tid 4121  socket          pool.py:88 Pool.connect < app.py:31 main\n"
+		" 4 | gen 2 CLOSED  -21.0 ms  tid 4130  close           app.py:57 worker  <-- "
 		"culprit\n"
-		" 5 | gen 2 used        0     tid 4121  sendto = EBADF  send_payment (pay.py:140)\n"
+		" 5 | gen 2 used        0     tid 4121  sendto = EBADF  pay.py:140 send_payment < app.py:44 loop\n"
 		"   = why:  tid 4130 had closed gen 1 of number 4 itself, then closed 4 again\n"
 		"   = help: let the object own its descriptor; remove the second os.close()\n"
 		"\n");
@@ -66,10 +66,10 @@ static void who_holds_the_table(void **state)
 		"error[limit.emfile]: the descriptor table is full: 1019 of 1024 are open   "
 		"1b7e0c55\n"
 		"  --> python3[4121]   2026-11-20 23:59:59.123   inferred   ongoing, 17 times\n"
-		" 1 | failed  0     tid 4121  accept4 = EMFILE  send_payment (pay.py:140)\n"
+		" 1 | failed  0     tid 4121  accept4 = EMFILE  pay.py:140 send_payment < app.py:44 loop\n"
 		"   |  limit 1019/1024 ###################   99 %   +2.5 /min   full in 2m00s\n"
 		"   |   OPEN  KIND       OLDEST  SITE\n"
-		"   |    612  tcp        13m32s  Pool.connect (pool.py:88)   e.g. fd 5 "
+		"   |    612  tcp        13m32s  pool.py:88 Pool.connect   e.g. fd 5 "
 		"10.0.0.5:51234 -> "
 		"10.0.0.9:5432\n"
 		"   |     33  file        4.0 s  openat   e.g. fd 17 "
@@ -95,12 +95,12 @@ static void a_sweep_and_a_narrow_terminal(void **state)
 			    "      numbers and hit 12 descriptors of others\n"
 			    "  --> python3[4121]   2026-11-20 23:59:59.123   after_loss\n"
 			    " 1 | CLOSED  -2.0 s   tid 4121  close\n"
-			    "   |     worker (app.py:57)  <-- culprit\n"
+			    "   |     app.py:57 worker  <-- culprit\n"
 			    "   |  swept 3 to 1048575: 1,048,573 tries,\n"
 			    "   |        12 closed, took 2.1 s\n"
 			    "   |  closed on the way\n"
 			    "   |  fd 5   tcp 10.0.0.5:51234 -> 10.0.0.9:5432\n"
-			    "   |         opened -18.0 s in Pool.connect (pool.py:88)\n"
+			    "   |         opened -18.0 s in pool.py:88 Pool.connect < app.py:31 main\n"
 			    "   |         sendto = EBADF tid 4122 -21.0 ms\n"
 			    "   |  fd 17  file /var/log/app.log  opener not seen\n"
 			    "   |   and 10 more descriptors\n"
@@ -154,7 +154,7 @@ static void what_nobody_saw_is_said(void **state)
 	render(&c, &f);
 	assert_non_null(strstr(c.text, " 1 | opened  not seen (before attach, or lost)\n"));
 	assert_non_null(strstr(
-		c.text, " 2 | CLOSED  <4 ms  sh[77]    dup2 (replaced)  worker (app.py:57)"));
+		c.text, " 2 | CLOSED  <4 ms  sh[77]    dup2 (replaced)  app.py:57 worker"));
 	f.descriptor.generation = 0; /* a number that was never open has no opener to miss */
 	render(&c, &f);
 	assert_null(strstr(c.text, "not seen"));
