@@ -100,8 +100,9 @@ static int apply_error(struct engine *e, const struct fdt_error *event)
 	change.process = task->process;
 	if (event->nofile)
 		task->process->nofile = event->nofile;
-	engine_tell_change(e, &change);
 	actor.site = site_get(&e->sites, actor.process, actor.syscall, actor.site_hash);
+	change.site = actor.site;
+	engine_tell_change(e, &change);
 	if (event->error == EBADF)
 		close_failed(e, event, &actor, task->table);
 	else

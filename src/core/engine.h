@@ -46,6 +46,7 @@ struct change {
 	int32_t error;                /* CHANGE_ERROR: errno, positive */
 	uint32_t count;               /* CHANGE_ERROR: failures in this run of them */
 	uint32_t other_pid;           /* CHANGE_FORK: the child */
+	const struct site *site;      /* of the call; NULL: none known */
 };
 
 struct engine_callbacks {

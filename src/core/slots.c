@@ -137,15 +137,24 @@ struct descriptor slots_descriptor(struct engine *e, const struct fdtable *table
 	return d;
 }
 
+static struct site *actor_site(struct engine *e, const struct actor *actor)
+{
+	if (!actor || !actor->process)
+		return NULL;
+	return site_get(&e->sites, actor->process, actor->syscall, actor->site_hash);
+}
+
 static void tell_change(const struct place *p, enum change_op op, const struct actor *actor,
 			const char *how)
 {
 	const struct slot *slot = p->slot;
+	struct site *site = actor_site(p->e, actor);
 	struct change change = { .op = op,
 				 .time_ns = p->e->now_ns,
 				 .process = p->table->owner,
 				 .tid = actor ? actor->tid : 0,
 				 .how = how,
+				 .site = site,
 				 .syscall = actor ? actor->syscall : 0 };
 
 	change.descriptor = (struct descriptor){ .fd = p->fd,
@@ -158,6 +167,7 @@ static void tell_change(const struct place *p, enum change_op op, const struct a
 		change.descriptor = slots_descriptor(p->e, p->table, (int32_t)p->fd);
 	change.descriptor.kind = slot->kind;
 	engine_tell_change(p->e, &change);
+	site_unref(&p->e->sites, site);
 }
 
 static inline void tell(const struct place *p, enum change_op op, const struct actor *actor,
@@ -165,13 +175,6 @@ static inline void tell(const struct place *p, enum change_op op, const struct a
 {
 	if (p->e->options.callbacks.change)
 		tell_change(p, op, actor, how);
-}
-
-static struct site *actor_site(struct engine *e, const struct actor *actor)
-{
-	if (!actor || !actor->process)
-		return NULL;
-	return site_get(&e->sites, actor->process, actor->syscall, actor->site_hash);
 }
 
 static void end_counts(const struct place *p)

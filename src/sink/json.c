@@ -209,6 +209,7 @@ static void put_change(struct builder *b, json_t *fdtrace, const struct change *
 	}
 	if (c->op == CHANGE_FORK)
 		json_put_number(b, fdtrace, "child_pid", c->other_pid);
+	json_put_stack(b, fdtrace, c->site);
 }
 
 static json_t *change_object(struct builder *b, const void *what)

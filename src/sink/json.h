@@ -11,4 +11,7 @@
 /* The whole line as an object owned by the caller; complete unless b->failed. May be NULL then. */
 json_t *json_finding_object(struct builder *b, const struct finding *f);
 
+/* "stack" with the site's frames, innermost first; nothing where there are none. */
+void json_put_stack(struct builder *b, json_t *object, const struct site *site);
+
 #endif

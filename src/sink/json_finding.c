@@ -114,7 +114,7 @@ static json_t *stack_value(struct builder *b, const struct site *site)
 	return array;
 }
 
-static void put_stack(struct builder *b, json_t *object, const struct site *site)
+void json_put_stack(struct builder *b, json_t *object, const struct site *site)
 {
 	json_t *stack = stack_value(b, site);
 
@@ -148,7 +148,7 @@ static void put_party(struct builder *b, json_t *parent, const char *key, const 
 	if (party->how && strcmp(party->how, syscall_name(party->syscall)))
 		json_put_text(b, object, "how", party->how);
 	put_error_name(b, object, "error", party->error);
-	put_stack(b, object, party->site);
+	json_put_stack(b, object, party->site);
 }
 
 /* How many rows of a list are told. */
@@ -203,7 +203,7 @@ static json_t *site_value(struct builder *b, const struct site_row *s)
 	json_put_text(b, row, "example_name", phrase_name(s->kind, s->example_name));
 	json_put_text(b, row, "label", s->label);
 	put_site_history(b, row, s->site);
-	put_stack(b, row, s->site);
+	json_put_stack(b, row, s->site);
 	return row;
 }
 

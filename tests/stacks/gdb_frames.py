@@ -60,7 +60,7 @@ def stopped(event):
         print("FRAMES " + json.dumps([name[len(FOLDER):], frames()]), flush=True)
 
 
-for command in ("set pagination off", "set confirm off", "set debuginfod enabled off", "set backtrace limit 400",
+for command in ("set pagination off", "set confirm off", "set debuginfod enabled off", "set backtrace limit 400", "set backtrace past-main on", "set backtrace past-entry on",
                 "handle SIGUSR1 SIGUSR2 nostop noprint pass", "catch syscall openat"):
     gdb.execute(command)
 gdb.events.stop.connect(stopped)

@@ -21,7 +21,7 @@ from harness import (BUILD, FDTRACE, PYTHON, Background, Skip, add_case, case, f
 HERE = os.path.dirname(os.path.abspath(__file__))
 PYENV = os.path.expanduser("~/.pyenv/versions")
 # Nothing may be left out to save time where every stack is compared.
-ALL = ["-j=full", "-e", "--set", "stacks.budget=100%"]
+ALL = ["--json=full", "-e", "--set", "stacks.budget=100%"]
 
 
 def built(name):
@@ -29,15 +29,19 @@ def built(name):
 
 
 def stacks_of(out, folder):
-    """{name: stack} of the files opened in that folder, by the event that told of the opening."""
+    """{name: stack} of the files opened in that folder, by the event that told of the opening.
+
+    By inode: what a short program opened is often called nothing any more when it is looked at.
+    """
+    names = {str(os.stat(os.path.join(folder, name)).st_ino): name for name in os.listdir(folder)}
     found = {}
     for line in out.splitlines():
-        if not line.startswith(b"{"):
+        record = json.loads(line) if line.startswith(b"{") else None
+        if not record or record["fdtrace"].get("op") != "open":
             continue
-        record = json.loads(line)
-        path = record.get("file", {}).get("path", "")
-        if record["fdtrace"].get("op") == "open" and os.path.dirname(path) == folder:
-            found.setdefault(os.path.basename(path), record["fdtrace"].get("opened", {}).get("stack"))
+        name = names.get(record.get("file", {}).get("inode"))
+        if name:
+            found.setdefault(name, record["fdtrace"].get("stack"))
     return found
 
 
@@ -73,7 +77,10 @@ def same_frame(ours, gdbs):
     name, source, gdb_line, module, gdb_address = gdbs
     if address is not None:  # no line known to us: the address decides, and gdb may know no more
         return module == where and gdb_address == address
-    return function == name and os.path.basename(source or "") == os.path.basename(where) and gdb_line == line
+    if os.path.basename(source or "") != os.path.basename(where) or gdb_line != line:
+        return False
+    # the C library has several names for one function
+    return function == name or not source.endswith("calls.c")
 
 
 def compare_with_gdb(ours, gdbs, name):
