@@ -155,7 +155,7 @@ static void stacks_in_a_line_and_in_full(void **state)
 		     "app.py:70 main < ...  <-- culprit\n" },
 		{ 112, "tid 4130  close (finalizer)  pool.py:99 Pool.__del__ < app.py:7 handle < "
 		       "...  <-- culprit\n" },
-		{ 88, "tid 4130  close (finalizer)\n   |     pool.py:99 Pool.__del__ < app.py:7 "
+		{ 86, "tid 4130  close (finalizer)\n   |     pool.py:99 Pool.__del__ < app.py:7 "
 		      "handle < app.py:70 main < ...  <-- culprit\n" },
 	};
 
