@@ -28,6 +28,7 @@ bpf_src    := $(wildcard bpf/*.bpf.c)
 skeletons  := $(bpf_src:bpf/%.bpf.c=$(B)/%.skel.h)
 unit_src   := $(wildcard tests/unit/test_*.c)
 unit_bin   := $(unit_src:%.c=$(B)/%)
+fuzz_bin   := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 all: $(B)/fdtrace
 
@@ -53,7 +54,7 @@ $(B)/%.skel.h: $(B)/%.bpf.o
 	$(call say,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@.tmp && mv $@.tmp $@
 
-$(B)/tests/unit/%: tests/unit/%.c $(core_obj) $(filter-out $(skeleton_obj),$(other_obj))
+$(unit_bin) $(fuzz_bin): $(B)/%: %.c $(core_obj) $(filter-out $(skeleton_obj),$(other_obj))
 	$(call say,TEST,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o,$^) $(TESTLIBS) $(LDLIBS)
@@ -62,13 +63,19 @@ objects: $(main_obj) $(core_obj) $(other_obj)
 
 # --- tests: see README.md; `make check` runs all of them by tests/lib/check.py ---
 
-live_src   := $(wildcard tests/live/*.c tests/property/*.c)
+live_src   := $(wildcard tests/live/*.c tests/property/*.c) $(filter-out tests/stacks/hidden.c,$(wildcard tests/stacks/*.c))
 live_bin   := $(live_src:%.c=$(B)/%)
 format_src := $(wildcard src/*/*.[ch] include/fdtrace/*.h bpf/*.[ch] tests/*/*.[ch])
 ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 VALGRIND   := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,possible
 PROVE      := CMOCKA_MESSAGE_OUTPUT=TAP prove
 CHECK      := /usr/bin/python3 tests/lib/check.py
+
+# Stripped: what it calls has no names.
+$(B)/tests/stacks/libhidden.so: tests/stacks/hidden.c
+	$(call say,TEST,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -O2 -fPIC -shared -s -fvisibility=hidden -o $@ $<
 
 $(live_bin): $(B)/%: %.c
 	$(call say,TEST,$@)
@@ -77,7 +84,7 @@ $(live_bin): $(B)/%: %.c
 
 unit-programs: $(unit_bin)
 
-live-programs: $(live_bin)
+live-programs: $(live_bin) $(B)/tests/stacks/libhidden.so
 
 unit: $(unit_bin)
 	$(Q)$(PROVE) -e '' $(unit_bin)
@@ -102,6 +109,15 @@ purity: $(core_obj)
 sanitize: all live-programs
 	$(Q)$(MAKE) --no-print-directory B=$(B)-asan SANITIZE='$(ASAN)' all unit
 	$(Q)BUILD=$(B)-asan FDTRACE_RECORDER=$(abspath $(B))/fdtrace prove -e /usr/bin/python3 tests/replay/replay.py
+
+# Fixed changes to real files, under the sanitizers: the same in every run. The same sources serve
+# clang -DFUZZER -fsanitize=fuzzer.
+FUZZ_ROUNDS ?= 20000
+fuzz-programs: $(fuzz_bin)
+
+fuzz:
+	$(Q)$(MAKE) --no-print-directory B=$(B)-asan SANITIZE='$(ASAN)' fuzz-programs
+	$(B)-asan/tests/fuzz/fuzz_unwind_table $(FUZZ_ROUNDS) /bin/true
 
 # Without the tests that valgrind cannot run, or not in time: why is said in tests/lib/check.py.
 valgrind: all live-programs unit-programs
@@ -145,13 +161,14 @@ help:
 	@echo 'make live         guilty and innocent programs, attaching, bad days (as root)'
 	@echo 'make replay       recordings: the same findings, damaged files (recording needs root)'
 	@echo 'make sanitize     unit and replay tests under ASan and UBSan;  make valgrind: under valgrind'
+	@echo 'make fuzz         damaged ELF files under the sanitizers'
 	@echo 'make purity       what the core imports;  make format-check: clang-format'
 	@echo 'make deps         packages to build;  make deps-test: packages to test'
 	@echo 'make property     random programs against the kernel and a model;  make bench-exact: figures'
 	@echo 'make clean        remove $(B) and $(B)-*'
 	@echo 'B=FOLDER builds elsewhere, CC=clang with clang, V=1 shows the commands'
 
-.PHONY: all objects unit-programs live-programs unit live replay property bench-exact purity sanitize valgrind format-check check-vmlinux
+.PHONY: all objects unit-programs fuzz-programs fuzz live-programs unit live replay property bench-exact purity sanitize valgrind format-check check-vmlinux
 .PHONY: deps deps-test demo check clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -168,7 +168,7 @@ static __always_inline void on_pidfd(struct task_struct *creator)
 	    bpf_probe_read_user(&fd, sizeof(fd), (void *)address) || fd < 0)
 		return;
 	run_break();
-	emit_slot(FDT_OP_OPEN, syscall, fd, fd, 0);
+	emit_slot(FDT_OP_OPEN, syscall, fd, fd, site_of_change(-1));
 }
 
 /* Runs in the creator; the child has not run yet. */
@@ -200,6 +200,8 @@ static __always_inline int on_exec(struct task_struct *task, u32 old_tid, struct
 		return 0;
 	run_break();
 	space_replaced(task);
+	if (stack_level)
+		want_executable(bprm);
 	flags = watch_exec(task) ? FDT_TASK_WATCHED : 0;
 	emit_task(task, FDT_OP_EXEC, flags, old_tid, 0);
 	emit_process(task, bprm);

@@ -111,6 +111,22 @@ static __always_inline void want_elf(const struct fdt_mapping *m, u64 serial)
 	bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
 }
 
+/* A program that has not been seen before: its tables may be there when it opens its first file. */
+static __noinline int want_executable(struct linux_binprm *bprm)
+{
+	struct fdt_mapping m = {};
+	struct inode *inode;
+
+	if (!bprm || !stacks_native)
+		return 0;
+	inode = BPF_CORE_READ(bprm, file, f_inode);
+	m.key.inode = BPF_CORE_READ(inode, i_ino);
+	m.key.dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	if (!bpf_map_lookup_elem(&elfs, &m.key))
+		want_elf(&m, 0);
+	return 0;
+}
+
 /* An interpreter has been met. */
 static __always_inline void python_found(struct fdt_space *space, u32 python, u64 bias)
 {
@@ -378,6 +394,11 @@ static __always_inline void modules_unmapped(struct fdt_space *space, u64 start,
 }
 
 #else /* other architectures: no native frames yet */
+
+static __always_inline int want_executable(__attribute__((unused)) struct linux_binprm *bprm)
+{
+	return 0;
+}
 
 static __always_inline int unwind(struct fdt_scratch *s,
 				  __attribute__((unused)) struct fdt_space *space)

@@ -268,6 +268,7 @@ struct task_struct {
 /* include/linux/binfmts.h */
 struct linux_binprm {
 	const char *filename;
+	struct file *file;
 };
 
 /* include/linux/io_uring_types.h and io_uring/: a request begins with what its opcode needs */

@@ -26,23 +26,28 @@ struct fdt_python {
 	__u16 flags;
 	__u16 tss_key; /* in _PyRuntime: of autoTSSkey._key (u32); the word before it: initialised */
 	__u16 runtime_interpreters;
-	__u16 interpreter_threads;
+	__u16 interpreter_next, interpreter_threads;
 	__u16 thread_next, thread_id, thread_frame, thread_datastack;
 	__u16 cframe_frame;
 	__u16 frame_code, frame_instruction, frame_previous, frame_owner, frame_is_entry;
 	__u16 code_filename, code_qualname, code_firstline, code_linetable, code_adaptive;
 	__u16 string_ascii, string_compact, bytes_data; /* offsets of the characters */
-	__u16 pad[1];
 };
 
 /* How struct fdt_code.*_state tells what characters a name is made of: PyASCIIObject.state */
 #define FDT_PY_STATE_KIND(state) ((state) >> 2 & 7) /* bytes a character */
 #define FDT_PY_STATE_ASCII(state) ((state) >> 6 & 1)
 
+/* fdt_code.failed */
+#define FDT_CODE_NO_FILENAME 1 /* could not be read */
+#define FDT_CODE_NO_QUALNAME 2
+#define FDT_CODE_NO_TABLE 4
+#define FDT_CODE_TABLE_CUT 8 /* to FDT_CODE_TABLE_MAX */
+
 #define FDT_CODE_NAME_MAX 256
 #define FDT_CODE_TABLE_MAX 16384
 
-/* A code object at first sight. data: filename, qualified name, line table, one after the other. */
+/* A code object at first sight. Filename, qualified name and line table follow, one after the other. */
 struct fdt_code {
 	struct fdt_head head;
 	__u64 space;
@@ -52,8 +57,7 @@ struct fdt_code {
 	__u32 filename_state, qualname_state;
 	__u16 filename_bytes, qualname_bytes; /* as they are in memory, cut to FDT_CODE_NAME_MAX */
 	__u16 table_bytes;
-	__u16 failed; /* 1: filename, 2: qualname, 4: table could not be read, 8: table was cut */
-	__u8 data[];
+	__u16 failed; /* FDT_CODE_... */
 };
 
 FDT_SIZE_IS(fdt_python, 56);

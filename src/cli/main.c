@@ -98,7 +98,9 @@ static struct stacking_options stacking_options(const struct options *options,
 	return (struct stacking_options){ .native = mode == STACKS_AUTO || mode == STACKS_NATIVE,
 					  .python = mode == STACKS_AUTO || mode == STACKS_PYTHON,
 					  .budget_ppm = settings->stacks_budget_ppm,
-					  .tables_bytes = settings->stacks_tables_bytes };
+					  .tables_bytes = settings->stacks_tables_bytes,
+					  .command =
+						  options->command ? options->command[0] : NULL };
 }
 
 static int open_kernel(const struct options *options, struct run *run)

@@ -4,7 +4,9 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "fdtrace/kernel.h"
@@ -19,6 +21,7 @@ typedef uint64_t u64;
 #include "fdtrace.skel.h"
 
 #define SAMPLE_SHIFT 5           /* bpf/site.bpf.h: STACK_SAMPLE_SHIFT */
+#define FILES_WAIT_MS 5          /* most files are read in that time; meanwhile stacks end early */
 #define COPIES_A_DRAIN 24        /* of 16 KiB each */
 #define ROWS_A_PAGE 64           /* of text, as tables are laid out; about 90 in real programs */
 #define SAVINGS_NS 2000000000ull /* what was not spent is kept for so long: starts are busy */
@@ -101,6 +104,29 @@ void stacking_free(struct stacking *s)
 	free(s);
 }
 
+/* As execvp(3) finds it; what cannot be run is the launcher's to tell. */
+static void prepare_command(struct stacking *s, const char *command)
+{
+	const char *path = getenv("PATH") ?: "/usr/local/bin:/usr/bin:/bin";
+	char file[4096];
+
+	if (strchr(command, '/')) {
+		stacks_prepare_path(s->stacks, command);
+		return;
+	}
+	while (*path) {
+		size_t length = strcspn(path, ":");
+
+		if (snprintf(file, sizeof(file), "%.*s/%s", (int)length, path, command) <
+			    (int)sizeof(file) &&
+		    access(file, X_OK) == 0) {
+			stacks_prepare_path(s->stacks, file);
+			return;
+		}
+		path += length + (path[length] == ':');
+	}
+}
+
 /* Our own C library and dynamic linker are mostly everybody's. */
 void stacking_prepare(struct stacking *s, const pid_t *pids, unsigned int count)
 {
@@ -109,7 +135,9 @@ void stacking_prepare(struct stacking *s, const pid_t *pids, unsigned int count)
 	for (unsigned int i = 0; i < count; i++)
 		stacks_prepare(s->stacks, pids[i]);
 	stacks_prepare(s->stacks, getpid());
-	stacks_tick(s->stacks, true);
+	if (s->options.command)
+		prepare_command(s, s->options.command);
+	stacks_tick(s->stacks, -1);
 }
 
 static void set_level(struct stacking *s, u32 level)
@@ -183,7 +211,7 @@ void stacking_tick(struct stacking *s, uint64_t now_ns)
 {
 	if (!s->stacks)
 		return;
-	stacks_tick(s->stacks, false);
+	stacks_tick(s->stacks, FILES_WAIT_MS);
 	grant_copies(s);
 	keep_budget(s, now_ns);
 }

@@ -23,6 +23,7 @@ struct stacking_options {
 	bool native, python;   /* both false: no stacks at all */
 	uint64_t budget_ppm;   /* of one CPU, for walking; 1000000 or more: no bound */
 	uint64_t tables_bytes; /* for unwind tables, in kernel memory */
+	const char *command;   /* the program that is to be run, as given; NULL: none */
 };
 
 /* Before the skeleton is loaded. */

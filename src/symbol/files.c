@@ -312,7 +312,11 @@ static int open_mapping(pid_t pid, const struct fdt_elf_key *key, uint64_t start
 	ssize_t length;
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, pid, start, end);
+	if (end)
+		snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, pid, start,
+			 end);
+	else
+		snprintf(path, sizeof(path), "/proc/%d/exe", pid);
 	length = readlink(path, name, size - 1);
 	if (length > 0)
 		name[length] = '\0';
@@ -336,6 +340,57 @@ int files_want(struct files *files, pid_t pid, const struct fdt_elf_key *key, ui
 		return ask(files, key, -1, "[vdso]");
 	fd = open_mapping(pid, key, start, end, name, sizeof(name));
 	return fd < 0 ? fd : ask(files, key, fd, name);
+}
+
+#define SCRIPTS_MAX 4 /* a script may be run by a script, as execve(2) has it */
+
+/* The program that the script in buffer asks for; false: it is no script. */
+static bool script_interpreter(const char *buffer, ssize_t length, char *path, size_t size)
+{
+	size_t begin = 2, end;
+
+	if (length < 3 || buffer[0] != '#' || buffer[1] != '!')
+		return false;
+	begin += strspn(buffer + begin, " \t");
+	end = begin + strcspn(buffer + begin, " \t\r\n");
+	if (end - begin >= size)
+		return false;
+	memcpy(path, buffer + begin, end - begin);
+	path[end - begin] = '\0';
+	return path[0] == '/';
+}
+
+static int want_path(struct files *files, const char *path, unsigned int scripts)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct fdt_elf_key key = {};
+	char head[257] = "", next[256];
+	struct stat stat;
+	ssize_t length;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &stat) || !S_ISREG(stat.st_mode)) {
+		close(fd);
+		return -ENOEXEC;
+	}
+	length = pread(fd, head, sizeof(head) - 1, 0);
+	if (script_interpreter(head, length, next, sizeof(next))) {
+		close(fd);
+		return scripts < SCRIPTS_MAX ? want_path(files, next, scripts + 1) : -ELOOP;
+	}
+	key.inode = stat.st_ino;
+	key.dev = major(stat.st_dev) << 20 | minor(stat.st_dev);
+	if (is_wanted_already(files, &key)) {
+		close(fd);
+		return -EALREADY;
+	}
+	return ask(files, &key, fd, path);
+}
+
+int files_want_path(struct files *files, const char *path)
+{
+	return want_path(files, path, 0);
 }
 
 /* One line of /proc/PID/maps. 1: asked for. */
@@ -469,27 +524,36 @@ int files_poll_fd(const struct files *files)
 	return files->done_fd;
 }
 
-void files_collect(struct files *files, bool wait)
+static void collect_done(struct files *files)
 {
-	struct pollfd done = { .fd = files->done_fd, .events = POLLIN };
 	uint64_t count;
 	struct job *job;
 
-	do {
-		if (wait && files->unfinished)
-			poll(&done, 1, -1);
-		if (read(files->done_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
-			log_debug("files: %s", strerror(errno));
-		for (;;) {
-			pthread_mutex_lock(&files->lock);
-			job = queue_take(&files->done);
-			pthread_mutex_unlock(&files->lock);
-			if (!job)
-				break;
-			collect(files, job);
-			job_free(job);
-		}
-	} while (wait && files->unfinished);
+	if (read(files->done_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		log_debug("files: %s", strerror(errno));
+	for (;;) {
+		pthread_mutex_lock(&files->lock);
+		job = queue_take(&files->done);
+		pthread_mutex_unlock(&files->lock);
+		if (!job)
+			return;
+		collect(files, job);
+		job_free(job);
+	}
+}
+
+void files_collect(struct files *files, int timeout_ms)
+{
+	struct pollfd done = { .fd = files->done_fd, .events = POLLIN };
+	uint64_t until_ns = now_ns() + (uint64_t)(timeout_ms > 0 ? timeout_ms : 0) * 1000000, now;
+
+	for (;;) {
+		collect_done(files);
+		now = now_ns();
+		if (!files->unfinished || (timeout_ms >= 0 && now >= until_ns))
+			return;
+		poll(&done, 1, timeout_ms < 0 ? -1 : (int)((until_ns - now) / 1000000 + 1));
+	}
 }
 
 /* ---- looking up ---- */

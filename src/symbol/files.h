@@ -52,7 +52,7 @@ int files_new(const struct files_kernel *kernel, struct files **ret_files);
 void files_free(struct files *files); /* NULL is allowed; waits for the thread */
 
 /*
- * Asks for the file behind a mapping of a process. Opens it at once, through
+ * Asks for the file behind a mapping of a process; start and end 0: for its executable. Opens it at once, through
  * /proc/PID/map_files or by its path under /proc/PID/root, so that it is the right one even if
  * it was deleted or replaced. 0; -EALREADY: known or on its way; or -errno.
  */
@@ -62,11 +62,17 @@ int files_want(struct files *files, pid_t pid, const struct fdt_elf_key *key, ui
 /* Asks for every file whose text that process maps. Returns how many were asked for. */
 unsigned int files_want_process(struct files *files, pid_t pid);
 
+/* The same for a program that is about to be run. What a script asks to be run by counts. */
+int files_want_path(struct files *files, const char *path);
+
 /* Becomes readable when files_collect() has something to do. */
 int files_poll_fd(const struct files *files);
 
-/* Hands what has been read to the kernel side. wait: until all that was asked for is done. */
-void files_collect(struct files *files, bool wait);
+/*
+ * Hands what has been read to the kernel side. Waits up to timeout_ms for what was asked for; -1:
+ * until all of it is done.
+ */
+void files_collect(struct files *files, int timeout_ms);
 
 /* NULL: there is none. Lives until files_free(). */
 const struct symbol_file *files_by_id(const struct files *files, uint32_t id);

@@ -187,7 +187,7 @@ static void replace_native(struct stacks *s, struct taken *taken, const struct f
 			  err ? ", " : "", err ? strerror(-err) : "");
 		return;
 	}
-	files_collect(s->files, false);
+	files_collect(s->files, 0);
 	for (unsigned int i = 0; i < count; i++)
 		taken->native[i] = frame_of(s, copy->space, address[i], i > 0);
 	taken->stack.native_count = (uint16_t)count;
@@ -248,6 +248,11 @@ void stacks_prepare(struct stacks *s, pid_t pid)
 	files_want_process(s->files, pid);
 }
 
+void stacks_prepare_path(struct stacks *s, const char *path)
+{
+	files_want_path(s->files, path);
+}
+
 /* Once for each such file: nobody should wonder where the Python frames are. */
 static void tell_unknown(struct stacks *s)
 {
@@ -257,9 +262,9 @@ static void tell_unknown(struct stacks *s)
 		log_warn("no Python frames of %s: %s; native stacks only", name, description);
 }
 
-void stacks_tick(struct stacks *s, bool wait)
+void stacks_tick(struct stacks *s, int timeout_ms)
 {
-	files_collect(s->files, wait);
+	files_collect(s->files, timeout_ms);
 	tell_unknown(s);
 }
 

@@ -42,11 +42,15 @@ static inline bool stacks_concern(unsigned int kind)
 int stacks_apply(struct stacks *stacks, const void *record, size_t size, stacks_event_fn event,
 		 void *ctx);
 
+/* The same for a program that is about to be run; "#!" is followed. */
+void stacks_prepare_path(struct stacks *stacks, const char *path);
+
 /* Reads the files of a process that runs already, so that its first stacks are whole. */
 void stacks_prepare(struct stacks *stacks, pid_t pid);
 
-/* To be called when stacks_poll_fd() is readable, and now and then. wait: for what was asked for. */
-void stacks_tick(struct stacks *stacks, bool wait);
+/* To be called when stacks_poll_fd() is readable, and now and then. Waits up to
+ * timeout_ms for files that were asked for; -1: for all of them. */
+void stacks_tick(struct stacks *stacks, int timeout_ms);
 int stacks_poll_fd(const struct stacks *stacks);
 
 void stacks_counters(const struct stacks *stacks, struct stacks_counters *ret_counters);
