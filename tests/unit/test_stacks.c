@@ -522,15 +522,22 @@ static void tell_spooky_places(struct stream *s, unsigned int destructor_flags)
 	tells(s, USER, 0, FRAMES(user));
 }
 
-/* One thread: a number is opened, closed, opened again, closed by a destructor, and read. */
-static struct kept spooky(uint64_t open_site, uint64_t close_site, uint64_t second_open,
-			  unsigned int destructor_flags)
+/*
+ * One thread: a number is opened, closed, opened again, closed by a destructor, and read. With
+ * `earlier`, its first two generations are opened and closed at that place as they should be.
+ */
+static struct kept spooky_after(uint64_t earlier, uint64_t open_site, uint64_t close_site,
+				uint64_t second_open, unsigned int destructor_flags)
 {
 	struct kept found;
 	struct stream s;
 
 	stream_start(&s, ENGINE_PID);
 	tell_spooky_places(&s, destructor_flags);
+	for (uint64_t i = 0; earlier && i < 2; i++) {
+		opens_at(&s, 3, 10 + i, FIRST_OPEN);
+		closes_at(&s, 3, earlier);
+	}
 	opens_at(&s, 3, 1, open_site);
 	closes_at(&s, 3, close_site);
 	opens_at(&s, 3, 2, second_open);
@@ -540,6 +547,29 @@ static struct kept spooky(uint64_t open_site, uint64_t close_site, uint64_t seco
 	found = s.kept[0];
 	stream_end(&s);
 	return found;
+}
+
+static struct kept spooky(uint64_t open_site, uint64_t close_site, uint64_t second_open,
+			  unsigned int destructor_flags)
+{
+	return spooky_after(0, open_site, close_site, second_open, destructor_flags);
+}
+
+/* Where a stripped interpreter has no name for its finalizers, its other files show how they close. */
+static void how_objects_close_is_learned(void **state)
+{
+	struct kept k = spooky_after(GOOD_CLOSE, FIRST_OPEN, RAW_CLOSE, FIRST_OPEN, 0);
+
+	(void)state;
+	assert_int_equal(k.rule, RULE_CLOSE_UNOWNED);
+	assert_string_equal(k.closed_how, "close");
+	assert_non_null(strstr(k.message, "was closed by drop() while reading_fails() still used"));
+	k = spooky_after(RAW_CLOSE, FIRST_OPEN, RAW_CLOSE, FIRST_OPEN, 0);
+	assert_int_equal(k.rule, RULE_USE_CLOSED);
+	k = spooky_after(GOOD_CLOSE, FIRST_OPEN, GOOD_CLOSE, FIRST_OPEN, 0);
+	assert_int_equal(k.rule, RULE_USE_CLOSED);
+	k = spooky_after(GOOD_CLOSE, RAW_OPEN, RAW_CLOSE, FIRST_OPEN, 0);
+	assert_int_equal(k.rule, RULE_USE_CLOSED);
 }
 
 static void a_forgotten_object_closes_what_is_not_its_own(void **state)
@@ -575,6 +605,7 @@ static void an_object_may_close_its_own(void **state)
 		{ FIRST_OPEN, LIBRARY_CLOSE, FIRST_OPEN, FDT_SITE_FINALIZER },
 		{ RAW_OPEN, RAW_CLOSE, FIRST_OPEN, FDT_SITE_FINALIZER },
 		{ FIRST_OPEN, DESTRUCTOR, FIRST_OPEN, FDT_SITE_FINALIZER },
+		{ FIRST_OPEN, RAW_CLOSE, FIRST_OPEN, FDT_SITE_FINALIZER | FDT_SITE_AT_EXIT },
 		{ FIRST_OPEN, RAW_CLOSE, FIRST_OPEN, 0 },
 		{ FIRST_OPEN, 0, FIRST_OPEN, FDT_SITE_FINALIZER },
 		{ 0, RAW_CLOSE, 0, FDT_SITE_FINALIZER },
@@ -689,6 +720,7 @@ int main(void)
 		cmocka_unit_test(the_most_telling_frame),
 		cmocka_unit_test(a_place_in_python_has_one_number),
 		cmocka_unit_test(a_native_place_has_one_number),
+		cmocka_unit_test(how_objects_close_is_learned),
 		cmocka_unit_test(a_forgotten_object_closes_what_is_not_its_own),
 		cmocka_unit_test(an_object_may_close_its_own),
 		cmocka_unit_test(a_second_close_tells_its_place),
