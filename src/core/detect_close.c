@@ -116,14 +116,26 @@ static bool by_library(const struct stack *stack)
 	return library >= 0 && library < stack_next_frame(stack, FRAME_APPLICATION, 0);
 }
 
+/* An interpreter with its symbols tells so; otherwise earlier generations show how such objects close. */
+static bool closed_as_objects_do(const struct finding *f)
+{
+	if (site_flags(f->closed.site) & BY_OBJECT)
+		return true;
+	for (unsigned int i = 1; i < f->history_count; i++)
+		if (caller_of(&f->history[i].opened) == caller_of(&f->opened) &&
+		    caller_of(&f->history[i].closed) == caller_of(&f->closed))
+			return true;
+	return false;
+}
+
 /*
  * An object whose descriptor was closed behind its back (os.close(file.fileno())) closes the
  * number again when it goes. One thread may do all that, so that its number alone tells nothing
- * of whose close it was. What tells is this: a finalizer made the last close; the generation
- * before was opened by the same function of the interpreter as this one, so it had an object of
- * that kind, but the application closed it, and by another function than such objects close
- * with. Had the object been closed as it should, that function would be the same; then the
- * finalizer was that of the descriptor's own object, and the user kept a number too long.
+ * of whose close it was. What tells is this: the last close was one that objects make; the
+ * generation before was opened by the same function of the interpreter as this one, so it had an
+ * object of that kind, but the application closed it, and by another function than such objects
+ * close with. Had the object been closed as it should, that function would be the same; then
+ * the last close was that of the descriptor's own object, and the user kept a number too long.
  */
 static bool closed_by_stale_object(const struct finding *f)
 {
@@ -132,7 +144,7 @@ static bool closed_by_stale_object(const struct finding *f)
 	if (!f->history_count || !f->closed.known || !before->closed.known ||
 	    before->closed.pid != f->closed.pid || before->closed.syscall != FDT_SYS_close)
 		return false;
-	if (!(site_flags(f->closed.site) & BY_OBJECT) ||
+	if (site_flags(f->closed.site) & FDT_SITE_AT_EXIT ||
 	    site_flags(before->closed.site) & (BY_OBJECT | FDT_SITE_AT_EXIT))
 		return false;
 	if (stack_best_rank(before->closed.site->stack) != FRAME_APPLICATION ||
@@ -140,7 +152,7 @@ static bool closed_by_stale_object(const struct finding *f)
 		return false;
 	return caller_of(&f->opened) && caller_of(&f->opened) == caller_of(&before->opened) &&
 	       caller_of(&f->closed) && caller_of(&before->closed) &&
-	       caller_of(&f->closed) != caller_of(&before->closed);
+	       caller_of(&f->closed) != caller_of(&before->closed) && closed_as_objects_do(f);
 }
 
 static void explain_stale(const struct finding *f, char *why, size_t size)
@@ -152,8 +164,8 @@ static void explain_stale(const struct finding *f, char *why, size_t size)
 	format_span(since(f->used.time_ns, f->closed.time_ns), ago, sizeof(ago));
 	snprintf(why, size,
 		 "generation %u of number %d had been closed in %s and not by the object that "
-		 "opened it; that object closed the number again when it went, now somebody "
-		 "else's; %s later %s failed with EBADF",
+		 "opened it; that object then closed the number again, by now of another "
+		 "file; %s later %s failed with EBADF",
 		 before->generation, f->descriptor.fd, where, ago, syscall_name(f->used.syscall));
 }
 

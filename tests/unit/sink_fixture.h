@@ -27,6 +27,22 @@ static const struct stack worker_stack = { .frames = worker_frames, .frame_count
 static const struct stack connect_stack = { .frames = connect_frames, .frame_count = 2 };
 static const struct stack send_stack = { .frames = send_frames, .frame_count = 2 };
 
+/* All that a stack can have: the system's frames, a gap, an end that is cut. */
+static const struct stack_frame mixed_frames[] = {
+	{ "close (libc.so.6+0xf4b20)", 11, FDT_SITE_FRAME_SYSTEM },
+	{ "?? (python3.11+0x2c0de)", 12, FDT_SITE_FRAME_SYSTEM },
+	{ "Pool.__del__ (/srv/pool.py:99)", 13, PYTHON },
+	{ "run (/usr/lib/python3.11/threading.py:975)", 14, PYTHON | FDT_SITE_FRAME_LIBRARY },
+	{ "handle (/srv/app.py:7)", 15, PYTHON },
+	{ "main (/srv/app.py:70)", 16, PYTHON },
+	{ "start (boot.c:12)", 17, 0 },
+};
+static const struct stack mixed_stack = { .flags = FDT_SITE_CUT | FDT_SITE_FINALIZER,
+					  .frames = mixed_frames,
+					  .frame_count = 7,
+					  .left_out = 3,
+					  .left_out_at = 4 };
+
 static struct process python = {
 	.refs = 1,
 	.pid = 4121,
@@ -53,6 +69,9 @@ static const struct site site_connect = { .refs = 1,
 					  .stack = &connect_stack };
 static const struct site site_send = {
 	.refs = 1, .syscall = FDT_SYS_write, .process = &python, .stack = &send_stack
+};
+static const struct site site_mixed = {
+	.refs = 1, .syscall = FDT_SYS_close, .process = &python, .stack = &mixed_stack
 };
 static const struct site site_bare = { .refs = 1, .syscall = FDT_SYS_openat, .process = &python };
 

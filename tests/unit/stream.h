@@ -17,6 +17,7 @@
 
 #include "core/engine.h"
 #include "core/process.h"
+#include "core/site.h"
 #include "fdtrace/syscall.h"
 
 #define MS 1000000ull
@@ -36,7 +37,10 @@ struct kept {
 	enum fd_kind kind;
 	unsigned int history_count, victim_count, victim_total;
 	bool closed_is_culprit;
-	char message[384], why[384], site[96];
+	uint64_t first_site_open;
+	unsigned int site_total;
+	char message[384], why[512], site[96];
+	char opened_at[96], closed_at[96], used_at[96], hurt_at[96], closed_how[40], used_how[40];
 };
 
 struct stream {
@@ -47,6 +51,12 @@ struct stream {
 	unsigned int changes;
 	int last_err;
 };
+
+static inline void keep_site(char buffer[96], const struct party *party)
+{
+	if (party->site)
+		site_format(party->site, buffer, 96);
+}
 
 static void keep(void *ctx, const struct finding *f)
 {
@@ -74,8 +84,17 @@ static void keep(void *ctx, const struct finding *f)
 			    .closed_is_culprit = f->closed_is_culprit };
 	snprintf(k->message, sizeof(k->message), "%s", f->message);
 	snprintf(k->why, sizeof(k->why), "%s", f->why);
-	if (f->site_count)
+	if (f->site_count) {
 		snprintf(k->site, sizeof(k->site), "%s", f->sites[0].label);
+		k->first_site_open = f->sites[0].open;
+	}
+	k->site_total = f->site_total;
+	keep_site(k->opened_at, &f->opened);
+	keep_site(k->closed_at, &f->closed);
+	keep_site(k->used_at, &f->used);
+	keep_site(k->hurt_at, &f->victims[0].hurt);
+	snprintf(k->closed_how, sizeof(k->closed_how), "%s", f->closed.how ? f->closed.how : "");
+	snprintf(k->used_how, sizeof(k->used_how), "%s", f->used.how ? f->used.how : "");
 }
 
 static void count_change(void *ctx, const struct change *change)
@@ -141,6 +160,70 @@ static inline void put(struct stream *s, unsigned int op, unsigned int syscall, 
 	stream_apply(s, &e);
 }
 
+/* The same with a stack. */
+static inline void put_at(struct stream *s, unsigned int op, unsigned int syscall, uint32_t pid,
+			  uint64_t table, int fd, struct fdt_file file, uint64_t site)
+{
+	struct fdt_slot e = { .head = HEAD(s, FDT_SLOT, op, fdt_slot, pid, pid, table),
+			      .fd = fd,
+			      .site = site,
+			      .file = file };
+
+	e.head.syscall = syscall;
+	stream_apply(s, &e);
+}
+
+static inline void opens_at(struct stream *s, int fd, uint64_t number, uint64_t site)
+{
+	put_at(s, FDT_OP_OPEN, FDT_SYS_openat, PID, TABLE, fd, a_file(number), site);
+}
+
+static inline void closes_at(struct stream *s, int fd, uint64_t site)
+{
+	put_at(s, FDT_OP_CLOSE, FDT_SYS_close, PID, TABLE, fd, (struct fdt_file){ 0 }, site);
+}
+
+struct frame {
+	const char *text;
+	uint64_t identity;
+	unsigned int flags; /* FDT_SITE_FRAME_* */
+};
+
+/* An FDT_SITE in buffer[0 .. FDT_SIZE_MAX), aligned to 8. Returns its size. */
+static inline size_t a_site(const struct stream *s, void *buffer, uint64_t hash, unsigned int flags,
+			    unsigned int count, const struct frame *frames)
+{
+	struct fdt_site *e = buffer;
+	char *at = (char *)(e + 1);
+
+	*e = (struct fdt_site){ .head = HEAD(s, FDT_SITE, 0, fdt_site, PID, PID, TABLE),
+				.hash = hash,
+				.frame_count = (uint16_t)count };
+	e->head.flags = (uint16_t)flags;
+	for (unsigned int i = 0; i < count; i++) {
+		size_t length = strlen(frames[i].text);
+		struct fdt_site_frame head = { .identity = frames[i].identity,
+					       .flags = (uint16_t)frames[i].flags,
+					       .text_size = (uint16_t)length };
+
+		memset(at, 0, sizeof(head) + length + 7);
+		memcpy(at, &head, sizeof(head));
+		memcpy(at + sizeof(head), frames[i].text, length);
+		at += (sizeof(head) + length + 7) & ~(size_t)7;
+	}
+	e->head.size = (uint16_t)(at - (char *)buffer);
+	return e->head.size;
+}
+
+static inline void tells(struct stream *s, uint64_t hash, unsigned int flags, unsigned int count,
+			 const struct frame *frames)
+{
+	_Alignas(8) char buffer[FDT_SIZE_MAX];
+
+	a_site(s, buffer, hash, flags, count, frames);
+	stream_apply(s, buffer);
+}
+
 static inline void opens(struct stream *s, uint32_t tid, int fd, uint64_t number)
 {
 	put(s, FDT_OP_OPEN, FDT_SYS_openat, tid, fd, a_file(number));
@@ -151,7 +234,8 @@ static inline void closes(struct stream *s, uint32_t tid, int fd)
 	put(s, FDT_OP_CLOSE, FDT_SYS_close, tid, fd, (struct fdt_file){ 0 });
 }
 
-static inline void fails(struct stream *s, unsigned int syscall, uint32_t tid, int fd, int error)
+static inline void fails_at(struct stream *s, unsigned int syscall, uint32_t tid, int fd, int error,
+			    uint64_t site)
 {
 	static uint64_t run;
 	struct fdt_error e = { .head = HEAD(s, FDT_ERROR, 0, fdt_error, PID, tid, TABLE),
@@ -159,12 +243,18 @@ static inline void fails(struct stream *s, unsigned int syscall, uint32_t tid, i
 			       .error = error,
 			       .count = 1,
 			       .run = ++run,
+			       .site = site,
 			       .first_ns = s->now_ns,
 			       .nofile = 64 };
 
 	e.head.syscall = syscall;
 	e.head.flags = error == EBADF ? FDT_ERR_EMPTY : 0;
 	stream_apply(s, &e);
+}
+
+static inline void fails(struct stream *s, unsigned int syscall, uint32_t tid, int fd, int error)
+{
+	fails_at(s, syscall, tid, fd, error, 0);
 }
 
 static inline struct fdt_task a_task(struct stream *s, unsigned int op, uint32_t pid, uint32_t tid,

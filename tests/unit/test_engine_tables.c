@@ -498,6 +498,7 @@ static void findings_beyond_those_kept_are_counted(void **state)
 
 		e.head.syscall = FDT_SYS_read;
 		e.head.flags = FDT_ERR_EMPTY;
+		tells(&s, site, 0, 1, &(struct frame){ "f (a.c:1)", site, 0 });
 		stream_apply(&s, &e);
 		tick(&s, MS);
 	}

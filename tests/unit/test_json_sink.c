@@ -269,6 +269,73 @@ static void a_frame_cannot_forge_frames(void **state)
 	capture_end(&c);
 }
 
+static size_t length_at(json_t *line, const char *path)
+{
+	return json_array_size(at(line, path));
+}
+
+static void gaps_and_ends_of_stacks_are_told(void **state)
+{
+	static struct capture c;
+	struct finding f = finding_unowned();
+	json_t *line;
+
+	(void)state;
+	begin(&c, false);
+	f.closed.site = &site_mixed;
+	line = parse(render(&c, &f));
+	assert_non_null(strstr(
+		c.text, "\"stack\":[\"close (libc.so.6+0xf4b20)\",\"?? (python3.11+0x2c0de)\","
+			"\"Pool.__del__ (/srv/pool.py:99)\","
+			"\"run (/usr/lib/python3.11/threading.py:975)\",\"... 3 more\","
+			"\"handle (/srv/app.py:7)\",\"main (/srv/app.py:70)\","
+			"\"start (boot.c:12)\",\"...\"]"));
+	assert_string_equal(
+		text_at(line, "error.stack_trace"),
+		"close (libc.so.6+0xf4b20)\n?? (python3.11+0x2c0de)\n"
+		"Pool.__del__ (/srv/pool.py:99)\n"
+		"run (/usr/lib/python3.11/threading.py:975)\n... 3 more\n"
+		"handle (/srv/app.py:7)\nmain (/srv/app.py:70)\nstart (boot.c:12)\n...");
+	assert_null(at(line, "fdtrace.truncated"));
+	json_decref(line);
+	capture_end(&c);
+}
+
+/* Before anything else has to go, the frames of the system do; where there are no others they stay. */
+static void the_system_gives_way_first(void **state)
+{
+	static char text[40][64];
+	static struct stack_frame frames[40], system[40];
+	const struct stack mixed = { .frames = frames, .frame_count = 40 };
+	const struct stack bare = { .frames = system, .frame_count = 40 };
+	struct site closed = site_worker, opened = site_connect;
+	static struct capture c;
+	struct finding f = finding_unowned();
+	json_t *line;
+
+	(void)state;
+	for (int i = 0; i < 40; i++) {
+		snprintf(text[i], sizeof(text[i]), "some_function_%02d (libc.so.6+0x%d)", i, i);
+		system[i] = frames[i] = (struct stack_frame){ text[i], 1, FDT_SITE_FRAME_SYSTEM };
+		if (i % 4 == 3)
+			frames[i].flags = PYTHON;
+	}
+	closed.stack = &mixed;
+	opened.stack = &bare;
+	begin(&c, false);
+	f.closed.site = &closed;
+	f.opened.site = &opened;
+	f.history_count = 0;
+	line = parse(render(&c, &f));
+	assert_int_equal(length_at(line, "fdtrace.closed.stack"), 10);
+	assert_string_equal(text_at(line, "fdtrace.closed.stack.1"),
+			    "some_function_07 (libc.so.6+0x7)");
+	assert_true(length_at(line, "fdtrace.opened.stack") > 10);
+	assert_true(json_is_true(at(line, "fdtrace.truncated")));
+	json_decref(line);
+	capture_end(&c);
+}
+
 /* Everything as long as it can be, of the given character. */
 struct worst {
 	char text[5000];
@@ -370,11 +437,6 @@ static void a_line_is_never_too_long(void **state)
 		json_decref(line);
 		capture_end(&c);
 	}
-}
-
-static size_t length_at(json_t *line, const char *path)
-{
-	return json_array_size(at(line, path));
 }
 
 /* Frames go first and from the middle, then lists, then the command line; short texts stay. */
@@ -661,6 +723,8 @@ int main(void)
 		cmocka_unit_test(below_the_minimum_is_dropped),
 		cmocka_unit_test(controls_are_escaped),
 		cmocka_unit_test(a_frame_cannot_forge_frames),
+		cmocka_unit_test(gaps_and_ends_of_stacks_are_told),
+		cmocka_unit_test(the_system_gives_way_first),
 		cmocka_unit_test(a_line_is_never_too_long),
 		cmocka_unit_test(what_gives_way_first),
 		cmocka_unit_test(full_lines_keep_everything),

@@ -180,7 +180,7 @@ static void a_record_too_short_for_its_kind_is_told(void **state)
 
 static void sizes_that_cannot_be_end_it(void **state)
 {
-	static const size_t sizes[] = { 0, 1, 31, 4097, 65535 };
+	static const size_t sizes[] = { 0, 1, 31, FDT_SIZE_MAX + 1, 65535 };
 	struct trouble trouble;
 	struct source *source;
 

@@ -44,10 +44,12 @@ static void the_story_of_a_descriptor(void **state)
 		"   |  fd 4 gen 2   tcp 10.0.0.5:51234 -> 10.0.0.9:5432\n"
 		" 1 | gen 1 opened  -20.3 s   tid 4130  openat\n"
 		" 2 | gen 1 closed  -18.2 s   tid 4130  close           app.py:57 worker\n"
-		" 3 | gen 2 opened  -18.1 s   tid 4121  socket          pool.py:88 Pool.connect < app.py:31 main\n"
+		" 3 | gen 2 opened  -18.1 s   tid 4121  socket          pool.py:88 Pool.connect < "
+		"app.py:31 main\n"
 		" 4 | gen 2 CLOSED  -21.0 ms  tid 4130  close           app.py:57 worker  <-- "
 		"culprit\n"
-		" 5 | gen 2 used        0     tid 4121  sendto = EBADF  pay.py:140 send_payment < app.py:44 loop\n"
+		" 5 | gen 2 used        0     tid 4121  sendto = EBADF  pay.py:140 send_payment < "
+		"app.py:44 loop\n"
 		"   = why:  tid 4130 had closed gen 1 of number 4 itself, then closed 4 again\n"
 		"   = help: let the object own its descriptor; remove the second os.close()\n"
 		"\n");
@@ -66,12 +68,14 @@ static void who_holds_the_table(void **state)
 		"error[limit.emfile]: the descriptor table is full: 1019 of 1024 are open   "
 		"1b7e0c55\n"
 		"  --> python3[4121]   2026-11-20 23:59:59.123   inferred   ongoing, 17 times\n"
-		" 1 | failed  0     tid 4121  accept4 = EMFILE  pay.py:140 send_payment < app.py:44 loop\n"
+		" 1 | failed  0     tid 4121  accept4 = EMFILE  pay.py:140 send_payment < "
+		"app.py:44 loop\n"
 		"   |  limit 1019/1024 ###################   99 %   +2.5 /min   full in 2m00s\n"
 		"   |   OPEN  KIND       OLDEST  SITE\n"
 		"   |    612  tcp        13m32s  pool.py:88 Pool.connect   e.g. fd 5 "
 		"10.0.0.5:51234 -> "
 		"10.0.0.9:5432\n"
+		"   |                             < app.py:31 main\n"
 		"   |     33  file        4.0 s  openat   e.g. fd 17 "
 		"/var/log/a/very/long/path/of/some/service/that/never/ends/app.log\n"
 		"   |      3  anon        1d01h  opener unknown   e.g. fd 3\n"
@@ -100,7 +104,7 @@ static void a_sweep_and_a_narrow_terminal(void **state)
 			    "   |        12 closed, took 2.1 s\n"
 			    "   |  closed on the way\n"
 			    "   |  fd 5   tcp 10.0.0.5:51234 -> 10.0.0.9:5432\n"
-			    "   |         opened -18.0 s in pool.py:88 Pool.connect < app.py:31 main\n"
+			    "   |         opened -18.0 s in pool.py:88 Pool.connect\n"
 			    "   |         sendto = EBADF tid 4122 -21.0 ms\n"
 			    "   |  fd 17  file /var/log/app.log  opener not seen\n"
 			    "   |   and 10 more descriptors\n"
@@ -138,6 +142,76 @@ static void a_socket_has_its_state_and_a_pipe_its_other_end(void **state)
 	capture_end(&c);
 }
 
+/* A stack of all kinds of frames: in short, cut by the width, and whole. */
+static void stacks_in_a_line_and_in_full(void **state)
+{
+	static struct capture c;
+	struct finding f = finding_unowned();
+	static const struct {
+		unsigned int width;
+		const char *row;
+	} cases[] = {
+		{ 0, "tid 4130  close (finalizer)  pool.py:99 Pool.__del__ < app.py:7 handle < "
+		     "app.py:70 main < ...  <-- culprit\n" },
+		{ 112, "tid 4130  close (finalizer)  pool.py:99 Pool.__del__ < app.py:7 handle < "
+		       "...  <-- culprit\n" },
+		{ 86, "tid 4130  close (finalizer)\n   |     pool.py:99 Pool.__del__ < app.py:7 "
+		      "handle < app.py:70 main < ...  <-- culprit\n" },
+	};
+
+	(void)state;
+	f.history_count = 0;
+	f.closed.site = &site_mixed;
+	f.closed.how = "close (finalizer)";
+	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		begin(&c, cases[i].width, false);
+		render(&c, &f);
+		if (!strstr(c.text, cases[i].row))
+			assert_string_equal(c.text, cases[i].row);
+		capture_end(&c);
+	}
+}
+
+static void verbose_tells_every_frame(void **state)
+{
+	static const struct stack starting = { .flags = FDT_SITE_NO_PYTHON,
+					       .frames = mixed_frames,
+					       .frame_count = 1 };
+	struct site no_python = site_mixed;
+	static struct capture c;
+	struct finding f = finding_unowned();
+	struct sink_options options;
+
+	(void)state;
+	c.fd = capture_file();
+	options = capture_options(c.fd);
+	options.width = 100;
+	options.verbosity = 1;
+	assert_int_equal(text_sink_new(&options, &c.sink), 0);
+	no_python.stack = &starting;
+	f.closed.site = &site_mixed;
+	f.used.site = &no_python;
+	f.history_count = 0;
+	render(&c, &f);
+	assert_non_null(strstr(c.text, "   |     close (libc.so.6+0xf4b20)\n"
+				       "   |     ?? (python3.11+0x2c0de)\n"
+				       "   |     Pool.__del__ (/srv/pool.py:99)\n"
+				       "   |     run (/usr/lib/python3.11/threading.py:975)\n"
+				       "   |     ... 3 frames left out\n"
+				       "   |     handle (/srv/app.py:7)\n"
+				       "   |     main (/srv/app.py:70)\n"
+				       "   |     start (boot.c:12)\n"
+				       "   |     ... (stack cut: the outer frames could not be "
+				       "read)\n"));
+	assert_non_null(strstr(c.text, "   |     no Python frames: the interpreter is starting"));
+	capture_end(&c);
+	begin(&c, 100, false);
+	render(&c, &f);
+	assert_null(strstr(c.text, "libc.so.6"));
+	assert_null(strstr(c.text, "no Python frames"));
+	capture_end(&c);
+}
+
 static void what_nobody_saw_is_said(void **state)
 {
 	static struct capture c;
@@ -153,8 +227,8 @@ static void what_nobody_saw_is_said(void **state)
 	f.closed.how = "dup2 (replaced)";
 	render(&c, &f);
 	assert_non_null(strstr(c.text, " 1 | opened  not seen (before attach, or lost)\n"));
-	assert_non_null(strstr(
-		c.text, " 2 | CLOSED  <4 ms  sh[77]    dup2 (replaced)  app.py:57 worker"));
+	assert_non_null(
+		strstr(c.text, " 2 | CLOSED  <4 ms  sh[77]    dup2 (replaced)  app.py:57 worker"));
 	f.descriptor.generation = 0; /* a number that was never open has no opener to miss */
 	render(&c, &f);
 	assert_null(strstr(c.text, "not seen"));
@@ -510,6 +584,8 @@ int main(void)
 		cmocka_unit_test(who_holds_the_table),
 		cmocka_unit_test(a_sweep_and_a_narrow_terminal),
 		cmocka_unit_test(a_socket_has_its_state_and_a_pipe_its_other_end),
+		cmocka_unit_test(stacks_in_a_line_and_in_full),
+		cmocka_unit_test(verbose_tells_every_frame),
 		cmocka_unit_test(what_nobody_saw_is_said),
 		cmocka_unit_test(below_the_minimum_is_not_printed),
 		cmocka_unit_test(hostile_names_stay_in_their_place),
