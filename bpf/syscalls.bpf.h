@@ -14,6 +14,7 @@
 #define FIONCLEX 0x5450
 #define FIOCLEX 0x5451
 #define CLOSE_RANGE_UNSHARE 2
+#define PROT_EXEC 4
 #define CLOSE_RANGE_CLOEXEC 4
 #define SO_PEERPIDFD 77
 #define IORING_ENTER_REGISTERED_RING 16
@@ -154,7 +155,6 @@ GLOBAL int on_rare(struct fdt_exit *x)
 		if (x->args[0] & CLONE_FILES)
 			on_unshared(x);
 		break;
-	case FDT_CALL_UNMAP: space_unmapped(x->args[0], x->args[1]); break;
 	case FDT_CALL_SETRLIMIT: on_setrlimit(x); break;
 	case FDT_CALL_PRLIMIT: on_prlimit(x); break;
 	}
@@ -269,6 +269,11 @@ static __always_inline void on_success(struct fdt_exit *x, u32 tgid)
 	case FDT_CALL_NONE:
 	case FDT_CALL_URING:
 	case FDT_CALL_SELECT: return;
+	case FDT_CALL_MAP:
+		if (x->args[2] & PROT_EXEC)
+			want_mapped(x->args[4], x->result, x->args[1], x->args[5]);
+		return;
+	case FDT_CALL_UNMAP: space_unmapped(x->args[0], x->args[1]); return;
 	case FDT_CALL_POLL:
 		if (x->result > 0 || is_watched(tgid))
 			on_poll(x->args[0], x->args[1], x->syscall);

@@ -111,19 +111,36 @@ static __always_inline void want_elf(const struct fdt_mapping *m, u64 serial)
 	bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
 }
 
+static __always_inline void want_file(struct fdt_mapping *m, struct file *file)
+{
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+
+	m->key.inode = BPF_CORE_READ(inode, i_ino);
+	m->key.dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	if (!bpf_map_lookup_elem(&elfs, &m->key))
+		want_elf(m, 0);
+}
+
 /* A program that has not been seen before: its tables may be there when it opens its first file. */
 static __noinline int want_executable(struct linux_binprm *bprm)
 {
 	struct fdt_mapping m = {};
-	struct inode *inode;
 
-	if (!bprm || !stacks_native)
-		return 0;
-	inode = BPF_CORE_READ(bprm, file, f_inode);
-	m.key.inode = BPF_CORE_READ(inode, i_ino);
-	m.key.dev = BPF_CORE_READ(inode, i_sb, s_dev);
-	if (!bpf_map_lookup_elem(&elfs, &m.key))
-		want_elf(&m, 0);
+	if (bprm && stacks_native)
+		want_file(&m, BPF_CORE_READ(bprm, file));
+	return 0;
+}
+
+/* The same for a library that is being loaded. */
+GLOBAL int want_mapped(u32 fd, u64 start, u64 length, u64 offset_bytes)
+{
+	struct fdt_mapping m = { .start = start,
+				 .end = start + length,
+				 .offset_bytes = offset_bytes };
+	u64 file = stack_level && stacks_native ? slot_file(current_table(), fd) : 0;
+
+	if (file)
+		want_file(&m, (struct file *)file);
 	return 0;
 }
 
@@ -394,6 +411,12 @@ static __always_inline void modules_unmapped(struct fdt_space *space, u64 start,
 }
 
 #else /* other architectures: no native frames yet */
+
+GLOBAL int want_mapped(__attribute__((unused)) u32 fd, __attribute__((unused)) u64 start,
+		       __attribute__((unused)) u64 length, __attribute__((unused)) u64 offset_bytes)
+{
+	return 0;
+}
 
 static __always_inline int want_executable(__attribute__((unused)) struct linux_binprm *bprm)
 {

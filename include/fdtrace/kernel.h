@@ -29,7 +29,8 @@ enum fdt_call_class {
 	FDT_CALL_RECVMMSG,
 	FDT_CALL_GETSOCKOPT, /* SO_PEERPIDFD: one at argument 3 */
 	FDT_CALL_UNSHARE,
-	FDT_CALL_UNMAP, /* munmap: of interest to the walkers of stacks only */
+	FDT_CALL_MAP, /* mmap and munmap: of interest to the walkers of stacks only */
+	FDT_CALL_UNMAP,
 	FDT_CALL_SETRLIMIT,
 	FDT_CALL_PRLIMIT,
 	FDT_CALL_POLL,       /* uses an array of struct pollfd, and says which are closed */

@@ -207,7 +207,7 @@ static const struct syscall_row table[] = {
 	ROW(getdents, 141, NONE, A0, A0),
 	I386(getdents, 89, NONE, A0, A0), /* readdir */
 	ROW(getdents64, 220, NONE, A0, A0),
-	ROW(mmap, -1, NONE, A4, A4),
+	ROW(mmap, -1, MAP, A4, A4),
 	I386(mmap, 192, NONE, A4, A4), /* mmap2 */
 	ROW(sendfile, 187, NONE, A0 | A1, A0 | A1),
 	I386(sendfile, 239, NONE, A0 | A1, A0 | A1), /* sendfile64 */

@@ -79,6 +79,12 @@ struct elf_place {
 unsigned int elf_file_places(struct elf_file *file, uint64_t vaddr, bool is_return,
 			     struct elf_place *places, unsigned int max);
 
+/*
+ * Its functions are to be named, but no lines are looked up: for the C library and its like, whose
+ * debug information takes a tenth of a second to open. Before the first elf_file_places().
+ */
+void elf_file_symbols_only(struct elf_file *file);
+
 /* Whether debuginfod may be asked (the user has set DEBUGINFOD_URLS and said so); default: no. */
 void elf_file_allow_debuginfod(bool allow);
 

@@ -82,6 +82,11 @@ static const char *keep_symbol(struct elf_cache *cache, const char *name)
 	return keep(cache, plain);
 }
 
+void elf_file_symbols_only(struct elf_file *file)
+{
+	file->symbols_only = true;
+}
+
 static void prepare(struct elf_file *file)
 {
 	Elf *debug;
@@ -90,11 +95,14 @@ static void prepare(struct elf_file *file)
 		return;
 	file->prepared = true;
 	file->cache = calloc(1, sizeof(*file->cache));
-	if (elf_debug_find(&file->image, file->name, &file->debug) != 0)
+	file->debug = (struct elf_image){ .fd = -1 };
+	if (!file->symbols_only && elf_debug_find(&file->image, file->name, &file->debug) != 0)
 		file->debug = (struct elf_image){ .fd = -1 };
 	debug = file->debug.elf;
 	if (elf_symbols_new(file->image.elf, debug, &file->symbols) != 0)
 		file->symbols = NULL;
+	if (file->symbols_only)
+		return;
 	if (elf_lines_new(file->image.elf, &file->lines) != 0 &&
 	    (!debug || elf_lines_new(debug, &file->lines) != 0))
 		file->lines = NULL;

@@ -40,6 +40,7 @@ struct elf_file {
 	char *name;
 	/* what places need, made when the first is asked for */
 	bool prepared;
+	bool symbols_only;           /* lines are not wanted */
 	struct elf_image debug;      /* .elf NULL: there is no separate debug file */
 	struct elf_symbols *symbols; /* NULL: none */
 	struct elf_lines *lines;     /* NULL: no DWARF */

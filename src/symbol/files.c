@@ -515,6 +515,8 @@ static void collect(struct files *files, struct job *job)
 		learn_python(files, entry, job);
 		entry->file.is_system = entry->file.is_interpreter ||
 					is_system_file(elf_file_base_name(entry->file.elf));
+		if (entry->file.is_system)
+			elf_file_symbols_only(entry->file.elf);
 	}
 	install(files, entry, job);
 }

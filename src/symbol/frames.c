@@ -197,7 +197,7 @@ static void add_file_frame(struct resolving *r, const struct symbol_file *file,
 					     frame->flags & FDT_FRAME_RETURN, place, PLACES_MAX);
 	const char *symbol = count ? place[count - 1].raw : NULL;
 
-	if (file->is_system)
+	if (file->is_system || (symbol && strcmp(symbol, "_start") == 0))
 		flags |= FDT_SITE_FRAME_SYSTEM;
 	if (file->is_interpreter && symbol) {
 		note_interpreter(r, symbol);

@@ -40,7 +40,9 @@ def frames():
     while frame:
         where = frame.find_sal()
         source = where.symtab.filename if where.symtab else None
-        if frame.type() == gdb.INLINE_FRAME:
+        if frame.type() == gdb.TAILCALL_FRAME:
+            pass  # worked out by gdb from debug information: there is no such frame on the stack
+        elif frame.type() == gdb.INLINE_FRAME:
             out.append([frame.name(), source, where.line, None, 0])
         else:
             module, address = module_of(frame.pc(), found)
