@@ -12,8 +12,8 @@ enum frame_rank stack_frame_rank(const struct stack_frame *frame)
 
 	if (frame->flags & FDT_SITE_FRAME_PYTHON) /* without identity: nothing is known of it */
 		return of_library || !frame->identity ? FRAME_LIBRARY : FRAME_APPLICATION;
-	if (frame->flags & FDT_SITE_FRAME_SYSTEM)
-		return FRAME_SYSTEM;
+	if (frame->flags & FDT_SITE_FRAME_SYSTEM || strncmp(frame->text, "_start (", 8) == 0)
+		return FRAME_SYSTEM; /* _start lies in the program, but comes from the C library */
 	return of_library ? FRAME_NATIVE_LIBRARY : FRAME_NATIVE;
 }
 

@@ -17,7 +17,8 @@ struct reader {
 };
 
 struct told_frame {
-	struct fdt_site_frame head;
+	uint64_t identity;
+	uint16_t flags;
 	const char *text;
 	size_t length; /* up to the first NUL: what is kept is a string */
 };
@@ -31,15 +32,18 @@ static struct reader begin(const struct fdt_site *event, size_t size)
 static bool next(struct reader *r, struct told_frame *ret)
 {
 	size_t left = (size_t)(r->end - r->at), padded;
+	struct fdt_site_frame head;
 
-	if (left < sizeof(ret->head))
+	if (left < sizeof(head))
 		return false;
-	memcpy(&ret->head, r->at, sizeof(ret->head));
-	if (left - sizeof(ret->head) < ret->head.text_size)
+	memcpy(&head, r->at, sizeof(head));
+	if (left - sizeof(head) < head.text_size)
 		return false;
-	ret->text = r->at + sizeof(ret->head);
-	ret->length = strnlen(ret->text, ret->head.text_size);
-	padded = (sizeof(ret->head) + ret->head.text_size + 7) & ~(size_t)7;
+	*ret = (struct told_frame){ .identity = head.identity,
+				    .flags = head.flags,
+				    .text = r->at + sizeof(head) };
+	ret->length = strnlen(ret->text, head.text_size);
+	padded = (sizeof(head) + head.text_size + 7) & ~(size_t)7;
 	r->at = left < padded ? r->end : r->at + padded;
 	return true;
 }
@@ -72,8 +76,8 @@ static uint64_t hash_content(const struct fdt_site *event, size_t size)
 
 	hash = hash_number(hash, (uint64_t)event->frames_left_out << 16 | event->left_out_at);
 	while (next(&r, &frame)) {
-		hash = hash_number(hash, frame.head.identity);
-		hash = hash_number(hash, (uint64_t)frame.head.flags << 32 | frame.length);
+		hash = hash_number(hash, frame.identity);
+		hash = hash_number(hash, (uint64_t)frame.flags << 32 | frame.length);
 		hash = hash_bytes(hash, frame.text, frame.length);
 	}
 	return hash;
@@ -81,7 +85,7 @@ static uint64_t hash_content(const struct fdt_site *event, size_t size)
 
 static bool is_frame(const struct stack_frame *frame, const struct told_frame *told)
 {
-	return frame->identity == told->head.identity && frame->flags == told->head.flags &&
+	return frame->identity == told->identity && frame->flags == told->flags &&
 	       strlen(frame->text) == told->length &&
 	       memcmp(frame->text, told->text, told->length) == 0;
 }
@@ -212,7 +216,7 @@ static void fill(struct stack *stack, const struct fdt_site *event, size_t size)
 	stack->frames = frames;
 	for (unsigned int i = 0; next(&r, &told); i++) {
 		memcpy(text, told.text, told.length);
-		frames[i] = (struct stack_frame){ text, told.head.identity, told.head.flags };
+		frames[i] = (struct stack_frame){ text, told.identity, told.flags };
 		text += told.length + 1;
 	}
 }

@@ -266,7 +266,7 @@ def text():
     assert result.status == 7, f"{result}"
     out = result.out.decode()
     for words in ("info[leak.exit]: mix ended with", "info[close.double]:", "info[exec.inherit]: true inherited 2",
-                  "fdtrace: 5 info in 4 sites"):
+                  "fdtrace: 5 info in 5 sites"):
         assert words in out, f"{words!r} is missing\n{result}"
     assert "\x1b" not in out, f"colour in a pipe\n{result}"
 

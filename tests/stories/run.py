@@ -78,10 +78,12 @@ def spooky_alone():
     result = fdtrace("-j", "--", PYTHON, story("spooky"), "alone")
     assert result.status == 0, f"{result}"
     assert result.grave(), f"not told\n{result}"
-    for wrong in result.grave():  # one for each kind of call that fails on the number
+    for wrong in result.grave():
         told = wrong["fdtrace"]
-        assert wrong["rule"]["id"] in ("close.unowned", "use.closed"), f"{result}"
+        assert wrong["rule"]["id"] == "close.unowned", f"{result}"
         assert told["generation"] == told["history"][0]["generation"] + 1, f"{result}"
+        assert any(frame.startswith("drop (") for frame in told["closed"]["stack"]), f"{result}"
+        assert any(frame.startswith("reading_fails (") for frame in told["used"]["stack"]), f"{result}"
 
 
 @case("4 spooky descriptors, repaired")

@@ -348,6 +348,7 @@ static void the_most_telling_frame(void **state)
 		{ 2,
 		  { { "open64 (libc.so.6+0x1)", 1, SYS }, { "f (/a/b.c:12)", 2, 0 } },
 		  "b.c:12 f" },
+		{ 1, { { "_start (app+0x1000)", 2, 0 } }, "openat" },
 		{ 1, { { "f (app+0x1139)", 2, 0 } }, "f (app+0x1139)" },
 		{ 1, { { "?? (app+0x1139)", 2, 0 } }, "app+0x1139" },
 		{ 1, { { "?? (0x7f0000001234)", 0, 0 } }, "0x7f0000001234" },
