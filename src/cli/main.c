@@ -144,6 +144,7 @@ static int trace(const struct start *start, struct run *run)
 	config.coverage = bpf_source_coverage(run->source);
 	config.mode = options->all ? ENGINE_ALL : options->command ? ENGINE_COMMAND : ENGINE_PID;
 	config.forget_site = bpf_source_forget_site;
+	config.stacking = bpf_source_stacking;
 	config.idle = options->all ? NULL : bpf_source_idle;
 	return session_run(&config, &run->result, &run->trouble);
 }

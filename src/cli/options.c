@@ -680,8 +680,7 @@ void options_help(FILE *out)
 		if (table[i].help)
 			help_row(out, &table[i]);
 	}
-	fputs("exit status: the command's (128+signal; 127 not found, 126 not executable, 125\n"
-	      "could not trace); else 0, 2 usage, 3 not possible here, 4 failed, output lost\n",
+	fputs("exit: the command's (125 not traced), else 0, 2 usage, 3 not possible, 4 failed\n",
 	      out);
 }
 

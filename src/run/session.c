@@ -18,6 +18,7 @@
 #include "run/signals.h"
 #include "run/verify.h"
 #include "source/replay.h"
+#include "source/stacking.h"
 #include "util/log.h"
 #include "util/trouble.h"
 
@@ -187,6 +188,18 @@ static double cpu_ratio(const struct session *s)
 	return (double)(now_on(CLOCK_PROCESS_CPUTIME_ID) - s->cpu_began_ns) / (double)elapsed;
 }
 
+static void stacking_facts(const struct session *s, struct summary *summary)
+{
+	struct stacking_counters counters;
+
+	if (!s->config->stacking)
+		return;
+	s->config->stacking(s->config->source, &counters);
+	summary->stacks_skipped = counters.skipped;
+	summary->stacks_lost = counters.lost;
+	summary->stacks_cut = counters.stacks.cut;
+}
+
 static void summarise(struct session *s, bool final)
 {
 	struct summary summary = { .host = &s->meta.host,
@@ -196,6 +209,7 @@ static void summarise(struct session *s, bool final)
 				   .cpu_ratio = cpu_ratio(s) };
 
 	engine_counters(s->engine, &summary.counters);
+	stacking_facts(s, &summary);
 	if (s->config->replay)
 		summary.damaged = replay_source_unread(s->config->source);
 	outputs_summary(s->config->outputs, &summary);

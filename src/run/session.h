@@ -18,6 +18,7 @@ struct launch;
 struct outputs;
 struct signals;
 struct source;
+struct stacking_counters;
 struct trouble;
 
 /* What the user asked for, whatever the source. Strings are borrowed. */
@@ -50,6 +51,8 @@ struct session_config {
 		const struct source *source); /* all traced processes are gone; NULL: never asked */
 	/* This hash's stack is to be told again with its next event; NULL: nobody can. */
 	void (*forget_site)(struct source *source, uint64_t hash);
+	/* What became of stacks; NULL: there are none to take. */
+	void (*stacking)(const struct source *source, struct stacking_counters *ret_counters);
 	enum engine_mode mode; /* replay: unless the recording tells */
 	const char *coverage;  /* "tracepoint", "function"; replay: NULL */
 	struct launch *launch; /* the command to start once all is ready; NULL: none */

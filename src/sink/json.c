@@ -288,6 +288,9 @@ static void put_totals(struct builder *b, json_t *fdtrace, const struct summary_
 	json_put_number(b, fdtrace, "stacks", c->stacks);
 	json_put_number(b, fdtrace, "stacks_forgotten", c->stacks_forgotten);
 	json_put_number(b, fdtrace, "stacks_unknown", c->stacks_unknown);
+	json_put_number(b, fdtrace, "stacks_skipped", l->summary->stacks_skipped);
+	json_put_number(b, fdtrace, "stacks_lost", l->summary->stacks_lost);
+	json_put_number(b, fdtrace, "stacks_cut", l->summary->stacks_cut);
 	if (l->summary->cpu_ratio >= 0)
 		json_put_real(b, fdtrace, "cpu_ratio", l->summary->cpu_ratio, 6);
 }

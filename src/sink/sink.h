@@ -18,6 +18,10 @@ struct summary {
 	double cpu_ratio; /* of one CPU that fdtrace itself used; < 0: not known (replay) */
 	bool final;       /* false: an interval summary */
 	uint64_t damaged; /* replay: records that could not be read */
+	/* live: what became of stacks; all 0 in a replay */
+	uint64_t stacks_skipped; /* calls left without one to keep to stacks.budget */
+	uint64_t stacks_lost;    /* new ones for which the ring had no room; they come again */
+	uint64_t stacks_cut;     /* told without their outer frames */
 };
 
 enum run_state { RUN_START, RUN_STOP };

@@ -424,6 +424,12 @@ static void what_is_missing(struct overview *o, const struct summary *s)
 	     "of findings beyond those that can be kept; what is told is incomplete.");
 	told(page, "forgotten:", c->pasts_dropped, "earlier generation", "earlier generations",
 	     "for want of memory (memory.max); histories may be shorter.");
+	told(page, "no stack:", s->stacks_skipped, "call", "calls",
+	     "left without one to keep to stacks.budget (see --set help).");
+	told(page, "lost:", s->stacks_lost, "stack", "stacks",
+	     "for which the ring had no room (ring.size); told when next met.");
+	told(page, "forgotten:", c->stacks_forgotten, "stack", "stacks",
+	     "least used, to keep to stacks.memory; told again when next met.");
 	told(page, "malformed:", c->malformed, "event", "events", "not understood and left out.");
 	told(page, "damaged:", s->damaged, "record", "records",
 	     "of the recording could not be read.");
