@@ -331,7 +331,7 @@ static __always_inline void python_frames(struct fdt_scratch *s)
 	s->stack.python_end = FDT_END_DEPTH;
 	bpf_loop(2 * FDT_PYTHON_MAX + 2, frame_step, &context, 0);
 	if (!s->stack.python_count && s->stack.python_end == FDT_END_WHOLE)
-		s->stack.python_end = FDT_END_FINALIZING;
+		s->stack.python_end = FDT_END_NO_FRAME;
 }
 
 /* Fills the Python part of the stack in s, behind the native frames. */

@@ -100,7 +100,7 @@ enum fdt_walk_end {
 	FDT_END_NOT_TAKEN,     /* not asked for, or not to be had (32-bit program) */
 	FDT_END_NO_PYTHON,     /* Python: no interpreter in this process */
 	FDT_END_NO_THREAD,     /* Python: no thread state: starting, ending, or a foreign thread */
-	FDT_END_FINALIZING,    /* Python: a thread state without a frame: interpreter exit */
+	FDT_END_NO_FRAME,      /* Python: no frame: C code of the interpreter at start or exit */
 	FDT_END_UNKNOWN_BUILD, /* Python: an interpreter that is not understood */
 };
 

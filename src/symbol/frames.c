@@ -277,10 +277,8 @@ static void resolve_all(struct resolving *r)
 	for (unsigned int i = 0; i < stack->native_count; i++)
 		add_native(r, &r->taken->native[i]);
 	add_python_rest(r);
-	if (stack->python_end == FDT_END_NO_THREAD)
+	if (stack->python_end == FDT_END_NO_THREAD || stack->python_end == FDT_END_NO_FRAME)
 		r->site_flags |= FDT_SITE_NO_PYTHON;
-	if (stack->python_end == FDT_END_FINALIZING)
-		r->site_flags |= FDT_SITE_AT_EXIT | FDT_SITE_NO_PYTHON;
 	if (stack->python_end == FDT_END_UNKNOWN_BUILD)
 		r->site_flags |= FDT_SITE_UNKNOWN_BUILD;
 	if ((stack->native_end != FDT_END_WHOLE && stack->native_end != FDT_END_NOT_TAKEN) ||
