@@ -415,16 +415,45 @@ void engine_each_table(struct engine *e, void (*row)(void *ctx, const struct tab
 	tell_tables(e, true, row, ctx);
 }
 
-int engine_table(struct engine *e, uint64_t key, struct table_row *ret_row)
+/* The one asked for if it is bound to the table; else another, one certain to be alive if any is. */
+static const struct task *task_of_table(const struct engine *e, const struct fdtable *table,
+					uint32_t tid)
+{
+	const struct task *found = map_get(&e->tasks, tid);
+
+	if (found && found->table == table && !is_doubtful(e, found))
+		return found;
+	found = NULL;
+	map_each (&e->tasks, entry) {
+		const struct task *task = entry->value;
+
+		if (task->table == table && (!found || is_doubtful(e, found)))
+			found = task;
+	}
+	return found;
+}
+
+int engine_table(struct engine *e, uint64_t key, uint32_t tid, struct table_row *ret_row)
+{
+	const struct fdtable *table = map_get(&e->tables, key);
+	const struct task *task = table ? task_of_table(e, table, tid) : NULL;
+
+	if (!task)
+		return -ENOENT;
+	*ret_row = table_row_of(task);
+	ret_row->tainted |= is_doubtful(e, task);
+	return 0;
+}
+
+void engine_each_task_of(struct engine *e, uint64_t key,
+			 void (*task)(void *ctx, uint32_t pid, uint32_t tid), void *ctx)
 {
 	const struct fdtable *table = map_get(&e->tables, key);
 
-	if (!table)
-		return -ENOENT;
-	*ret_row = (struct table_row){ .key = key,
-				       .pid = table->owner->pid,
-				       .changes = table->changes,
-				       .tainted = table->tainted,
-				       .complete = table->complete };
-	return 0;
+	map_each (&e->tasks, entry) {
+		const struct task *of = entry->value;
+
+		if (table && of->table == table)
+			task(ctx, of->process->pid, of->tid);
+	}
 }

@@ -155,8 +155,14 @@ struct table_row {
 };
 void engine_each_table(struct engine *engine, void (*row)(void *ctx, const struct table_row *row),
 		       void *ctx);
-int engine_table(struct engine *engine, uint64_t key,
-		 struct table_row *ret_row); /* 0, or -ENOENT */
+/*
+ * As it is now, with a task bound to it now: `tid` if that one is. 0, or -ENOENT: there is no
+ * such table, or nobody is bound to it any more.
+ */
+int engine_table(struct engine *engine, uint64_t key, uint32_t tid, struct table_row *ret_row);
+/* Every task bound to the table, in no order. */
+void engine_each_task_of(struct engine *engine, uint64_t key,
+			 void (*task)(void *ctx, uint32_t pid, uint32_t tid), void *ctx);
 
 /* Every filled slot of a table. 0, or -ENOENT: there is no such table. */
 typedef void (*engine_slot_fn)(void *ctx, int32_t fd, const struct fdt_file *file,

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,12 +16,13 @@
 #include "core/syscall_name.h"
 #include "util/log.h"
 
-#define LOOKS 8      /* at a table that differs, before it is believed */
+#define LOOKS 9      /* at a table that differs, before it is believed */
 #define PAUSE_MS 10  /* before the second look; doubled before each later one */
 #define DRAIN_MS 10  /* while we pause or read: the ring must not fill up meanwhile */
 #define NUMBERS 256  /* read in /proc between two drains */
 #define TASKS_TOLD 8 /* of a table that differs */
 #define TOLD 20      /* differences told in full */
+#define CALLS 64     /* in the middle of which tasks of a table are */
 #define NOTES 32768  /* events kept, a power of two */
 #define NOTES_TOLD 8 /* of them, for one difference */
 
@@ -45,9 +47,22 @@ struct pairs {
 	bool failed; /* out of memory */
 };
 
+/* A call that changes tables, and that a task is in the middle of. proc_pid_syscall(5). */
+struct call {
+	uint32_t tid;
+	int64_t number;
+	uint64_t args[2];
+};
+
+struct calls {
+	struct call call[CALLS];
+	unsigned int count;
+};
+
 struct verify {
 	struct verify_counters counters;
 	struct pairs kernel, ours;
+	struct calls calls;     /* that a differing table's tasks were in during a whole look */
 	struct table_row *rows; /* of the round going on */
 	size_t row_count, row_capacity;
 	int (*drain)(void *ctx); /* of the round going on */
@@ -262,6 +277,97 @@ static int read_kernel(struct verify *v, const struct table_row *row, int *ret_e
 	return fdinfo < 0 ? fdinfo : fd < 0 ? fd : !numbers ? -ENOENT : 0;
 }
 
+/* --- calls that are not over --- */
+
+static bool read_task_file(uint32_t pid, uint32_t tid, const char *what, char *text, size_t size)
+{
+	ssize_t length;
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/task/%" PRIu32 "/%s", pid, tid, what);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	length = read(fd, text, size - 1);
+	close(fd);
+	text[length > 0 ? length : 0] = '\0';
+	return length > 0;
+}
+
+/*
+ * Those that change the table and may wait before they are over, and so are told late. Not those
+ * that wait first: most servers are always in the middle of one.
+ */
+static bool call_explains(const struct call *call, int32_t fd)
+{
+	switch (call->number) {
+	case SYS_close: return (uint32_t)call->args[0] == (uint32_t)fd;
+#ifdef SYS_dup2
+	case SYS_dup2:
+#endif
+	case SYS_dup3: return (uint32_t)call->args[1] == (uint32_t)fd;
+#ifdef SYS_close_range
+	case SYS_close_range:
+		return (uint32_t)call->args[0] <= (uint32_t)fd &&
+		       (uint32_t)fd <= (uint32_t)call->args[1];
+#endif
+	case SYS_execve:
+	case SYS_execveat:
+	case SYS_unshare: return true;
+	default: return false;
+	}
+}
+
+/* A task that runs in the kernel says "running": it is about to be over, or to wait. */
+static void add_call(void *ctx, uint32_t pid, uint32_t tid)
+{
+	struct calls *calls = ctx;
+	struct call call = { .tid = tid };
+	char text[256];
+
+	if (calls->count < CALLS && read_task_file(pid, tid, "syscall", text, sizeof(text)) &&
+	    sscanf(text, "%" SCNd64 " %" SCNx64 " %" SCNx64, &call.number, &call.args[0],
+		   &call.args[1]) == 3)
+		calls->call[calls->count++] = call;
+}
+
+static void note_calls(struct verify *v, struct engine *engine, uint64_t key)
+{
+	v->calls.count = 0;
+	engine_each_task_of(engine, key, add_call, &v->calls);
+}
+
+static bool same_call(const struct call *a, const struct call *b)
+{
+	return a->tid == b->tid && a->number == b->number && a->args[0] == b->args[0] &&
+	       a->args[1] == b->args[1];
+}
+
+/* Of the calls noted, those that are still going on. */
+static void keep_calls(struct verify *v, struct engine *engine, uint64_t key)
+{
+	struct calls now = { 0 };
+	unsigned int kept = 0;
+
+	engine_each_task_of(engine, key, add_call, &now);
+	for (unsigned int i = 0; i < v->calls.count; i++)
+		for (unsigned int j = 0; j < now.count; j++)
+			if (same_call(&v->calls.call[i], &now.call[j])) {
+				v->calls.call[kept++] = v->calls.call[i];
+				break;
+			}
+	v->calls.count = kept;
+}
+
+static bool is_explained(const struct verify *v, int32_t fd)
+{
+	for (unsigned int i = 0; i < v->calls.count; i++)
+		if (call_explains(&v->calls.call[i], fd))
+			return true;
+	return false;
+}
+
 /* --- comparing --- */
 
 static void tell_difference(struct verify *v, const struct table_row *row, int32_t fd,
@@ -280,12 +386,16 @@ static void tell_difference(struct verify *v, const struct table_row *row, int32
 	tell_notes(v, row->key, fd);
 }
 
-/* How many slots differ; they are told if asked. Both lists are in order. */
+/*
+ * How many slots differ. To tell them: those alone that no call explains which is still going on.
+ * Both lists are in order.
+ */
 static size_t differing(struct verify *v, const struct table_row *row, bool tell)
 {
 	const struct pair *k = v->kernel.pair, *k_end = k + v->kernel.count;
 	const struct pair *o = v->ours.pair, *o_end = o + v->ours.count;
 	size_t count = 0;
+	int32_t fd;
 
 	while (k < k_end || o < o_end) {
 		const struct pair *kernel = o == o_end || (k < k_end && k->fd <= o->fd) ? k : NULL;
@@ -296,73 +406,65 @@ static size_t differing(struct verify *v, const struct table_row *row, bool tell
 		if (kernel && ours &&
 		    (kernel->inode == ours->inode || !kernel->inode || !ours->inode))
 			continue;
+		fd = kernel ? kernel->fd : ours->fd;
+		if (tell && is_explained(v, fd))
+			continue;
 		count++;
 		if (tell)
-			tell_difference(v, row, kernel ? kernel->fd : ours->fd, kernel, ours);
+			tell_difference(v, row, fd, kernel, ours);
 	}
 	return count;
 }
 
-/* proc_pid_syscall(5): "running", or the number of the call that the task is in. */
-static void tell_task(uint32_t pid, const char *tid)
+/* "running", or the number of the call that the task is in. */
+static void tell_task(void *ctx, uint32_t pid, uint32_t tid)
 {
-	char path[64], call[32] = "";
-	ssize_t length;
-	int fd;
+	unsigned int *told = ctx;
+	char call[32];
 
-	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/task/%.16s/syscall", pid, tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
+	if (*told == TASKS_TOLD || !read_task_file(pid, tid, "syscall", call, sizeof(call)))
 		return;
-	length = read(fd, call, sizeof(call) - 1);
-	close(fd);
-	call[length > 0 ? length : 0] = '\0';
+	++*told;
 	call[strcspn(call, " \n")] = '\0';
-	log_warn("    tid %.16s: system call %s", tid, call);
+	log_warn("    tid %" PRIu32 " of %" PRIu32 ": system call %s", tid, pid, call);
 }
 
 /* What those who can change the table were about: one in the middle of a call may explain it. */
-static void tell_tasks(const struct table_row *row)
+static void tell_tasks(struct engine *engine, uint64_t key)
 {
 	unsigned int told = 0;
-	struct dirent *entry;
-	char path[32];
-	DIR *tasks;
 
-	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/task", row->pid);
-	tasks = opendir(path);
-	while (tasks && told < TASKS_TOLD && (entry = readdir(tasks)))
-		if (entry->d_name[0] != '.') {
-			tell_task(row->pid, entry->d_name);
-			told++;
-		}
-	if (tasks)
-		closedir(tasks);
+	engine_each_task_of(engine, key, tell_task, &told);
 }
 
 enum look { LOOK_SAME, LOOK_DIFFERS, LOOK_BUSY, LOOK_TAINTED, LOOK_HIDDEN, LOOK_GONE };
 
-/* One reading of the kernel's table between two drains. *ret_err: what a drain returned. */
-static enum look look(struct verify *v, struct engine *engine, const struct table_row *row,
-		      int *ret_err)
+/*
+ * One reading of the kernel's table between two drains, through a task that is bound to it now:
+ * the one we began with may have ended or left, and the table live on with others. *row is
+ * brought up to date. *ret_err: what a drain returned.
+ */
+static enum look look(struct verify *v, struct engine *engine, struct table_row *row, int *ret_err)
 {
-	struct table_row before, after;
+	struct table_row after;
 	int err;
 
 	*ret_err = v->drain(v->drain_ctx);
-	if (*ret_err || engine_table(engine, row->key, &before) || !before.complete)
+	if (*ret_err || engine_table(engine, row->key, row->tid, row) || !row->complete)
 		return LOOK_GONE;
 	if (row->tainted)
 		return LOOK_TAINTED;
+	note_calls(v, engine, row->key);
 	err = read_kernel(v, row, ret_err);
 	if (err || *ret_err)
 		return err == -EACCES ? LOOK_HIDDEN : LOOK_GONE;
+	keep_calls(v, engine, row->key);
 	*ret_err = v->drain(v->drain_ctx);
-	if (*ret_err || engine_table(engine, row->key, &after) || after.pid != before.pid)
+	if (*ret_err || engine_table(engine, row->key, row->tid, &after))
 		return LOOK_GONE;
 	if (after.tainted)
 		return LOOK_TAINTED;
-	if (after.changes != before.changes)
+	if (after.changes != row->changes || after.pid != row->pid || after.tid != row->tid)
 		return LOOK_BUSY;
 	v->ours.count = 0;
 	engine_each_slot_of(engine, row->key, add_ours, &v->ours);
@@ -386,9 +488,10 @@ static int pause_ms(struct verify *v, unsigned int ms)
 /*
  * A call changes the table first and is told when it is over. In between its thread may wait for
  * a processor, on a busy machine for many time slices; an exec or a large close_range takes its
- * time, too. So a difference is believed if it lasts: more than a second, until many were told.
+ * time, too. So a difference is believed if it lasts: more than two seconds, until many were told,
+ * and if nobody is then in the middle of a call that explains it.
  */
-static int verify_table(struct verify *v, struct engine *engine, const struct table_row *row)
+static int verify_table(struct verify *v, struct engine *engine, struct table_row row)
 {
 	unsigned int looks = v->counters.differences < TOLD ? LOOKS : LOOKS / 2;
 	enum look seen = LOOK_BUSY;
@@ -399,15 +502,15 @@ static int verify_table(struct verify *v, struct engine *engine, const struct ta
 		if (seen == LOOK_DIFFERS)
 			err = pause_ms(v, PAUSE_MS << (i - 1));
 		if (!err)
-			seen = look(v, engine, row, &err);
+			seen = look(v, engine, &row, &err);
 	}
+	if (seen == LOOK_DIFFERS && !differing(v, &row, true))
+		seen = LOOK_BUSY;
+	if (seen == LOOK_DIFFERS)
+		tell_tasks(engine, row.key);
 	v->counters.busy += seen == LOOK_BUSY;
 	v->counters.tainted += seen == LOOK_TAINTED;
 	v->counters.hidden += seen == LOOK_HIDDEN;
-	if (seen == LOOK_DIFFERS) {
-		differing(v, row, true);
-		tell_tasks(row);
-	}
 	if (seen == LOOK_SAME || seen == LOOK_DIFFERS) {
 		v->counters.compared++;
 		v->counters.slots += v->kernel.count;
@@ -457,7 +560,7 @@ int verify_round(struct verify *v, struct engine *engine, unsigned int budget,
 	for (size_t i = 0; i < count && !err; i++) {
 		const struct table_row *row = &v->rows[(first + i) % v->row_count];
 
-		err = verify_table(v, engine, row);
+		err = verify_table(v, engine, *row);
 		v->cursor = row->key;
 	}
 	return err;
