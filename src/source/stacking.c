@@ -153,15 +153,6 @@ static void grant_copies(struct stacking *s)
 	__atomic_store_n(&s->skel->bss->copies_left.value, COPIES_A_DRAIN, __ATOMIC_RELAXED);
 }
 
-void stacking_start(struct stacking *s)
-{
-	if (!s->stacks)
-		return;
-	s->savings_ns = (int64_t)(SAVINGS_NS * s->options.budget_ppm / UNBOUNDED_PPM);
-	grant_copies(s);
-	set_level(s, FDT_STACKS_ALL);
-}
-
 int stacking_record(struct stacking *s, const void *record, size_t size, stacks_event_fn event,
 		    void *ctx)
 {
@@ -191,9 +182,23 @@ static u32 level_for(const struct stacking *s, int64_t full_ns)
 	return s->savings_ns > 0 ? FDT_STACKS_FEW : FDT_STACKS_ERRORS;
 }
 
+static int64_t full_savings_ns(const struct stacking *s)
+{
+	return (int64_t)(SAVINGS_NS * s->options.budget_ppm / UNBOUNDED_PPM);
+}
+
+void stacking_start(struct stacking *s)
+{
+	if (!s->stacks)
+		return;
+	s->savings_ns = full_savings_ns(s);
+	grant_copies(s);
+	set_level(s, level_for(s, s->savings_ns));
+}
+
 static void keep_budget(struct stacking *s, uint64_t now_ns)
 {
-	int64_t full_ns = (int64_t)(SAVINGS_NS * s->options.budget_ppm / UNBOUNDED_PPM);
+	int64_t full_ns = full_savings_ns(s);
 	uint64_t walked = walked_ns(s), passed = s->ticked_ns ? now_ns - s->ticked_ns : 0;
 
 	s->savings_ns += (int64_t)(passed * s->options.budget_ppm / UNBOUNDED_PPM);

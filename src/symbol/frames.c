@@ -94,10 +94,13 @@ static void add_python(struct resolving *r, const struct fdt_frame *frame)
 	struct python_place place;
 	struct text_frame *text;
 
-	if (!file || python_place(r->sources->codes, &file->offsets, stack->space, frame, &place)) {
+	if (!file || python_place(r->sources->codes, &file->offsets, stack->space, frame, &place) ||
+	    (!place.function && !place.file)) {
 		say(add(r, 0, FDT_SITE_FRAME_PYTHON), "?? (python)");
 		return;
 	}
+	place.function = place.function ?: "??";
+	place.file = place.file ?: "python";
 	text = add(r, hash_text(hash_text(HASH_START, path_tail(place.file)), place.function),
 		   FDT_SITE_FRAME_PYTHON |
 			   (is_standard_library(place.file) ? FDT_SITE_FRAME_LIBRARY : 0));

@@ -33,7 +33,10 @@ void python_codes_free(struct python_codes *codes);    /* NULL is allowed */
 int python_codes_note(struct python_codes *codes, const struct fdt_code *record);
 void python_codes_forget(struct python_codes *codes, uint64_t space);
 
-/* A frame in words. Strings are UTF-8 as far as the interpreter's were; they live until the next note. */
+/*
+ * A frame in words. Strings are UTF-8 as far as the interpreter's were; they live until the next
+ * note. NULL: could not be read.
+ */
 struct python_place {
 	const char *
 		function; /* qualified name where the version has it ("A.f.<locals>.g"), else the name */

@@ -123,6 +123,7 @@ def steps():
     tests("attach", ["tests/live/attach.py"], PYTHON)
     tests("verify", ["tests/live/verify.py"], PYTHON)
     tests("details", ["tests/live/details.py"], PYTHON)
+    tests("stacks", ["tests/stacks/stacks.py", "tests/stacks/places.py"], PYTHON)
     tests("property", ["tests/property/property.py"], PYTHON)
     tests("bad days", ["tests/live/bad_days.py"], PYTHON)
     tests("hard days", ["tests/live/hard_days.py"], PYTHON)

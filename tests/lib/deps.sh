@@ -32,6 +32,7 @@ strip                  binutils         binutils                binutils
 setpriv                util-linux       util-linux              util-linux
 bash                   bash             bash                    bash
 git                    git              git                     git
+gdb                    gdb              gdb                     gdb
 '
 
 PATH=$PATH:/usr/sbin:/sbin
