@@ -63,7 +63,7 @@ objects: $(main_obj) $(core_obj) $(other_obj)
 
 # --- tests: see README.md; `make check` runs all of them by tests/lib/check.py ---
 
-live_src   := $(wildcard tests/live/*.c tests/property/*.c) $(filter-out tests/stacks/hidden.c,$(wildcard tests/stacks/*.c))
+live_src   := $(wildcard tests/live/*.c tests/property/*.c tests/bench/*.c) $(filter-out tests/stacks/hidden.c,$(wildcard tests/stacks/*.c))
 live_bin   := $(live_src:%.c=$(B)/%)
 format_src := $(wildcard src/*/*.[ch] include/fdtrace/*.h bpf/*.[ch] tests/*/*.[ch])
 ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -104,6 +104,10 @@ replay: all live-programs
 # Figures, not tests: a few minutes of racing threads, huge tables and stress-ng.
 bench-exact: all live-programs
 	$(Q)BUILD=$(B) /usr/bin/python3 tests/bench/exact.py
+
+# What a stack costs, in time and memory: about two minutes.
+bench-stacks: all live-programs
+	$(Q)BUILD=$(B) /usr/bin/python3 tests/bench/stacks.py
 
 purity: $(core_obj)
 	$(Q)tests/lib/purity.sh $(core_obj)
@@ -167,11 +171,11 @@ help:
 	@echo 'make fuzz         damaged ELF files under the sanitizers'
 	@echo 'make purity       what the core imports;  make format-check: clang-format'
 	@echo 'make deps         packages to build;  make deps-test: packages to test'
-	@echo 'make property     random programs against the kernel and a model;  make bench-exact: figures'
+	@echo 'make property     random programs against the kernel and a model;  make bench-exact, bench-stacks: figures'
 	@echo 'make clean        remove $(B) and $(B)-*'
 	@echo 'B=FOLDER builds elsewhere, CC=clang with clang, V=1 shows the commands'
 
-.PHONY: all objects unit-programs fuzz-programs fuzz live-programs unit live replay property bench-exact purity sanitize valgrind format-check check-vmlinux
+.PHONY: all objects unit-programs fuzz-programs fuzz live-programs unit live replay property bench-exact bench-stacks purity sanitize valgrind format-check check-vmlinux
 .PHONY: deps deps-test demo check clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -100,6 +100,18 @@ struct fdt_window {
 };
 
 /*
+ * Where programs are is mostly where they have been: the rule of an address, once found. A file's
+ * tables stay as they are and its id is never used again, so nothing here ever becomes wrong.
+ */
+#define RULES_KNOWN 1024
+struct fdt_known_rule {
+	u32 elf;    /* 0: free */
+	u32 offset; /* from the first address that has rows */
+	u32 rule;
+	u32 pad;
+};
+
+/*
  * Variables of the walks live here and not on the BPF stack: the verifier does not follow what
  * they hold, and so comes to an end (on the stack the same code took 400 times as long).
  */
@@ -121,6 +133,7 @@ struct fdt_scratch {
 	struct fdt_stack stack; /* the record that is told if the hash is new */
 	struct fdt_frame
 		frame[FDT_NATIVE_MAX + FDT_PYTHON_MAX]; /* native ones first; belongs to stack */
+	struct fdt_known_rule known_rule[RULES_KNOWN];
 };
 
 struct {

@@ -244,9 +244,9 @@ static __always_inline u32 row_find(const struct fdt_slab *slab, u32 first, u32 
 	return slab->row[low % FDT_SLAB_ROWS];
 }
 
-static __always_inline u32 rule_at(const struct fdt_module *module, u64 vaddr)
+static __always_inline u32 rule_search(const struct fdt_module *module, u64 offset)
 {
-	u64 index = (vaddr - module->first_vaddr) / FDT_PAGE_SIZE;
+	u64 index = offset / FDT_PAGE_SIZE;
 	u32 key = module->page0 + (u32)index, *rule;
 	struct fdt_text_page *page;
 	struct fdt_slab *slab;
@@ -260,9 +260,27 @@ static __always_inline u32 rule_at(const struct fdt_module *module, u64 vaddr)
 	slab = bpf_map_lookup_elem(&slabs, &key);
 	if (!slab)
 		return FDT_RULE(FDT_RULE_NONE, 0, 0);
-	key = FDT_ROW_RULE(row_find(slab, page->first, page->count, vaddr % FDT_PAGE_SIZE));
+	key = FDT_ROW_RULE(row_find(slab, page->first, page->count, offset % FDT_PAGE_SIZE));
 	rule = bpf_map_lookup_elem(&rules, &key);
 	return rule ? *rule : FDT_RULE(FDT_RULE_NONE, 0, 0);
+}
+
+/* The files' ids spread what lies at the same place in each of them. */
+static __always_inline u32 rule_at(struct fdt_scratch *s, const struct fdt_module *module,
+				   u64 vaddr)
+{
+	u64 offset = vaddr - module->first_vaddr;
+	u32 elf = module->elf, at = ((u32)offset ^ (u32)offset >> 10 ^ elf * 331) % RULES_KNOWN;
+	struct fdt_known_rule *known = &s->known_rule[at];
+
+	if (offset >> 32)
+		return rule_search(module, offset);
+	if (known->elf != elf || known->offset != (u32)offset) {
+		known->rule = rule_search(module, offset);
+		known->offset = offset;
+		known->elf = elf;
+	}
+	return known->rule;
 }
 
 /* ---- steps ---- */
@@ -376,7 +394,7 @@ static long unwind_step(__attribute__((unused)) u64 i, struct fdt_unwind *u)
 	note_frame(s, frame, s->pc - module->bias, module->elf);
 	if (!module->pages)
 		return stop(s, FDT_END_NO_TABLE);
-	return step_by_rule(s, frame, rule_at(module, pc - module->bias));
+	return step_by_rule(s, frame, rule_at(s, module, pc - module->bias));
 }
 
 /* Fills the native part of the stack in s. */

@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 
 #include "fdtrace/kernel.h"
 #include "source/stack_maps.h"
+#include "util/log.h"
 
 /* The generated skeleton spells types as the programs do. */
 typedef uint8_t u8;
@@ -93,15 +95,6 @@ int stacking_open(struct fdtrace_bpf *skel, const struct stacking_options *optio
 	}
 	*ret_stacking = s;
 	return 0;
-}
-
-void stacking_free(struct stacking *s)
-{
-	if (!s)
-		return;
-	stacks_free(s->stacks);
-	stack_maps_free(s->maps);
-	free(s);
 }
 
 /* As execvp(3) finds it; what cannot be run is the launcher's to tell. */
@@ -239,4 +232,29 @@ void stacking_counters(const struct stacking *s, struct stacking_counters *ret_c
 	ret_counters->frames = counted(&s->skel->bss->stack_frames);
 	ret_counters->walk_ns = walked_ns(s);
 	stack_maps_usage(s->maps, &ret_counters->tables_used, &ret_counters->tables_size);
+}
+
+static void tell_counters(const struct stacking *s)
+{
+	struct stacking_counters c;
+
+	stacking_counters(s, &c);
+	log_debug("stacks: %" PRIu64 " taken (%" PRIu64 " frames, %" PRIu64 " ns), %" PRIu64
+		  " told, %" PRIu64 " skipped, %" PRIu64 " lost; %" PRIu64 " resolved (%" PRIu64
+		  " ns), %" PRIu64 " copies, %" PRIu64 " codes; tables %" PRIu64 " of %" PRIu64
+		  " bytes",
+		  c.taken, c.frames, c.walk_ns, c.told, c.skipped, c.lost, c.stacks.resolved,
+		  c.stacks.resolve_ns, c.stacks.copies, c.stacks.codes, c.tables_used,
+		  c.tables_size);
+}
+
+void stacking_free(struct stacking *s)
+{
+	if (!s)
+		return;
+	if (s->stacks)
+		tell_counters(s);
+	stacks_free(s->stacks);
+	stack_maps_free(s->maps);
+	free(s);
 }
