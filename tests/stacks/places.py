@@ -101,38 +101,36 @@ def attach_python():
         whole_python(stacks_of(result.out, opened).get("first"), "first")
 
 
-def learn(tracer, program, opened, name, is_whole):
-    """Lets the program open files until its stack is whole: from then on its files are known."""
-    def known():
-        since = len(tracer.out)
-        tell(program, name)
-        inode = b'"inode":"%d"' % os.stat(os.path.join(opened, name)).st_ino
-        tracer.wait_for(inode, since=since)
-        while not tracer.out.endswith(b"\n"):
-            tracer.wait_for_more()
-        os.unlink(os.path.join(opened, name))
-        lines = [line for line in tracer.out[since:].splitlines() if inode in line and b'"op":"open"' in line]
-        stack = json.loads(lines[-1])["fdtrace"].get("stack") if lines else None
-        return stack and "..." not in stack and is_whole(stack)
-    until(f"the files of {program.argv} are known", known)
+def text_of(name):
+    with open(name, "rb") as text:
+        return text.read()
+
+
+def wait_until_known(tracer, program):
+    """For the table of every file the program runs code of."""
+    with open(f"/proc/{program.pid}/maps", encoding="utf-8") as maps:
+        files = {line.split()[5] for line in maps if "r-xp" in line and "/" in line}
+    for file in files:
+        tracer.wait_for_message(b"unwind table of %s:" % file.encode())
 
 
 @case("-a: programs started when their files are known have whole stacks")
 def everything():
     need_tracing()
-    python, c = [PYTHON, OPENS_PY], [built("opens")]
-    with place() as (_, opened), Background([FDTRACE, *ALL, "-a"]) as tracer:
-        tracer.wait_for(b"fdtrace.state")
-        with running([*c, opened], opened) as program:
-            learn(tracer, program, opened, "learnt-c", lambda stack: True)
-        with running(python, opened) as program:
-            learn(tracer, program, opened, "learnt-python", python_frames)
+    c, python = [built("opens")], [PYTHON, OPENS_PY]
+    with place() as (folder, opened), Background([FDTRACE, *ALL, "-vv", "-o", folder + "/out", "-a"]) as tracer:
+        until("it traces", lambda: os.path.exists(folder + "/out") and b"fdtrace.state" in text_of(folder + "/out"))
+        for command in (c, python):
+            with running([*command, opened], opened) as program:
+                tell(program, "learn")
+                wait_until_known(tracer, program)
         with running([*c, opened], opened) as program:
             tell(program, "c")
         with running(python, opened) as program:
             tell(program, "python")
-        found = stacks_of(tracer.interrupt().out, opened)
-        whole_c(found.get("c"), "c")
+        result = tracer.interrupt()
+        found = stacks_of(text_of(folder + "/out"), opened)
+        whole_c(found.get("c"), f"c: {result.status}")
         whole_python(found.get("python"), "python")
 
 
