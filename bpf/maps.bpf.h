@@ -35,7 +35,7 @@ struct fdt_counter watched_count; /* bits set in watched_pids */
 struct fdt_counter run_count;     /* runs of errors not yet over; see errors.bpf.h */
 struct fdt_counter run_serial;
 struct fdt_counter filled_bytes; /* of the ring, ever; batches of the below */
-#define CPUS_MAX 1024
+#define CPUS_MAX FDT_CPUS_MAX
 struct fdt_counter filled_here[CPUS_MAX];
 
 static __always_inline bool pid_test(const u64 *bits, u32 pid)

@@ -276,36 +276,38 @@ static __always_inline void take_frames(struct fdt_scratch *s, struct fdt_space 
 		python_walk(s, space);
 }
 
-#define STACK_SAMPLE_SHIFT 5
+static __always_inline void take_and_tell(struct fdt_scratch *s, struct fdt_space *space)
+{
+	take_frames(s, space);
+	finish_hash(s);
+	if (bpf_map_lookup_elem(&told_sites, &s->stack.hash))
+		return;
+	if (stacks_python && s->stack.python_count)
+		python_tell_codes(s);
+	tell_stack(s);
+}
 
 /* The hash of the current stack, told if it is new; 0: none could be taken. */
 GLOBAL u64 take_site(void)
 {
 	struct fdt_scratch *s = scratch_of_cpu();
-	u64 key = (u64)plain(CURRENT)->mm, began = 0, taken;
+	struct fdt_walk_counts *counts = counts_of_cpu();
+	u64 key = (u64)plain(CURRENT)->mm, began = 0;
 	struct fdt_space *space;
 
-	/* busy: this CPU's walk was interrupted by another thread */
-	if (!s || !key || s->busy || call_is_compat(CURRENT))
+	if (!s || !key || call_is_compat(CURRENT))
 		return 0;
 	space = space_get(key);
-	if (!space)
+	if (!space || s->busy) /* busy: this CPU's walk was interrupted by another thread */
 		return 0;
 	s->busy = 1;
-	taken = __sync_fetch_and_add(&stacks_taken.value, 1);
-	if (!(taken & ((1 << STACK_SAMPLE_SHIFT) - 1)))
+	if (!(counts->taken++ % (1 << FDT_WALK_SAMPLE_SHIFT)))
 		began = bpf_ktime_get_ns();
-	take_frames(s, space);
-	finish_hash(s);
+	take_and_tell(s, space);
 	key = s->stack.hash;
-	if (!bpf_map_lookup_elem(&told_sites, &key)) {
-		if (stacks_python && s->stack.python_count)
-			python_tell_codes(s);
-		tell_stack(s);
-	}
-	__sync_fetch_and_add(&stack_frames.value, s->stack.native_count + s->stack.python_count);
+	counts->frames += s->stack.native_count + s->stack.python_count;
 	if (began)
-		__sync_fetch_and_add(&stack_sampled_ns.value, bpf_ktime_get_ns() - began);
+		counts->sampled_ns += bpf_ktime_get_ns() - began;
 	s->busy = 0;
 	return key;
 }
@@ -319,7 +321,7 @@ static __always_inline u64 site_of_change(s32 fd)
 		return 0;
 	if (stack_is_wanted(level, fd))
 		return take_site();
-	__sync_fetch_and_add(&stacks_skipped.value, 1);
+	__sync_fetch_and_add(&counts_of_cpu()->skipped, 1);
 	return 0;
 }
 

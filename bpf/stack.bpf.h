@@ -83,16 +83,22 @@ struct {
 } wanted_elfs SEC(".maps");
 
 struct fdt_counter space_serial;
-struct fdt_counter stacks_taken;     /* walks */
-struct fdt_counter stacks_told;      /* of these, new ones */
-struct fdt_counter stacks_lost;      /* new ones for which the ring had no room */
-struct fdt_counter stacks_skipped;   /* left out to keep to the budget */
-struct fdt_counter stack_frames;     /* native and Python, of all walks */
-struct fdt_counter stack_sampled_ns; /* time of one walk of every 1 << STACK_SAMPLE_SHIFT */
-struct fdt_counter copies_left;      /* user space grants some at each drain */
+struct fdt_counter stacks_told; /* new ones */
+struct fdt_counter stacks_lost; /* new ones for which the ring had no room */
+struct fdt_counter copies_left; /* user space grants some at each drain */
 
-/* Read from user memory piece by piece: a piece serves several frames. */
-#define WINDOW_BYTES 1024
+struct fdt_walk_counts walk_counts[CPUS_MAX];
+
+static __always_inline struct fdt_walk_counts *counts_of_cpu(void)
+{
+	return &walk_counts[bpf_get_smp_processor_id() & (CPUS_MAX - 1)];
+}
+
+/*
+ * Read from user memory piece by piece: a piece serves several frames. Each reading costs as much
+ * as following four frames, nearly whatever its size.
+ */
+#define WINDOW_BYTES 2048
 struct fdt_window {
 	u64 address;
 	u64 length; /* 0: nothing read yet */
@@ -110,6 +116,8 @@ struct fdt_known_rule {
 	u32 rule;
 	u32 pad;
 };
+
+#define MODULE_HINTS 256
 
 /*
  * Variables of the walks live here and not on the BPF stack: the verifier does not follow what
@@ -134,6 +142,7 @@ struct fdt_scratch {
 	struct fdt_frame
 		frame[FDT_NATIVE_MAX + FDT_PYTHON_MAX]; /* native ones first; belongs to stack */
 	struct fdt_known_rule known_rule[RULES_KNOWN];
+	u8 module_hint[MODULE_HINTS]; /* by text page: the index it had last, in whatever space */
 };
 
 struct {

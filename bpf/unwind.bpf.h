@@ -206,20 +206,32 @@ static __always_inline bool module_holds(const struct fdt_module *module, u64 pc
 	return pc >= module->start && pc < module->end;
 }
 
-/* Mostly the one of the frame before. */
-static __always_inline u32 module_find(struct fdt_scratch *s, struct fdt_space *space, u64 pc)
+static __always_inline u32 module_search(struct fdt_scratch *s, struct fdt_space *space, u64 pc)
 {
-	u32 at = s->last_module;
-
-	if (at < FDT_MODULES_MAX && module_holds(&space->module[at], pc))
-		return at;
-	for (at = 0; at < FDT_MODULES_MAX; at++) {
+	for (u32 at = 0; at < FDT_MODULES_MAX; at++) {
 		if (module_holds(&space->module[at], pc))
 			return at;
 		if (at >= space->count)
 			break;
 	}
 	return module_learn(s, space, pc);
+}
+
+/* Mostly the one of the frame before, or where this place was found before. */
+static __always_inline u32 module_find(struct fdt_scratch *s, struct fdt_space *space, u64 pc)
+{
+	u32 at = s->last_module;
+	u8 *hint;
+
+	if (at < FDT_MODULES_MAX && module_holds(&space->module[at], pc))
+		return at;
+	hint = &s->module_hint[pc / FDT_PAGE_SIZE % MODULE_HINTS];
+	at = *hint;
+	if (at < FDT_MODULES_MAX && module_holds(&space->module[at], pc))
+		return at;
+	at = module_search(s, space, pc);
+	*hint = at;
+	return at;
 }
 
 /* ---- the rule at an address ---- */

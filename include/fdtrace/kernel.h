@@ -54,6 +54,17 @@ struct fdt_counter {
 	__u64 pad[7];
 };
 
+/* Of stacks, by the CPU: a line that all of them wrote for each event would go to and fro. */
+struct fdt_walk_counts {
+	__u64 taken;
+	__u64 skipped;    /* left out to keep to the budget */
+	__u64 frames;     /* native and Python, of all walks */
+	__u64 sampled_ns; /* time of one walk of every 1 << FDT_WALK_SAMPLE_SHIFT */
+	__u64 pad[4];
+};
+#define FDT_WALK_SAMPLE_SHIFT 5
+#define FDT_CPUS_MAX 1024
+
 /* Written by user space before a round of a snapshot, and by the iterator when it stops. */
 struct fdt_cursor {
 	__u32 only_tgid; /* 0: every traced process; fdtrace itself is looked at only so */

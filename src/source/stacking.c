@@ -22,7 +22,6 @@ typedef uint32_t u32;
 typedef uint64_t u64;
 #include "fdtrace.skel.h"
 
-#define SAMPLE_SHIFT 5           /* bpf/site.bpf.h: STACK_SAMPLE_SHIFT */
 #define FILES_WAIT_MS 5          /* most files are read in that time; meanwhile stacks end early */
 #define COPIES_A_DRAIN 24        /* of 16 KiB each */
 #define ROWS_A_PAGE 64           /* of text, as tables are laid out; about 90 in real programs */
@@ -37,6 +36,7 @@ struct stacking {
 	int64_t savings_ns; /* of walking time; below 0: spent in advance */
 	uint64_t ticked_ns, walked_ns;
 	u32 level; /* enum fdt_stack_level */
+	u32 cpus;  /* whose counts there can be */
 };
 
 static u32 slab_count(const struct stacking_options *options)
@@ -66,6 +66,14 @@ void stacking_configure(struct fdtrace_bpf *skel, const struct stacking_options 
 	bpf_map__set_max_entries(skel->maps.text_pages, page_count(options));
 }
 
+/* As the programs index what is by CPU; where their number is not to be had, all of them. */
+static u32 cpus_counted(void)
+{
+	int cpus = libbpf_num_possible_cpus();
+
+	return cpus > 0 && cpus < FDT_CPUS_MAX ? (u32)cpus : FDT_CPUS_MAX;
+}
+
 int stacking_open(struct fdtrace_bpf *skel, const struct stacking_options *options,
 		  struct stacking **ret_stacking)
 {
@@ -84,6 +92,7 @@ int stacking_open(struct fdtrace_bpf *skel, const struct stacking_options *optio
 		return -ENOMEM;
 	s->skel = skel;
 	s->options = *options;
+	s->cpus = cpus_counted();
 	err = wanted(options) ? stack_maps_open(&fds, &s->maps) : 0;
 	if (!err && wanted(options)) {
 		kernel = stack_maps_kernel(s->maps);
@@ -157,9 +166,23 @@ static uint64_t counted(const struct fdt_counter *counter)
 	return __atomic_load_n(&counter->value, __ATOMIC_RELAXED);
 }
 
+static struct fdt_walk_counts walk_counts(const struct stacking *s)
+{
+	const struct fdt_walk_counts *cpu = s->skel->bss->walk_counts;
+	struct fdt_walk_counts sum = { 0 };
+
+	for (u32 i = 0; i < s->cpus; i++) {
+		sum.taken += __atomic_load_n(&cpu[i].taken, __ATOMIC_RELAXED);
+		sum.skipped += __atomic_load_n(&cpu[i].skipped, __ATOMIC_RELAXED);
+		sum.frames += __atomic_load_n(&cpu[i].frames, __ATOMIC_RELAXED);
+		sum.sampled_ns += __atomic_load_n(&cpu[i].sampled_ns, __ATOMIC_RELAXED);
+	}
+	return sum;
+}
+
 static uint64_t walked_ns(const struct stacking *s)
 {
-	return counted(&s->skel->bss->stack_sampled_ns) << SAMPLE_SHIFT;
+	return walk_counts(s).sampled_ns << FDT_WALK_SAMPLE_SHIFT;
 }
 
 /*
@@ -221,16 +244,18 @@ void stacking_forget(struct stacking *s, uint64_t hash)
 
 void stacking_counters(const struct stacking *s, struct stacking_counters *ret_counters)
 {
+	struct fdt_walk_counts walks = walk_counts(s);
+
 	*ret_counters = (struct stacking_counters){ 0 };
 	if (!s->stacks)
 		return;
 	stacks_counters(s->stacks, &ret_counters->stacks);
-	ret_counters->taken = counted(&s->skel->bss->stacks_taken);
+	ret_counters->taken = walks.taken;
 	ret_counters->told = counted(&s->skel->bss->stacks_told);
 	ret_counters->lost = counted(&s->skel->bss->stacks_lost);
-	ret_counters->skipped = counted(&s->skel->bss->stacks_skipped);
-	ret_counters->frames = counted(&s->skel->bss->stack_frames);
-	ret_counters->walk_ns = walked_ns(s);
+	ret_counters->skipped = walks.skipped;
+	ret_counters->frames = walks.frames;
+	ret_counters->walk_ns = walks.sampled_ns << FDT_WALK_SAMPLE_SHIFT;
 	stack_maps_usage(s->maps, &ret_counters->tables_used, &ret_counters->tables_size);
 }
 

@@ -5,7 +5,8 @@
 Prints figures; fails only where no stacks were taken. Times are CPU time of the thread that makes
 the calls, so they stand a busy machine, as far as caches do. The ways of tracing take turns and
 one process makes all calls; each figure is the best of the medians of STACKS_ROUNDS rounds
-(default 3) of STACKS_MS milliseconds (default 60).
+(default 3) of STACKS_MS milliseconds (default 60). STACKS_ONLY: which parts, by name. Whoever else
+traces the machine meanwhile is in all of the figures; "nobody" tells.
 """
 import os
 import re
@@ -87,7 +88,7 @@ def measure(worker, other, ways, shapes):
 
 
 def table(title, ways, shapes, best):
-    print(f"\n{title}: CPU ns a pair (and more than without stacks, an event)")
+    print(f"\n{title}: CPU ns a pair (in brackets: an event, more than with --stacks=off)")
     print(" " * 26 + "".join(f"{calls}/{frames:<2}".rjust(18) for calls, frames in shapes))
     for way in ways:
         row = f"{way:26}"
