@@ -142,6 +142,7 @@ static int apply_snapshot(struct engine *e, const struct fdt_head *event)
 	if (e->in_snapshot && e->snapshot_whole)
 		tasks_snapshot_done(e);
 	e->in_snapshot = false;
+	e->snapshot_whole = false; /* what comes late may have been read before a loss */
 	return 0;
 }
 

@@ -526,7 +526,7 @@ static void empty_beyond(struct engine *e, struct fdtable *table, uint32_t from,
 static void vec_last(struct engine *e, struct fdtable *table, const struct fdt_head *head)
 {
 	table->complete = true;
-	if (head->op == FDT_OP_SNAPSHOT)
+	if (head->op == FDT_OP_SNAPSHOT && e->snapshot_whole)
 		table->tainted = table->refused;
 	tasks_copied(e, table);
 	if (head->op == FDT_OP_EXEC)

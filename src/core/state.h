@@ -67,7 +67,7 @@ struct engine {
 	uint32_t snapshot_serial;
 	uint32_t loss_serial;              /* the first snapshot that began after the latest loss */
 	bool in_snapshot;                  /* one is being taken */
-	bool snapshot_whole;               /* nothing has been lost since it began */
+	bool snapshot_whole;               /* one goes on, nothing has been lost since it began */
 	uint64_t window_ns[GROWTH_SCALES]; /* detect_leak.c: when the running windows began */
 	struct map pending_execs; /* detect_exec.c: serial -> struct process (owned reference) */
 	struct correction corrections[CORRECTIONS_MAX];

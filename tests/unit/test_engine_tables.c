@@ -177,16 +177,20 @@ static void close_range_clears_only_empty_slots(void **state)
 	stream_end(&s);
 }
 
+static void border(struct stream *s, enum fdt_op op)
+{
+	struct fdt_head event = HEAD(s, FDT_SNAPSHOT, op, fdt_head, 0, 0, 0);
+
+	event.flags = FDT_WHY_AUDIT;
+	stream_apply(s, &event);
+}
+
 static void snapshot(struct stream *s, int count, const uint64_t *files)
 {
-	struct fdt_head begin = HEAD(s, FDT_SNAPSHOT, FDT_OP_BEGIN, fdt_head, 0, 0, 0);
-
-	begin.flags = FDT_WHY_AUDIT;
-	stream_apply(s, &begin);
+	border(s, FDT_OP_BEGIN);
 	task(s, FDT_OP_SNAPSHOT, PID, PID, TABLE, 0, 0);
 	vec(s, FDT_OP_SNAPSHOT, PID, TABLE, count, files);
-	begin.op = FDT_OP_END;
-	stream_apply(s, &begin);
+	border(s, FDT_OP_END);
 }
 
 static uint64_t corrections(struct stream *s)
@@ -276,6 +280,31 @@ static void loss_marks_findings_until_the_next_snapshot(void **state)
 	fails(&s, FDT_SYS_read, PID, 3, EBADF);
 	assert_int_equal(only_finding(&s, RULE_CLOSE_UNOWNED)->confidence, CONFIDENCE_AFTER_LOSS);
 	stream_end(&s);
+}
+
+/* It may stand behind a record that was still being written, and be older than what was lost. */
+static void a_late_record_of_a_snapshot_repairs_nothing(void **state)
+{
+	const uint64_t files[] = { 0, 0, 0, 1 };
+
+	(void)state;
+	for (int in_time = 0; in_time <= 1; in_time++) {
+		struct fdt_loss loss;
+		struct stream s;
+
+		stream_start(&s, ENGINE_PID);
+		opens(&s, PID, 3, 1);
+		snapshot(&s, 4, files);
+		loss = (struct fdt_loss){ .head = HEAD(&s, FDT_LOSS, 0, fdt_loss, 0, 0, 0),
+					  .count = 1 };
+		stream_apply(&s, &loss);
+		in_time ? snapshot(&s, 4, files) : vec(&s, FDT_OP_SNAPSHOT, PID, TABLE, 4, files);
+		closes(&s, PID + 1, 3);
+		fails(&s, FDT_SYS_read, PID, 3, EBADF);
+		assert_int_equal(only_finding(&s, RULE_CLOSE_UNOWNED)->confidence,
+				 in_time ? CONFIDENCE_EXACT : CONFIDENCE_AFTER_LOSS);
+		stream_end(&s);
+	}
 }
 
 static void malformed_events_change_nothing(void **state)
@@ -399,6 +428,7 @@ static void a_snapshot_that_did_not_fit_repairs_nothing(void **state)
 	(void)state;
 	options.settings.memory_max_bytes = 1 << 20;
 	assert_int_equal(engine_new(&options, &s.engine), 0);
+	border(&s, FDT_OP_BEGIN);
 	snapshot_from(&s, 0, 64, FDT_FIRST);
 	for (first = 64; first < 64000; first += 64)
 		snapshot_from(&s, first, 64, 0);
@@ -548,6 +578,7 @@ int main(void)
 		cmocka_unit_test(loss_marks_findings_until_the_next_snapshot),
 		cmocka_unit_test(vanished_tasks_end_at_the_second_look),
 		cmocka_unit_test(a_crowd_vanishes_at_once),
+		cmocka_unit_test(a_late_record_of_a_snapshot_repairs_nothing),
 		cmocka_unit_test(malformed_events_change_nothing),
 		cmocka_unit_test(nth_allocation_fails),
 		cmocka_unit_test(memory_is_bounded),
