@@ -670,6 +670,9 @@ static int load(struct bpf_source *s, const struct bpf_source_options *options,
 		stacking_prepare(s->stacking, options->pids, options->pid_count);
 	for (unsigned int i = 0; !err && i < options->pid_count; i++)
 		trace_pid(s->skel, options->pids[i]);
+	if (!err)
+		load_inspector(s);
+	/* From here on events come, and wait in the ring: nothing slow may follow. */
 	err = err ?: attach_all(s->skel);
 	if (err)
 		return explain(err, options, trouble);
@@ -677,7 +680,6 @@ static int load(struct bpf_source *s, const struct bpf_source_options *options,
 		forget_if_dead(s->skel, options->pids[i]);
 	trace_sharers(s->skel, options);
 	stacking_start(s->stacking);
-	load_inspector(s);
 	s->ring = ring_buffer__new(bpf_map__fd(s->skel->maps.ring), on_record, s, NULL);
 	return s->ring ? 0 : explain(-errno, options, trouble);
 }
