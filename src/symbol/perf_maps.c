@@ -6,7 +6,7 @@
 #include "symbol/frames.h"
 #include "symbol/perf_map.h"
 
-#define KEPT 16
+#define KEPT 4 /* at most 32 MiB of text each, and what is made of it */
 #define LOOK_AGAIN_NS 1000000000ull
 
 struct perf_maps {
