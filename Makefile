@@ -128,7 +128,7 @@ fuzz:
 
 # Without the tests that valgrind cannot run, or not in time: why is said in tests/lib/check.py.
 valgrind: all live-programs unit-programs
-	$(Q)$(PROVE) -e '$(VALGRIND)' $(filter-out %/test_launch %/test_session %/test_json_sink,$(unit_bin))
+	$(Q)$(PROVE) -e '$(VALGRIND)' $(filter-out %/test_launch %/test_session %/test_verify %/test_json_sink,$(unit_bin))
 	$(Q)BUILD=$(B) REPLAY_WRAPPER='$(VALGRIND)' prove -e /usr/bin/python3 tests/replay/replay.py
 
 format-check:
