@@ -84,7 +84,7 @@ enum fdt_rule_kind {
 
 /* ---- stacks ---- */
 
-#define FDT_NATIVE_MAX 192
+#define FDT_NATIVE_MAX 320
 #define FDT_PYTHON_MAX 128
 
 /* Where a walk ended; the first is the only proper one. */

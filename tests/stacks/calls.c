@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define DEPTH 150 /* frames of a recursion, well below what the walkers hold */
+#define DEPTH 256 /* frames of a recursion, below what the walkers hold */
 #define NOINLINE __attribute__((noinline, noclone))
 
 static const char *folder;
