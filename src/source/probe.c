@@ -360,8 +360,13 @@ static void summarize(struct probe_report *report)
 	if (report->can_trace && any(report, VERDICT_FAIL))
 		text = "descriptor events, but see the failures above";
 	else if (report->can_trace)
+#if defined(__x86_64__)
+		text = "every descriptor event of system calls, and what audits find of the rest, "
+		       "with native and Python stacks";
+#else
 		text = "every descriptor event of system calls, and what audits find of the rest; "
-		       "no stacks in this version";
+		       "no stacks on this architecture yet";
+#endif
 	snprintf(report->summary, sizeof(report->summary), "Would trace: %s.", text);
 }
 
