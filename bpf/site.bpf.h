@@ -317,7 +317,7 @@ static __always_inline u64 site_of_change(s32 fd)
 {
 	u32 level = stack_level;
 
-	if (level <= FDT_STACKS_ERRORS)
+	if (level == FDT_STACKS_OFF)
 		return 0;
 	if (stack_is_wanted(level, fd))
 		return take_site();

@@ -15,6 +15,7 @@ u32 stack_level; /* enum fdt_stack_level */
 
 #define ELFS_MAX 4096
 #define SITES_MAX 65536
+#define SPACES_MAX 1024
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -61,7 +62,7 @@ struct {
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1024); /* the real size is set before loading */
+	__uint(max_entries, SPACES_MAX);
 	__type(key, u64);
 	__type(value, struct fdt_space);
 } spaces SEC(".maps");
@@ -129,11 +130,9 @@ struct fdt_scratch {
 	u32 is_return;   /* pc is a return address: what it belongs to lies before it */
 	u32 pad;
 	u64 sp, bp, pc;
-	u64 space_key; /* address of the mm_struct */
 	u64 hash;
 	u64 python_frame;         /* the walk's next */
 	u64 python_chunk;         /* start of the thread's data stack chunk; 0: not known */
-	u64 python_instance;      /* free for the Python walk */
 	struct fdt_python python; /* of this interpreter */
 	struct fdt_window window;
 	u8 thread_state[384];

@@ -65,6 +65,14 @@ struct fdt_mapping {
 
 #define VDSO_DEV (~0u) /* no device has that number: stands for the kernel's own mapping */
 
+static __always_inline void name_file(struct fdt_elf_key *key, struct file *file)
+{
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+
+	key->inode = BPF_CORE_READ(inode, i_ino);
+	key->dev = BPF_CORE_READ(inode, i_sb, s_dev);
+}
+
 static long on_mapping(struct task_struct *task, struct vm_area_struct *vma, struct fdt_mapping *m)
 {
 	struct file *file = vma->vm_file;
@@ -73,10 +81,7 @@ static long on_mapping(struct task_struct *task, struct vm_area_struct *vma, str
 	m->end = vma->vm_end;
 	m->offset_bytes = (u64)vma->vm_pgoff * FDT_PAGE_SIZE;
 	if (file) {
-		struct inode *inode = BPF_CORE_READ(file, f_inode);
-
-		m->key.inode = BPF_CORE_READ(inode, i_ino);
-		m->key.dev = BPF_CORE_READ(inode, i_sb, s_dev);
+		name_file(&m->key, file);
 		m->is_file = 1;
 	} else if (m->start == (u64)BPF_CORE_READ(task, mm, context.vdso)) {
 		m->key.dev = VDSO_DEV;
@@ -113,10 +118,7 @@ static __always_inline void want_elf(const struct fdt_mapping *m, u64 serial)
 
 static __always_inline void want_file(struct fdt_mapping *m, struct file *file)
 {
-	struct inode *inode = BPF_CORE_READ(file, f_inode);
-
-	m->key.inode = BPF_CORE_READ(inode, i_ino);
-	m->key.dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	name_file(&m->key, file);
 	if (!bpf_map_lookup_elem(&elfs, &m->key))
 		want_elf(m, 0);
 }
@@ -158,18 +160,17 @@ static __always_inline void python_found(struct fdt_space *space, u32 python, u6
 }
 
 /*
- * Another CPU may be reading the entry: what end guards is changed only while end is 0. Returns
- * the index, or FDT_MODULES_MAX if there is no room.
+ * Another CPU may be reading the entry: what end guards is changed only while end is 0. When all
+ * are taken the oldest makes room, and is found anew when it is next met. Returns the index.
  */
 static __always_inline u32 module_put(struct fdt_space *space, const struct fdt_mapping *m,
 				      const struct fdt_elf *elf)
 {
-	u32 at = __sync_fetch_and_add(&space->count, 1);
-	struct fdt_module *module;
+	u32 at = __sync_fetch_and_add(&space->count, 1) % FDT_MODULES_MAX;
+	struct fdt_module *module = &space->module[at];
 
-	if (at >= FDT_MODULES_MAX)
-		return FDT_MODULES_MAX;
-	module = &space->module[at];
+	module->end = 0;
+	barrier();
 	module->start = m->start;
 	module->bias = m->start - m->offset_bytes - elf->delta;
 	module->elf = elf->id;

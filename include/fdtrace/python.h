@@ -16,7 +16,6 @@
 #define FDT_PY_OWNER 4       /* 3.11 on: frames tell who owns them */
 #define FDT_PY_SHIM 8        /* 3.12 on: a frame owned by the C stack marks an entry */
 #define FDT_PY_IS_ENTRY 16   /* 3.11: the frame has a flag of its own for that */
-#define FDT_PY_TAGGED 32     /* 3.14: the code object is a tagged reference */
 #define FDT_PY_STR2 64       /* 2.7: names are byte strings */
 #define FDT_PY_LIST_WALK 128 /* 2.7, 3.6: no TSS key: the list of thread states is walked */
 

@@ -179,7 +179,7 @@ struct fdt_space {
 	__u32 python;  /* index of the interpreter's struct fdt_python; 0: none found so far */
 	__u32 tss_key; /* of the interpreter's thread state, once read; see tss_known */
 	__u32 tss_known;
-	__u32 count; /* of modules ever put */
+	__u32 count; /* of modules ever put; they take turns */
 	struct fdt_module module[FDT_MODULES_MAX];
 };
 

@@ -521,11 +521,6 @@ static void collect(struct files *files, struct job *job)
 	install(files, entry, job);
 }
 
-int files_poll_fd(const struct files *files)
-{
-	return files->done_fd;
-}
-
 static void collect_done(struct files *files)
 {
 	uint64_t count;
@@ -549,7 +544,7 @@ void files_collect(struct files *files, int timeout_ms)
 	struct pollfd done = { .fd = files->done_fd, .events = POLLIN };
 	uint64_t until_ns = now_ns() + (uint64_t)(timeout_ms > 0 ? timeout_ms : 0) * 1000000, now;
 
-	for (;;) {
+	while (files->unfinished) {
 		collect_done(files);
 		now = now_ns();
 		if (!files->unfinished || (timeout_ms >= 0 && now >= until_ns))

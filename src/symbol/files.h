@@ -65,9 +65,6 @@ unsigned int files_want_process(struct files *files, pid_t pid);
 /* The same for a program that is about to be run. What a script asks to be run by counts. */
 int files_want_path(struct files *files, const char *path);
 
-/* Becomes readable when files_collect() has something to do. */
-int files_poll_fd(const struct files *files);
-
 /*
  * Hands what has been read to the kernel side. Waits up to timeout_ms for what was asked for; -1:
  * until all of it is done.

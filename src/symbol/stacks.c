@@ -268,11 +268,6 @@ void stacks_tick(struct stacks *s, int timeout_ms)
 	tell_unknown(s);
 }
 
-int stacks_poll_fd(const struct stacks *s)
-{
-	return files_poll_fd(s->files);
-}
-
 void stacks_counters(const struct stacks *s, struct stacks_counters *ret_counters)
 {
 	*ret_counters = s->counters;

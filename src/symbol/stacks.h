@@ -48,10 +48,8 @@ void stacks_prepare_path(struct stacks *stacks, const char *path);
 /* Reads the files of a process that runs already, so that its first stacks are whole. */
 void stacks_prepare(struct stacks *stacks, pid_t pid);
 
-/* To be called when stacks_poll_fd() is readable, and now and then. Waits up to
- * timeout_ms for files that were asked for; -1: for all of them. */
+/* To be called now and then. Waits up to timeout_ms for files that were asked for; -1: for all. */
 void stacks_tick(struct stacks *stacks, int timeout_ms);
-int stacks_poll_fd(const struct stacks *stacks);
 
 void stacks_counters(const struct stacks *stacks, struct stacks_counters *ret_counters);
 
