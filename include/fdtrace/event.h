@@ -22,7 +22,7 @@
 #include <linux/types.h>
 #endif
 
-#define FDT_ABI 1
+#define FDT_ABI 2
 
 enum fdt_event_kind {
 	FDT_SLOT = 1,    /* struct fdt_slot: one slot holds this now */
@@ -34,6 +34,10 @@ enum fdt_event_kind {
 	FDT_PROCESS = 7, /* struct fdt_process: executable and arguments of a process */
 	FDT_LIMIT = 8,   /* struct fdt_limit: RLIMIT_NOFILE of a process */
 	/* 9 to 12: stacks as the kernel tells them, for the loader only (stack.h) */
+	FDT_LOCK = 13,     /* struct fdt_lock: a POSIX record lock was set or removed */
+	FDT_REGISTER = 14, /* struct fdt_register: a process changed what an epoll watches */
+	FDT_MARK = 15,     /* struct fdt_slot: close-on-exec was set (result 1) or cleared (0); the
+			    * slot held `file` then; op is FDT_OP_MARK */
 	/* from here on made by user space only, in the same stream, so that a replay sees them */
 	FDT_LOSS = 16,     /* struct fdt_loss: events are missing before this point */
 	FDT_TICK = 17,     /* struct fdt_head: it is time_ns now; nothing else happened */
@@ -43,6 +47,7 @@ enum fdt_event_kind {
 	FDT_META = 21,     /* struct fdt_meta: one key=value about the recording (tracefile.h) */
 	FDT_SITE = 23,     /* struct fdt_site: the stack that a site's hash stands for */
 	FDT_DETAIL = 22,   /* struct fdt_detail: what an open file is like at this moment */
+	FDT_ENVIRON = 24,  /* struct fdt_environ: descriptor numbers that an environment names */
 };
 
 /* What made the change. */
@@ -65,6 +70,9 @@ enum fdt_op {
 	FDT_OP_BEGIN = 14,
 	FDT_OP_END = 15,
 	FDT_OP_URING_CLOSE = 16, /* io_uring close */
+	FDT_OP_MARK = 17,
+	FDT_OP_STALE_USE =
+		18, /* USE: the thread used the number before, when it held another file */
 };
 
 /* Why a snapshot was taken (flags of FDT_SNAPSHOT). */
@@ -223,7 +231,22 @@ enum fdt_fact {
 	FDT_FACT_PIPE = 16,     /* readers, writers; also of a named one */
 	FDT_FACT_UNLINKED = 32, /* the name it was opened by has been removed */
 	FDT_FACT_MEMFD = 64,    /* made by memfd_create */
+	FDT_FACT_IDLE = 128,    /* idle_ns is known: TCP sockets and pipes */
+	FDT_FACT_REGULAR = 256, /* a regular file: size is known, and the next two bits */
+	FDT_FACT_MAPPED = 512,  /* somebody has the file in memory (mmap) */
+	FDT_FACT_LOCKED = 1024, /* somebody holds a lock, lease or flock on it */
+	FDT_FACT_CLOEXEC = 2048, /* the number is marked close-on-exec */
+	FDT_FACT_WAITED = 4096,  /* PIPE: somebody waits for bytes to read (read, poll, epoll) */
+	FDT_FACT_WATCHED = 8192, /* registered with an epoll: registrations tells */
 };
+
+/* One epoll that watches the file. */
+struct fdt_registration {
+	__u64 epoll; /* struct file address of the epoll */
+	__s32 fd;    /* the number under which it was registered */
+	__u32 pad;
+};
+#define FDT_REGISTRATIONS_MAX 4
 
 #define FDT_DETAIL_NAME_MAX 112
 
@@ -250,6 +273,49 @@ struct fdt_detail {
 	__u8 local[16]; /* network byte order; IPv4 in the first four bytes */
 	__u8 peer[16];
 	char name[FDT_DETAIL_NAME_MAX]; /* any byte */
+	__u64 idle_ns;                  /* since the last byte came or went; by the timer tick */
+	__u64 size;                     /* of a regular file, bytes */
+	__u32 registration_count;       /* how many there are; the first few follow */
+	__u32 pad3;
+	struct fdt_registration registrations[FDT_REGISTRATIONS_MAX];
+};
+
+/*
+ * fcntl(F_SETLK, F_SETLKW) that succeeded. Such a lock belongs to the table (head.table), not
+ * to the descriptor it was set through, and ends when any descriptor of the file in that table
+ * is closed.
+ */
+enum fdt_lock_type { FDT_LOCK_READ = 0, FDT_LOCK_WRITE = 1, FDT_LOCK_NONE = 2 };
+struct fdt_lock {
+	struct fdt_head head;
+	__s32 fd;
+	__u32 type;   /* enum fdt_lock_type */
+	__s64 start;  /* as in struct flock, with l_whence worked out */
+	__s64 length; /* 0: to the end */
+	__u64 site;
+	struct fdt_file file;
+};
+
+/*
+ * epoll_ctl() that succeeded, on an epoll that another process had made or used before. In
+ * head.flags: EPOLL_CTL_ADD 1, DEL 2, MOD 3.
+ */
+struct fdt_register {
+	struct fdt_head head;
+	__s32 epoll_fd;
+	__s32 fd;         /* whose registration was changed */
+	__u32 maker_tgid; /* who made the epoll, or is known to have used it first */
+	__u32 pad;
+	__u64 site;
+	struct fdt_file epoll;
+	struct fdt_file file; /* what fd holds now; all zero: nothing */
+};
+
+/* Which numbers the environment of head.tgid names as descriptors: bit set, as of time_ns. */
+#define FDT_ENVIRON_WORDS 64
+struct fdt_environ {
+	struct fdt_head head;
+	__u64 word[FDT_ENVIRON_WORDS];
 };
 
 struct fdt_fops {
@@ -321,6 +387,10 @@ FDT_SIZE_IS(fdt_fops, 40);
 FDT_SIZE_IS(fdt_meta, 32);
 FDT_SIZE_IS(fdt_site_frame, 16);
 FDT_SIZE_IS(fdt_site, 48);
-FDT_SIZE_IS(fdt_detail, 264);
+FDT_SIZE_IS(fdt_registration, 16);
+FDT_SIZE_IS(fdt_detail, 352);
+FDT_SIZE_IS(fdt_lock, 96);
+FDT_SIZE_IS(fdt_register, 120);
+FDT_SIZE_IS(fdt_environ, 544);
 
 #endif

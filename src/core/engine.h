@@ -69,6 +69,13 @@ struct engine_callbacks {
 	/* The same, asking what a descriptor is like now; to be recorded as FDT_DETAIL. */
 	int (*detail)(void *ctx, uint32_t pid, int32_t fd, const struct fdt_file *file,
 		      struct fdt_detail *ret_detail);
+	/* The same, asking which numbers the environment of a process names; as FDT_ENVIRON. */
+	int (*environment)(void *ctx, uint32_t pid, struct fdt_environ *ret_environment);
+	/*
+	 * Whether the user wants to hear nothing of this finding. Asked once for each cause, with
+	 * the finding complete; it is then counted and not told. NULL: nothing is suppressed.
+	 */
+	bool (*suppressed)(void *ctx, const struct finding *finding);
 };
 
 struct engine_options {

@@ -30,6 +30,9 @@ enum slot_flag {
 	SLOT_OPENER_PENDING = 16, /* we know that it is filled, but have not yet heard by whom */
 	SLOT_WRITES = 32,         /* open for writing */
 	SLOT_READS = 64,          /* open for reading */
+	SLOT_SHARED = 128,        /* another table got a copy by fork or unshare */
+	SLOT_CLOEXEC = 256,       /* last heard (FDT_MARK): close-on-exec was set ... */
+	SLOT_MEANT = 512,         /* ... was cleared: it is to cross an exec */
 };
 
 #define SLOT_ACCESS (SLOT_WRITES | SLOT_READS) /* of the file itself, whoever holds it */
@@ -44,8 +47,8 @@ struct slot {
 	uint32_t generation; /* of the number: 1 is the first seen */
 	uint32_t past;       /* newest past of the number; 0: none */
 	uint16_t mode;
-	uint8_t kind;  /* enum fd_kind */
-	uint8_t flags; /* enum slot_flag */
+	uint16_t kind : 6;   /* enum fd_kind */
+	uint16_t flags : 10; /* enum slot_flag */
 	uint32_t detail;
 };
 

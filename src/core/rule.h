@@ -17,13 +17,21 @@ int severity_parse(const char *text, enum severity *ret_severity);
 /* Order is the order of --help and of the documentation. */
 enum rule {
 	RULE_LEAK_GROWTH,
+	RULE_LEAK_STALE,
+	RULE_LEAK_ORPHAN,
 	RULE_LEAK_EXIT,
 	RULE_LIMIT_EMFILE,
 	RULE_EXEC_INHERIT,
+	RULE_EXEC_HELD,
 	RULE_CLOSE_UNOWNED,
 	RULE_CLOSE_DOUBLE,
 	RULE_CLOSE_SWEEP,
+	RULE_CLOSE_STDIO,
+	RULE_CLOSE_LOCK,
 	RULE_USE_CLOSED,
+	RULE_USE_STALE,
+	RULE_EPOLL_FOREIGN,
+	RULE_EPOLL_STALE,
 	RULE_COUNT
 };
 

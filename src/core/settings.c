@@ -33,6 +33,8 @@ static const struct setting table[] = {
 	  SEVERITY_INFO, SEVERITY_ERROR, "how grave it is to exit with descriptors open" },
 	{ "exec.unused_after", SETTING_TIME, offsetof(struct settings, exec_unused_after_ns), 5 * SEC, 0,
 	  DAY, "an inherited descriptor is unused after this time" },
+	{ "orphan.after", SETTING_TIME, offsetof(struct settings, orphan_after_ns), 60 * SEC, 100 * MSEC,
+	  30 * DAY, "dead descriptors are told after this time" },
 	{ "sweep.min", SETTING_COUNT, offsetof(struct settings, sweep_min), 32, 4, COUNT_MAX,
 	  "closes of numbers in a row that make a sweep" },
 	{ "audit.interval", SETTING_TIME, offsetof(struct settings, audit_interval_ns), 10 * SEC, 0, DAY,

@@ -14,6 +14,7 @@ struct settings {
 	uint64_t leak_min_age_ns;      /* leak.min_age=30s: nor younger ones */
 	uint64_t leak_exit_severity;   /* leak.exit=info: enum severity */
 	uint64_t exec_unused_after_ns; /* exec.unused_after=5s */
+	uint64_t orphan_after_ns;      /* orphan.after=60s: dead so long (leak.orphan) */
 	uint64_t sweep_min;            /* sweep.min=32: tries in a row that make a sweep */
 	uint64_t audit_interval_ns;    /* audit.interval=10s; 0: never */
 	uint64_t memory_max_bytes;     /* memory.max=256M: the engine's tables */

@@ -194,7 +194,7 @@ static void end_counts(const struct place *p)
 }
 
 static void push_past(const struct place *p, const struct actor *actor, enum ending ending,
-		      uint8_t flags)
+		      uint16_t flags)
 {
 	struct slot *slot = p->slot;
 	struct past past = { .opened_ns = slot->opened_ns,
@@ -269,7 +269,7 @@ static void unset_opener(const struct place *p)
 
 /* A new generation. actor NULL: opener not known. */
 static void slot_begin(const struct place *p, const struct fdt_file *file,
-		       const struct actor *actor, uint8_t flags)
+		       const struct actor *actor, uint16_t flags)
 {
 	struct slot *slot = p->slot;
 
@@ -464,7 +464,7 @@ void slots_audit_done(struct engine *e)
 }
 
 /* The newborn table's slot is its source's, if that still holds the same file. */
-static void copy_opener(const struct place *p, uint8_t flags)
+static void copy_opener(const struct place *p, uint16_t flags)
 {
 	const struct slot *from = p->table->source ? fdtable_slot(p->table->source, p->fd) : NULL;
 	struct slot *slot = p->slot;

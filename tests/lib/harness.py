@@ -100,6 +100,7 @@ def _run_case(number, name, function):
 
 def main():
     """Runs the cases, or with arguments only those whose names contain one of them."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and by our children, too
     wanted = [c for c in _cases if len(sys.argv) < 2 or any(a in c[0] for a in sys.argv[1:])]
     print(f"1..{len(wanted)}", flush=True)
     good = [_run_case(i, *c) for i, c in enumerate(wanted, 1)]
