@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,13 +12,6 @@
 
 #define DEBUG_FOLDER "/usr/lib/debug"
 #define CHECKSUM_MAX (1ull << 30) /* bytes that are read to compare a checksum */
-
-static bool debuginfod_allowed;
-
-void elf_file_allow_debuginfod(bool allow)
-{
-	debuginfod_allowed = allow;
-}
 
 /* The folder may be a traced program's: no waiting for the other end of a FIFO. */
 static int open_path(const char *path, struct elf_image *ret_debug)
@@ -160,41 +152,11 @@ static int by_link(const struct elf_image *image, const char *name, struct elf_i
 	return err;
 }
 
-/* Loaded only here, so that fdtrace never has its network code in memory unasked. */
-static int by_debuginfod(const char *build_id, struct elf_image *ret_debug)
-{
-	void *library, *(*begin)(void);
-	int (*find)(void *, const unsigned char *, int, char **), fd = -1;
-	void (*end)(void *), *client;
-	struct elf_image debug;
-
-	if (!debuginfod_allowed || !getenv("DEBUGINFOD_URLS") || !build_id[0])
-		return -ENOENT;
-	library = dlopen("libdebuginfod.so.1", RTLD_NOW | RTLD_LOCAL);
-	if (!library)
-		return -ENOENT;
-	begin = (void *(*)(void))dlsym(library, "debuginfod_begin");
-	find = (int (*)(void *, const unsigned char *, int, char **))dlsym(
-		library, "debuginfod_find_debuginfo");
-	end = (void (*)(void *))dlsym(library, "debuginfod_end");
-	client = begin && find && end ? begin() : NULL;
-	if (client) {
-		/* length 0: the build-id is in hex */
-		fd = find(client, (const unsigned char *)build_id, 0, NULL);
-		end(client);
-	}
-	if (fd < 0 || elf_image_open(fd, &debug) != 0)
-		return -ENOENT;
-	return accept_build_id(build_id, &debug, ret_debug);
-}
-
 int elf_debug_find(const struct elf_image *image, const char *name, struct elf_image *ret_debug)
 {
 	int err = by_build_id(image->build_id, ret_debug);
 
 	if (err != 0)
 		err = by_link(image, name, ret_debug);
-	if (err != 0)
-		err = by_debuginfod(image->build_id, ret_debug);
 	return err;
 }

@@ -7,7 +7,7 @@
 
 /*
  * By build-id below /usr/lib/debug; by .gnu_debuglink, its checksum compared, beside the file, in
- * .debug/ there, and below /usr/lib/debug; by debuginfod if that is allowed. 0 or -ENOENT.
+ * .debug/ there, and below /usr/lib/debug. The network is never asked. 0 or -ENOENT.
  */
 int elf_debug_find(const struct elf_image *image, const char *name, struct elf_image *ret_debug);
 

@@ -85,7 +85,4 @@ unsigned int elf_file_places(struct elf_file *file, uint64_t vaddr, bool is_retu
  */
 void elf_file_symbols_only(struct elf_file *file);
 
-/* Whether debuginfod may be asked (the user has set DEBUGINFOD_URLS and said so); default: no. */
-void elf_file_allow_debuginfod(bool allow);
-
 #endif

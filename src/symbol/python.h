@@ -31,7 +31,6 @@ void python_codes_free(struct python_codes *codes);    /* NULL is allowed */
 
 /* Keeps what the record says; a code object of the same space and address is replaced. 0, -EINVAL, -ENOMEM. */
 int python_codes_note(struct python_codes *codes, const struct fdt_code *record);
-void python_codes_forget(struct python_codes *codes, uint64_t space);
 
 /*
  * A frame in words. Strings are UTF-8 as far as the interpreter's were; they live until the next

@@ -189,17 +189,6 @@ int python_codes_note(struct python_codes *codes, const struct fdt_code *record)
 	return 0;
 }
 
-void python_codes_forget(struct python_codes *codes, uint64_t space)
-{
-	struct code *code = codes->oldest, *newer;
-
-	for (; code; code = newer) {
-		newer = code->newer;
-		if (code->space == space)
-			code_drop(codes, code_find(codes, space, code->address));
-	}
-}
-
 /* Bytes from the first instruction. f_lasti counts instructions in 3.10, bytes before. */
 static int64_t address_of(const struct fdt_python *python, const struct fdt_frame *frame)
 {

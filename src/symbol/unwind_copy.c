@@ -23,9 +23,8 @@ struct module {
 	uint64_t bias;
 };
 
-/* Mappings as they were read once, and the Dwfl made of them. Shared by forked spaces. */
+/* Mappings as they were read once, and the Dwfl made of them. */
 struct layout {
-	unsigned int refs;
 	unsigned int count;
 	struct unwind_mapping *mapping;
 	struct module *module; /* one for each mapping */
@@ -141,9 +140,9 @@ static const Dwfl_Callbacks callbacks = {
 
 /* ---- layouts ---- */
 
-static void layout_unref(struct layout *layout)
+static void layout_free(struct layout *layout)
 {
-	if (!layout || --layout->refs)
+	if (!layout)
 		return;
 	dwfl_end(layout->dwfl);
 	for (unsigned int i = 0; layout->module && i < layout->count; i++)
@@ -257,14 +256,13 @@ static int layout_read(struct unwind_copy *unwind, pid_t pid, struct layout **re
 
 	if (!layout)
 		return -ENOMEM;
-	layout->refs = 1;
 	err = mappings_read(pid, &layout->mapping, &layout->count);
 	if (!err) {
 		layout->module = calloc(layout->count, sizeof(*layout->module));
 		err = layout->module ? layout_report(unwind, layout, pid) : -ENOMEM;
 	}
 	if (err)
-		layout_unref(layout);
+		layout_free(layout);
 	else
 		*ret_layout = layout;
 	return err;
@@ -282,7 +280,7 @@ static struct space *space_find(struct unwind_copy *unwind, uint64_t serial)
 
 static void space_clear(struct space *space)
 {
-	layout_unref(space->layout);
+	layout_free(space->layout);
 	*space = (struct space){ 0 };
 }
 
@@ -309,28 +307,6 @@ void unwind_copy_stale(struct unwind_copy *unwind, uint64_t serial)
 
 	if (space)
 		space->stale = true;
-}
-
-void unwind_copy_forked(struct unwind_copy *unwind, uint64_t parent_serial, uint64_t serial)
-{
-	struct space *parent = space_find(unwind, parent_serial), *space;
-	struct layout *layout;
-
-	if (!parent || !parent->layout || !serial || serial == parent_serial)
-		return;
-	layout = parent->layout; /* parent itself may be the one that makes room */
-	layout->refs++;
-	space = space_get(unwind, serial);
-	layout_unref(space->layout);
-	space->layout = layout;
-}
-
-void unwind_copy_forget(struct unwind_copy *unwind, uint64_t serial)
-{
-	struct space *space = space_find(unwind, serial);
-
-	if (space)
-		space_clear(space);
 }
 
 /* Whether reading mappings once more is within what a second has to spare. */
@@ -367,7 +343,7 @@ static int space_reread(struct unwind_copy *unwind, struct space *space, pid_t p
 
 	if (err)
 		return err;
-	layout_unref(space->layout);
+	layout_free(space->layout);
 	space->layout = layout;
 	space->stale = false;
 	return 0;
@@ -542,7 +518,7 @@ void unwind_copy_free(struct unwind_copy *unwind)
 	if (!unwind)
 		return;
 	for (unsigned int i = 0; i < UNWIND_COPY_SPACES; i++)
-		layout_unref(unwind->space[i].layout);
+		layout_free(unwind->space[i].layout);
 	unwind_images_done(&unwind->images);
 	elf_end(unwind->machine);
 	free(unwind);

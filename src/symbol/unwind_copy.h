@@ -22,9 +22,6 @@ void unwind_copy_free(struct unwind_copy *unwind); /* NULL is allowed */
 
 /* What space maps is to be read again before the next use: it has loaded or unloaded something. */
 void unwind_copy_stale(struct unwind_copy *unwind, uint64_t space);
-/* A child began with the same mappings. It can be unwound even if it has ended already. */
-void unwind_copy_forked(struct unwind_copy *unwind, uint64_t parent_space, uint64_t space);
-void unwind_copy_forget(struct unwind_copy *unwind, uint64_t space);
 
 /* A mapping of that process, from what was read of /proc/PID/maps. */
 struct unwind_mapping {
