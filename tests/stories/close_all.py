@@ -1,62 +1,168 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Story 1, the close-all optimisation: a helper closes every number and ignores the errors, in a
-program whose other threads own some of them.
+"""Story 1, the close-all optimisation: "optimised file handles" close every number from 0 to the
+limit and ignore the errors, in a program whose other threads own some of them: a connection to a
+database, a log, and what ZeroMQ's own threads wait on.
 
-    close_all.py guilty | repaired
+    close_all.py guilty | repaired     ends by SIGABRT when guilty: ZeroMQ finds its eventfd closed
+    close_all.py daemonize             innocent: a fresh child closes everything and becomes a daemon
+    close_all.py subprocess            innocent: a fresh child closes everything before exec
+                                       (Python 2's own close_fds; in Python 3 a preexec_fn)
+    close_all.py database              the database: prints its port, ends with its stdin
 """
 import errno
 import os
+import resource
 import socket
+import subprocess
 import sys
+import tempfile
 import threading
 
-opened, swept = threading.Barrier(2), threading.Barrier(2)
-failures = []
+LIMIT = 4096
 
 
-def attempt(action):
-    try:
-        action()
-    except OSError as why:
-        failures.append(why.errno)
+def close_everything():
+    for number in range(resource.getrlimit(resource.RLIMIT_NOFILE)[0]):
+        try:
+            os.close(number)  # whose it is does not matter
+        except OSError:
+            pass
 
 
-def owner():
-    log = os.open("/dev/null", os.O_WRONLY)
-    database, peer = socket.socketpair()
-    os.write(log, b"begun\n")
-    opened.wait()
-    swept.wait()
-    attempt(lambda: os.write(log, b"end\n"))
-    attempt(lambda: database.send(b"commit"))
-    for close in (database.close, peer.close, lambda: os.close(log)):
-        attempt(close)
+def database():
+    """Answers each connection's lines with themselves."""
+    def serve(connection):
+        try:
+            for line in connection.makefile("rb"):
+                connection.sendall(line)
+        except ConnectionError:  # the application has aborted
+            pass
+
+    def accept(listener):
+        while True:
+            threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=accept, args=(listener,), daemon=True).start()
+    sys.stdout.write("%d\n" % listener.getsockname()[1])
+    sys.stdout.flush()
+    sys.stdin.read()
 
 
-def optimise_file_handles():
-    for number in range(3, 512):
+class Ledger(threading.Thread):
+    """Owns a connection and a log: uses both before and after the helper function ran."""
+
+    def __init__(self, port, folder):
+        super().__init__()
+        self.port, self.folder = port, folder
+        self.opened, self.tidied = threading.Event(), threading.Event()
+        self.failures = []
+
+    def attempt(self, action, *args):
+        try:
+            action(*args)
+        except OSError as why:
+            self.failures.append(why.errno)
+
+    def run(self):
+        connection = socket.create_connection(("127.0.0.1", self.port))
+        log = os.open(os.path.join(self.folder, "ledger.log"), os.O_WRONLY | os.O_CREAT, 0o600)
+        connection.sendall(b"begin\n")
+        assert connection.recv(100) == b"begin\n"
+        os.write(log, b"begun\n")
+        self.opened.set()
+        self.tidied.wait()
+        self.attempt(connection.sendall, b"commit\n")
+        self.attempt(os.write, log, b"committed\n")
+        self.attempt(connection.close)
+        self.attempt(os.close, log)
+
+
+def publish():
+    """Two ZeroMQ sockets over TCP: threads of ZeroMQ's own own epolls, eventfds and connections."""
+    import zmq
+    context = zmq.Context()
+    sender, receiver = context.socket(zmq.PAIR), context.socket(zmq.PAIR)
+    receiver.connect("tcp://127.0.0.1:%d" % sender.bind_to_random_port("tcp://127.0.0.1"))
+    sender.send(b"begun")
+    assert receiver.recv() == b"begun"
+    return context, sender, receiver
+
+
+def application(guilty):
+    server = subprocess.Popen([sys.executable, __file__, "database"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = Ledger(int(server.stdout.readline()), folder)
+        context, sender, receiver = publish()
+        ledger.start()
+        ledger.opened.wait()
+        if guilty:
+            close_everything()  # the server's stdin is among it: it ends, too
+        ledger.tidied.set()
+        ledger.join()
+    if guilty:
+        if ledger.failures != [errno.EBADF] * 4:
+            os._exit(3)  # there is no stderr any more to say it on
+    else:
+        assert not ledger.failures, ledger.failures
+    sender.send(b"committed")  # ZeroMQ aborts where it cannot wake its own thread
+    assert receiver.recv() == b"committed"
+    context.destroy()
+    server.communicate()
+
+
+def daemonize(fifo):
+    """By the book: fork, a session of its own, fork, close everything, /dev/null on 0, 1 and 2."""
+    if os.fork():
+        return
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    close_everything()
+    for _ in range(3):
+        os.open(os.devnull, os.O_RDWR)
+    with open(fifo, "w") as ready:
+        ready.write("ready")
+    os._exit(0)
+
+
+def daemon():
+    with tempfile.TemporaryDirectory() as folder:
+        fifo = os.path.join(folder, "ready")
+        os.mkfifo(fifo)
+        kept = [open(os.devnull) for _ in range(10)]
+        daemonize(fifo)
+        with open(fifo) as ready:
+            assert ready.read() == "ready"
+        os.wait()
+        for file in kept:
+            file.close()
+
+
+def close_all_but_three():
+    for number in range(3, LIMIT):
         try:
             os.close(number)
         except OSError:
             pass
 
 
+def child_before_exec():
+    kept = [open(os.devnull) for _ in range(10)]
+    if sys.version_info[0] == 2:  # closes the numbers one by one; Python 3 takes close_range()
+        how = {"close_fds": True}
+    else:
+        how = {"close_fds": False, "preexec_fn": close_all_but_three}
+    assert subprocess.call(["/bin/true"], **how) == 0
+    for file in kept:
+        file.close()
+
+
 def main():
-    mine = [os.open("/dev/null", os.O_RDONLY) for _ in range(10)]
-    thread = threading.Thread(target=owner)
-    thread.start()
-    opened.wait()
-    if sys.argv[1] == "guilty":
-        optimise_file_handles()
-    else:
-        for number in mine:
-            os.close(number)
-    swept.wait()
-    thread.join()
-    if sys.argv[1] == "guilty":
-        assert failures[:2] == [errno.EBADF] * 2, failures
-    else:
-        assert not failures, failures
+    resource.setrlimit(resource.RLIMIT_NOFILE, (LIMIT, LIMIT))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    {"guilty": lambda: application(True), "repaired": lambda: application(False), "daemonize": daemon,
+     "subprocess": child_before_exec, "database": database}[sys.argv[1]]()
 
 
 main()
