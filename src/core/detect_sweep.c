@@ -14,7 +14,7 @@
 #define GAP_NS SECOND_NS /* a longer pause between two closes ends the loop */
 #define WAIT_FOR_VICTIMS_NS (2 * SECOND_NS)
 #define SLOW_TRIES 1000000
-#define HITS_MAX 16
+#define HITS_MAX 32 /* sweep.min: none is unknown when a loop is recognized */
 
 /* A descriptor the loop closed. */
 struct hit {
@@ -257,6 +257,24 @@ static bool is_foreign(const struct sweep *sweep, const struct past *past)
 	return !process->forked_ns && !process->exec_ns;
 }
 
+/* Others' descriptors matter more than the thread's own: where room is short they take its place. */
+static void add_hit(struct engine *e, struct sweep *sweep, const struct hit *hit)
+{
+	if (sweep->hit_count < HITS_MAX) {
+		sweep->hits[sweep->hit_count++] = *hit;
+		return;
+	}
+	for (unsigned int i = 0; hit->foreign && i < HITS_MAX; i++) {
+		struct hit *own = &sweep->hits[i];
+
+		if (own->foreign || own->hurt_ns)
+			continue;
+		site_unref(&e->sites, own->hurt_at);
+		*own = *hit;
+		return;
+	}
+}
+
 void sweep_closed(struct engine *e, struct fdtable *table, uint32_t fd, const struct actor *actor)
 {
 	const struct slot *slot = fdtable_slot(table, fd);
@@ -277,8 +295,7 @@ void sweep_closed(struct engine *e, struct fdtable *table, uint32_t fd, const st
 			    .generation = past->generation,
 			    .foreign = is_foreign(sweep, past) };
 	sweep->foreign += hit.foreign;
-	if (sweep->hit_count < HITS_MAX)
-		sweep->hits[sweep->hit_count++] = hit;
+	add_hit(e, sweep, &hit);
 	if (sweep->recognized)
 		past->flags |= PAST_SWEPT;
 	recognize(e, sweep);

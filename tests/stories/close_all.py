@@ -19,6 +19,7 @@ import tempfile
 import threading
 
 LIMIT = 4096
+EPOLL_WAIT = b"232 "  # its number on x86-64
 
 
 def close_everything():
@@ -29,24 +30,35 @@ def close_everything():
             pass
 
 
+def echo_lines(connection):
+    try:
+        for line in connection.makefile("rb"):
+            connection.sendall(line)
+    except ConnectionError:  # the application has aborted
+        pass
+
+
+def accept_lines(listener):
+    while True:
+        threading.Thread(target=echo_lines, args=(listener.accept()[0],), daemon=True).start()
+
+
+def echo_messages(pair):
+    while True:
+        pair.send(pair.recv())
+
+
 def database():
-    """Answers each connection's lines with themselves."""
-    def serve(connection):
-        try:
-            for line in connection.makefile("rb"):
-                connection.sendall(line)
-        except ConnectionError:  # the application has aborted
-            pass
-
-    def accept(listener):
-        while True:
-            threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
-
-    listener = socket.create_server(("127.0.0.1", 0))
-    threading.Thread(target=accept, args=(listener,), daemon=True).start()
-    sys.stdout.write("%d\n" % listener.getsockname()[1])
+    """Answers lines on one port and ZeroMQ's messages on another with themselves."""
+    import zmq
+    listener, pair = socket.create_server(("127.0.0.1", 0)), zmq.Context().socket(zmq.PAIR)
+    ports = listener.getsockname()[1], pair.bind_to_random_port("tcp://127.0.0.1")
+    threading.Thread(target=accept_lines, args=(listener,), daemon=True).start()
+    threading.Thread(target=echo_messages, args=(pair,), daemon=True).start()
+    sys.stdout.write("%d %d\n" % ports)
     sys.stdout.flush()
     sys.stdin.read()
+    os._exit(0)
 
 
 class Ledger(threading.Thread):
@@ -78,36 +90,48 @@ class Ledger(threading.Thread):
         self.attempt(os.close, log)
 
 
-def publish():
-    """Two ZeroMQ sockets over TCP: threads of ZeroMQ's own own epolls, eventfds and connections."""
+def others_sleep():
+    """Whether every other thread waits in an epoll: ZeroMQ's own do once they have nothing to do."""
+    for tid in os.listdir("/proc/self/task"):
+        with open("/proc/self/task/%s/syscall" % tid, "rb") as syscall:
+            if int(tid) != os.getpid() and not syscall.read().startswith(EPOLL_WAIT):
+                return False
+    return True
+
+
+def publisher(port):
+    """A ZeroMQ socket that has been of use: threads of its own have epolls, eventfds, a connection."""
     import zmq
-    context = zmq.Context()
-    sender, receiver = context.socket(zmq.PAIR), context.socket(zmq.PAIR)
-    receiver.connect("tcp://127.0.0.1:%d" % sender.bind_to_random_port("tcp://127.0.0.1"))
-    sender.send(b"begun")
-    assert receiver.recv() == b"begun"
-    return context, sender, receiver
+    pair = zmq.Context().socket(zmq.PAIR)
+    pair.connect("tcp://127.0.0.1:%d" % port)
+    exchange(pair, b"begun")
+    while not others_sleep():
+        pass
+    return pair
+
+
+def exchange(pair, message):
+    pair.send(message)
+    assert pair.recv() == message
 
 
 def application(guilty):
     server = subprocess.Popen([sys.executable, __file__, "database"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    lines_port, messages_port = map(int, server.stdout.readline().split())
+    pair = publisher(messages_port)
     with tempfile.TemporaryDirectory() as folder:
-        ledger = Ledger(int(server.stdout.readline()), folder)
-        context, sender, receiver = publish()
+        ledger = Ledger(lines_port, folder)
         ledger.start()
         ledger.opened.wait()
         if guilty:
             close_everything()  # the server's stdin is among it: it ends, too
         ledger.tidied.set()
         ledger.join()
-    if guilty:
-        if ledger.failures != [errno.EBADF] * 4:
-            os._exit(3)  # there is no stderr any more to say it on
-    else:
-        assert not ledger.failures, ledger.failures
-    sender.send(b"committed")  # ZeroMQ aborts where it cannot wake its own thread
-    assert receiver.recv() == b"committed"
-    context.destroy()
+    if guilty and ledger.failures != [errno.EBADF] * 4:
+        os._exit(3)  # there is no stderr any more to say it on
+    assert guilty or not ledger.failures, ledger.failures
+    exchange(pair, b"committed")  # ZeroMQ aborts where it cannot wake its own thread
+    pair.context.destroy()
     server.communicate()
 
 
