@@ -93,31 +93,48 @@ static bool innocent(const struct sweep *sweep)
 	       sweep->start_ns - process->forked_ns < SECOND_NS;
 }
 
-static void name_victims(struct engine *e, struct finding *f, const struct sweep *sweep)
+static struct victim victim_of(struct engine *e, const struct sweep *sweep, const struct hit *hit,
+			       const struct past *past)
+{
+	struct victim victim = { .fd = hit->fd,
+				 .kind = past->kind,
+				 .name = names_get_key(&e->names, past->name),
+				 .opened = party_past_opened(past) };
+
+	if (hit->hurt_ns)
+		victim.hurt = (struct party){ .known = true,
+					      .pid = sweep->process->pid,
+					      .tid = hit->hurt_tid,
+					      .name = sweep->process->name,
+					      .error = EBADF,
+					      .time_ns = hit->hurt_ns,
+					      .syscall = hit->hurt_syscall,
+					      .site = site_now(hit->hurt_at) };
+	return victim;
+}
+
+static void add_victims(struct engine *e, struct finding *f, const struct sweep *sweep,
+			bool foreign, bool hurt)
 {
 	for (unsigned int i = 0; i < sweep->hit_count; i++) {
 		const struct hit *hit = &sweep->hits[i];
-		const struct past *past = finding_past(e, sweep->table, hit->fd, hit->generation);
-		struct victim *victim;
+		const struct past *past;
 
-		if (!past || (!hit->foreign && !hit->hurt_ns) ||
+		if (hit->foreign != foreign || (hit->hurt_ns != 0) != hurt ||
 		    f->victim_count == FINDING_VICTIMS_MAX)
 			continue;
-		victim = &f->victims[f->victim_count++];
-		*victim = (struct victim){ .fd = hit->fd,
-					   .kind = past->kind,
-					   .name = names_get_key(&e->names, past->name),
-					   .opened = party_past_opened(past) };
-		if (hit->hurt_ns)
-			victim->hurt = (struct party){ .known = true,
-						       .pid = sweep->process->pid,
-						       .tid = hit->hurt_tid,
-						       .name = sweep->process->name,
-						       .error = EBADF,
-						       .time_ns = hit->hurt_ns,
-						       .syscall = hit->hurt_syscall,
-						       .site = site_now(hit->hurt_at) };
+		past = finding_past(e, sweep->table, hit->fd, hit->generation);
+		if (past)
+			f->victims[f->victim_count++] = victim_of(e, sweep, hit, past);
 	}
+}
+
+/* The gravest first: a sink with little room leaves out the last. */
+static void name_victims(struct engine *e, struct finding *f, const struct sweep *sweep)
+{
+	add_victims(e, f, sweep, true, true);
+	add_victims(e, f, sweep, true, false);
+	add_victims(e, f, sweep, false, true);
 	f->victim_total = sweep->foreign > f->victim_count ? sweep->foreign : f->victim_count;
 }
 
