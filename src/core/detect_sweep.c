@@ -138,21 +138,43 @@ static void name_victims(struct engine *e, struct finding *f, const struct sweep
 	f->victim_total = sweep->foreign > f->victim_count ? sweep->foreign : f->victim_count;
 }
 
+/* "and hit 3 descriptors that others had opened, and 1 of its own still in use" */
+static void word_hits(const struct finding *f, const struct sweep *sweep, char *hits, size_t size)
+{
+	unsigned int foreign = sweep->foreign, own = f->victim_total - foreign;
+	const char *plural = f->victim_total == 1 ? "" : "s";
+
+	if (!own)
+		snprintf(hits, size, " and hit %u descriptor%s that others had opened", foreign,
+			 plural);
+	else if (!foreign)
+		snprintf(hits, size, " and hit %u descriptor%s still in use", own, plural);
+	else
+		snprintf(hits, size,
+			 " and hit %u descriptor%s that others had opened, and %u of its own "
+			 "still in use",
+			 foreign, foreign == 1 ? "" : "s", own);
+}
+
+static void word_message(const struct finding *f, const struct sweep *sweep, char *message,
+			 size_t size)
+{
+	char hits[128] = "";
+
+	if (f->victim_total)
+		word_hits(f, sweep, hits, sizeof(hits));
+	snprintf(message, size, "tid %u %s every number from %d to %d%s", sweep->tid,
+		 f->victim_total ? "closed" : "tried to close", f->sweep.first, f->sweep.last,
+		 hits);
+}
+
 static void word(struct finding *f, const struct sweep *sweep, char *message, char *why,
 		 size_t size)
 {
 	unsigned long long tries = sweep->tries, closed = sweep->closed;
 	char hurt[96];
 
-	if (f->victim_total)
-		snprintf(message, size,
-			 "tid %u closed every number from %d to %d and hit %u descriptor%s that "
-			 "others had opened",
-			 sweep->tid, f->sweep.first, f->sweep.last, f->victim_total,
-			 f->victim_total == 1 ? "" : "s");
-	else
-		snprintf(message, size, "tid %u tried to close every number from %d to %d",
-			 sweep->tid, f->sweep.first, f->sweep.last);
+	word_message(f, sweep, message, size);
 	snprintf(hurt, sizeof(hurt),
 		 "; afterwards %llu call%s on a number it had closed failed with EBADF",
 		 (unsigned long long)sweep->hurt, sweep->hurt == 1 ? "" : "s");
