@@ -14,7 +14,7 @@
 #define GAP_NS SECOND_NS /* a longer pause between two closes ends the loop */
 #define WAIT_FOR_VICTIMS_NS (2 * SECOND_NS)
 #define SLOW_TRIES 1000000
-#define HITS_MAX 16
+#define HITS_MAX 32 /* sweep.min: none is unknown when a loop is recognized */
 
 /* A descriptor the loop closed. */
 struct hit {
@@ -93,32 +93,79 @@ static bool innocent(const struct sweep *sweep)
 	       sweep->start_ns - process->forked_ns < SECOND_NS;
 }
 
-static void name_victims(struct engine *e, struct finding *f, const struct sweep *sweep)
+static struct victim victim_of(struct engine *e, const struct sweep *sweep, const struct hit *hit,
+			       const struct past *past)
+{
+	struct victim victim = { .fd = hit->fd,
+				 .kind = past->kind,
+				 .name = names_get_key(&e->names, past->name),
+				 .opened = party_past_opened(past) };
+
+	if (hit->hurt_ns)
+		victim.hurt = (struct party){ .known = true,
+					      .pid = sweep->process->pid,
+					      .tid = hit->hurt_tid,
+					      .name = sweep->process->name,
+					      .error = EBADF,
+					      .time_ns = hit->hurt_ns,
+					      .syscall = hit->hurt_syscall,
+					      .site = site_now(hit->hurt_at) };
+	return victim;
+}
+
+static void add_victims(struct engine *e, struct finding *f, const struct sweep *sweep,
+			bool foreign, bool hurt)
 {
 	for (unsigned int i = 0; i < sweep->hit_count; i++) {
 		const struct hit *hit = &sweep->hits[i];
-		const struct past *past = finding_past(e, sweep->table, hit->fd, hit->generation);
-		struct victim *victim;
+		const struct past *past;
 
-		if (!past || (!hit->foreign && !hit->hurt_ns) ||
+		if (hit->foreign != foreign || (hit->hurt_ns != 0) != hurt ||
 		    f->victim_count == FINDING_VICTIMS_MAX)
 			continue;
-		victim = &f->victims[f->victim_count++];
-		*victim = (struct victim){ .fd = hit->fd,
-					   .kind = past->kind,
-					   .name = names_get_key(&e->names, past->name),
-					   .opened = party_past_opened(past) };
-		if (hit->hurt_ns)
-			victim->hurt = (struct party){ .known = true,
-						       .pid = sweep->process->pid,
-						       .tid = hit->hurt_tid,
-						       .name = sweep->process->name,
-						       .error = EBADF,
-						       .time_ns = hit->hurt_ns,
-						       .syscall = hit->hurt_syscall,
-						       .site = site_now(hit->hurt_at) };
+		past = finding_past(e, sweep->table, hit->fd, hit->generation);
+		if (past)
+			f->victims[f->victim_count++] = victim_of(e, sweep, hit, past);
 	}
+}
+
+/* The gravest first: a sink with little room leaves out the last. */
+static void name_victims(struct engine *e, struct finding *f, const struct sweep *sweep)
+{
+	add_victims(e, f, sweep, true, true);
+	add_victims(e, f, sweep, true, false);
+	add_victims(e, f, sweep, false, true);
 	f->victim_total = sweep->foreign > f->victim_count ? sweep->foreign : f->victim_count;
+}
+
+/* "and hit 3 descriptors that others had opened, and 1 of its own still in use" */
+static void word_hits(const struct finding *f, const struct sweep *sweep, char *hits, size_t size)
+{
+	unsigned int foreign = sweep->foreign, own = f->victim_total - foreign;
+	const char *plural = f->victim_total == 1 ? "" : "s";
+
+	if (!own)
+		snprintf(hits, size, " and hit %u descriptor%s that others had opened", foreign,
+			 plural);
+	else if (!foreign)
+		snprintf(hits, size, " and hit %u descriptor%s still in use", own, plural);
+	else
+		snprintf(hits, size,
+			 " and hit %u descriptor%s that others had opened, and %u of its own "
+			 "still in use",
+			 foreign, foreign == 1 ? "" : "s", own);
+}
+
+static void word_message(const struct finding *f, const struct sweep *sweep, char *message,
+			 size_t size)
+{
+	char hits[128] = "";
+
+	if (f->victim_total)
+		word_hits(f, sweep, hits, sizeof(hits));
+	snprintf(message, size, "tid %u %s every number from %d to %d%s", sweep->tid,
+		 f->victim_total ? "closed" : "tried to close", f->sweep.first, f->sweep.last,
+		 hits);
 }
 
 static void word(struct finding *f, const struct sweep *sweep, char *message, char *why,
@@ -127,15 +174,7 @@ static void word(struct finding *f, const struct sweep *sweep, char *message, ch
 	unsigned long long tries = sweep->tries, closed = sweep->closed;
 	char hurt[96];
 
-	if (f->victim_total)
-		snprintf(message, size,
-			 "tid %u closed every number from %d to %d and hit %u descriptor%s that "
-			 "others had opened",
-			 sweep->tid, f->sweep.first, f->sweep.last, f->victim_total,
-			 f->victim_total == 1 ? "" : "s");
-	else
-		snprintf(message, size, "tid %u tried to close every number from %d to %d",
-			 sweep->tid, f->sweep.first, f->sweep.last);
+	word_message(f, sweep, message, size);
 	snprintf(hurt, sizeof(hurt),
 		 "; afterwards %llu call%s on a number it had closed failed with EBADF",
 		 (unsigned long long)sweep->hurt, sweep->hurt == 1 ? "" : "s");
@@ -257,6 +296,24 @@ static bool is_foreign(const struct sweep *sweep, const struct past *past)
 	return !process->forked_ns && !process->exec_ns;
 }
 
+/* Others' descriptors matter more than the thread's own: where room is short they take its place. */
+static void add_hit(struct engine *e, struct sweep *sweep, const struct hit *hit)
+{
+	if (sweep->hit_count < HITS_MAX) {
+		sweep->hits[sweep->hit_count++] = *hit;
+		return;
+	}
+	for (unsigned int i = 0; hit->foreign && i < HITS_MAX; i++) {
+		struct hit *own = &sweep->hits[i];
+
+		if (own->foreign || own->hurt_ns)
+			continue;
+		site_unref(&e->sites, own->hurt_at);
+		*own = *hit;
+		return;
+	}
+}
+
 void sweep_closed(struct engine *e, struct fdtable *table, uint32_t fd, const struct actor *actor)
 {
 	const struct slot *slot = fdtable_slot(table, fd);
@@ -277,8 +334,7 @@ void sweep_closed(struct engine *e, struct fdtable *table, uint32_t fd, const st
 			    .generation = past->generation,
 			    .foreign = is_foreign(sweep, past) };
 	sweep->foreign += hit.foreign;
-	if (sweep->hit_count < HITS_MAX)
-		sweep->hits[sweep->hit_count++] = hit;
+	add_hit(e, sweep, &hit);
 	if (sweep->recognized)
 		past->flags |= PAST_SWEPT;
 	recognize(e, sweep);

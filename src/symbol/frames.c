@@ -140,12 +140,15 @@ static bool is_one_of(const char *name, const char *const *names)
 /* What closes behind the program's back; only what is nearer to the call than any Python frame. */
 static void note_interpreter(struct resolving *r, const char *symbol)
 {
-	static const char *const finalizers[] = {
-		"PyObject_CallFinalizer", "PyObject_CallFinalizerFromDealloc",
-		"_PyGen_Finalize",        "_Py_Dealloc",
-		"subtype_dealloc",        "iobase_finalize",
-		"_PyIOBase_finalize",     NULL
-	};
+	static const char *const finalizers[] = { "PyObject_CallFinalizer",
+						  "PyObject_CallFinalizerFromDealloc",
+						  "_PyGen_Finalize",
+						  "_Py_Dealloc",
+						  "subtype_dealloc",
+						  "iobase_finalize",
+						  "_PyIOBase_finalize",
+						  "file_dealloc",
+						  NULL };
 	static const char *const collectors[] = { "PyGC_Collect",
 						  "_PyGC_CollectNoFail",
 						  "_PyGC_CollectIfEnabled",

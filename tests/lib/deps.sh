@@ -25,6 +25,9 @@ cmocka.h               libcmocka-dev    libcmocka-devel         cmocka
 prove                  perl             perl-Test-Harness       perl
 python3                python3          python3                 python
 python:jsonschema      python3-jsonschema python3-jsonschema    python-jsonschema
+python:cherrypy        python3-cherrypy3 python3-cherrypy       python-cherrypy
+python:gevent          python3-gevent   python3-gevent          python-gevent
+python:zmq             python3-zmq      python3-zmq             python-pyzmq
 valgrind               valgrind         valgrind                valgrind
 jq                     jq               jq                      jq
 clang-format           clang-format     clang-tools-extra       clang
