@@ -71,6 +71,20 @@ struct party party_opened(const struct slot *slot)
 	return party_of(slot->site, slot->opener_tid, slot->opened_ns);
 }
 
+void party_format(const struct party *party, char *buffer, size_t size)
+{
+	char function[64] = "";
+
+	if (party->site)
+		site_format_function(party->site, function, sizeof(function));
+	if (function[0])
+		snprintf(buffer, size, "%s%s", function, function[0] == '<' ? "" : "()");
+	else if (party->known)
+		snprintf(buffer, size, "tid %u", party->tid);
+	else
+		snprintf(buffer, size, "somebody");
+}
+
 struct party party_past_opened(const struct past *past)
 {
 	return party_of(past->opened_at, past->opener_tid, past->opened_ns);
