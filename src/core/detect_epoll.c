@@ -14,7 +14,7 @@
 #include "core/state.h"
 
 #define LIVES_ON_NS 1000000000ull
-#define LOOK_EVERY_NS 500000000ull
+#define LOOK_EVERY_NS 1000000000ull
 #define SLOTS_PER_LOOK (1u << 20)
 #define ASKS_PER_LOOK 32
 
@@ -95,15 +95,18 @@ static void report_foreign(struct engine *e, const struct fdt_register *event,
 			     .severity = SEVERITY_WARNING,
 			     .process = actor->process,
 			     .subject = maker->name,
-			     .descriptor = slots_descriptor(e, table, event->epoll_fd),
 			     .opened = party_opened(fdtable_slot(table, event->epoll_fd)),
 			     .used = party_actor(actor, 0) };
-	char what[160], message[384], why[384];
+	char what[160], message[384] = "", why[384];
 
-	describe_registered(e, event, table, what, sizeof(what));
-	word_foreign(&f, event, maker, what, message, why, sizeof(message));
+	f.message = message;
 	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
 	f.fingerprint = finding_fingerprint(f.rule, f.process, f.used.site);
+	if (finding_is_news(e, &f)) {
+		f.descriptor = slots_descriptor(e, table, event->epoll_fd);
+		describe_registered(e, event, table, what, sizeof(what));
+		word_foreign(&f, event, maker, what, message, why, sizeof(message));
+	}
 	finding_report(e, &f);
 }
 
@@ -385,12 +388,11 @@ void epoll_tick(struct engine *e)
 	struct search search = { .watches = e->closed_watches, .budget = SLOTS_PER_LOOK };
 	unsigned int asked = 0, i;
 
-	if (!e->closed_watch_count || e->now_ns - e->watches_ns < LOOK_EVERY_NS)
+	search.count = count_due(e);
+	if (!search.count || e->now_ns - e->watches_ns < LOOK_EVERY_NS)
 		return;
 	e->watches_ns = e->now_ns;
-	search.count = count_due(e);
-	if (search.count)
-		find_holders(e, &search);
+	find_holders(e, &search);
 	for (i = 0; i < search.count && asked < ASKS_PER_LOOK; i++)
 		if (e->closed_watches[i].holder_table) {
 			judge_stale(e, &e->closed_watches[i]);

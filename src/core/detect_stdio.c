@@ -72,32 +72,41 @@ static void explain(struct engine *e, const struct slot *slot, int32_t fd,
 		 slot->site ? syscall_name(slot->site->syscall) : "the call");
 }
 
-static void report(struct engine *e, const struct fdtable *table, int32_t fd)
+static void word(struct engine *e, struct finding *f, const struct fdtable *table, int32_t fd,
+		 char *message, char *why, size_t size)
 {
 	static const char *const harm[STDIO_NUMBERS] = {
 		"whoever reads stdin reads it",
 		"what is written to stdout goes there",
 		"what is written to stderr goes there",
 	};
+	char what[160];
+
+	f->descriptor = slots_descriptor(e, table, fd);
+	describe(&f->descriptor, what, sizeof(what));
+	snprintf(message, size, "fd %d is now %s: %s", fd, what, harm[fd]);
+	explain(e, fdtable_slot(table, fd), fd, table->owner, why, size);
+	f->why = why;
+	f->help = "keep 0, 1 and 2 open: put /dev/null there with dup2() instead of closing them";
+}
+
+static void report(struct engine *e, const struct fdtable *table, int32_t fd)
+{
 	const struct slot *slot = fdtable_slot(table, fd);
 	struct finding f = { .rule = RULE_CLOSE_STDIO,
 			     .severity = SEVERITY_WARNING,
 			     .process = table->owner,
-			     .descriptor = slots_descriptor(e, table, fd),
 			     .opened = party_opened(slot),
 			     .opened_is_culprit = true,
 			     .first_ns = slot->opened_ns };
-	char what[160], message[256], why[320];
+	char message[320] = "", why[320];
 
-	describe(&f.descriptor, what, sizeof(what));
-	snprintf(message, sizeof(message), "fd %d is now %s: %s", fd, what, harm[fd]);
-	explain(e, slot, fd, table->owner, why, sizeof(why));
-	finding_history(e, &f, slot->past);
+	f.message = message;
 	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
 	f.fingerprint = finding_fingerprint(f.rule, f.process, f.opened.site);
-	f.message = message;
-	f.why = why;
-	f.help = "keep 0, 1 and 2 open: put /dev/null there with dup2() instead of closing them";
+	finding_history(e, &f, slot->past);
+	if (finding_is_news(e, &f))
+		word(e, &f, table, fd, message, why, sizeof(message));
 	finding_report(e, &f);
 }
 

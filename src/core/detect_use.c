@@ -24,6 +24,23 @@ static bool was_opened_by_other(const struct slot *slot, const struct actor *act
 	       slot->site->process->pid == actor->process->pid;
 }
 
+static void word(struct finding *f, const struct past *past, uint32_t opener_tid, char *message,
+		 char *why, size_t size)
+{
+	char what[160];
+
+	finding_describe(&f->descriptor, what, sizeof(what));
+	snprintf(message, size, "tid %u went on using %s, which is another file by now",
+		 f->used.tid, what);
+	snprintf(why, size,
+		 "it had used generation %u of the number, which tid %u closed; tid %u opened "
+		 "generation %u; %s went there, and nothing failed",
+		 past->generation, past->closer_tid, opener_tid, f->descriptor.generation,
+		 syscall_name(f->used.syscall));
+	f->why = why;
+	f->help = "close only after every user has let go, or give the users a duplicate";
+}
+
 static void report(struct engine *e, const struct fdtable *table, int32_t fd,
 		   const struct actor *actor)
 {
@@ -32,26 +49,19 @@ static void report(struct engine *e, const struct fdtable *table, int32_t fd,
 	struct finding f = { .rule = RULE_USE_STALE,
 			     .severity = SEVERITY_WARNING,
 			     .process = actor->process,
-			     .descriptor = slots_descriptor(e, table, fd),
 			     .opened = party_opened(slot),
 			     .used = party_actor(actor, 0),
 			     .first_ns = past->closed_ns };
-	char what[160], message[256], why[256];
+	char message[256] = "", why[256];
 
-	finding_describe(&f.descriptor, what, sizeof(what));
-	snprintf(message, sizeof(message), "tid %u went on using %s, which is another file by now",
-		 actor->tid, what);
-	snprintf(why, sizeof(why),
-		 "it had used generation %u of the number, which tid %u closed; tid %u opened "
-		 "generation %u; %s went there, and nothing failed",
-		 past->generation, past->closer_tid, slot->opener_tid, slot->generation,
-		 syscall_name(actor->syscall));
+	f.message = message;
 	finding_history(e, &f, slot->past);
 	f.confidence = finding_confidence(table, CONFIDENCE_INFERRED);
 	f.fingerprint = finding_fingerprint(f.rule, f.process, f.used.site);
-	f.message = message;
-	f.why = why;
-	f.help = "close only after every user has let go, or give the users a duplicate";
+	if (finding_is_news(e, &f)) {
+		f.descriptor = slots_descriptor(e, table, fd);
+		word(&f, past, slot->opener_tid, message, why, sizeof(message));
+	}
 	finding_report(e, &f);
 }
 

@@ -386,6 +386,13 @@ static void tell(struct engine *e, struct finding_entry *entry, struct finding *
 	e->options.callbacks.finding(e->options.callbacks.ctx, f);
 }
 
+bool finding_is_news(const struct engine *e, const struct finding *f)
+{
+	const struct finding_entry *entry = map_get(&e->findings, f->fingerprint);
+
+	return !entry || is_news(e, entry, f);
+}
+
 void finding_report(struct engine *e, struct finding *f)
 {
 	struct finding_entry *entry;

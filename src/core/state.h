@@ -187,6 +187,11 @@ void finding_each_site(struct engine *e, const struct fdtable *table,
  */
 void finding_report(struct engine *e, struct finding *f);
 /*
+ * Whether a report would be told, by fingerprint and severity alone: where it would not, the
+ * host need not be asked for names and details that nobody reads.
+ */
+bool finding_is_news(const struct engine *e, const struct finding *f);
+/*
  * Of the rule and the place; of the program too, except where the place is in Python: there
  * the program is an interpreter, by whatever name. site may be NULL.
  */

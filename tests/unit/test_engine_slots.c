@@ -547,6 +547,20 @@ static void a_child_removes_its_parents_registration(void **state)
 	stream_end(&s);
 }
 
+/* The host is not asked about what nobody will read. */
+static void a_storm_of_changes_asks_little(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	two_share_an_epoll(&s);
+	for (int i = 0; i < 1000; i++)
+		registers(&s, CHILD, CHILD_TABLE, PID, EPOLL_CTL_MOD);
+	only_finding(&s, RULE_EPOLL_FOREIGN);
+	assert_in_range(kernel.asked, 1, 3);
+	stream_end(&s);
+}
+
 static void an_exec_makes_it_no_better(void **state)
 {
 	const struct fdt_file files[16] = { [4] = an_epoll(4), [5] = a_socket(5) };
@@ -947,7 +961,7 @@ static void a_life_with_everything(struct stream *s)
 static void nth_allocation_fails(void **state)
 {
 	(void)state;
-	for (uint64_t n = 0; n < 150; n++) {
+	for (uint64_t n = 0; n < 300; n++) {
 		struct stream s = { .now_ns = 1000 * S };
 		struct engine_options options = stream_options(&s, ENGINE_PID);
 		rule_set told = 0;
@@ -994,6 +1008,7 @@ int main(void)
 		cmocka_unit_test(locks_on_too_many_files_are_not_kept),
 		cmocka_unit_test(malformed_locks),
 		cmocka_unit_test(a_child_removes_its_parents_registration),
+		cmocka_unit_test(a_storm_of_changes_asks_little),
 		cmocka_unit_test(an_exec_makes_it_no_better),
 		cmocka_unit_test(the_parents_own_changes),
 		cmocka_unit_test(the_parent_has_left_the_epoll),
