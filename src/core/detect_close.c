@@ -359,6 +359,8 @@ void close_failed(struct engine *e, const struct fdt_error *event, const struct 
 		return; /* open after all, for the other access mode */
 	if (is_close && sweep_failed(e, table, event, actor))
 		return;
+	if (event->head.syscall == FDT_SYS_fcntl)
+		sweep_probed(e, table, event, actor);
 	if (!past || event->count != 1 || (!is_close && is_probe(event->head.syscall)))
 		return; /* never seen open; the rest of a run that has been judged; a question */
 	if (is_close || sweep_in_progress(e, table, past))

@@ -15,6 +15,7 @@
 #define WAIT_FOR_VICTIMS_NS (2 * SECOND_NS)
 #define SLOW_TRIES 1000000
 #define HITS_MAX 32 /* sweep.min: none is unknown when a loop is recognized */
+#define PROBED_BEFORE_MAX 4096
 
 /* A descriptor the loop closed. */
 struct hit {
@@ -84,13 +85,10 @@ static struct sweep *sweep_begin(struct engine *e, struct sweep *sweep, struct f
 	return sweep;
 }
 
-/* A child that tidies up between fork and exec, or turns into a daemon, is entitled to its sweep. */
+/* A newborn child is entitled to its sweep. */
 static bool innocent(const struct sweep *sweep)
 {
-	const struct process *process = sweep->process;
-
-	return process->by_fork && process->threads <= 1 && process->forked_ns &&
-	       sweep->start_ns - process->forked_ns < SECOND_NS;
+	return process_is_newborn(sweep->process, sweep->start_ns);
 }
 
 static struct victim victim_of(struct engine *e, const struct sweep *sweep, const struct hit *hit,
@@ -454,6 +452,50 @@ static bool of_table(const struct engine *e, const struct sweep *sweep, const vo
 {
 	(void)e;
 	return sweep->table == table;
+}
+
+/*
+ * A loop of fcntl(F_GETFD) over all numbers harms nobody but takes its time. Numbers below the
+ * run that tells of it were tried, too: they are what such a loop finds open.
+ */
+static uint64_t numbers_probed(const struct fdt_error *event)
+{
+	int64_t end = event->fd + (int64_t)event->step * (event->count - 1);
+	int64_t low = end < event->fd ? end : event->fd;
+
+	return event->count + (uint64_t)(low > 0 && low < PROBED_BEFORE_MAX ? low : 0);
+}
+
+void sweep_probed(struct engine *e, const struct fdtable *table, const struct fdt_error *event,
+		  const struct actor *actor)
+{
+	struct finding f = { .rule = RULE_CLOSE_SWEEP,
+			     .severity = SEVERITY_INFO,
+			     .process = actor->process,
+			     .descriptor = { .fd = -1 },
+			     .used = party_actor(actor, EBADF),
+			     .first_ns = event->first_ns };
+	uint64_t tries = numbers_probed(event);
+	int64_t end = event->fd + (int64_t)event->step * (event->count - 1);
+	char message[256];
+
+	if (!event->step || tries < SLOW_TRIES || event->run == e->probe_run)
+		return;
+	e->probe_run = event->run;
+	f.sweep = (struct finding_sweep){ .present = true,
+					  .tries = tries,
+					  .first = event->step < 0 ? end : event->fd,
+					  .last = event->step < 0 ? event->fd : end,
+					  .duration_ns = actor->time_ns - event->first_ns };
+	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
+	f.fingerprint = finding_fingerprint(f.rule, actor->process, site_now(actor->site));
+	snprintf(message, sizeof(message),
+		 "slow sweep: tid %u asked of %llu numbers, one by one, whether they are open",
+		 actor->tid, (unsigned long long)tries);
+	f.message = message;
+	f.why = "each of them is a failing fcntl";
+	f.help = "list /proc/self/fd, or let close_range() do it in one call";
+	finding_report(e, &f);
 }
 
 static bool waited(const struct engine *e, const struct sweep *sweep, const void *ctx)

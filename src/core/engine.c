@@ -67,6 +67,7 @@ void engine_free(struct engine *e)
 	sweep_done(e);
 	exec_done(e);
 	close_done(e);
+	lock_done(e);
 	findings_done(e);
 	pasts_done(&e->pasts);
 	sites_done(&e->sites);
@@ -127,6 +128,8 @@ static int apply_tick(struct engine *e)
 	exec_tick(e);
 	sweep_tick(e);
 	close_tick(e);
+	stdio_tick(e);
+	epoll_tick(e);
 	return 0;
 }
 
@@ -193,6 +196,9 @@ static int apply_kind(struct engine *e, const struct fdt_head *head, size_t size
 	case FDT_NAME: return apply_name(e, event, size);
 	case FDT_SITE: return sites_told(&e->sites, event, size);
 	case FDT_DETAIL: return apply_detail(e, event);
+	case FDT_LOCK: return lock_told(e, event);
+	case FDT_REGISTER: return epoll_registered(e, event);
+	case FDT_MARK: return slots_mark(e, event);
 	case FDT_FOPS: kind_fops_learn(&e->fops, fops->detail, fops->fd_kind); return 0;
 	default: return 0; /* of a later version, or not our concern (META) */
 	}
@@ -214,6 +220,9 @@ static size_t smallest(unsigned int kind)
 	case FDT_FOPS: return sizeof(struct fdt_fops);
 	case FDT_SITE: return sizeof(struct fdt_site);
 	case FDT_DETAIL: return sizeof(struct fdt_detail);
+	case FDT_LOCK: return sizeof(struct fdt_lock);
+	case FDT_REGISTER: return sizeof(struct fdt_register);
+	case FDT_MARK: return sizeof(struct fdt_slot);
 	default: return sizeof(struct fdt_head);
 	}
 }
@@ -264,6 +273,7 @@ void engine_finish(struct engine *e, uint64_t time_ns)
 		sweep_task_ended(e, entry->value);
 	map_each (&e->tables, entry) {
 		close_table_died(e, entry->value);
+		stdio_table_died(e, entry->value);
 		sweep_table_died(e, entry->value);
 		exec_table_died(e, entry->value);
 	}

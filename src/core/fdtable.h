@@ -116,8 +116,10 @@ struct fdtable {
 	bool replaced; /* another table was born at its address: nothing more is told of this one */
 	uint64_t changes; /* events about it, snapshots not counted */
 	bool seen;        /* engine_each_table() */
-	bool complete;    /* every slot was told once (birth or snapshot) */
-	bool tainted;     /* events about it may be missing */
+	bool has_epoll;   /* an epoll was opened in it, or found there: not one of its source's */
+	uint32_t locked_files; /* detect_lock.c: on which locks of this table are known */
+	bool complete;         /* every slot was told once (birth or snapshot) */
+	bool tainted;          /* events about it may be missing */
 	bool refused; /* memory for it was, since the snapshot of it began: that repairs nothing */
 };
 

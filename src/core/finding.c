@@ -71,6 +71,20 @@ struct party party_opened(const struct slot *slot)
 	return party_of(slot->site, slot->opener_tid, slot->opened_ns);
 }
 
+void party_format(const struct party *party, char *buffer, size_t size)
+{
+	char function[64] = "";
+
+	if (party->site)
+		site_format_function(party->site, function, sizeof(function));
+	if (function[0])
+		snprintf(buffer, size, "%s%s", function, function[0] == '<' ? "" : "()");
+	else if (party->known)
+		snprintf(buffer, size, "tid %u", party->tid);
+	else
+		snprintf(buffer, size, "somebody");
+}
+
 struct party party_past_opened(const struct past *past)
 {
 	return party_of(past->opened_at, past->opener_tid, past->opened_ns);
@@ -370,6 +384,13 @@ static void tell(struct engine *e, struct finding_entry *entry, struct finding *
 	entry->told_ns = e->now_ns;
 	remember(entry, f);
 	e->options.callbacks.finding(e->options.callbacks.ctx, f);
+}
+
+bool finding_is_news(const struct engine *e, const struct finding *f)
+{
+	const struct finding_entry *entry = map_get(&e->findings, f->fingerprint);
+
+	return !entry || is_news(e, entry, f);
 }
 
 void finding_report(struct engine *e, struct finding *f)

@@ -6,6 +6,7 @@
 #include "core/mem.h"
 
 #define BEFORE_DEPTH 8
+#define NEWBORN_NS 1000000000ull
 
 struct process *process_new(struct mem *m, uint32_t pid)
 {
@@ -100,6 +101,11 @@ void task_free(struct mem *m, struct task *task)
 	process->threads--;
 	mem_free(m, task, sizeof(*task));
 	process_unref(m, process);
+}
+
+bool process_is_newborn(const struct process *p, uint64_t now_ns)
+{
+	return p->by_fork && p->threads <= 1 && p->forked_ns && now_ns - p->forked_ns < NEWBORN_NS;
 }
 
 const char *process_program(const struct process *p)

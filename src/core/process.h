@@ -81,6 +81,12 @@ struct task *task_new(struct mem *m, uint32_t tid, struct process *process);
 /* The table and the sweep must have been let go before. */
 void task_free(struct mem *m, struct task *task);
 
+/*
+ * A child that tidies up between fork and exec, or turns into a daemon: forked within the last
+ * second before now_ns, no exec since, a single thread.
+ */
+bool process_is_newborn(const struct process *p, uint64_t now_ns);
+
 /* Last component of exe, else the name: what a site and a fingerprint call the program. Never NULL. */
 const char *process_program(const struct process *p);
 

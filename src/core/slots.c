@@ -103,9 +103,9 @@ static bool has_detail(const struct slot *slot)
 	}
 }
 
-/* Asks the host anew, once for each event; what can't be asked any more is as last seen. */
-static const struct fdt_detail *slots_detail(struct engine *e, const struct fdtable *table,
-					     int32_t fd, const struct slot *slot)
+/* Asks anew, but once for each event. */
+const struct fdt_detail *slots_inspect(struct engine *e, const struct fdtable *table, int32_t fd,
+				       const struct slot *slot)
 {
 	struct engine_callbacks *host = &e->options.callbacks;
 	struct fdt_file file = file_of(slot);
@@ -113,13 +113,22 @@ static const struct fdt_detail *slots_detail(struct engine *e, const struct fdta
 	const struct fdt_detail *known = details_get(&e->details, &file, &serial);
 	struct fdt_detail detail;
 
-	if (!host->detail || table->owner->ended_ns || !has_detail(slot) ||
-	    (known && serial == e->serial))
+	if (!host->detail || table->owner->ended_ns || (known && serial == e->serial))
 		return known;
 	if (host->detail(host->ctx, table->owner->pid, fd, &file, &detail))
 		return known;
 	details_put(&e->details, &detail, e->serial);
 	return details_get(&e->details, &file, &serial);
+}
+
+static const struct fdt_detail *slots_detail(struct engine *e, const struct fdtable *table,
+					     int32_t fd, const struct slot *slot)
+{
+	struct fdt_file file = file_of(slot);
+	uint64_t serial;
+
+	return has_detail(slot) ? slots_inspect(e, table, fd, slot)
+				: details_get(&e->details, &file, &serial);
 }
 
 struct descriptor slots_descriptor(struct engine *e, const struct fdtable *table, int32_t fd)
@@ -217,7 +226,7 @@ static void push_past(const struct place *p, const struct actor *actor, enum end
 /* The generation in the slot is over. actor NULL: ended by someone not yet, or never, heard. */
 static void slot_end(const struct place *p, const struct actor *actor, enum ending ending)
 {
-	struct slot *slot = p->slot;
+	struct slot *slot = p->slot, was = *slot;
 	uint32_t generation = slot->generation, past;
 
 	tell(p, CHANGE_CLOSE, actor, ending_text(ending));
@@ -227,6 +236,10 @@ static void slot_end(const struct place *p, const struct actor *actor, enum endi
 	*slot = (struct slot){ .generation = generation, .past = past };
 	if (actor && (ending == END_CLOSE || ending == END_RANGE))
 		sweep_closed(p->e, p->table, p->fd, actor);
+	was.site = NULL; /* which the past has taken over */
+	lock_slot_ended(p->e, p->table, p->fd, &was, actor, ending);
+	if (actor)
+		epoll_slot_ended(p->e, p->table, p->fd, &was);
 }
 
 static void fill(struct slot *slot, const struct fdt_file *file, uint32_t syscall,
@@ -238,6 +251,12 @@ static void fill(struct slot *slot, const struct fdt_file *file, uint32_t syscal
 	slot->mode = file->mode;
 	slot->detail = file->detail;
 	slot->kind = fd_kind_of(file, syscall, fops);
+}
+
+static void note_kind(const struct place *p)
+{
+	if (p->slot->kind == FD_KIND_EPOLL && !(p->slot->flags & SLOT_INHERITED))
+		p->table->has_epoll = true;
 }
 
 static void set_opener(const struct place *p, const struct actor *actor)
@@ -276,13 +295,14 @@ static void slot_begin(const struct place *p, const struct fdt_file *file,
 	slot->generation++;
 	fill(slot, file, actor ? actor->syscall : 0, &p->e->fops);
 	slot->flags = flags | access_bits(file->flags);
+	note_kind(p);
 	fdtable_count(p->table, p->fd, 1);
 	p->e->counters.descriptors++;
 	if (actor)
 		set_opener(p, actor);
 }
 
-static bool same_file(const struct slot *slot, const struct fdt_file *file)
+bool slots_same_file(const struct slot *slot, const struct fdt_file *file)
 {
 	return slot->file == file->file && slot->inode == file->inode && slot->dev == file->dev;
 }
@@ -317,18 +337,43 @@ static void opened_and_gone(const struct place *p, const struct actor *actor)
 	slot_end(p, NULL, END_UNKNOWN);
 }
 
+/* Calls whose new number is a second one of a file that had one. */
+static bool duplicates(const struct fdt_head *head)
+{
+	switch (head->syscall) {
+	case FDT_SYS_dup:
+	case FDT_SYS_dup2:
+	case FDT_SYS_dup3:
+	case FDT_SYS_fcntl:
+	case FDT_SYS_pidfd_getfd: return true;
+	default: return head->op == FDT_OP_RECEIVE;
+	}
+}
+
+static void tell_opened(const struct place *p, const struct fdt_slot *event,
+			const struct actor *actor)
+{
+	tell(p, CHANGE_OPEN, actor, NULL);
+	if (duplicates(&event->head))
+		epoll_duplicated(p->e, event->file.file);
+	else
+		stdio_opened(p->e, p->table, p->fd, &event->head, actor);
+}
+
 /* open, socket, dup2 ...: certain that this thread put something there. */
 static void opened(const struct place *p, const struct fdt_slot *event, const struct actor *actor)
 {
 	struct slot *slot = p->slot;
 	bool replaces = event->head.op == FDT_OP_REPLACE;
 
-	if (slot->file && slot->flags & SLOT_OPENER_PENDING && same_file(slot, &event->file)) {
+	if (slot->file && slot->flags & SLOT_OPENER_PENDING &&
+	    slots_same_file(slot, &event->file)) {
 		unset_opener(p);
 		slot->flags &= ~SLOT_OPENER_PENDING;
 		slot->kind = fd_kind_of(&event->file, actor->syscall, &p->e->fops);
+		note_kind(p);
 		set_opener(p, actor);
-		tell(p, CHANGE_OPEN, actor, NULL);
+		tell_opened(p, event, actor);
 		return;
 	}
 	if (slot->file)
@@ -336,14 +381,14 @@ static void opened(const struct place *p, const struct fdt_slot *event, const st
 	if (!event->file.file)
 		return opened_and_gone(p, actor);
 	slot_begin(p, &event->file, actor, 0);
-	tell(p, CHANGE_OPEN, actor, NULL);
+	tell_opened(p, event, actor);
 }
 
 /* ioctl, bpf ...: the result may be a descriptor this call made. It is if the slot is news. */
 static void perhaps_opened(const struct place *p, const struct fdt_slot *event,
 			   const struct actor *actor)
 {
-	if (same_file(p->slot, &event->file))
+	if (slots_same_file(p->slot, &event->file))
 		return;
 	if (p->slot->file)
 		slot_end(p, NULL, END_UNKNOWN);
@@ -359,7 +404,7 @@ static void closed(const struct place *p, const struct fdt_slot *event, const st
 	enum ending ending = event->head.op == FDT_OP_URING_CLOSE ? END_URING : END_CLOSE;
 	struct past *pending = pending_past(p);
 
-	if (pending && (!p->slot->file || same_file(p->slot, &event->file)))
+	if (pending && (!p->slot->file || slots_same_file(p->slot, &event->file)))
 		name_closer(p, pending, actor, ending);
 	else if (p->slot->file)
 		slot_end(p, actor, ending);
@@ -382,6 +427,11 @@ static void apply_op(const struct place *p, const struct fdt_slot *event, const 
 	case FDT_OP_CLOSE:
 	case FDT_OP_URING_CLOSE: closed(p, event, actor); break;
 	case FDT_OP_USE: used(p); break;
+	case FDT_OP_STALE_USE:
+		used(p);
+		if (p->slot->file && slots_same_file(p->slot, &event->file))
+			use_stale(p->e, p->table, p->fd, actor);
+		break;
 	default: perhaps_opened(p, event, actor);
 	}
 }
@@ -411,6 +461,20 @@ int slots_apply(struct engine *e, const struct fdt_slot *event)
 		apply_op(&p, event, &actor);
 	else if (event->file.file)
 		return -ENOMEM;
+	return 0;
+}
+
+int slots_mark(struct engine *e, const struct fdt_slot *event)
+{
+	const struct fdtable *table = map_get(&e->tables, event->head.table);
+	struct slot *slot = table && event->fd >= 0 ? fdtable_slot(table, event->fd) : NULL;
+
+	if (event->fd < 0)
+		return -EINVAL;
+	if (!slot || !slot->file || !slots_same_file(slot, &event->file))
+		return 0;
+	slot->flags &= ~(SLOT_CLOEXEC | SLOT_MEANT);
+	slot->flags |= event->result ? SLOT_CLOEXEC : SLOT_MEANT;
 	return 0;
 }
 
@@ -463,10 +527,12 @@ void slots_audit_done(struct engine *e)
 	e->correction_count = 0;
 }
 
+#define COPIED_FLAGS (SLOT_CROSSED_EXEC | SLOT_SHARED | SLOT_CLOEXEC | SLOT_MEANT)
+
 /* The newborn table's slot is its source's, if that still holds the same file. */
 static void copy_opener(const struct place *p, uint16_t flags)
 {
-	const struct slot *from = p->table->source ? fdtable_slot(p->table->source, p->fd) : NULL;
+	struct slot *from = p->table->source ? fdtable_slot(p->table->source, p->fd) : NULL;
 	struct slot *slot = p->slot;
 
 	if (!from || from->file != slot->file || from->inode != slot->inode)
@@ -476,7 +542,8 @@ static void copy_opener(const struct place *p, uint16_t flags)
 	slot->opener_tid = from->opener_tid;
 	slot->generation = from->generation;
 	slot->kind = from->kind;
-	slot->flags = flags | (from->flags & SLOT_CROSSED_EXEC) | (slot->flags & SLOT_ACCESS);
+	from->flags |= SLOT_SHARED;
+	slot->flags = flags | (from->flags & COPIED_FLAGS) | (slot->flags & SLOT_ACCESS);
 }
 
 static void vec_filled(const struct place *p, const struct fdt_file *file, unsigned int op)
@@ -502,7 +569,7 @@ static void vec_slot(struct engine *e, struct fdtable *table, uint32_t fd,
 		table->tainted |= table->refused;
 		return;
 	}
-	if (p.slot->file && !same_file(p.slot, file)) {
+	if (p.slot->file && !slots_same_file(p.slot, file)) {
 		slot_end(&p, NULL, head->op == FDT_OP_EXEC && !file->file ? END_EXEC : END_UNKNOWN);
 		if (head->op == FDT_OP_SNAPSHOT)
 			correct(e, &p, false);

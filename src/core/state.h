@@ -49,6 +49,24 @@ struct kept_failure {
 };
 #define KEPT_FAILURES_MAX 256
 
+/* 0, 1 or 2 came to hold a file that is open for reading only; detect_stdio.c waits for it to stay. */
+struct stdio_guest {
+	uint64_t table, time_ns;
+	uint32_t fd, generation;
+};
+#define STDIO_GUESTS_MAX 64
+
+/* A number was closed whose file may live on and still be watched by an epoll; detect_epoll.c. */
+struct closed_watch {
+	uint64_t table, time_ns;
+	uint64_t file, inode;
+	uint32_t dev, fd, generation;
+	int32_t holder_fd;            /* while judged: who else has the file */
+	struct fdtable *holder_table; /* NULL: nobody was found */
+};
+#define CLOSED_WATCHES_MAX 256
+#define DUPLICATED_MAX 1024
+
 struct finding_entry;
 
 struct engine {
@@ -74,9 +92,18 @@ struct engine {
 	unsigned int correction_count;
 	struct kept_failure kept_failures[KEPT_FAILURES_MAX]; /* detect_close.c */
 	unsigned int kept_failure_count;
-	struct sweep *sweeps; /* detect_sweep.c: over, but yet to be told */
-	uint64_t swept_ns;    /* when sweep_tick() last looked */
-	struct map findings;  /* fingerprint -> struct finding_entry */
+	struct stdio_guest stdio_guests[STDIO_GUESTS_MAX];
+	unsigned int stdio_guest_count;
+	struct map lock_files; /* detect_lock.c: by table and inode */
+	struct closed_watch closed_watches[CLOSED_WATCHES_MAX]; /* oldest first */
+	unsigned int closed_watch_count;
+	uint64_t watches_ns; /* when epoll_tick() last looked */
+	uint64_t duplicated
+		[DUPLICATED_MAX]; /* files with two numbers, by hash: the newest of each */
+	uint64_t probe_run;       /* detect_sweep.c: the latest run of failing fcntl told */
+	struct sweep *sweeps;     /* detect_sweep.c: over, but yet to be told */
+	uint64_t swept_ns;        /* when sweep_tick() last looked */
+	struct map findings;      /* fingerprint -> struct finding_entry */
 	uint64_t findings_dropped;
 	uint64_t sequence;
 	bool finished; /* engine_finish() was called: nothing more is told */
@@ -85,6 +112,15 @@ struct engine {
 };
 
 /* tasks.c */
+/*
+ * Who did it, and, once a site is looked up for it, where: the caller gives ret_actor->site back
+ * with site_unref(). 0, -ENOMEM, or -EINVAL: not bound to any table.
+ */
+int tasks_take_actor(struct engine *e, const struct fdt_head *head, uint64_t site_hash,
+		     struct actor *ret_actor);
+/* Forked from that process, however many forks and execs ago as far as they are known. */
+bool tasks_descends(struct engine *e, const struct process *process,
+		    const struct process *ancestor);
 struct task *tasks_actor(struct engine *e, const struct fdt_head *head); /* NULL: out of memory */
 struct process *tasks_process(struct engine *e, uint32_t pid); /* made if need be; borrowed */
 int tasks_apply(struct engine *e, const struct fdt_task *event);
@@ -102,6 +138,14 @@ int slots_apply(struct engine *e, const struct fdt_slot *event);
 int slots_apply_vec(struct engine *e, const struct fdt_vec *event);
 int slots_apply_words(struct engine *e, const struct fdt_words *event);
 void slots_drop_all(struct engine *e, struct fdtable *table); /* the table dies; nothing is told */
+int slots_mark(struct engine *e, const struct fdt_slot *event); /* FDT_MARK */
+bool slots_same_file(const struct slot *slot, const struct fdt_file *file);
+/*
+ * Asks the host what the file is like now, whatever its kind; what it can't tell is as last
+ * seen. NULL: not known.
+ */
+const struct fdt_detail *slots_inspect(struct engine *e, const struct fdtable *table, int32_t fd,
+				       const struct slot *slot);
 void slots_audit_done(struct engine *e);
 struct descriptor slots_descriptor(struct engine *e, const struct fdtable *table, int32_t fd);
 /* Both may learn what kind it really is. */
@@ -112,6 +156,8 @@ void engine_tell_change(struct engine *e, const struct change *change);
 
 /* finding.c: helpers that fill parts of a finding, and the way out */
 struct party party_opened(const struct slot *slot);
+/* "worker()", else "tid 7", else "somebody": cut to size. */
+void party_format(const struct party *party, char *buffer, size_t size);
 struct party party_past_opened(const struct past *past);
 struct party party_past_closed(const struct past *past);
 struct party party_actor(const struct actor *actor, int32_t error);
@@ -140,6 +186,11 @@ void finding_each_site(struct engine *e, const struct fdtable *table,
  * graver than before, or an hour after it was last told. Fills sequence, state, count.
  */
 void finding_report(struct engine *e, struct finding *f);
+/*
+ * Whether a report would be told, by fingerprint and severity alone: where it would not, the
+ * host need not be asked for names and details that nobody reads.
+ */
+bool finding_is_news(const struct engine *e, const struct finding *f);
 /*
  * Of the rule and the place; of the program too, except where the place is in Python: there
  * the program is an interpreter, by whatever name. site may be NULL.
@@ -189,9 +240,34 @@ bool sweep_hurt(struct engine *e, struct fdtable *table, const struct past *past
 		const struct actor *actor);
 /* The closer is closing one number after the other just now: it may become a sweep. */
 bool sweep_in_progress(struct engine *e, const struct fdtable *table, const struct past *past);
+/* fcntl failed with EBADF: a run of a million is told. */
+void sweep_probed(struct engine *e, const struct fdtable *table, const struct fdt_error *event,
+		  const struct actor *actor);
 void sweep_task_ended(struct engine *e, struct task *task);
 void sweep_table_died(struct engine *e, struct fdtable *table);
 void sweep_tick(struct engine *e);
 void sweep_done(struct engine *e);
+/* detect_stdio.c: a call put a file where it found the lowest number free */
+void stdio_opened(struct engine *e, struct fdtable *table, uint32_t fd, const struct fdt_head *head,
+		  const struct actor *actor);
+void stdio_tick(struct engine *e);
+void stdio_table_died(struct engine *e, struct fdtable *table);
+/* detect_lock.c */
+int lock_told(struct engine *e, const struct fdt_lock *event);
+/* A generation has ended, and its past is there; was: the slot before. actor NULL: not heard by whom. */
+void lock_slot_ended(struct engine *e, struct fdtable *table, uint32_t fd, const struct slot *was,
+		     const struct actor *actor, enum ending ending);
+void lock_table_died(struct engine *e, struct fdtable *table);
+void lock_done(struct engine *e);
+/* detect_epoll.c */
+int epoll_registered(struct engine *e, const struct fdt_register *event);
+/* A second number got the file, or another process did through a socket. */
+void epoll_duplicated(struct engine *e, uint64_t file);
+void epoll_slot_ended(struct engine *e, const struct fdtable *table, uint32_t fd,
+		      const struct slot *was);
+void epoll_tick(struct engine *e);
+void epoll_table_died(struct engine *e, const struct fdtable *table);
+/* detect_use.c: a thread used a number that held another file when it did so before */
+void use_stale(struct engine *e, struct fdtable *table, uint32_t fd, const struct actor *actor);
 
 #endif

@@ -14,13 +14,22 @@ static void table_free(struct engine *e, struct fdtable *table)
 	fdtable_free(&e->mem, table);
 }
 
+/* It is gone, or another was born at its address, by which what is kept of it is known. */
+static void table_ends(struct engine *e, struct fdtable *table)
+{
+	close_table_died(e, table); /* before sweeps: they take note of those they hurt */
+	stdio_table_died(e, table);
+	lock_table_died(e, table);
+	epoll_table_died(e, table);
+}
+
 static void table_release(struct engine *e, struct fdtable *table)
 {
 	if (--table->tasks)
 		return;
 	tasks_copied(e, table);
 	if (!table->replaced)
-		close_table_died(e, table); /* first: sweeps take note of those they hurt */
+		table_ends(e, table);
 	sweep_table_died(e, table);
 	if (!table->replaced) {
 		exec_table_died(e, table);
@@ -107,7 +116,7 @@ static int bind_newborn(struct engine *e, struct task *task, uint64_t key, struc
 	struct fdtable *old = map_get(&e->tables, key), *table;
 
 	if (old) {
-		close_table_died(e, old);
+		table_ends(e, old);
 		old->replaced = true;
 		map_remove(&e->tables, key);
 	}
@@ -200,6 +209,57 @@ struct task *tasks_actor(struct engine *e, const struct fdt_head *head)
 	if (!task || bind_known(e, task, head->table))
 		return NULL;
 	return task;
+}
+
+int tasks_take_actor(struct engine *e, const struct fdt_head *head, uint64_t site_hash,
+		     struct actor *ret_actor)
+{
+	struct task *task = tasks_actor(e, head);
+
+	if (!task || !task->table)
+		return task ? -EINVAL : -ENOMEM;
+	*ret_actor = (struct actor){ .task = task,
+				     .process = task->process,
+				     .tid = head->tid,
+				     .syscall = head->syscall,
+				     .site_hash = site_hash,
+				     .site = site_get(&e->sites, task->process, head->syscall,
+						      site_hash),
+				     .time_ns = e->now_ns };
+	return 0;
+}
+
+/* Images of one process are one, and a pid is used again. */
+static bool is_image_of(const struct process *image, const struct process *process)
+{
+	return image->pid == process->pid &&
+	       (!image->start_ns || !process->start_ns || image->start_ns == process->start_ns);
+}
+
+static bool came_from(const struct process *process, const struct process *ancestor)
+{
+	for (const struct process *image = process->before; image; image = image->before)
+		if (is_image_of(image, ancestor))
+			return true;
+	return false;
+}
+
+#define ANCESTORS_MAX 32
+
+/* By the images we saw fork and exec; beyond them by the parents that the kernel names. */
+bool tasks_descends(struct engine *e, const struct process *process, const struct process *ancestor)
+{
+	if (is_image_of(process, ancestor) ||
+	    (process->start_ns && process->start_ns < ancestor->start_ns))
+		return false;
+	for (unsigned int i = 0; process && i < ANCESTORS_MAX; i++) {
+		if (came_from(process, ancestor))
+			return true;
+		process = map_get(&e->processes, process->parent_pid);
+		if (process && is_image_of(process, ancestor))
+			return true;
+	}
+	return false;
 }
 
 struct fdtable *tasks_table(struct engine *e, const struct fdt_head *head)

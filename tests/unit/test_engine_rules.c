@@ -291,7 +291,7 @@ static void left_open_at_exit(void **state)
 
 	(void)state;
 	stream_start(&s, ENGINE_COMMAND);
-	opens(&s, PID, 1, 9);
+	put(&s, FDT_OP_REPLACE, FDT_SYS_dup2, PID, 1, a_file(9));
 	opens(&s, PID, 3, 1);
 	opens(&s, PID, 4, 2);
 	put(&s, FDT_OP_OPEN, FDT_SYS_socket, PID, 5, a_file(3));
