@@ -16,7 +16,7 @@ WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wform
 CFLAGS ?= -O2 -g
 CPPFLAGS += -D_GNU_SOURCE -DFDTRACE_VERSION='"$(VERSION)"' -Iinclude -Isrc -I$(B)
 override CFLAGS += -std=gnu11 $(WARN) $(SANITIZE)
-LDLIBS := -lbpf -ldw -lelf -lz -liberty -ljansson -lcap-ng -pthread
+LDLIBS := -lbpf -ldw -lelf -lz -liberty -ljansson -lcap-ng -lcyaml -lyaml -pthread
 TESTLIBS := -lcmocka -ljansson
 
 core_src   := $(wildcard src/core/*.c)

@@ -10,6 +10,7 @@
 
 #define REPEAT_AFTER_NS (3600ull * 1000000000ull)
 #define FINDINGS_MAX 10000
+#define FINDINGS_ANYWAY 64 /* some 40 KB */
 
 struct finding_entry {
 	uint64_t fingerprint, count, told_ns, first_ns, last_ns, open, sequence;
@@ -353,12 +354,28 @@ static bool is_suppressed(struct engine *e, const struct finding *f)
 	return callbacks->suppressed && callbacks->suppressed(callbacks->ctx, f);
 }
 
+/* The first few are let through the bound: a full engine must be able to say what filled it. */
+static struct finding_entry *entry_insert(struct engine *e, uint64_t fingerprint)
+{
+	size_t bound = e->mem.max_bytes;
+	struct finding_entry *entry;
+
+	if (e->findings.count < FINDINGS_ANYWAY)
+		e->mem.max_bytes = 0;
+	entry = entry_alloc(e);
+	if (entry && map_put(&e->mem, &e->findings, fingerprint, entry)) {
+		mem_free(&e->mem, entry, sizeof(*entry));
+		entry = NULL;
+	}
+	e->mem.max_bytes = bound;
+	return entry;
+}
+
 static struct finding_entry *entry_new(struct engine *e, const struct finding *f)
 {
-	struct finding_entry *entry = entry_alloc(e);
+	struct finding_entry *entry = entry_insert(e, f->fingerprint);
 
-	if (!entry || map_put(&e->mem, &e->findings, f->fingerprint, entry)) {
-		mem_free(&e->mem, entry, sizeof(*entry));
+	if (!entry) {
 		e->counters.findings_dropped++;
 		return NULL;
 	}
