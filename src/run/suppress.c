@@ -206,6 +206,7 @@ static int not_understood(struct file *file, cyaml_err_t err)
 		snprintf(what, sizeof(what), "\"%s\" stands twice in an entry", c->field);
 	} else if (err == CYAML_ERR_SEQUENCE_ENTRIES_MAX) {
 		snprintf(what, sizeof(what), "more than %d entries", SUPPRESS_ENTRIES_MAX);
+		file->complaint.entry = SUPPRESS_ENTRIES_MAX + 1; /* it names the last good one */
 		remedy = "a glob can stand for many; or use several files";
 	} else if (err == CYAML_ERR_STRING_LENGTH_MIN || err == CYAML_ERR_STRING_LENGTH_MAX) {
 		snprintf(what, sizeof(what), "%s is %s", c->field,

@@ -45,7 +45,8 @@ struct overview {
 	unsigned int top_count, name_columns;
 	uint64_t processes, unknown_opener;
 	/* findings */
-	unsigned int findings, findings_max, site_columns;
+	unsigned int findings, findings_max, site_columns; /* of what was told */
+	uint64_t withheld;
 	uint64_t sites_seen[FINDINGS_SHOWN];
 	unsigned int sites;
 };
@@ -120,6 +121,9 @@ static void measure_finding(void *ctx, const struct finding_row *row)
 	unsigned int columns;
 
 	if (row->severity < o->min_severity)
+		return;
+	o->withheld += !row->told;
+	if (!row->told)
 		return;
 	o->findings++;
 	if (!row->site)
@@ -278,7 +282,7 @@ static void table_row(void *ctx, const struct finding_row *row)
 	struct page *page = o->page;
 	char open[PHRASE_SIZE] = "-", rate[PHRASE_SIZE];
 
-	if (row->severity < o->min_severity || o->findings++ >= o->findings_max)
+	if (row->severity < o->min_severity || !row->told || o->findings++ >= o->findings_max)
 		return;
 	if (row->open)
 		snprintf(open, sizeof(open), "%" PRIu64, row->open);
@@ -312,15 +316,17 @@ static void finding_table(struct overview *o, struct engine *engine)
 {
 	unsigned int total = o->findings;
 	char more[PHRASE_SIZE];
+	uint64_t more_rows;
 
 	if (!total)
 		return;
 	table_head(o);
 	o->findings = 0;
 	engine_each_finding(engine, table_row, o);
-	if (total <= o->findings_max)
+	more_rows = o->withheld + (total > o->findings_max ? total - o->findings_max : 0);
+	if (!more_rows)
 		return;
-	phrase_number(more, sizeof(more), total - o->findings_max);
+	phrase_number(more, sizeof(more), more_rows);
 	page_printf(o->page, "  and %s more", more);
 	page_newline(o->page);
 }
