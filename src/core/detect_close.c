@@ -324,16 +324,35 @@ static void settle(struct engine *e, unsigned int index, struct fdtable *table)
 			       .time_ns = kept.time_ns };
 	const struct past *past = table ? finding_past(e, table, kept.fd, kept.generation) : NULL;
 
-	e->kept_failures[index] = e->kept_failures[--e->kept_failure_count];
+	/* In order: of too many, the one kept longest is settled, while its past is still known. */
+	memmove(&e->kept_failures[index], &e->kept_failures[index + 1],
+		(--e->kept_failure_count - index) * sizeof(kept));
 	if (past)
 		judge(e, &actor, table, kept.fd, past);
 	site_unref(&e->sites, kept.site);
 	process_unref(&e->mem, kept.process);
 }
 
-static void keep_back(struct engine *e, const struct actor *actor, const struct fdtable *table,
+/*
+ * What is kept back of earlier generations of the number is settled first: two failures of one
+ * number are no loop over numbers, and only the latest generations are remembered.
+ */
+static void settle_number(struct engine *e, struct fdtable *table, int32_t fd)
+{
+	for (unsigned int i = 0; i < e->kept_failure_count; i++) {
+		const struct kept_failure *kept = &e->kept_failures[i];
+
+		if (kept->fd == (uint32_t)fd && kept->table == table->key) {
+			settle(e, i, table);
+			return;
+		}
+	}
+}
+
+static void keep_back(struct engine *e, const struct actor *actor, struct fdtable *table,
 		      int32_t fd, const struct past *past)
 {
+	settle_number(e, table, fd);
 	if (e->kept_failure_count == KEPT_FAILURES_MAX)
 		settle(e, 0, map_get(&e->tables, e->kept_failures[0].table));
 	e->kept_failures[e->kept_failure_count++] =
