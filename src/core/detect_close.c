@@ -225,8 +225,13 @@ static void report_unowned(struct engine *e, struct finding *f, const struct fdt
 		explain_unowned(f, why, sizeof(why));
 	f->message = message;
 	f->why = why;
-	f->help = "let one owner close the descriptor, after every user is done; remove the other "
-		  "close";
+	f->help =
+		finding_help(f,
+			     "let one owner close the descriptor, after every user is done; "
+			     "remove the other close",
+			     "let the object that owns the descriptor close it, best by \"with\"; "
+			     "remove os.close() of a number that an object still holds (or take it "
+			     "from the object: detach())");
 	finding_report(e, f);
 }
 
@@ -250,8 +255,11 @@ static void report_used_closed(struct engine *e, struct finding *f, const struct
 		 ago);
 	f->message = message;
 	f->why = why;
-	f->help = "forget the number when it is closed (set it to -1, or drop the object that "
-		  "holds it)";
+	f->help = finding_help(f,
+			       "forget the number when it is closed: set it to -1 where it is "
+			       "kept",
+			       "keep the file or socket object instead of its fileno(), and use it "
+			       "inside its \"with\" block");
 	finding_report(e, f);
 }
 
@@ -299,8 +307,11 @@ static void judge_close(struct engine *e, const struct actor *actor, struct fdta
 		 ago);
 	f.message = message;
 	f.why = why;
-	f.help = "harmless this time; had another thread opened a file in between, its number "
-		 "would be gone";
+	f.help = finding_help(&f,
+			      "harmless this time, but not if another thread opens a file in "
+			      "between: set the number to -1 when it is closed",
+			      "harmless this time, but not if another thread opens a file in "
+			      "between: close the object alone (\"with\"), not its fileno(), too");
 	finding_report(e, &f);
 }
 

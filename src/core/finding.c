@@ -410,6 +410,13 @@ const struct site *finding_culprit(const struct finding *f)
 	return party ? party->site : NULL;
 }
 
+const char *finding_help(const struct finding *f, const char *in_c, const char *in_python)
+{
+	const struct site *site = finding_culprit(f);
+
+	return site && site_is_python(site) ? in_python : in_c;
+}
+
 static void site_of(const struct finding *f, char *buffer, size_t size)
 {
 	const struct party *party = culprit_party(f);

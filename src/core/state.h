@@ -158,6 +158,8 @@ void finding_each_site(struct engine *e, const struct fdtable *table,
 		       const void *ctx,
 		       void (*row)(struct engine *e, const struct fdtable *table,
 				   const struct site_row *row));
+/* The usual remedy in the language of the culprit's site. */
+const char *finding_help(const struct finding *f, const char *in_c, const char *in_python);
 /*
  * Counts the finding under its fingerprint and tells it if it is news: the first of its kind,
  * graver than before, or an hour after it was last told; unless it is suppressed, or too many
