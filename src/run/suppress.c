@@ -158,7 +158,8 @@ static int no_memory(struct trouble *trouble)
 }
 
 /* The first line is the complaint, those after it tell where, from the inside out. */
-static void on_log(cyaml_log_t level, void *ctx, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void on_log(cyaml_log_t level, void *ctx,
+							 const char *format, va_list args)
 {
 	struct complaint *c = ctx;
 	char text[256];
