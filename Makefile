@@ -16,7 +16,7 @@ WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wform
 CFLAGS ?= -O2 -g
 CPPFLAGS += -D_GNU_SOURCE -DFDTRACE_VERSION='"$(VERSION)"' -Iinclude -Isrc -I$(B)
 override CFLAGS += -std=gnu11 $(WARN) $(SANITIZE)
-LDLIBS := -lbpf -ldw -lelf -lz -liberty -ljansson -lcap-ng -pthread
+LDLIBS := -lbpf -ldw -lelf -lz -liberty -ljansson -lcap-ng -lcyaml -lyaml -pthread
 TESTLIBS := -lcmocka -ljansson
 
 core_src   := $(wildcard src/core/*.c)
@@ -93,7 +93,7 @@ unit: $(unit_bin)
 	$(Q)$(PROVE) -e '' $(unit_bin)
 
 live: all live-programs
-	$(Q)BUILD=$(B) prove -e /usr/bin/python3 tests/live/run.py tests/live/attach.py tests/live/verify.py tests/live/details.py tests/live/bad_days.py tests/live/hard_days.py tests/stories/run.py tests/stacks/stacks.py tests/stacks/places.py
+	$(Q)BUILD=$(B) prove -e /usr/bin/python3 tests/live/run.py tests/live/attach.py tests/live/verify.py tests/live/details.py tests/live/rates.py tests/live/bad_days.py tests/live/hard_days.py tests/stories/run.py tests/stacks/stacks.py tests/stacks/places.py
 
 property: all live-programs
 	$(Q)BUILD=$(B) prove -v -e /usr/bin/python3 tests/property/property.py

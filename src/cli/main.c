@@ -17,6 +17,7 @@
 #include "run/outputs.h"
 #include "run/session.h"
 #include "run/signals.h"
+#include "run/suppress.h"
 #include "source/bpf.h"
 #include "source/probe.h"
 #include "source/replay.h"
@@ -34,6 +35,7 @@ struct start {
 
 /* What a run holds, in the order in which it is made. */
 struct run {
+	struct suppression_list *suppressions;
 	struct outputs *outputs;
 	struct signals signals;
 	struct launch *launch;
@@ -57,9 +59,12 @@ static int status_of(const struct start *start, const struct run *run, int own)
 static int begin_run(const struct start *start, struct run *run)
 {
 	bool with_command = start->options->command != NULL;
-	int err =
-		outputs_open(&start->options->run, start->was_closed, &run->outputs, &run->trouble);
+	const struct run_options *options = &start->options->run;
+	int err = suppress_read(options->suppress, options->suppress_count, &run->suppressions,
+				&run->trouble);
 
+	if (!err)
+		err = outputs_open(options, start->was_closed, &run->outputs, &run->trouble);
 	if (err)
 		return err;
 	err = signals_init(&run->signals, with_command);
@@ -140,6 +145,7 @@ static int trace(const struct start *start, struct run *run)
 	if (err)
 		return err;
 	config.source = run->source;
+	config.suppressions = run->suppressions;
 	config.launch = run->launch;
 	config.coverage = bpf_source_coverage(run->source);
 	config.mode = options->all ? ENGINE_ALL : options->command ? ENGINE_COMMAND : ENGINE_PID;
@@ -183,6 +189,7 @@ static int mode_trace(const struct start *start)
 	launch_free(run.launch);
 	signals_done(&run.signals);
 	outputs_free(run.outputs);
+	suppress_free(run.suppressions);
 	return status;
 }
 
@@ -217,6 +224,7 @@ static int replay(const struct start *start, struct run *run)
 	if (err)
 		return err;
 	config.source = run->source;
+	config.suppressions = run->suppressions;
 	config.outputs = run->outputs;
 	return session_run(&config, &run->result, &run->trouble);
 }
@@ -234,6 +242,7 @@ static int mode_replay(const struct start *start)
 	status = err ? failed(start, &run) : status_of(start, &run, EXIT_OK);
 	signals_done(&run.signals);
 	outputs_free(run.outputs);
+	suppress_free(run.suppressions);
 	return status;
 }
 

@@ -25,6 +25,7 @@ enum type {
 	TYPE_RULES,
 	TYPE_SEVERITY,
 	TYPE_SETTING,
+	TYPE_SUPPRESS,
 	TYPE_HOOKS,
 	TYPE_STACKS,
 	TYPE_HELP,
@@ -39,7 +40,7 @@ struct row {
 	size_t offset;        /* of what FLAG ... NUMBER store, in struct options */
 	uint64_t min, max;    /* TIME (ns), NUMBER */
 	unsigned int modes;   /* where it has a meaning: 1 << enum mode */
-	const char *help;     /* NULL: shown among the modes */
+	const char *help;     /* NULL: shown elsewhere, among the modes or with another option */
 };
 
 #define T (1u << MODE_TRACE)
@@ -69,6 +70,8 @@ static const struct row table[] = {
 	  "e.g. leak,exec,-close.double; \"help\" lists them" },
 	{ "min-severity", 0, TYPE_SEVERITY, "S", 0, 0, 0, T | R,
 	  "info, warning (default for text) or error" },
+	{ "suppress", 0, TYPE_SUPPRESS, "FILE", 0, 0, 0, T | R,
+	  "a YAML list of findings not to tell (see README)" },
 	{ "set", 0, TYPE_SETTING, "KEY=VALUE", 0, 0, 0, T | R,
 	  "a threshold: leak.min_age=30s; \"help\" lists them" },
 	{ "stacks", 0, TYPE_STACKS, "MODE", 0, 0, 0, T, "auto (default), native, python or off" },
@@ -81,8 +84,8 @@ static const struct row table[] = {
 	  "no summary and fewer messages" },
 	{ "verbose", 'v', TYPE_COUNT, NULL, AT(run.verbosity), 0, 0, T | R | D,
 	  "say more; twice: even more" },
-	{ "help", 'h', TYPE_HELP, NULL, 0, 0, 0, T | R | D, "this text" },
-	{ "version", 'V', TYPE_VERSION, NULL, 0, 0, 0, T | R | D, "the version" },
+	{ "help", 'h', TYPE_HELP, NULL, 0, 0, 0, T | R | D, "this text; -V, --version: the version" },
+	{ "version", 'V', TYPE_VERSION, NULL, 0, 0, 0, T | R | D, NULL },
 };
 /* clang-format on */
 
@@ -334,12 +337,33 @@ static int refused_setting(struct parse *p, const struct setting *setting, int e
 			   safe(p, value), err == -ERANGE ? "out of range" : "not understood");
 }
 
+/* Adds to a list that options_done() frees. */
+static int append(struct parse *p, const char ***list, unsigned int *count, const char *value)
+{
+	const char **grown = realloc(*list, (*count + 1) * sizeof(*grown));
+
+	if (!grown)
+		return no_memory(p);
+	*list = grown;
+	grown[(*count)++] = value;
+	return 0;
+}
+
+static int take_suppress(struct parse *p, const struct row *row, const char *value)
+{
+	struct run_options *run = &p->options->run;
+
+	if (!*value)
+		return trouble_set(p->trouble, EINVAL, EXIT_USAGE, NULL, NULL,
+				   "--%s: the name of the file is empty", row->name);
+	return append(p, &run->suppress, &run->suppress_count, value);
+}
+
 static int take_setting(struct parse *p, const char *value)
 {
 	struct run_options *run = &p->options->run;
 	const struct setting *setting = NULL;
 	struct settings scratch;
-	const char **grown;
 	int err;
 
 	if (strcmp(value, "help") == 0) {
@@ -352,12 +376,7 @@ static int take_setting(struct parse *p, const char *value)
 		return unknown_setting(p, value);
 	if (err)
 		return refused_setting(p, setting, err, value);
-	grown = realloc(run->set, (run->set_count + 1) * sizeof(*grown));
-	if (!grown)
-		return no_memory(p);
-	run->set = grown;
-	run->set[run->set_count++] = value;
-	return 0;
+	return append(p, &run->set, &run->set_count, value);
 }
 
 static int take(struct parse *p, const struct row *row, const char *value)
@@ -374,6 +393,7 @@ static int take(struct parse *p, const struct row *row, const char *value)
 	case TYPE_RULES: return take_rules(p, value);
 	case TYPE_SEVERITY: return take_severity(p, row, value);
 	case TYPE_SETTING: return take_setting(p, value);
+	case TYPE_SUPPRESS: return take_suppress(p, row, value);
 	case TYPE_HOOKS: return take_hooks(p, row, value);
 	case TYPE_STACKS: return take_stacks(p, row, value);
 	case TYPE_HELP: p->options->mode = MODE_HELP; return 0;
@@ -653,6 +673,8 @@ void options_done(struct options *options)
 	free(options->run.set);
 	options->pids = NULL;
 	options->run.set = NULL;
+	free(options->run.suppress);
+	options->run.suppress = NULL;
 }
 
 /* --- what --help and the lists print --- */

@@ -225,8 +225,13 @@ static void report_unowned(struct engine *e, struct finding *f, const struct fdt
 		explain_unowned(f, why, sizeof(why));
 	f->message = message;
 	f->why = why;
-	f->help = "let one owner close the descriptor, after every user is done; remove the other "
-		  "close";
+	f->help =
+		finding_help(f,
+			     "let one owner close the descriptor, after every user is done; "
+			     "remove the other close",
+			     "let the object that owns the descriptor close it, best by \"with\"; "
+			     "remove os.close() of a number that an object still holds (or take it "
+			     "from the object: detach())");
 	finding_report(e, f);
 }
 
@@ -250,8 +255,11 @@ static void report_used_closed(struct engine *e, struct finding *f, const struct
 		 ago);
 	f->message = message;
 	f->why = why;
-	f->help = "forget the number when it is closed (set it to -1, or drop the object that "
-		  "holds it)";
+	f->help = finding_help(f,
+			       "forget the number when it is closed: set it to -1 where it is "
+			       "kept",
+			       "keep the file or socket object instead of its fileno(), and use it "
+			       "inside its \"with\" block");
 	finding_report(e, f);
 }
 
@@ -299,8 +307,11 @@ static void judge_close(struct engine *e, const struct actor *actor, struct fdta
 		 ago);
 	f.message = message;
 	f.why = why;
-	f.help = "harmless this time; had another thread opened a file in between, its number "
-		 "would be gone";
+	f.help = finding_help(&f,
+			      "harmless this time, but not if another thread opens a file in "
+			      "between: set the number to -1 when it is closed",
+			      "harmless this time, but not if another thread opens a file in "
+			      "between: close the object alone (\"with\"), not its fileno(), too");
 	finding_report(e, &f);
 }
 
@@ -324,16 +335,35 @@ static void settle(struct engine *e, unsigned int index, struct fdtable *table)
 			       .time_ns = kept.time_ns };
 	const struct past *past = table ? finding_past(e, table, kept.fd, kept.generation) : NULL;
 
-	e->kept_failures[index] = e->kept_failures[--e->kept_failure_count];
+	/* In order: of too many, the one kept longest is settled, while its past is still known. */
+	memmove(&e->kept_failures[index], &e->kept_failures[index + 1],
+		(--e->kept_failure_count - index) * sizeof(kept));
 	if (past)
 		judge(e, &actor, table, kept.fd, past);
 	site_unref(&e->sites, kept.site);
 	process_unref(&e->mem, kept.process);
 }
 
-static void keep_back(struct engine *e, const struct actor *actor, const struct fdtable *table,
+/*
+ * What is kept back of earlier generations of the number is settled first: two failures of one
+ * number are no loop over numbers, and only the latest generations are remembered.
+ */
+static void settle_number(struct engine *e, struct fdtable *table, int32_t fd)
+{
+	for (unsigned int i = 0; i < e->kept_failure_count; i++) {
+		const struct kept_failure *kept = &e->kept_failures[i];
+
+		if (kept->fd == (uint32_t)fd && kept->table == table->key) {
+			settle(e, i, table);
+			return;
+		}
+	}
+}
+
+static void keep_back(struct engine *e, const struct actor *actor, struct fdtable *table,
 		      int32_t fd, const struct past *past)
 {
+	settle_number(e, table, fd);
 	if (e->kept_failure_count == KEPT_FAILURES_MAX)
 		settle(e, 0, map_get(&e->tables, e->kept_failures[0].table));
 	e->kept_failures[e->kept_failure_count++] =

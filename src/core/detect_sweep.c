@@ -180,8 +180,12 @@ static void word(struct finding *f, const struct sweep *sweep, char *message, ch
 		 sweep->hurt ? hurt : "");
 	f->message = message;
 	f->why = why;
-	f->help = "close only what you opened; before an exec use O_CLOEXEC or close_range() in "
-		  "the child";
+	f->help =
+		finding_help(f,
+			     "close only what you opened; before an exec use O_CLOEXEC or "
+			     "close_range() in the child",
+			     "close only what you opened; what subprocess starts inherits nothing "
+			     "anyway (close_fds=True) but what pass_fds names");
 }
 
 static void report(struct engine *e, const struct sweep *sweep)

@@ -69,6 +69,7 @@ void engine_free(struct engine *e)
 	close_done(e);
 	lock_done(e);
 	findings_done(e);
+	throttle_done(e);
 	pasts_done(&e->pasts);
 	sites_done(&e->sites);
 	names_done(&e->names);
@@ -130,6 +131,7 @@ static int apply_tick(struct engine *e)
 	close_tick(e);
 	stdio_tick(e);
 	epoll_tick(e);
+	throttle_tick(e);
 	return 0;
 }
 
@@ -277,6 +279,7 @@ void engine_finish(struct engine *e, uint64_t time_ns)
 		sweep_table_died(e, entry->value);
 		exec_table_died(e, entry->value);
 	}
+	throttle_finish(e);
 	e->finished = true;
 }
 
@@ -288,7 +291,6 @@ void engine_counters(const struct engine *e, struct engine_counters *ret_counter
 	ret_counters->stacks_bytes = e->sites.stacks.used_bytes;
 	ret_counters->stacks_forgotten = e->sites.stacks.forgotten;
 	ret_counters->stacks_unknown = e->sites.stacks.unknown;
-	ret_counters->findings_dropped = e->findings_dropped;
 	ret_counters->pasts_dropped = e->pasts.dropped;
 	ret_counters->memory_bytes = e->mem.used_bytes;
 	ret_counters->memory_peak_bytes = e->mem.peak_bytes;

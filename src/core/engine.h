@@ -76,6 +76,8 @@ struct engine_callbacks {
 	 * the finding complete; it is then counted and not told. NULL: nothing is suppressed.
 	 */
 	bool (*suppressed)(void *ctx, const struct finding *finding);
+	/* So many were found and not told (findings.burst); NULL: not wanted. */
+	void (*withheld)(void *ctx, const struct withheld *withheld);
 };
 
 struct engine_options {
@@ -110,14 +112,26 @@ enum correction_cause {
 const char *
 correction_cause_name(enum correction_cause cause); /* "filled" "emptied" "after_loss" */
 
+/* What became of the findings of a rule. */
+struct rule_counters {
+	uint64_t found;      /* times; repeats, suppressed and withheld ones are counted */
+	uint64_t causes;     /* different ones among them, without suppressed ones */
+	uint64_t withheld;   /* causes that were not told, for there were too many */
+	uint64_t suppressed; /* causes */
+};
+
 struct engine_counters {
 	uint64_t events; /* applied */
 	uint64_t malformed;
 	uint64_t lost;        /* sum of FDT_LOSS */
 	uint64_t corrections; /* slots an audit had to put right */
 	uint64_t corrections_by[CORRECTION_CAUSES];
-	uint64_t refused;                    /* out of memory.max */
-	uint64_t findings_dropped;           /* reports of findings beyond those kept */
+	uint64_t refused;             /* out of memory.max */
+	uint64_t findings_dropped;    /* causes forgotten to make room: found again, they are new */
+	uint64_t findings_withheld;   /* causes not told: findings.burst, findings.every */
+	uint64_t findings_suppressed; /* causes; */
+	uint64_t times_suppressed;    /* how often they were found */
+	struct rule_counters by_rule[RULE_COUNT];
 	uint64_t pasts_dropped;              /* earlier generations forgotten for want of memory */
 	uint64_t tables, tasks, descriptors; /* alive now */
 	uint64_t findings[SEVERITY_ERROR + 1]; /* by severity; repeats are not counted again */
@@ -139,12 +153,17 @@ struct process_row {
 void engine_each_process(struct engine *engine,
 			 void (*row)(void *ctx, const struct process_row *row), void *ctx);
 
-/* For the table at the end of a run: findings made so far, gravest first, newest first. */
+/*
+ * For the table at the end of a run: findings made so far, gravest first, newest first.
+ * Suppressed ones are left out.
+ */
 struct finding_row {
 	enum rule rule;
 	enum severity severity;
 	uint64_t fingerprint, count;
-	uint64_t open; /* descriptors, 0: not counted */
+	uint64_t first_ns, last_ns; /* when it was found; first_ns: when what it tells began */
+	bool told;                  /* false: withheld */
+	uint64_t open;              /* descriptors, 0: not counted */
 	double rate_per_min;
 	const char *site; /* label */
 	const char *message;

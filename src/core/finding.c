@@ -10,13 +10,18 @@
 
 #define REPEAT_AFTER_NS (3600ull * 1000000000ull)
 #define FINDINGS_MAX 10000
+#define FINDINGS_ANYWAY 64 /* some 40 KB */
 
 struct finding_entry {
-	uint64_t fingerprint, count, told_ns, open, sequence;
+	uint64_t fingerprint, count, told_ns, first_ns, last_ns, open, sequence;
 	double rate_per_min;
 	enum rule rule;
-	enum severity severity;
-	struct process *process; /* owned reference; may be NULL */
+	enum severity severity; /* gravest so far; 0: yet to be counted */
+	enum severity told;     /* as it was last told; 0: never */
+	bool suppressed;
+	bool withheld;                       /* counted as such */
+	struct process *process;             /* owned reference; may be NULL */
+	struct finding_entry *older, *newer; /* in e->told or e->untold */
 	char site[96];
 	char message[256];
 };
@@ -301,89 +306,217 @@ uint64_t finding_fingerprint(enum rule rule, const struct process *process, cons
 	return hash_number(hash, site ? site_fingerprint(site) : 0);
 }
 
-static struct finding_entry *entry_new(struct engine *e, const struct finding *f)
+/*
+ * What was told lasts longer than what was not: its entry is what keeps it from being told again
+ * within the hour. Telling is bounded (throttle.c), so that a storm of ever new causes turns over
+ * the untold ones alone, and of these nothing is lost but their rows in the summary.
+ */
+static struct finding_list *list_of(struct engine *e, const struct finding_entry *entry)
+{
+	return entry->told ? &e->told : &e->untold;
+}
+
+static void unlink_entry(struct engine *e, struct finding_entry *entry)
+{
+	struct finding_list *list = list_of(e, entry);
+
+	*(entry->older ? &entry->older->newer : &list->oldest) = entry->newer;
+	*(entry->newer ? &entry->newer->older : &list->newest) = entry->older;
+	entry->older = entry->newer = NULL;
+}
+
+static void link_newest(struct engine *e, struct finding_entry *entry)
+{
+	struct finding_list *list = list_of(e, entry);
+
+	entry->older = list->newest;
+	*(list->newest ? &list->newest->newer : &list->oldest) = entry;
+	list->newest = entry;
+}
+
+/* The least recently seen one, of the untold first. False: there is none. */
+static bool make_room(struct engine *e)
+{
+	struct finding_entry *entry = e->untold.oldest ? e->untold.oldest : e->told.oldest;
+
+	if (!entry)
+		return false;
+	map_remove(&e->findings, entry->fingerprint);
+	unlink_entry(e, entry);
+	process_unref(&e->mem, entry->process);
+	mem_free(&e->mem, entry, sizeof(*entry));
+	e->counters.findings_dropped++;
+	return true;
+}
+
+static struct finding_entry *entry_alloc(struct engine *e)
 {
 	struct finding_entry *entry;
 
-	if (e->findings.count >= FINDINGS_MAX) {
-		e->findings_dropped++;
-		return NULL;
-	}
+	if (e->findings.count >= FINDINGS_MAX)
+		make_room(e);
 	entry = mem_alloc(&e->mem, sizeof(*entry));
-	if (!entry || map_put(&e->mem, &e->findings, f->fingerprint, entry)) {
+	if (!entry && make_room(e))
+		entry = mem_alloc(&e->mem, sizeof(*entry));
+	return entry;
+}
+
+static bool is_suppressed(struct engine *e, const struct finding *f)
+{
+	const struct engine_callbacks *callbacks = &e->options.callbacks;
+
+	return callbacks->suppressed && callbacks->suppressed(callbacks->ctx, f);
+}
+
+/* The first few are let through the bound: a full engine must be able to say what filled it. */
+static struct finding_entry *entry_insert(struct engine *e, uint64_t fingerprint)
+{
+	size_t bound = e->mem.max_bytes;
+	struct finding_entry *entry;
+
+	if (e->findings.count < FINDINGS_ANYWAY)
+		e->mem.max_bytes = 0;
+	entry = entry_alloc(e);
+	if (entry && map_put(&e->mem, &e->findings, fingerprint, entry)) {
 		mem_free(&e->mem, entry, sizeof(*entry));
-		e->findings_dropped++;
+		entry = NULL;
+	}
+	e->mem.max_bytes = bound;
+	return entry;
+}
+
+static struct finding_entry *entry_new(struct engine *e, const struct finding *f)
+{
+	struct finding_entry *entry = entry_insert(e, f->fingerprint);
+
+	if (!entry) {
+		e->counters.findings_dropped++;
 		return NULL;
 	}
 	entry->fingerprint = f->fingerprint;
 	entry->rule = f->rule;
+	entry->first_ns = f->first_ns;
 	if (f->process)
 		entry->process = process_ref((struct process *)f->process);
+	link_newest(e, entry);
+	entry->suppressed = is_suppressed(e, f);
+	e->counters.findings_suppressed += entry->suppressed;
+	e->counters.by_rule[f->rule].suppressed += entry->suppressed;
+	e->counters.by_rule[f->rule].causes += !entry->suppressed;
 	return entry;
 }
 
-static void format_party_site(const struct party *party, char *buffer, size_t size)
+static const struct party *culprit_party(const struct finding *f)
 {
-	if (party->site)
-		site_format(party->site, buffer, size);
-	else
-		snprintf(buffer, size, "%s", syscall_name(party->syscall));
+	if (f->closed_is_culprit && f->closed.site)
+		return &f->closed;
+	if (f->opened_is_culprit && f->opened.site)
+		return &f->opened;
+	return f->used.known ? &f->used : f->closed.known ? &f->closed : NULL;
 }
 
-/* The one place to look at: who holds most, else the culprit, else whoever failed. */
+const struct site *finding_culprit(const struct finding *f)
+{
+	const struct party *party = culprit_party(f);
+
+	if (f->site_count)
+		return f->sites[0].site;
+	return party ? party->site : NULL;
+}
+
+const char *finding_help(const struct finding *f, const char *in_c, const char *in_python)
+{
+	const struct site *site = finding_culprit(f);
+
+	return site && site_is_python(site) ? in_python : in_c;
+}
+
 static void site_of(const struct finding *f, char *buffer, size_t size)
 {
+	const struct party *party = culprit_party(f);
+
 	if (f->site_count && f->sites[0].site && f->sites[0].site->stack)
 		snprintf(buffer, size, "%s (%s)", f->sites[0].label,
 			 fd_kind_name(f->sites[0].kind));
 	else if (f->site_count)
 		snprintf(buffer, size, "%s", f->sites[0].label);
-	else if (f->closed_is_culprit && f->closed.site)
-		site_format(f->closed.site, buffer, size);
-	else if (f->opened_is_culprit && f->opened.site)
-		site_format(f->opened.site, buffer, size);
-	else if (f->used.known)
-		format_party_site(&f->used, buffer, size);
-	else if (f->closed.known)
-		format_party_site(&f->closed, buffer, size);
+	else if (party && party->site)
+		site_format(party->site, buffer, size);
+	else if (party)
+		snprintf(buffer, size, "%s", syscall_name(party->syscall));
 }
 
+/* What the summary will say of it. */
 static void remember(struct finding_entry *entry, const struct finding *f)
 {
-	entry->severity = f->severity;
 	entry->open = f->limit.present ? f->limit.open : f->site_count ? f->sites[0].open : 0;
 	entry->rate_per_min = f->limit.rate_per_min;
-	entry->sequence = f->sequence;
 	site_of(f, entry->site, sizeof(entry->site));
 	snprintf(entry->message, sizeof(entry->message), "%s", f->message);
 }
 
-/* News: never told, graver than when it was told, or an hour old. */
-static bool is_news(const struct engine *e, const struct finding_entry *entry,
-		    const struct finding *f)
+/* Told or not, a cause counts once, as the gravest it has been. */
+static void count_severity(struct engine *e, struct finding_entry *entry, enum severity severity)
 {
-	return entry->count == 1 || f->severity > entry->severity ||
-	       e->now_ns - entry->told_ns >= REPEAT_AFTER_NS;
+	if (severity <= entry->severity)
+		return;
+	if (entry->severity)
+		e->counters.findings[entry->severity]--;
+	e->counters.findings[severity]++;
+	entry->severity = severity;
 }
 
 static void tell(struct engine *e, struct finding_entry *entry, struct finding *f)
 {
 	f->sequence = ++e->sequence;
-	other_end_find(e, &f->descriptor, &f->other_end);
-	f->state = entry->count == 1 ? FINDING_NEW : FINDING_ONGOING;
+	f->state = entry->told ? FINDING_ONGOING : FINDING_NEW;
 	f->count = entry->count;
+	other_end_find(e, &f->descriptor, &f->other_end);
+	unlink_entry(e, entry);
+	if (entry->withheld) {
+		entry->withheld = false;
+		e->counters.findings_withheld--;
+		e->counters.by_rule[f->rule].withheld--;
+	}
+	entry->told = f->severity;
+	entry->told_ns = e->now_ns;
+	entry->sequence = f->sequence;
+	link_newest(e, entry);
+	remember(entry, f);
+	e->options.callbacks.finding(e->options.callbacks.ctx, f);
+}
+
+static void withhold(struct engine *e, struct finding_entry *entry, const struct finding *f)
+{
+	if (entry->told || entry->withheld)
+		return;
+	entry->withheld = true;
+	e->counters.findings_withheld++;
+	e->counters.by_rule[f->rule].withheld++;
+	remember(entry, f);
+	throttle_withhold(e, f);
+}
+
+/* News: not yet told, graver than when it was told, or an hour old. Graver comes through at once. */
+static void tell_if_news(struct engine *e, struct finding_entry *entry, struct finding *f)
+{
+	bool graver = entry->told && f->severity > entry->told;
+
+	if (entry->told && !graver && e->now_ns - entry->told_ns < REPEAT_AFTER_NS)
+		return;
+	if (graver || throttle_pass(e, f))
+		tell(e, entry, f);
+	else
+		withhold(e, entry, f);
+}
+
+static void complete(const struct engine *e, struct finding *f)
+{
 	f->time_ns = e->now_ns;
 	if (!f->first_ns)
 		f->first_ns = e->now_ns;
 	f->why = f->why ? f->why : "";
 	f->help = f->help ? f->help : "";
-	if (entry->count > 1 && f->severity > entry->severity)
-		e->counters.findings[entry->severity]--;
-	if (entry->count == 1 || f->severity > entry->severity)
-		e->counters.findings[f->severity]++;
-	entry->told_ns = e->now_ns;
-	remember(entry, f);
-	e->options.callbacks.finding(e->options.callbacks.ctx, f);
 }
 
 bool finding_is_news(const struct engine *e, const struct finding *f)
@@ -399,14 +532,22 @@ void finding_report(struct engine *e, struct finding *f)
 
 	if (!finding_wanted(e, f->rule) || e->finished)
 		return;
+	complete(e, f);
+	e->counters.by_rule[f->rule].found++;
 	entry = map_get(&e->findings, f->fingerprint);
 	if (!entry)
 		entry = entry_new(e, f);
 	if (!entry)
 		return;
 	entry->count++;
-	if (is_news(e, entry, f))
-		tell(e, entry, f);
+	entry->last_ns = e->now_ns;
+	unlink_entry(e, entry);
+	link_newest(e, entry);
+	e->counters.times_suppressed += entry->suppressed;
+	if (entry->suppressed)
+		return;
+	count_severity(e, entry, f->severity);
+	tell_if_news(e, entry, f);
 }
 
 static int gravest_then_newest(const void *a, const void *b)
@@ -416,7 +557,11 @@ static int gravest_then_newest(const void *a, const void *b)
 
 	if (x->severity != y->severity)
 		return x->severity < y->severity ? 1 : -1;
-	return x->sequence < y->sequence ? 1 : -1;
+	if (x->sequence != y->sequence) /* 0: withheld, after what was told */
+		return x->sequence < y->sequence ? 1 : -1;
+	if (x->last_ns != y->last_ns)
+		return x->last_ns < y->last_ns ? 1 : -1;
+	return x->fingerprint < y->fingerprint ? -1 : x->fingerprint > y->fingerprint;
 }
 
 static void entry_row(const struct finding_entry *entry,
@@ -426,6 +571,9 @@ static void entry_row(const struct finding_entry *entry,
 				   .severity = entry->severity,
 				   .fingerprint = entry->fingerprint,
 				   .count = entry->count,
+				   .first_ns = entry->first_ns,
+				   .last_ns = entry->last_ns,
+				   .told = entry->told,
 				   .open = entry->open,
 				   .rate_per_min = entry->rate_per_min,
 				   .site = entry->site,
@@ -443,7 +591,8 @@ void engine_each_finding(struct engine *e, void (*row)(void *ctx, const struct f
 	if (!list)
 		return;
 	map_each (&e->findings, entry)
-		list[count++] = entry->value;
+		if (!((struct finding_entry *)entry->value)->suppressed)
+			list[count++] = entry->value;
 	qsort(list, count, sizeof(*list), gravest_then_newest);
 	for (size_t i = 0; i < count; i++)
 		entry_row(list[i], row, ctx);

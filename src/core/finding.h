@@ -107,6 +107,14 @@ struct finding_sweep {
 	uint64_t duration_ns;
 };
 
+/* Findings of one image that were not told one by one, because there are too many. */
+struct withheld {
+	const struct process *process;      /* NULL: of several processes */
+	uint64_t time_ns, first_ns;         /* now; of the first of them */
+	uint64_t count[RULE_COUNT];         /* since this was last told */
+	enum severity severity[RULE_COUNT]; /* gravest of these; 0: none */
+};
+
 #define FINDING_HISTORY_MAX 4
 #define FINDING_SITES_MAX 10
 #define FINDING_VICTIMS_MAX 10
@@ -142,5 +150,11 @@ struct finding {
 	const char *why;     /* the evidence in a sentence; may be "" */
 	const char *help;    /* the usual remedy; may be "" */
 };
+
+/*
+ * The one place to look at: of who holds most, else of the culprit, else of whoever failed. NULL
+ * where no stack was taken and no syscall is known. Borrowed like the finding.
+ */
+const struct site *finding_culprit(const struct finding *finding);
 
 #endif

@@ -16,6 +16,8 @@ struct settings {
 	uint64_t exec_unused_after_ns; /* exec.unused_after=5s */
 	uint64_t orphan_after_ns;      /* orphan.after=60s: dead so long (leak.orphan) */
 	uint64_t sweep_min;            /* sweep.min=32: tries in a row that make a sweep */
+	uint64_t findings_burst;       /* findings.burst=20: told one by one, of a rule and image */
+	uint64_t findings_every_ns;    /* findings.every=10s: then one so often; 0: all are told */
 	uint64_t audit_interval_ns;    /* audit.interval=10s; 0: never */
 	uint64_t memory_max_bytes;     /* memory.max=256M: the engine's tables */
 	uint64_t ring_size_bytes;      /* ring.size=16M: power of two, multiple of a page */

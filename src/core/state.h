@@ -69,6 +69,25 @@ struct closed_watch {
 
 struct finding_entry;
 
+/* Entries by when they were last seen; finding.c. */
+struct finding_list {
+	struct finding_entry *oldest, *newest;
+};
+
+/* Tokens of one rule in one image; throttle.c. */
+struct bucket {
+	uint64_t used;     /* of findings.burst, and not yet come back */
+	uint64_t since_ns; /* the oldest of these has been coming back since then */
+};
+struct throttle {
+	struct process *process; /* owned reference; NULL: of several */
+	uint64_t first_ns;       /* the first of what is pending */
+	uint64_t told_ns;        /* when its number was last told; 0: never */
+	struct bucket bucket[RULE_COUNT];
+	uint64_t pending[RULE_COUNT]; /* withheld and not yet told by number */
+	enum severity severity[RULE_COUNT];
+};
+
 struct engine {
 	struct mem mem;
 	struct engine_options options;
@@ -99,12 +118,16 @@ struct engine {
 	unsigned int closed_watch_count;
 	uint64_t watches_ns; /* when epoll_tick() last looked */
 	uint64_t duplicated
-		[DUPLICATED_MAX]; /* files with two numbers, by hash: the newest of each */
-	uint64_t probe_run;       /* detect_sweep.c: the latest run of failing fcntl told */
-	struct sweep *sweeps;     /* detect_sweep.c: over, but yet to be told */
-	uint64_t swept_ns;        /* when sweep_tick() last looked */
-	struct map findings;      /* fingerprint -> struct finding_entry */
-	uint64_t findings_dropped;
+		[DUPLICATED_MAX];         /* files with two numbers, by hash: the newest of each */
+	uint64_t probe_run;               /* detect_sweep.c: the latest run of failing fcntl told */
+	struct sweep *sweeps;             /* detect_sweep.c: over, but yet to be told */
+	uint64_t swept_ns;                /* when sweep_tick() last looked */
+	struct map findings;              /* fingerprint -> struct finding_entry */
+	struct finding_list untold, told; /* the same */
+	struct map throttles;             /* throttle.c: serial -> struct throttle */
+	struct throttle throttle_shared;  /* for what these have no room for */
+	bool withheld_pending;            /* some throttle has something to tell */
+	uint64_t throttled_ns;            /* when the idle ones were last dropped */
 	uint64_t sequence;
 	bool finished; /* engine_finish() was called: nothing more is told */
 	struct process
@@ -181,9 +204,12 @@ void finding_each_site(struct engine *e, const struct fdtable *table,
 		       const void *ctx,
 		       void (*row)(struct engine *e, const struct fdtable *table,
 				   const struct site_row *row));
+/* The usual remedy in the language of the culprit's site. */
+const char *finding_help(const struct finding *f, const char *in_c, const char *in_python);
 /*
  * Counts the finding under its fingerprint and tells it if it is news: the first of its kind,
- * graver than before, or an hour after it was last told. Fills sequence, state, count.
+ * graver than before, or an hour after it was last told; unless it is suppressed, or too many
+ * were told (throttle.c). Fills sequence, state, count.
  */
 void finding_report(struct engine *e, struct finding *f);
 /*
@@ -201,6 +227,14 @@ bool finding_wanted(const struct engine *e, enum rule rule);
 struct process *
 finding_entry_process(const struct finding_entry *entry); /* borrowed; may be NULL */
 void findings_done(struct engine *e);
+
+/* throttle.c: may the finding be told now? Takes a token if so. */
+bool throttle_pass(struct engine *e, const struct finding *f);
+/* It was not: it will be told by number. */
+void throttle_withhold(struct engine *e, const struct finding *f);
+void throttle_tick(struct engine *e);
+void throttle_finish(struct engine *e); /* what is pending is told now */
+void throttle_done(struct engine *e);
 
 /* other_end.c: by the tables that are known */
 void other_end_find(struct engine *e, const struct descriptor *d, struct other_end *ret);

@@ -174,6 +174,12 @@ void outputs_finding(struct outputs *o, const struct finding *finding)
 		check(o, &o->data, o->sink->ops->finding(o->sink, finding));
 }
 
+void outputs_withheld(struct outputs *o, const struct withheld *withheld)
+{
+	if (!o->data.failed)
+		check(o, &o->data, o->sink->ops->withheld(o->sink, withheld));
+}
+
 void outputs_change(struct outputs *o, const struct change *change)
 {
 	if (!o->data.failed)

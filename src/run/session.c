@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/suppression.h"
 #include "run/fault.h"
 #include "run/launch.h"
 #include "run/meta.h"
@@ -80,6 +81,20 @@ static void on_finding(void *ctx, const struct finding *finding)
 	outputs_finding(s->config->outputs, finding);
 }
 
+static bool on_suppressed(void *ctx, const struct finding *finding)
+{
+	struct session *s = ctx;
+
+	return suppression_use(s->config->suppressions, finding) != NULL;
+}
+
+static void on_withheld(void *ctx, const struct withheld *withheld)
+{
+	struct session *s = ctx;
+
+	outputs_withheld(s->config->outputs, withheld);
+}
+
 static void on_change(void *ctx, const struct change *change)
 {
 	struct session *s = ctx;
@@ -140,6 +155,8 @@ static int begin_engine(struct session *s)
 			       .change = options->events ? on_change : NULL,
 			       .name = s->naming ? on_name : NULL,
 			       .detail = s->naming ? on_detail : NULL,
+			       .suppressed = on_suppressed,
+			       .withheld = on_withheld,
 			       .stack_forgotten =
 				       s->config->forget_site ? on_stack_forgotten : NULL },
 	};
@@ -204,6 +221,7 @@ static void summarise(struct session *s, bool final)
 {
 	struct summary summary = { .host = &s->meta.host,
 				   .engine = s->engine,
+				   .suppressions = s->config->suppressions,
 				   .final = final,
 				   .duration_ns = s->now_ns - s->began_ns,
 				   .cpu_ratio = cpu_ratio(s) };

@@ -19,6 +19,7 @@ struct outputs;
 struct signals;
 struct source;
 struct stacking_counters;
+struct suppression_list;
 struct trouble;
 
 /* What the user asked for, whatever the source. Strings are borrowed. */
@@ -37,6 +38,8 @@ struct run_options {
 	enum severity min_severity; /* 0: what is usual for the format */
 	const char **set;           /* assignments that settings_parse reads */
 	unsigned int set_count;
+	const char **suppress; /* files that suppress_read() reads */
+	unsigned int suppress_count;
 	unsigned int error_exitcode; /* 0: findings do not change the exit status */
 };
 
@@ -58,6 +61,7 @@ struct session_config {
 	struct launch *launch; /* the command to start once all is ready; NULL: none */
 	struct signals *signals;
 	struct outputs *outputs;
+	struct suppression_list *suppressions; /* NULL: none; counted as they are used */
 };
 
 struct session_result {

@@ -9,17 +9,20 @@
 #include <string.h>
 
 #include "core/process.h"
+#include "core/suppression.h"
 #include "core/syscall_name.h"
 #include "sink/phrase.h"
 #include "sink/sink.h"
 #include "util/hostinfo.h"
 #include "util/io.h"
 
+#define SUMMARY_ROWS_MAX 20 /* more cannot fit a line that has a bound */
+
 struct json_sink {
 	struct sink sink;
 	struct sink_options options;
-	uint64_t states, changes, summaries; /* lines so far: sequence numbers */
-	uint64_t now_ns;                     /* latest time told, for lines that bring none */
+	uint64_t states, changes, summaries, withheld; /* lines so far: sequence numbers */
+	uint64_t now_ns; /* latest time told, for lines that bring none */
 };
 
 static struct json_sink *json_sink(struct sink *sink)
@@ -178,6 +181,57 @@ static int write_finding(struct sink *sink, const struct finding *finding)
 	return emit(s, finding_object, finding);
 }
 
+struct withheld_line {
+	const struct withheld *withheld;
+	uint64_t sequence, total;
+	enum severity severity;
+};
+
+static json_t *withheld_object(struct builder *b, const void *what)
+{
+	const struct withheld_line *l = what;
+	const struct withheld *w = l->withheld;
+	json_t *line = json_object(), *event, *fdtrace, *rules;
+
+	json_put_time(b, line, "@timestamp", w->time_ns);
+	json_put_text(b, line, "severity", severity_name(l->severity));
+	json_put_format(b, line, "message", "%" PRIu64 " more findings not told one by one",
+			l->total);
+	json_put_host(b, line);
+	json_put_process(b, line, w->process);
+	event = put_event(b, line, "alert", "info", "fdtrace.withheld", 'w', l->sequence);
+	json_put_time(b, event, "start", w->first_ns);
+	json_put_time(b, event, "end", w->time_ns);
+	json_put_ecs(b, line);
+	fdtrace = put_own(b, line);
+	json_put_number(b, fdtrace, "withheld", l->total);
+	rules = json_put_object(b, fdtrace, "rules");
+	for (unsigned int r = 0; r < RULE_COUNT; r++)
+		if (w->count[r])
+			json_put_number(b, rules, rule_info((enum rule)r)->id, w->count[r]);
+	put_truncated(b, fdtrace);
+	return line;
+}
+
+static int write_withheld(struct sink *sink, const struct withheld *w)
+{
+	struct json_sink *s = json_sink(sink);
+	struct withheld_line l = { .withheld = w };
+
+	told_time(s, w->time_ns);
+	for (unsigned int r = 0; r < RULE_COUNT; r++) {
+		if (w->severity[r] < s->options.min_severity)
+			continue;
+		l.total += w->count[r];
+		l.severity = w->severity[r] > l.severity ? w->severity[r] : l.severity;
+	}
+	l.sequence = s->withheld + 1;
+	if (!l.total)
+		return 0;
+	s->withheld++;
+	return emit(s, withheld_object, &l);
+}
+
 struct change_line {
 	const struct change *change;
 	uint64_t sequence;
@@ -239,6 +293,14 @@ static int write_change(struct sink *sink, const struct change *change)
 	return emit(s, change_object, &l);
 }
 
+/* Rows of a summary's lists: what frames a finding would have tells how hungry the line is. */
+static size_t rows_of(const struct builder *b)
+{
+	size_t rows = b->diet.rows < b->diet.frames ? b->diet.rows : b->diet.frames;
+
+	return rows == JSON_ALL ? rows : rows < SUMMARY_ROWS_MAX ? rows : SUMMARY_ROWS_MAX;
+}
+
 struct summary_line {
 	const struct summary *summary;
 	const struct process_row *row; /* NULL: the line about the whole run */
@@ -263,6 +325,95 @@ static void put_corrections(struct builder *b, json_t *fdtrace, const struct eng
 				c->corrections_by[cause]);
 }
 
+/* What became of the findings of each rule that made any. */
+static void put_rules(struct builder *b, json_t *fdtrace, const struct engine_counters *c)
+{
+	json_t *rules = json_put_object(b, fdtrace, "rules");
+
+	for (unsigned int r = 0; r < RULE_COUNT; r++) {
+		const struct rule_counters *of = &c->by_rule[r];
+		json_t *rule;
+
+		if (!of->found)
+			continue;
+		rule = json_put_object(b, rules, rule_info((enum rule)r)->id);
+		json_put_number(b, rule, "found", of->found);
+		json_put_number(b, rule, "causes", of->causes);
+		if (of->withheld)
+			json_put_number(b, rule, "withheld", of->withheld);
+		if (of->suppressed)
+			json_put_number(b, rule, "suppressed", of->suppressed);
+	}
+}
+
+/* By what: those that were used, and the names of those that were not. */
+static void put_suppressions(struct builder *b, json_t *fdtrace,
+			     const struct suppression_list *suppressions)
+{
+	json_t *used, *unused;
+	size_t most = rows_of(b), shown = 0;
+
+	if (!suppressions || !suppressions->count)
+		return;
+	used = json_put_array(b, fdtrace, "suppressed_by");
+	unused = json_put_array(b, fdtrace, "suppressions_unused");
+	for (size_t i = 0; i < suppressions->count; i++) {
+		const struct suppression *s = &suppressions->entries[i];
+		json_t *entry = s->used ? json_object() : NULL;
+
+		if (shown++ >= most) {
+			b->cut = true;
+			json_decref(entry);
+			break;
+		}
+		if (!entry) {
+			json_put_item(b, unused, json_text_value(b, s->name, strlen(s->name), 160));
+			continue;
+		}
+		json_put(b, entry, "name", json_text_value(b, s->name, strlen(s->name), 160));
+		json_put_number(b, entry, "causes", s->used);
+		json_put_item(b, used, entry);
+	}
+}
+
+struct causes {
+	struct builder *b;
+	json_t *array;
+	size_t most, total;
+};
+
+static void put_cause(void *ctx, const struct finding_row *row)
+{
+	struct causes *causes = ctx;
+	struct builder *b = causes->b;
+	json_t *cause;
+
+	if (causes->total++ >= causes->most)
+		return;
+	cause = json_object();
+	json_put_text(b, cause, "rule", rule_info(row->rule)->id);
+	json_put_text(b, cause, "severity", severity_name(row->severity));
+	json_put_format(b, cause, "fingerprint", "%016" PRIx64, row->fingerprint);
+	json_put_number(b, cause, "count", row->count);
+	json_put_time(b, cause, "first", row->first_ns);
+	json_put_time(b, cause, "last", row->last_ns);
+	json_put_text(b, cause, "site", row->site);
+	if (!row->told)
+		json_put(b, cause, "withheld", json_true());
+	json_put_item(b, causes->array, cause);
+}
+
+/* The gravest, as many as the line has room for. */
+static void put_causes(struct builder *b, json_t *fdtrace, struct engine *engine)
+{
+	struct causes causes = { .b = b, .most = rows_of(b) };
+
+	causes.array = json_put_array(b, fdtrace, "causes");
+	engine_each_finding(engine, put_cause, &causes);
+	json_put_number(b, fdtrace, "causes_total", causes.total);
+	b->cut |= causes.total > causes.most;
+}
+
 static void put_totals(struct builder *b, json_t *fdtrace, const struct summary_line *l)
 {
 	const struct engine_counters *c = &l->summary->counters;
@@ -277,6 +428,9 @@ static void put_totals(struct builder *b, json_t *fdtrace, const struct summary_
 	put_corrections(b, fdtrace, c);
 	json_put_number(b, fdtrace, "refused", c->refused);
 	json_put_number(b, fdtrace, "findings_dropped", c->findings_dropped);
+	json_put_number(b, fdtrace, "findings_withheld", c->findings_withheld);
+	json_put_number(b, fdtrace, "findings_suppressed", c->findings_suppressed);
+	json_put_number(b, fdtrace, "times_suppressed", c->times_suppressed);
 	json_put_number(b, fdtrace, "pasts_dropped", c->pasts_dropped);
 	json_put_number(b, fdtrace, "malformed", c->malformed);
 	json_put_number(b, fdtrace, "damaged", l->summary->damaged);
@@ -293,6 +447,9 @@ static void put_totals(struct builder *b, json_t *fdtrace, const struct summary_
 	json_put_number(b, fdtrace, "stacks_cut", l->summary->stacks_cut);
 	if (l->summary->cpu_ratio >= 0)
 		json_put_real(b, fdtrace, "cpu_ratio", l->summary->cpu_ratio, 6);
+	put_rules(b, fdtrace, c);
+	put_causes(b, fdtrace, l->summary->engine);
+	put_suppressions(b, fdtrace, l->summary->suppressions);
 }
 
 static void put_kinds(struct builder *b, json_t *fdtrace, const struct process_row *row)
@@ -407,6 +564,7 @@ int json_sink_new(const struct sink_options *options, struct sink **ret_sink)
 	static const struct sink_ops ops = {
 		.state = write_state,
 		.finding = write_finding,
+		.withheld = write_withheld,
 		.change = write_change,
 		.summary = write_summary,
 		.free = json_free,

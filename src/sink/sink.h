@@ -8,11 +8,13 @@
 #include "core/engine.h"
 
 struct hostinfo;
+struct suppression_list;
 
 /* What the end (or an interval) of a run looks like. */
 struct summary {
 	const struct hostinfo *host;
 	struct engine *engine; /* for engine_each_process(), engine_each_finding() */
+	const struct suppression_list *suppressions; /* NULL: none */
 	struct engine_counters counters;
 	uint64_t duration_ns;
 	double cpu_ratio; /* of one CPU that fdtrace itself used; < 0: not known (replay) */
@@ -31,6 +33,7 @@ struct sink_ops {
 	/* All return 0 or -errno (-EPIPE: the reader has gone; the run should end quietly). */
 	int (*state)(struct sink *sink, enum run_state state, uint64_t time_ns);
 	int (*finding)(struct sink *sink, const struct finding *finding);
+	int (*withheld)(struct sink *sink, const struct withheld *withheld);
 	int (*change)(struct sink *sink, const struct change *change);
 	int (*summary)(struct sink *sink, const struct summary *summary);
 	void (*free)(struct sink *sink); /* does not close the descriptor it was given */

@@ -32,6 +32,14 @@ static int text_finding(struct sink *sink, const struct finding *finding)
 	return show(t);
 }
 
+static int text_withheld(struct sink *sink, const struct withheld *withheld)
+{
+	struct text_sink *t = text_sink(sink);
+
+	text_withheld_line(t, withheld);
+	return show(t);
+}
+
 static int text_change(struct sink *sink, const struct change *change)
 {
 	struct text_sink *t = text_sink(sink);
@@ -63,6 +71,7 @@ int text_sink_new(const struct sink_options *options, struct sink **ret_sink)
 	static const struct sink_ops ops = {
 		.state = text_state,
 		.finding = text_finding,
+		.withheld = text_withheld,
 		.change = text_change,
 		.summary = text_sum_up,
 		.free = text_free,

@@ -50,7 +50,14 @@ void text_frames(struct page *page, const struct site *site);
 /* Each puts its lines on the page, ending with a newline. */
 void text_biography(struct page *page, const struct finding *f, unsigned int verbosity);
 void text_finding_block(struct text_sink *t, const struct finding *f);
+/* Nothing where all of them are below the least severity. */
+void text_withheld_line(struct text_sink *t, const struct withheld *w);
 void text_change_line(struct text_sink *t, const struct change *c);
+/* The same by rule; how many were suppressed and by what. Nothing where there is nothing. */
+void text_withheld_sum(struct page *page, const struct engine_counters *c);
+void text_suppressed_sum(struct page *page, const struct summary *s);
+/* The suppression that would silence the finding, to be pasted. */
+void text_suppression(struct page *page, const struct finding *f);
 void text_summary(struct text_sink *t, const struct summary *s);
 
 #endif

@@ -203,7 +203,8 @@ void text_biography(struct page *page, const struct finding *f, unsigned int ver
 	collect(&b, f);
 	for (unsigned int i = 0; i < b.count; i++) {
 		put_row(page, &b, i);
-		if (verbosity)
+		/* of earlier generations the places do, unless all is asked for */
+		if (verbosity > 1 || (verbosity && b.row[i].generation == f->descriptor.generation))
 			text_frames(page, b.row[i].site);
 	}
 }

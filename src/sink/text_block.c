@@ -428,5 +428,7 @@ void text_finding_block(struct text_sink *t, const struct finding *f)
 	victims(page, f);
 	note(page, "why:", f->why);
 	note(page, "help:", f->help);
+	if (t->options.verbosity)
+		text_suppression(page, f);
 	page_newline(page);
 }

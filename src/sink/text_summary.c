@@ -19,6 +19,11 @@
 #define INTERVAL_FINDINGS_SHOWN 10
 #define FINGERPRINT_COLUMNS 14 /* "1b7e0c55 x9999" */
 #define NARROW 76              /* below this a site gets a line of its own */
+#define WIDE 110               /* from here on there is room for times, too */
+#define SEEN_COLUMNS 21        /* "  23:59:59 - 23:59:59" */
+#define TIME_COLUMNS 8
+#define DATE_COLUMNS 19
+#define DAY_NS (86400 * UINT64_C(1000000000))
 #define KINDS_SHOWN 6
 
 /* What a row of engine_each_process() tells, copied: the row is only borrowed. */
@@ -33,13 +38,15 @@ struct table_use {
 
 struct overview {
 	struct page *page;
+	int64_t wall_offset_ns;
 	enum severity min_severity;
 	/* processes */
 	struct table_use top[PROCESSES_SHOWN];
 	unsigned int top_count, name_columns;
 	uint64_t processes, unknown_opener;
 	/* findings */
-	unsigned int findings, findings_max, site_columns;
+	unsigned int findings, findings_max, site_columns; /* of what was told */
+	uint64_t withheld;
 	uint64_t sites_seen[FINDINGS_SHOWN];
 	unsigned int sites;
 };
@@ -114,6 +121,9 @@ static void measure_finding(void *ctx, const struct finding_row *row)
 	unsigned int columns;
 
 	if (row->severity < o->min_severity)
+		return;
+	o->withheld += !row->told;
+	if (!row->told)
 		return;
 	o->findings++;
 	if (!row->site)
@@ -194,7 +204,16 @@ static unsigned int site_room(const struct overview *o)
 	unsigned int columns = o->site_columns < 4 ? 4 : o->site_columns;
 	unsigned int room = o->page->width ? o->page->width - 39 - FINGERPRINT_COLUMNS : PAGE_ALL;
 
+	if (o->page->width >= WIDE)
+		room -= SEEN_COLUMNS;
+
 	return columns < room ? columns : room;
+}
+
+/* "23:59:59 - 23:59:59" right of all other columns. */
+static bool has_seen_column(const struct overview *o)
+{
+	return !o->page->width || o->page->width >= WIDE;
 }
 
 static void right(struct page *page, unsigned int end, const char *text)
@@ -216,7 +235,45 @@ static void table_head(struct overview *o)
 		page_tab(page, 39 + site_room(o), 0);
 	}
 	page_text(page, "FINGERPRINT", PAGE_ALL);
+	if (has_seen_column(o)) {
+		page_tab(page, 39 + site_room(o) + FINGERPRINT_COLUMNS + 2, 2);
+		page_text(page, "SEEN", PAGE_ALL);
+	}
 	page_newline(page);
+}
+
+/* "23:59:59", or when it was first and last found, by the day where that is needed. */
+static void say_seen(const struct overview *o, const struct finding_row *row, char *buffer,
+		     size_t size)
+{
+	bool days = row->last_ns - row->first_ns >= DAY_NS;
+	int columns = days ? DATE_COLUMNS : TIME_COLUMNS;
+	char first[PHRASE_SIZE], last[PHRASE_SIZE];
+
+	phrase_wall(first, sizeof(first), row->first_ns, o->wall_offset_ns, days);
+	phrase_wall(last, sizeof(last), row->last_ns, o->wall_offset_ns, days);
+	if (strncmp(first, last, (size_t)columns) == 0)
+		snprintf(buffer, size, "%.*s", columns, last);
+	else
+		snprintf(buffer, size, "%.*s - %.*s", columns, first, columns, last);
+}
+
+/* Where a row has no room for it, only what was found repeatedly gets a line for it. */
+static void put_seen(struct overview *o, const struct finding_row *row)
+{
+	struct page *page = o->page;
+	char seen[2 * PHRASE_SIZE];
+
+	if (row->count < 2 && o->page->width && !has_seen_column(o))
+		return;
+	say_seen(o, row, seen, sizeof(seen));
+	if (has_seen_column(o)) {
+		page_tab(page, 39 + site_room(o) + FINGERPRINT_COLUMNS + 2, 2);
+	} else {
+		page_newline(page);
+		page_tab(page, 8, 0);
+	}
+	page_text(page, seen, PAGE_ALL);
 }
 
 static void table_row(void *ctx, const struct finding_row *row)
@@ -225,7 +282,7 @@ static void table_row(void *ctx, const struct finding_row *row)
 	struct page *page = o->page;
 	char open[PHRASE_SIZE] = "-", rate[PHRASE_SIZE];
 
-	if (row->severity < o->min_severity || o->findings++ >= o->findings_max)
+	if (row->severity < o->min_severity || !row->told || o->findings++ >= o->findings_max)
 		return;
 	if (row->open)
 		snprintf(open, sizeof(open), "%" PRIu64, row->open);
@@ -246,6 +303,7 @@ static void table_row(void *ctx, const struct finding_row *row)
 	page_printf(page, "%08" PRIx32, (uint32_t)(row->fingerprint >> 32));
 	if (row->count > 1)
 		page_printf(page, " x%" PRIu64, row->count);
+	put_seen(o, row);
 	page_newline(page);
 	if (is_narrow(o) && row->site) {
 		page_tab(page, 8, 0);
@@ -258,15 +316,17 @@ static void finding_table(struct overview *o, struct engine *engine)
 {
 	unsigned int total = o->findings;
 	char more[PHRASE_SIZE];
+	uint64_t more_rows;
 
 	if (!total)
 		return;
 	table_head(o);
 	o->findings = 0;
 	engine_each_finding(engine, table_row, o);
-	if (total <= o->findings_max)
+	more_rows = o->withheld + (total > o->findings_max ? total - o->findings_max : 0);
+	if (!more_rows)
 		return;
-	phrase_number(more, sizeof(more), total - o->findings_max);
+	phrase_number(more, sizeof(more), more_rows);
 	page_printf(o->page, "  and %s more", more);
 	page_newline(o->page);
 }
@@ -420,8 +480,9 @@ static void what_is_missing(struct overview *o, const struct summary *s)
 	what_was_corrected(page, c);
 	told(page, "refused:", c->refused, "request", "requests",
 	     "for memory turned down (memory.max); the tables concerned are incomplete.");
-	told(page, "dropped:", c->findings_dropped, "report", "reports",
-	     "of findings beyond those that can be kept; what is told is incomplete.");
+	text_withheld_sum(page, c);
+	told(page, "dropped:", c->findings_dropped, "finding", "findings",
+	     "seen longest ago, forgotten to make room for others; the table is incomplete.");
 	told(page, "forgotten:", c->pasts_dropped, "earlier generation", "earlier generations",
 	     "for want of memory (memory.max); histories may be shorter.");
 	told(page, "no stack:", s->stacks_skipped, "call", "calls",
@@ -436,12 +497,14 @@ static void what_is_missing(struct overview *o, const struct summary *s)
 	if (s->final)
 		told(page, "not shown:", hidden_notes(o, c), "finding", "findings",
 		     "below --min-severity.");
+	text_suppressed_sum(page, s);
 }
 
 void text_summary(struct text_sink *t, const struct summary *s)
 {
 	struct overview o = {
 		.page = &t->page,
+		.wall_offset_ns = t->options.host->wall_offset_ns,
 		.min_severity = t->options.min_severity,
 		.findings_max = s->final ? FINDINGS_SHOWN : INTERVAL_FINDINGS_SHOWN,
 	};

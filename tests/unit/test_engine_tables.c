@@ -501,47 +501,6 @@ static void forgotten_generations_are_counted(void **state)
 	stream_end(&s);
 }
 
-static void count_finding(void *ctx, const struct finding *finding)
-{
-	(void)finding;
-	++*(uint64_t *)ctx;
-}
-
-/* Each from another place in the program. */
-static void findings_beyond_those_kept_are_counted(void **state)
-{
-	struct engine_counters counters;
-	struct stream s = { .now_ns = 1000 * S };
-	struct engine_options options = stream_options(&s, ENGINE_PID);
-	uint64_t told = 0;
-
-	(void)state;
-	options.callbacks = (struct engine_callbacks){ .ctx = &told, .finding = count_finding };
-	assert_int_equal(engine_new(&options, &s.engine), 0);
-	opens(&s, PID, 3, 1);
-	closes(&s, PID, 3);
-	for (uint64_t site = 1; site <= 10007; site++) {
-		struct fdt_error e = { .head = HEAD(&s, FDT_ERROR, 0, fdt_error, PID, PID, TABLE),
-				       .fd = 3,
-				       .error = EBADF,
-				       .count = 1,
-				       .run = site,
-				       .site = site,
-				       .first_ns = s.now_ns };
-
-		e.head.syscall = FDT_SYS_read;
-		e.head.flags = FDT_ERR_EMPTY;
-		tells(&s, site, 0, 1, &(struct frame){ "f (a.c:1)", site, 0 });
-		stream_apply(&s, &e);
-		tick(&s, MS);
-	}
-	tick(&s, 2 * S);
-	engine_counters(s.engine, &counters);
-	assert_int_equal(told, 10000);
-	assert_int_equal(counters.findings_dropped, 7);
-	stream_end(&s);
-}
-
 /* A program that re-executes itself for ever must not make the chain of images grow. */
 static void endless_exec(void **state)
 {
@@ -588,7 +547,6 @@ int main(void)
 		cmocka_unit_test(a_snapshot_that_did_not_fit_repairs_nothing),
 		cmocka_unit_test(a_full_engine_tells_its_processes),
 		cmocka_unit_test(forgotten_generations_are_counted),
-		cmocka_unit_test(findings_beyond_those_kept_are_counted),
 		cmocka_unit_test(endless_exec),
 	};
 

@@ -253,10 +253,17 @@ static void below_the_minimum_is_not_printed(void **state)
 	capture_end(&c);
 }
 
+/* Part of a suppression, which no width may cut. */
+static bool is_to_paste(const char *line)
+{
+	return strncmp(line, "  exe: '", 8) == 0 || strncmp(line, "  frame: '", 10) == 0;
+}
+
 /* Valid UTF-8, no controls but newlines, no blanks at line ends, no line wider than it may be. */
 static void assert_tidy(const char *text, unsigned int width)
 {
 	size_t columns = 0, left = strlen(text);
+	const char *line = text;
 	char before = 'x';
 
 	while (left) {
@@ -265,9 +272,10 @@ static void assert_tidy(const char *text, unsigned int width)
 
 		assert_true(size > 0);
 		if (character == '\n') {
-			assert_true(!width || columns <= width);
+			assert_true(!width || columns <= width || is_to_paste(line));
 			assert_int_not_equal(before, ' ');
 			columns = 0;
+			line = text + 1;
 		} else {
 			assert_false(utf8_is_unsafe(character));
 			columns += utf8_columns(character);
@@ -477,7 +485,7 @@ static void nothing_found_is_said(void **state)
 	assert_non_null(strstr(c.text, "\nlost: 3 events "));
 	assert_non_null(strstr(c.text, "\ncorrected: 1 slot "));
 	assert_non_null(strstr(c.text, "\nrefused: 2 requests "));
-	assert_non_null(strstr(c.text, "\ndropped: 7 reports of findings "));
+	assert_non_null(strstr(c.text, "\ndropped: 7 findings seen longest ago"));
 	assert_non_null(strstr(c.text, "\nforgotten: 1 earlier generation for want of memory "));
 	assert_non_null(strstr(c.text, "\nmalformed: 4 events "));
 	assert_non_null(strstr(c.text, "\ndamaged: 6 records "));
