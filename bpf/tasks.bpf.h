@@ -169,6 +169,7 @@ static __always_inline void on_pidfd(struct task_struct *creator)
 		return;
 	run_break();
 	emit_slot(FDT_OP_OPEN, syscall, fd, fd, site_of_change(-1));
+	note_change(FDT_OP_OPEN, fd);
 }
 
 /* Runs in the creator; the child has not run yet. */
