@@ -231,7 +231,8 @@ enum fdt_fact {
 	FDT_FACT_PIPE = 16,     /* readers, writers; also of a named one */
 	FDT_FACT_UNLINKED = 32, /* the name it was opened by has been removed */
 	FDT_FACT_MEMFD = 64,    /* made by memfd_create */
-	FDT_FACT_IDLE = 128,    /* idle_ns is known: TCP sockets and pipes */
+	FDT_FACT_IDLE = 128,    /* idle_ns is known: TCP sockets that are or were connected. Not
+				 * pipes: since Linux 6.15 their inodes no longer keep times */
 	FDT_FACT_REGULAR = 256, /* a regular file: size is known, and the next two bits */
 	FDT_FACT_MAPPED = 512,  /* somebody has the file in memory (mmap) */
 	FDT_FACT_LOCKED = 1024, /* somebody holds a lock, lease or flock on it */
