@@ -63,7 +63,7 @@ objects: $(main_obj) $(core_obj) $(other_obj)
 
 # --- tests: see README.md; `make check` runs all of them by tests/lib/check.py ---
 
-live_src   := $(wildcard tests/live/*.c tests/property/*.c tests/bench/*.c) $(filter-out tests/stacks/hidden.c,$(wildcard tests/stacks/*.c))
+live_src   := $(filter-out tests/live/facts.c,$(wildcard tests/live/*.c tests/property/*.c tests/bench/*.c)) $(filter-out tests/stacks/hidden.c,$(wildcard tests/stacks/*.c))
 live_bin   := $(live_src:%.c=$(B)/%)
 format_src := $(wildcard src/*/*.[ch] include/fdtrace/*.h bpf/*.[ch] tests/*/*.[ch])
 ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -85,15 +85,21 @@ $(live_bin): $(B)/%: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -Itests/lib $(CFLAGS) $(LDFLAGS) -MMD -MP -pthread -o $@ $<
 
+# The only live program that asks the kernel by fdtrace's own code.
+$(B)/tests/live/facts: tests/live/facts.c $(B)/src/source/inspect.o
+	$(call say,TEST,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -Itests/lib $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $^ $(LDLIBS)
+
 unit-programs: $(unit_bin)
 
-live-programs: $(live_bin) $(B)/tests/stacks/libhidden.so
+live-programs: $(live_bin) $(B)/tests/live/facts $(B)/tests/stacks/libhidden.so
 
 unit: $(unit_bin)
 	$(Q)$(PROVE) -e '' $(unit_bin)
 
 live: all live-programs
-	$(Q)BUILD=$(B) prove -e /usr/bin/python3 tests/live/run.py tests/live/attach.py tests/live/verify.py tests/live/details.py tests/live/bad_days.py tests/live/hard_days.py tests/stories/run.py tests/stacks/stacks.py tests/stacks/places.py
+	$(Q)BUILD=$(B) prove -e /usr/bin/python3 tests/live/run.py tests/live/attach.py tests/live/verify.py tests/live/details.py tests/live/events.py tests/live/bad_days.py tests/live/hard_days.py tests/stories/run.py tests/stacks/stacks.py tests/stacks/places.py
 
 property: all live-programs
 	$(Q)BUILD=$(B) prove -v -e /usr/bin/python3 tests/property/property.py
