@@ -115,6 +115,10 @@ bench-exact: all live-programs
 bench-stacks: all live-programs
 	$(Q)BUILD=$(B) /usr/bin/python3 tests/bench/stacks.py
 
+# What it adds to a call that a rule wants to be told of it: a minute.
+bench-wanted: all live-programs
+	$(Q)BUILD=$(B) /usr/bin/python3 tests/bench/wanted.py
+
 purity: $(core_obj)
 	$(Q)tests/lib/purity.sh $(core_obj)
 
@@ -177,11 +181,11 @@ help:
 	@echo 'make fuzz         damaged ELF files under the sanitizers'
 	@echo 'make purity       what the core imports;  make format-check: clang-format'
 	@echo 'make deps         packages to build;  make deps-test: packages to test'
-	@echo 'make property     random programs against the kernel and a model;  make bench-exact, bench-stacks: figures'
+	@echo 'make property     random programs against the kernel and a model;  make bench-exact, bench-stacks, bench-wanted: figures'
 	@echo 'make clean        remove $(B) and $(B)-*'
 	@echo 'B=FOLDER builds elsewhere, CC=clang with clang, V=1 shows the commands'
 
-.PHONY: all objects unit-programs fuzz-programs fuzz live-programs unit live replay property bench-exact bench-stacks purity sanitize valgrind format-check check-vmlinux
+.PHONY: all objects unit-programs fuzz-programs fuzz live-programs unit live replay property bench-exact bench-stacks bench-wanted purity sanitize valgrind format-check check-vmlinux
 .PHONY: deps deps-test demo check clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
