@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Who changes what an epoll watches. An epoll belongs to the process that made it; one that was
- * there before we looked, to the first that is seen to change it. Only other processes' changes
- * are told: for all others a call costs a look into the slot and one into a map.
+ * there before we looked, to the first that is seen to change it; and one whose maker has ended
+ * (a daemon's, made before it left its parent), to whoever goes on with it. Only other processes'
+ * changes are told: for all others a call costs a look into the slot and one into a map.
  */
 #ifndef FDTRACE_EPOLLS_BPF_H
 #define FDTRACE_EPOLLS_BPF_H
@@ -16,14 +17,35 @@ struct {
 	__type(value, u32);              /* tgid */
 } epolls SEC(".maps");
 
+/* Processes that own an epoll and have not ended. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, EPOLLS_MAX); /* the same */
+	__type(key, u32);                /* tgid */
+	__type(value, u8);
+} makers SEC(".maps");
+
+static __always_inline void maker_ended(u32 tgid)
+{
+	if (wants_registrations)
+		bpf_map_delete_elem(&makers, &tgid);
+}
+
+static __always_inline void epoll_belongs(u64 file, u32 tgid)
+{
+	u8 alive = 1;
+
+	bpf_map_update_elem(&makers, &tgid, &alive, BPF_ANY);
+	bpf_map_update_elem(&epolls, &file, &tgid, BPF_ANY);
+}
+
 /* The address may have been another epoll's, of another maker. */
 static __always_inline void epoll_made(u32 fd)
 {
 	u64 file = slot_file(current_table(), fd);
-	u32 maker = bpf_get_current_pid_tgid() >> 32;
 
 	if (file)
-		bpf_map_update_elem(&epolls, &file, &maker, BPF_ANY);
+		epoll_belongs(file, bpf_get_current_pid_tgid() >> 32);
 }
 
 /* Whose the epoll at that number is; 0: the current process's own. */
@@ -33,10 +55,12 @@ static __always_inline u32 other_maker(u32 epoll_fd)
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	u32 *maker = bpf_map_lookup_elem(&epolls, &file);
 
-	if (maker)
-		return *maker == tgid ? 0 : *maker;
+	if (maker && *maker == tgid)
+		return 0;
+	if (maker && bpf_map_lookup_elem(&makers, maker))
+		return *maker;
 	if (file)
-		bpf_map_update_elem(&epolls, &file, &tgid, BPF_NOEXIST);
+		epoll_belongs(file, tgid);
 	return 0;
 }
 

@@ -222,6 +222,7 @@ static __always_inline int on_exit(struct task_struct *task, bool last)
 		emit_task(task, FDT_OP_EXIT, last ? FDT_TASK_LAST : 0, 0, 0);
 	if (!last)
 		return 0;
+	maker_ended(tgid);
 	if (is_watched(tgid))
 		watch_end(tgid, (u64)plain(task)->files);
 	if (!trace_all)

@@ -298,8 +298,8 @@ struct fdt_lock {
 };
 
 /*
- * epoll_ctl() that succeeded, on an epoll that another process had made or used before. In
- * head.flags: EPOLL_CTL_ADD 1, DEL 2, MOD 3.
+ * epoll_ctl() that succeeded, on an epoll that another process had made or used before; not told
+ * once that process has ended. In head.flags: EPOLL_CTL_ADD 1, DEL 2, MOD 3.
  */
 struct fdt_register {
 	struct fdt_head head;

@@ -524,6 +524,7 @@ static int configure_wanted(struct fdtrace_bpf *skel, const struct bpf_source_op
 		syscalls_reclass(skel->rodata->compat_calls, FDT_CALL_EPOLL_CTL, FDT_CALL_NONE);
 	}
 	err = drop_map(skel->maps.epolls, options->registrations);
+	err = err ?: drop_map(skel->maps.makers, options->registrations);
 	err = err ?: drop_map(skel->maps.fillings, options->stale_uses);
 	return err ?: drop_map(skel->maps.last_uses, options->stale_uses);
 }

@@ -121,6 +121,31 @@ def epoll():
     assert all(e.site in result.sites for e in told), f"a site without its stack\n{result}"
 
 
+@case("an epoll whose maker has ended belongs to who goes on with it: not told, as with daemons")
+def daemon():
+    told, _ = recorded("""
+import select
+(r, w), changed, done = os.pipe(), os.pipe(), os.pipe()
+if not os.fork():  # the maker: its child goes on
+    own = select.epoll()
+    own.register(r)
+    if not os.fork():
+        parent = os.getppid()
+        own.modify(r, 0)  # told: the maker is there
+        os.write(changed[1], b'x')
+        while os.getppid() == parent: pass
+        own.modify(r, 1)
+        own.unregister(r)
+        os.write(done[1], b'y')
+        os._exit(0)
+    os.read(changed[0], 1)
+    os._exit(0)
+os.read(done[0], 1)
+os.wait()
+""", "epoll", REGISTER)
+    equal([e.head.flags for e in told], [3])
+
+
 @case("changes of epolls are not told where no rule wants them")
 def no_epoll():
     equal(recorded(EPOLL, "-epoll", REGISTER)[0], [])
