@@ -92,8 +92,8 @@ struct fdt_head {
 	__u16 flags;   /* by kind */
 	__u32 tgid;    /* of the task that did it; in the initial pid namespace */
 	__u32 tid;
-	__u64 time_ns; /* CLOCK_MONOTONIC; on SLOT, VEC and WORDS as of the last timer tick (coarse) */
-	__u64 table; /* files_struct address: a name only, reused after death; 0: none */
+	__u64 time_ns; /* CLOCK_MONOTONIC; coarse (the last tick) on SLOT, USE, MARK, VEC, WORDS */
+	__u64 table;   /* files_struct address: a name only, reused after death; 0: none */
 };
 
 /* What a slot holds. All zero: nothing. */

@@ -305,6 +305,18 @@ t.join()
     equal(stale(read + "os.write(fresh[1], b'c')\nassert os.read(victim, 1) == b'c'\n"), [(True, True)])
 
 
+@case("no stale use where threads pass numbers from hand to hand, each minding its own")
+def recycled():
+    need_tracing()
+    with tempfile.TemporaryDirectory() as folder:
+        record = os.path.join(folder, "recording")
+        result = run([FDTRACE, "-j", "--rules=use.stale", "--stacks=off", "-r", record, "--",
+                      program("recycle"), "6", "5000"])
+        assert result.status == 0, f"{result}"
+        told = events(record, USE)
+    equal([e for e in told if e.head.op == OP_STALE_USE], [])
+
+
 @case("stale uses are not told unless asked for")
 def no_stale():
     told, _ = recorded(STALE + "os.write(victim, b'a')\nelsewhere(refill)\nos.write(victim, b'b')\n", "-use.stale", USE)
