@@ -89,7 +89,7 @@ $(live_bin): $(B)/%: %.c
 $(B)/tests/live/facts: tests/live/facts.c $(B)/src/source/inspect.o
 	$(call say,TEST,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) -Itests/lib $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(CPPFLAGS) -Itests/lib $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o,$^) $(LDLIBS)
 
 unit-programs: $(unit_bin)
 
