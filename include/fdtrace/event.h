@@ -292,7 +292,7 @@ struct fdt_lock {
 	__s32 fd;
 	__u32 type;   /* enum fdt_lock_type */
 	__s64 start;  /* as in struct flock, with l_whence worked out */
-	__s64 length; /* 0: to the end */
+	__s64 length; /* 0: to the end; never negative (start is then the lower end) */
 	__u64 site;
 	struct fdt_file file;
 };
