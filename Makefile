@@ -63,7 +63,7 @@ objects: $(main_obj) $(core_obj) $(other_obj)
 
 # --- tests: see README.md; `make check` runs all of them by tests/lib/check.py ---
 
-live_src   := $(wildcard tests/live/*.c tests/property/*.c tests/bench/*.c) $(filter-out tests/stacks/hidden.c,$(wildcard tests/stacks/*.c))
+live_src   := $(filter-out tests/live/facts.c,$(wildcard tests/live/*.c tests/property/*.c tests/bench/*.c)) $(filter-out tests/stacks/hidden.c,$(wildcard tests/stacks/*.c))
 live_bin   := $(live_src:%.c=$(B)/%)
 format_src := $(wildcard src/*/*.[ch] include/fdtrace/*.h bpf/*.[ch] tests/*/*.[ch])
 ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -85,15 +85,35 @@ $(live_bin): $(B)/%: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -Itests/lib $(CFLAGS) $(LDFLAGS) -MMD -MP -pthread -o $@ $<
 
+# The only live program that asks the kernel by fdtrace's own code.
+$(B)/tests/live/facts: tests/live/facts.c $(B)/src/source/inspect.o
+	$(call say,TEST,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -Itests/lib $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o,$^) $(LDLIBS)
+
+# One a line: everybody adds to it.
+live_tests := \
+	tests/live/run.py \
+	tests/live/attach.py \
+	tests/live/verify.py \
+	tests/live/details.py \
+	tests/live/events.py \
+	tests/live/rates.py \
+	tests/live/bad_days.py \
+	tests/live/hard_days.py \
+	tests/stories/run.py \
+	tests/stacks/stacks.py \
+	tests/stacks/places.py
+
 unit-programs: $(unit_bin)
 
-live-programs: $(live_bin) $(B)/tests/stacks/libhidden.so
+live-programs: $(live_bin) $(B)/tests/live/facts $(B)/tests/stacks/libhidden.so
 
 unit: $(unit_bin)
 	$(Q)$(PROVE) -e '' $(unit_bin)
 
 live: all live-programs
-	$(Q)BUILD=$(B) prove -e /usr/bin/python3 tests/live/run.py tests/live/attach.py tests/live/verify.py tests/live/details.py tests/live/rates.py tests/live/bad_days.py tests/live/hard_days.py tests/stories/run.py tests/stacks/stacks.py tests/stacks/places.py
+	$(Q)BUILD=$(B) prove -e /usr/bin/python3 $(live_tests)
 
 property: all live-programs
 	$(Q)BUILD=$(B) prove -v -e /usr/bin/python3 tests/property/property.py
@@ -108,6 +128,10 @@ bench-exact: all live-programs
 # What a stack costs, in time and memory: about two minutes.
 bench-stacks: all live-programs
 	$(Q)BUILD=$(B) /usr/bin/python3 tests/bench/stacks.py
+
+# What it adds to a call that a rule wants to be told of it: a minute.
+bench-wanted: all live-programs
+	$(Q)BUILD=$(B) /usr/bin/python3 tests/bench/wanted.py
 
 purity: $(core_obj)
 	$(Q)tests/lib/purity.sh $(core_obj)
@@ -171,11 +195,11 @@ help:
 	@echo 'make fuzz         damaged ELF files under the sanitizers'
 	@echo 'make purity       what the core imports;  make format-check: clang-format'
 	@echo 'make deps         packages to build;  make deps-test: packages to test'
-	@echo 'make property     random programs against the kernel and a model;  make bench-exact, bench-stacks: figures'
+	@echo 'make property     random programs against the kernel and a model;  make bench-exact, bench-stacks, bench-wanted: figures'
 	@echo 'make clean        remove $(B) and $(B)-*'
 	@echo 'B=FOLDER builds elsewhere, CC=clang with clang, V=1 shows the commands'
 
-.PHONY: all objects unit-programs fuzz-programs fuzz live-programs unit live replay property bench-exact bench-stacks purity sanitize valgrind format-check check-vmlinux
+.PHONY: all objects unit-programs fuzz-programs fuzz live-programs unit live replay property bench-exact bench-stacks bench-wanted purity sanitize valgrind format-check check-vmlinux
 .PHONY: deps deps-test demo check clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -19,6 +19,7 @@ const volatile bool can_cast; /* never set: this is asked too seldom to be worth
 char LICENSE[] SEC("license") = "GPL";
 
 struct fdt_query query;
+const volatile u64 jiffy_ns; /* one tick of the timer; 0: not known */
 
 #define AF_UNIX 1
 #define AF_INET 2
@@ -31,6 +32,8 @@ struct fdt_query query;
 #define TCP_LISTEN 10
 #define TCP_CLOSING 11
 #define S_IFIFO 0010000
+#define S_IFREG 0100000
+#define WATCHES_MAX 64 /* epolls counted for one file */
 #define TMPFS_MAGIC 0x01021994
 #define HUGETLBFS_MAGIC 0x958458f6
 
@@ -62,6 +65,24 @@ static __always_inline bool has_peer_ended(u32 state)
 	       state == TCP_CLOSING;
 }
 
+/*
+ * Both are set when a connection begins, and by each segment with data. As tcp_jiffies32 they come
+ * round after 49 days (at 1000 Hz); one that is zero was never set: the socket never was connected.
+ */
+static __always_inline void read_tcp_idle(struct fdt_detail *out, struct sock *sock)
+{
+	u32 received = BPF_CORE_READ((struct inet_connection_sock *)sock, icsk_ack.lrcvtime);
+	u32 sent = BPF_CORE_READ((struct tcp_sock *)sock, lsndtime);
+	u32 now = bpf_jiffies64(), since_received = now - received, since_sent = now - sent;
+
+	if (!jiffy_ns || (!received && !sent))
+		return;
+	if (!received || (sent && since_sent < since_received))
+		since_received = since_sent;
+	out->facts |= FDT_FACT_IDLE;
+	out->idle_ns = since_received * jiffy_ns;
+}
+
 /* The two counters are read one after the other: copied_seq first, lest it pass rcv_nxt. */
 static __always_inline void read_tcp(struct fdt_detail *out, struct sock *sock)
 {
@@ -79,6 +100,7 @@ static __always_inline void read_tcp(struct fdt_detail *out, struct sock *sock)
 	if (has_peer_ended(out->state)) /* the FIN counts as one until it has been read */
 		unread--;
 	out->unread_bytes = unread > 0 ? unread : 0;
+	read_tcp_idle(out, sock);
 }
 
 /* The length counts the family, too: 2 bytes before the path. */
@@ -135,6 +157,13 @@ static __always_inline void read_socket(struct fdt_detail *out, struct sock *soc
 		read_tcp(out, sock);
 }
 
+static __always_inline bool is_filled(struct list_head *list)
+{
+	struct list_head *first = BPF_CORE_READ(list, next);
+
+	return first && first != list;
+}
+
 static __always_inline void read_pipe(struct fdt_detail *out, struct inode *inode)
 {
 	struct pipe_inode_info *pipe = BPF_CORE_READ(inode, i_pipe);
@@ -144,6 +173,8 @@ static __always_inline void read_pipe(struct fdt_detail *out, struct inode *inod
 	out->facts |= FDT_FACT_PIPE;
 	out->readers = BPF_CORE_READ(pipe, readers);
 	out->writers = BPF_CORE_READ(pipe, writers);
+	if (is_filled(&pipe->rd_wait.head))
+		out->facts |= FDT_FACT_WAITED;
 }
 
 /* As d_unlinked() has it. A memfd's name hangs alone: no file of a mounted tmpfs looks so. */
@@ -167,6 +198,64 @@ static __always_inline void read_entry(struct fdt_detail *out, struct file *file
 	out->facts |= FDT_FACT_MEMFD;
 }
 
+static __always_inline bool is_locked(struct inode *inode)
+{
+	struct file_lock_context *locks = BPF_CORE_READ(inode, i_flctx);
+
+	return locks && (is_filled(&locks->flc_posix) || is_filled(&locks->flc_flock) ||
+			 is_filled(&locks->flc_lease));
+}
+
+static __always_inline void read_regular(struct fdt_detail *out, struct inode *inode)
+{
+	out->facts |= FDT_FACT_REGULAR;
+	out->size = BPF_CORE_READ(inode, i_size);
+	if (BPF_CORE_READ(inode, i_mapping, i_mmap.rb_root.rb_node))
+		out->facts |= FDT_FACT_MAPPED;
+	if (is_locked(inode))
+		out->facts |= FDT_FACT_LOCKED;
+}
+
+static __always_inline void read_registration(struct fdt_registration *out, struct epitem *item)
+{
+	out->epoll = (u64)BPF_CORE_READ(item, ep, file);
+	out->fd = BPF_CORE_READ(item, ffd.fd);
+}
+
+static __always_inline struct epitem *item_of(u64 node)
+{
+	return (struct epitem *)(node - bpf_core_field_offset(struct epitem, fllink));
+}
+
+/* Each epoll that watches the file has one item in its list for each number it was given. */
+static __always_inline void read_registrations(struct fdt_detail *out, struct file *file)
+{
+	struct hlist_head *items;
+	u64 node;
+
+	if (!bpf_core_field_exists(file->f_ep))
+		return;
+	items = BPF_CORE_READ(file, f_ep);
+	node = items ? (u64)BPF_CORE_READ(items, first) : 0;
+	for (u32 i = 0; i < WATCHES_MAX && node; i++) {
+		if (i < FDT_REGISTRATIONS_MAX)
+			read_registration(&out->registrations[i], item_of(node));
+		out->registration_count = i + 1;
+		node = (u64)BPF_CORE_READ((struct hlist_node *)node, next);
+	}
+	if (out->registration_count)
+		out->facts |= FDT_FACT_WATCHED;
+}
+
+static __always_inline void read_mark(struct fdt_detail *out, u64 table)
+{
+	struct fdtable *fdt = BPF_CORE_READ((struct files_struct *)table, fdt);
+	u64 word = (u64)BPF_CORE_READ(fdt, close_on_exec) + query.fd / 64 * sizeof(u64);
+
+	if (load_pointer(false, word) >> (query.fd % 64) & 1)
+		out->facts |= FDT_FACT_CLOEXEC;
+}
+
 static __always_inline void read_all(struct fdt_detail *out, struct file *file)
 {
 	struct inode *inode = BPF_CORE_READ(file, f_inode);
@@ -178,6 +267,9 @@ static __always_inline void read_all(struct fdt_detail *out, struct file *file)
 	out->links = BPF_CORE_READ(inode, i_nlink);
 	if (type == S_IFIFO)
 		read_pipe(out, inode);
+	if (type == S_IFREG)
+		read_regular(out, inode);
+	read_registrations(out, file);
 	if (type != S_IFSOCK || out->file.magic != SOCKFS_MAGIC) {
 		read_entry(out, file);
 		return;
@@ -207,6 +299,7 @@ int inspect(struct bpf_iter__task *ctx)
 	out.head.table = table;
 	out.fd = query.fd;
 	describe(&out.file, file);
+	read_mark(&out, table);
 	read_all(&out, (struct file *)file);
 	/* What has been closed meanwhile may have been another file's memory while it was read. */
 	if (slot_file(table, query.fd) == file)

@@ -12,6 +12,11 @@ const volatile bool exit_tells_last; /* sched_process_exit has its second argume
 const volatile u32 uring_args;       /* how many io_uring_complete has: 3, 4, 5 or 7 */
 const volatile u32 wakeup_shift;     /* wake the reader each time 1 << this many bytes are filled */
 const volatile u64 ring_half;        /* bytes; where a snapshot stops for the reader to catch up */
+/* What no rule in force asks for is not told, and costs nothing. */
+const volatile bool wants_locks;         /* FDT_LOCK */
+const volatile bool wants_registrations; /* FDT_REGISTER */
+const volatile bool wants_marks;         /* FDT_MARK */
+const volatile bool wants_stale_uses;    /* FDT_OP_STALE_USE */
 const volatile struct fdt_call native_calls[FDT_CALLS_MAX];
 const volatile struct fdt_call compat_calls[FDT_CALLS_MAX];
 const volatile struct fdt_call socketcalls[FDT_SOCKETCALLS_MAX];

@@ -46,8 +46,10 @@ static long receive_one(u64 i, struct fdt_array *array)
 
 	if (bpf_probe_read_user(&fd, sizeof(fd), (void *)(array->address + i * sizeof(fd))))
 		return 1;
-	if (fd >= 0 && slot_file(current_table(), fd))
+	if (fd >= 0 && slot_file(current_table(), fd)) {
 		emit_slot(FDT_OP_RECEIVE, array->syscall, fd, fd, array->site);
+		note_change(FDT_OP_RECEIVE, fd);
+	}
 	return 0;
 }
 

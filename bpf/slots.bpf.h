@@ -37,7 +37,14 @@ static __always_inline u64 current_table(void)
 	return (u64)plain(CURRENT)->files;
 }
 
-/* What the current task's table holds under that number. SLOT, or USE, which looks the same. */
+static __always_inline u8 kind_of(u8 op)
+{
+	if (op == FDT_OP_USE || op == FDT_OP_STALE_USE)
+		return FDT_USE;
+	return op == FDT_OP_MARK ? FDT_MARK : FDT_SLOT;
+}
+
+/* What the current task's table holds under that number. SLOT, or USE or MARK, which look the same. */
 GLOBAL int emit_slot(u8 op, u32 syscall, u32 fd, s32 result, u64 site)
 {
 	struct task_struct *task = plain(CURRENT);
@@ -46,7 +53,7 @@ GLOBAL int emit_slot(u8 op, u32 syscall, u32 fd, s32 result, u64 site)
 
 	if (!event)
 		return 0;
-	HEAD_COARSE(event, op == FDT_OP_USE ? FDT_USE : FDT_SLOT, op, task, table);
+	HEAD_COARSE(event, kind_of(op), op, task, table);
 	event->head.syscall = syscall;
 	event->fd = fd;
 	event->result = result;

@@ -9,6 +9,7 @@
 #define F_SETFD 2
 #define F_GETFL 3
 #define F_DUPFD_CLOEXEC 1030
+#define FD_CLOEXEC 1
 /* asm-generic/ioctls.h: requests that look at a descriptor or mark it, but do not use it */
 #define TCGETS 0x5401
 #define FIONCLEX 0x5450
@@ -36,6 +37,7 @@ static __always_inline void assert_slot(struct fdt_exit *x, u8 op, u32 fd)
 	emit_slot(op, x->syscall, fd, x->result, call_site(x, op == FDT_OP_CLOSE ? (s32)fd : -1));
 	if (op != FDT_OP_CLOSE)
 		opener_note(fd);
+	note_change(op, fd);
 }
 
 static __always_inline void took(struct fdt_exit *x, u32 fd)
@@ -60,12 +62,50 @@ static __always_inline void on_maybe(struct fdt_exit *x)
 		assert_slot(x, FDT_OP_MAYBE, x->result);
 }
 
+static __always_inline void on_mark(struct fdt_exit *x, u32 set)
+{
+	if (wants_marks)
+		emit_slot(FDT_OP_MARK, x->syscall, x->args[0], set, 0);
+}
+
 static __always_inline void on_fcntl(struct fdt_exit *x)
 {
 	u32 command = x->args[1];
 
 	if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
 		assert_slot(x, FDT_OP_OPEN, x->result);
+	else if (command == F_SETFD)
+		on_mark(x, x->args[2] & FD_CLOEXEC);
+	else if (wants_locks && is_lock(command, x->compat))
+		emit_lock(x->args[0], command, x->compat, x->args[2], call_site(x, -1));
+}
+
+static __always_inline void on_ioctl(struct fdt_exit *x)
+{
+	u32 request = x->args[1];
+
+	if (request == FIOCLEX || request == FIONCLEX)
+		on_mark(x, request == FIOCLEX);
+	else
+		on_maybe(x);
+}
+
+/* Its stack is of interest only where another process's epoll is changed. */
+GLOBAL int on_epoll_ctl(struct fdt_exit *x)
+{
+	u32 maker = x ? other_maker(x->args[0]) : 0;
+
+	if (!maker)
+		return 0;
+	run_break();
+	return emit_register(x->args[0], x->args[1], x->args[2], maker, call_site(x, -1));
+}
+
+static __always_inline void on_epoll(struct fdt_exit *x)
+{
+	on_open(x);
+	if (wants_registrations)
+		epoll_made(x->result);
 }
 
 static __always_inline void on_close(struct fdt_exit *x)
@@ -96,8 +136,11 @@ static __always_inline void on_range(struct fdt_exit *x)
 
 	if (flags & CLOSE_RANGE_UNSHARE)
 		on_unshared(x);
-	else if (!(flags & CLOSE_RANGE_CLOEXEC))
+	else if (!(flags & CLOSE_RANGE_CLOEXEC)) {
 		emit_range(x->args[0], x->args[1]);
+		if (wants_stale_uses)
+			range_changed();
+	}
 }
 
 /* Descriptors that the call has written to user memory. */
@@ -148,6 +191,7 @@ GLOBAL int on_rare(struct fdt_exit *x)
 		return 0;
 	switch (x->what) {
 	case FDT_CALL_RANGE: on_range(x); break;
+	case FDT_CALL_EPOLL: on_epoll(x); break;
 	case FDT_CALL_PIPE: on_written(x, x->args[0], 2); break;
 	case FDT_CALL_SOCKETPAIR: on_written(x, x->args[3], 2); break;
 	case FDT_CALL_GETSOCKOPT: on_getsockopt(x); break;
@@ -174,17 +218,27 @@ static __always_inline bool is_use(const struct fdt_exit *x)
 	return true;
 }
 
+static __always_inline void used(struct fdt_exit *x, s32 fd, bool watched)
+{
+	if (watched && is_watchable(fd))
+		watch_take(fd, x->syscall, true);
+	if (wants_stale_uses && fd >= 0)
+		slot_used(fd, x->syscall);
+}
+
 GLOBAL int on_use(struct fdt_exit *x)
 {
+	bool watched = is_watched(bpf_get_current_pid_tgid() >> 32);
+
 	if (!x)
 		return 0;
-	if (x->what == FDT_CALL_SELECT)
+	if (x->what == FDT_CALL_SELECT && watched)
 		on_select(x, false);
 	if (!is_use(x))
 		return 0;
 	for (u32 i = 0; i < CALL_ARGS; i++)
-		if (x->uses >> i & 1 && is_watchable(x->args[i]))
-			watch_take(x->args[i], x->syscall, true);
+		if (x->uses >> i & 1)
+			used(x, x->args[i], watched);
 	return 0;
 }
 
@@ -274,6 +328,7 @@ static __always_inline void on_success(struct fdt_exit *x, u32 tgid)
 			want_mapped(x->args[4], x->result, x->args[1], x->args[5]);
 		return;
 	case FDT_CALL_UNMAP: space_unmapped(x->args[0], x->args[1]); return;
+	case FDT_CALL_EPOLL_CTL: on_epoll_ctl(x); return;
 	case FDT_CALL_POLL:
 		if (x->result > 0 || is_watched(tgid))
 			on_poll(x->args[0], x->args[1], x->syscall);
@@ -284,13 +339,19 @@ static __always_inline void on_success(struct fdt_exit *x, u32 tgid)
 	case FDT_CALL_OPEN: on_open(x); break;
 	case FDT_CALL_CLOSE: on_close(x); break;
 	case FDT_CALL_FCNTL: on_fcntl(x); break;
-	case FDT_CALL_IOCTL:
+	case FDT_CALL_IOCTL: on_ioctl(x); break;
 	case FDT_CALL_MAYBE: on_maybe(x); break;
 	case FDT_CALL_REPLACE: on_replace(x); break;
 	case FDT_CALL_RECVMSG:
 	case FDT_CALL_RECVMMSG: on_receive(x); break;
 	default: on_rare(x);
 	}
+}
+
+/* Whether the use of a descriptor is looked at. */
+static __always_inline bool may_use(u32 tgid)
+{
+	return wants_stale_uses ? is_traced(tgid) : is_watched(tgid);
 }
 
 /* Everything about a call of a traced process that may matter. */
@@ -303,7 +364,7 @@ static __always_inline int on_call(struct fdt_exit *x, u32 tgid)
 	if (x->result < 0 && x->what != FDT_CALL_CLOSE)
 		return 0;
 	on_success(x, tgid);
-	if ((x->uses || x->what == FDT_CALL_SELECT) && x->result >= 0 && is_watched(tgid))
+	if ((x->uses || x->what == FDT_CALL_SELECT) && x->result >= 0 && may_use(tgid))
 		on_use(x);
 	return 0;
 }
@@ -319,7 +380,7 @@ static __always_inline bool is_of_interest(u8 what, u8 uses, s64 result, u32 tgi
 	if (result < 0 && what != FDT_CALL_CLOSE && !bad)
 		return false;
 	if (what == FDT_CALL_NONE && !bad)
-		return uses && is_watched(tgid);
+		return uses && may_use(tgid);
 	return is_traced(tgid);
 }
 

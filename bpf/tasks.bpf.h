@@ -169,6 +169,7 @@ static __always_inline void on_pidfd(struct task_struct *creator)
 		return;
 	run_break();
 	emit_slot(FDT_OP_OPEN, syscall, fd, fd, site_of_change(-1));
+	note_change(FDT_OP_OPEN, fd);
 }
 
 /* Runs in the creator; the child has not run yet. */
@@ -221,6 +222,7 @@ static __always_inline int on_exit(struct task_struct *task, bool last)
 		emit_task(task, FDT_OP_EXIT, last ? FDT_TASK_LAST : 0, 0, 0);
 	if (!last)
 		return 0;
+	maker_ended(tgid);
 	if (is_watched(tgid))
 		watch_end(tgid, (u64)plain(task)->files);
 	if (!trace_all)

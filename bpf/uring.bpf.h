@@ -40,6 +40,7 @@ GLOBAL int emit_uring(u8 op, u32 syscall, u32 fd, s32 result)
 	event->site = 0;
 	describe(&event->file, slot_file(table, fd));
 	EMIT(event);
+	note_change(op, fd);
 	return 0;
 }
 

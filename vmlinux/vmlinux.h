@@ -54,6 +54,7 @@ enum {
 	BPF_F_NO_PREALLOC = 1,
 	BPF_F_MMAPABLE = 1024,
 	BPF_ANY = 0,
+	BPF_NOEXIST = 1,
 	BPF_LOCAL_STORAGE_GET_F_CREATE = 1,
 	BPF_RB_NO_WAKEUP = 1,
 	BPF_RB_FORCE_WAKEUP = 2,
@@ -68,6 +69,39 @@ struct super_block {
 	unsigned long s_magic;
 };
 
+/* include/linux/types.h, rbtree_types.h */
+struct list_head {
+	struct list_head *next;
+};
+
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first; /* used to read any one pointer, too */
+};
+
+struct rb_node;
+struct rb_root {
+	struct rb_node *rb_node;
+};
+
+struct rb_root_cached {
+	struct rb_root rb_root;
+};
+
+struct address_space {
+	struct rb_root_cached i_mmap;
+};
+
+/* include/linux/filelock.h; before 6.3 in fs.h */
+struct file_lock_context {
+	struct list_head flc_flock;
+	struct list_head flc_posix;
+	struct list_head flc_lease;
+};
+
 struct pipe_inode_info;
 struct inode {
 	umode_t i_mode;
@@ -75,6 +109,9 @@ struct inode {
 	unsigned long i_ino;
 	const unsigned int i_nlink;
 	struct pipe_inode_info *i_pipe;
+	loff_t i_size;
+	struct address_space *i_mapping;
+	struct file_lock_context *i_flctx;
 };
 
 /* include/linux/dcache.h, list_bl.h, path.h */
@@ -96,8 +133,14 @@ struct path {
 	struct dentry *dentry;
 };
 
-/* include/linux/pipe_fs_i.h */
+/* include/linux/pipe_fs_i.h, wait.h */
+struct wait_queue_head {
+	struct list_head head;
+};
+typedef struct wait_queue_head wait_queue_head_t;
+
 struct pipe_inode_info {
+	wait_queue_head_t rd_wait;
 	unsigned int readers;
 	unsigned int writers;
 };
@@ -110,12 +153,29 @@ struct file {
 	unsigned int f_flags;
 	const struct path f_path;
 	loff_t f_pos;
+	struct hlist_head *f_ep; /* since 5.11 */
+};
+
+/* fs/eventpoll.c */
+struct eventpoll {
+	struct file *file;
+};
+
+struct epoll_filefd {
+	int fd;
+};
+
+struct epitem {
+	struct epoll_filefd ffd;
+	struct eventpoll *ep;
+	struct hlist_node fllink; /* a list_head before 5.11 */
 };
 
 /* include/linux/fdtable.h */
 struct fdtable {
 	unsigned int max_fds;
 	struct file **fd;
+	unsigned long *close_on_exec;
 	unsigned long *open_fds;
 };
 
@@ -164,6 +224,14 @@ struct socket_alloc {
 struct tcp_sock {
 	u32 copied_seq;
 	u32 rcv_nxt;
+	u32 lsndtime;
+};
+
+/* include/net/inet_connection_sock.h */
+struct inet_connection_sock {
+	struct {
+		__u32 lrcvtime;
+	} icsk_ack;
 };
 
 struct sockaddr_un {
@@ -178,12 +246,6 @@ struct unix_address {
 struct unix_sock {
 	struct unix_address *addr;
 	struct sock *peer;
-};
-
-/* include/linux/types.h: a pointer that holds nothing else; used to read one pointer */
-struct hlist_node;
-struct hlist_head {
-	struct hlist_node *first;
 };
 
 typedef struct {

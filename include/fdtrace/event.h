@@ -92,8 +92,8 @@ struct fdt_head {
 	__u16 flags;   /* by kind */
 	__u32 tgid;    /* of the task that did it; in the initial pid namespace */
 	__u32 tid;
-	__u64 time_ns; /* CLOCK_MONOTONIC; on SLOT, VEC and WORDS as of the last timer tick (coarse) */
-	__u64 table; /* files_struct address: a name only, reused after death; 0: none */
+	__u64 time_ns; /* CLOCK_MONOTONIC; coarse (the last tick) on SLOT, USE, MARK, VEC, WORDS */
+	__u64 table;   /* files_struct address: a name only, reused after death; 0: none */
 };
 
 /* What a slot holds. All zero: nothing. */
@@ -231,7 +231,8 @@ enum fdt_fact {
 	FDT_FACT_PIPE = 16,     /* readers, writers; also of a named one */
 	FDT_FACT_UNLINKED = 32, /* the name it was opened by has been removed */
 	FDT_FACT_MEMFD = 64,    /* made by memfd_create */
-	FDT_FACT_IDLE = 128,    /* idle_ns is known: TCP sockets and pipes */
+	FDT_FACT_IDLE = 128,    /* idle_ns is known: TCP sockets that are or were connected. Not
+				 * pipes: since Linux 6.15 their inodes no longer keep times */
 	FDT_FACT_REGULAR = 256, /* a regular file: size is known, and the next two bits */
 	FDT_FACT_MAPPED = 512,  /* somebody has the file in memory (mmap) */
 	FDT_FACT_LOCKED = 1024, /* somebody holds a lock, lease or flock on it */
@@ -291,14 +292,14 @@ struct fdt_lock {
 	__s32 fd;
 	__u32 type;   /* enum fdt_lock_type */
 	__s64 start;  /* as in struct flock, with l_whence worked out */
-	__s64 length; /* 0: to the end */
+	__s64 length; /* 0: to the end; never negative (start is then the lower end) */
 	__u64 site;
 	struct fdt_file file;
 };
 
 /*
- * epoll_ctl() that succeeded, on an epoll that another process had made or used before. In
- * head.flags: EPOLL_CTL_ADD 1, DEL 2, MOD 3.
+ * epoll_ctl() that succeeded, on an epoll that another process had made or used before; not told
+ * once that process has ended. In head.flags: EPOLL_CTL_ADD 1, DEL 2, MOD 3.
  */
 struct fdt_register {
 	struct fdt_head head;

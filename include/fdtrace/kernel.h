@@ -18,8 +18,8 @@ enum fdt_call_class {
 	FDT_CALL_NONE = 0,
 	FDT_CALL_OPEN,  /* its result is a descriptor */
 	FDT_CALL_MAYBE, /* its result may be one (bpf, seccomp ...) */
-	FDT_CALL_IOCTL, /* the same; some requests are no use of the descriptor */
-	FDT_CALL_FCNTL, /* F_DUPFD and F_DUPFD_CLOEXEC: its result is one */
+	FDT_CALL_IOCTL, /* the same; some requests are no use of the descriptor, two mark it */
+	FDT_CALL_FCNTL, /* duplicates, marks and locks: the command decides */
 	FDT_CALL_CLOSE,
 	FDT_CALL_REPLACE,    /* dup2, dup3 */
 	FDT_CALL_RANGE,      /* close_range */
@@ -33,6 +33,8 @@ enum fdt_call_class {
 	FDT_CALL_UNMAP,
 	FDT_CALL_SETRLIMIT,
 	FDT_CALL_PRLIMIT,
+	FDT_CALL_EPOLL,      /* epoll_create: its result is a descriptor */
+	FDT_CALL_EPOLL_CTL,  /* changes what the epoll at argument 0 watches */
 	FDT_CALL_POLL,       /* uses an array of struct pollfd, and says which are closed */
 	FDT_CALL_SELECT,     /* uses three sets */
 	FDT_CALL_URING,      /* argument 0 is a descriptor unless a flag says otherwise */

@@ -108,6 +108,26 @@ static struct stacking_options stacking_options(const struct options *options,
 						  options->command ? options->command[0] : NULL };
 }
 
+static bool holds(rule_set rules, enum rule rule)
+{
+	return rules >> rule & 1;
+}
+
+/* What only some rules need is told for them alone. */
+static void want(struct bpf_source_options *bpf, const struct options *options)
+{
+	rule_set rules = rule_set_default();
+	const char *bad;
+	size_t bad_length;
+
+	if (options->run.rules)
+		rule_set_parse(options->run.rules, &rules, &bad, &bad_length);
+	bpf->locks = holds(rules, RULE_CLOSE_LOCK);
+	bpf->registrations = holds(rules, RULE_EPOLL_FOREIGN) || holds(rules, RULE_EPOLL_STALE);
+	bpf->marks = holds(rules, RULE_EXEC_INHERIT) || holds(rules, RULE_EXEC_HELD);
+	bpf->stale_uses = holds(rules, RULE_USE_STALE);
+}
+
 static int open_kernel(const struct options *options, struct run *run)
 {
 	struct bpf_source_options bpf = { .pids = options->pids,
@@ -131,6 +151,7 @@ static int open_kernel(const struct options *options, struct run *run)
 	run_options_apply(&options->run, &settings);
 	bpf.ring_size_bytes = settings.ring_size_bytes;
 	bpf.stacks = stacking_options(options, &settings);
+	want(&bpf, options);
 	return bpf_source_open(&bpf, &run->source, &run->trouble);
 }
 

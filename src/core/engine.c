@@ -210,7 +210,8 @@ static size_t smallest(unsigned int kind)
 {
 	switch (kind) {
 	case FDT_SLOT:
-	case FDT_USE: return sizeof(struct fdt_slot);
+	case FDT_USE:
+	case FDT_MARK: return sizeof(struct fdt_slot);
 	case FDT_VEC: return sizeof(struct fdt_vec);
 	case FDT_WORDS: return sizeof(struct fdt_words);
 	case FDT_TASK: return sizeof(struct fdt_task);
@@ -225,6 +226,7 @@ static size_t smallest(unsigned int kind)
 	case FDT_LOCK: return sizeof(struct fdt_lock);
 	case FDT_REGISTER: return sizeof(struct fdt_register);
 	case FDT_MARK: return sizeof(struct fdt_slot);
+	case FDT_ENVIRON: return sizeof(struct fdt_environ);
 	default: return sizeof(struct fdt_head);
 	}
 }

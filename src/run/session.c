@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/suppression.h"
+#include "run/environ.h"
 #include "run/fault.h"
 #include "run/launch.h"
 #include "run/meta.h"
@@ -130,6 +131,18 @@ static int on_detail(void *ctx, uint32_t pid, int32_t fd, const struct fdt_file 
 	return 0;
 }
 
+static int on_environment(void *ctx, uint32_t pid, struct fdt_environ *ret_environment)
+{
+	struct session *s = ctx;
+	int err = environ_read((pid_t)pid, ret_environment);
+
+	if (err)
+		return err;
+	ret_environment->head.time_ns = s->now_ns;
+	outputs_record(s->config->outputs, ret_environment, sizeof(*ret_environment));
+	return 0;
+}
+
 static int inspect(void *ctx, uint32_t pid, int32_t fd, struct fdt_detail *ret_detail)
 {
 	struct source *source = ctx;
@@ -157,6 +170,7 @@ static int begin_engine(struct session *s)
 			       .detail = s->naming ? on_detail : NULL,
 			       .suppressed = on_suppressed,
 			       .withheld = on_withheld,
+			       .environment = s->naming ? on_environment : NULL,
 			       .stack_forgotten =
 				       s->config->forget_site ? on_stack_forgotten : NULL },
 	};

@@ -504,9 +504,35 @@ static u32 log2_of(u64 value)
 	return 63 - (u32)__builtin_clzll(value);
 }
 
+/* A map that nothing will use is not worth its memory. */
+static int drop_map(struct bpf_map *map, bool wanted)
+{
+	return wanted ? 0 : bpf_map__set_max_entries(map, 1);
+}
+
+/* After the table of calls has been filled. */
+static int configure_wanted(struct fdtrace_bpf *skel, const struct bpf_source_options *options)
+{
+	int err;
+
+	skel->rodata->wants_locks = options->locks;
+	skel->rodata->wants_registrations = options->registrations;
+	skel->rodata->wants_marks = options->marks;
+	skel->rodata->wants_stale_uses = options->stale_uses;
+	if (!options->registrations) {
+		syscalls_reclass(skel->rodata->native_calls, FDT_CALL_EPOLL_CTL, FDT_CALL_NONE);
+		syscalls_reclass(skel->rodata->compat_calls, FDT_CALL_EPOLL_CTL, FDT_CALL_NONE);
+	}
+	err = drop_map(skel->maps.epolls, options->registrations);
+	err = err ?: drop_map(skel->maps.makers, options->registrations);
+	err = err ?: drop_map(skel->maps.fillings, options->stale_uses);
+	return err ?: drop_map(skel->maps.last_uses, options->stale_uses);
+}
+
 static int configure(struct fdtrace_bpf *skel, const struct bpf_source_options *options)
 {
 	u64 ring = options->ring_size_bytes;
+	int err;
 
 	skel->rodata->self_tgid = (u32)getpid();
 	skel->rodata->trace_all = !options->pid_count;
@@ -516,7 +542,9 @@ static int configure(struct fdtrace_bpf *skel, const struct bpf_source_options *
 	stacking_configure(skel, &options->stacks);
 	syscalls_fill(skel->rodata->native_calls, skel->rodata->compat_calls,
 		      skel->rodata->socketcalls);
-	return adapt_to_kernel(skel) ?: bpf_map__set_max_entries(skel->maps.ring, (u32)ring);
+	err = configure_wanted(skel, options);
+	err = err ?: adapt_to_kernel(skel);
+	return err ?: bpf_map__set_max_entries(skel->maps.ring, (u32)ring);
 }
 
 /* Before the hooks are there: what happens from then on is seen. */

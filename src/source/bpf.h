@@ -18,6 +18,11 @@ struct bpf_source_options {
 	enum hook_set hooks;
 	uint64_t ring_size_bytes; /* power of two, multiple of a page */
 	struct stacking_options stacks;
+	/* What is to be told; what nobody wants costs nothing. */
+	bool locks;         /* FDT_LOCK */
+	bool registrations; /* FDT_REGISTER */
+	bool marks;         /* FDT_MARK */
+	bool stale_uses;    /* FDT_OP_STALE_USE */
 };
 
 /*

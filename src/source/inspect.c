@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fdtrace/kernel.h"
@@ -21,6 +22,25 @@ struct inspector {
 	bool all_tasks; /* before Linux 6.1 an iterator cannot be told which task to visit */
 };
 
+/* By which CLOCK_MONOTONIC_COARSE advances. 0: not known. */
+static u64 jiffy_ns(void)
+{
+	struct timespec step;
+
+	if (clock_getres(CLOCK_MONOTONIC_COARSE, &step) < 0 || step.tv_sec)
+		return 0;
+	return (u64)step.tv_nsec;
+}
+
+static int load(struct inspector *i)
+{
+	i->skel = inspect_bpf__open();
+	if (!i->skel)
+		return -errno;
+	i->skel->rodata->jiffy_ns = jiffy_ns();
+	return inspect_bpf__load(i->skel);
+}
+
 int inspector_new(struct inspector **ret_inspector)
 {
 	struct inspector *i = calloc(1, sizeof(*i));
@@ -28,10 +48,9 @@ int inspector_new(struct inspector **ret_inspector)
 
 	if (!i)
 		return -ENOMEM;
-	i->skel = inspect_bpf__open_and_load();
-	if (!i->skel) {
-		err = -errno;
-		free(i);
+	err = load(i);
+	if (err) {
+		inspector_free(i);
 		return err;
 	}
 	*ret_inspector = i;

@@ -39,6 +39,8 @@ static const uint16_t minimum_size[] = {
 	[FDT_SNAPSHOT] = sizeof(struct fdt_head),   [FDT_NAME] = sizeof(struct fdt_name),
 	[FDT_FOPS] = sizeof(struct fdt_fops),       [FDT_META] = sizeof(struct fdt_meta),
 	[FDT_SITE] = sizeof(struct fdt_site),       [FDT_DETAIL] = sizeof(struct fdt_detail),
+	[FDT_LOCK] = sizeof(struct fdt_lock),       [FDT_REGISTER] = sizeof(struct fdt_register),
+	[FDT_MARK] = sizeof(struct fdt_slot),       [FDT_ENVIRON] = sizeof(struct fdt_environ),
 };
 
 #define KIND_COUNT (sizeof(minimum_size) / sizeof(minimum_size[0]))

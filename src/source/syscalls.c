@@ -118,8 +118,8 @@ static const struct syscall_row table[] = {
 	ROW(accept, -1, OPEN, A0, A0),
 	ROW(accept4, 364, OPEN, A0, A0),
 	ROW(dup, 41, OPEN, A0, NO),
-	ROW(epoll_create, 254, OPEN, NO, NO),
-	ROW(epoll_create1, 329, OPEN, NO, NO),
+	ROW(epoll_create, 254, EPOLL, NO, NO),
+	ROW(epoll_create1, 329, EPOLL, NO, NO),
 	ROW(eventfd, 323, OPEN, NO, NO),
 	ROW(eventfd2, 328, OPEN, NO, NO),
 	ROW(signalfd, 321, OPEN, A0, A0),
@@ -188,7 +188,7 @@ static const struct syscall_row table[] = {
 	ROW(epoll_wait, 256, NONE, A0, A0),
 	ROW(epoll_pwait, 319, NONE, A0, A0),
 	ROW(epoll_pwait2, 441, NONE, A0, A0),
-	ROW(epoll_ctl, 255, NONE, A0 | A2, A0 | A2),
+	ROW(epoll_ctl, 255, EPOLL_CTL, A0 | A2, A0 | A2),
 	ROW(io_uring_enter, 426, URING, A0, A0),
 	ROW(io_uring_register, 427, URING, A0, A0),
 	/* reading, writing and positions */
@@ -362,4 +362,11 @@ void syscalls_fill(struct fdt_call native[FDT_CALLS_MAX], struct fdt_call compat
 #endif
 	}
 	memcpy(socketcalls, socketcall_table, sizeof(socketcall_table));
+}
+
+void syscalls_reclass(struct fdt_call calls[FDT_CALLS_MAX], unsigned int what, unsigned int instead)
+{
+	for (unsigned int i = 0; i < FDT_CALLS_MAX; i++)
+		if (calls[i].what == what)
+			calls[i].what = (__u8)instead;
 }

@@ -24,4 +24,8 @@ const struct syscall_row *syscalls_table(size_t *ret_count);
 void syscalls_fill(struct fdt_call native[FDT_CALLS_MAX], struct fdt_call compat[FDT_CALLS_MAX],
 		   struct fdt_call socketcalls[FDT_SOCKETCALLS_MAX]);
 
+/* Calls of one class (enum fdt_call_class) are to be treated as those of another. */
+void syscalls_reclass(struct fdt_call calls[FDT_CALLS_MAX], unsigned int what,
+		      unsigned int instead);
+
 #endif

@@ -3,14 +3,18 @@
  * What calls cost, by the thread's own CPU time. Reads lines "CALLS FRAMES MS" and answers each
  * with "NS PAIRS": the median nanoseconds of a pair of calls within MS milliseconds, and how many
  * there were. CALLS is w1 (open and close of /dev/null) or w4 (dup and close); FRAMES is how many
- * native frames unwinders see. "sites DEPTH 0" opens and closes from 1 << DEPTH different places
+ * native frames unwinders see. Or it is one of these, whatever FRAMES: getppid, lock (a record lock
+ * set and removed), mod (epoll_ctl), foreign (the same on an epoll that another process made), mark
+ * (F_SETFD), write (of a byte, to /dev/null). "sites DEPTH 0" opens and closes from 1 << DEPTH different places
  * and answers with their number.
  */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -74,6 +78,87 @@ static inline __attribute__((always_inline)) void run(int is_bare)
 	}
 }
 
+static int data = -1, null = -1, poll = -1, polled[2]; /* descriptors that calls are made on */
+
+static void call_getppid(void)
+{
+	syscall(SYS_getppid);
+}
+
+static void call_lock(void)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_len = 1 };
+
+	fcntl(data, F_SETLK, &lock);
+	lock.l_type = F_UNLCK;
+	fcntl(data, F_SETLK, &lock);
+}
+
+static void call_mod(void)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+
+	epoll_ctl(poll, EPOLL_CTL_MOD, polled[0], &event);
+}
+
+static void call_mark(void)
+{
+	fcntl(null, F_SETFD, FD_CLOEXEC);
+}
+
+static void call_write(void)
+{
+	if (write(null, "", 1) != 1)
+		abort();
+}
+
+static void run_calls(void (*call)(void))
+{
+	double start = cpu_ns(), before = start, now = start;
+
+	for (blocks = 0; blocks < BLOCKS_MAX && now - start < run_ms * 1e6; before = now) {
+		for (int i = 0; i < BLOCK; i++)
+			call();
+		now = cpu_ns();
+		block_ns[blocks++] = (now - before) / BLOCK;
+	}
+}
+
+static void open_all(void)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+
+	if (poll >= 0)
+		return;
+	data = open("/tmp", O_TMPFILE | O_RDWR, 0600);
+	null = open("/dev/null", O_WRONLY);
+	poll = epoll_create1(0);
+	if (data < 0 || null < 0 || pipe(polled) ||
+	    epoll_ctl(poll, EPOLL_CTL_ADD, polled[0], &event))
+		abort();
+}
+
+/* Whether it is one of these. */
+static int run_named(const char *calls)
+{
+	static const struct {
+		const char *name;
+		void (*call)(void);
+	} named[] = { { "getppid", call_getppid },
+		      { "lock", call_lock },
+		      { "mod", call_mod },
+		      { "mark", call_mark },
+		      { "write", call_write } };
+
+	for (size_t i = 0; i < sizeof(named) / sizeof(*named); i++)
+		if (!strcmp(calls, named[i].name)) {
+			open_all();
+			run_calls(named[i].call);
+			return 1;
+		}
+	return 0;
+}
+
 NOINLINE static void down(int levels)
 {
 	if (levels)
@@ -127,20 +212,39 @@ static int compare(const void *a, const void *b)
 static void measure(const char *calls, int frames)
 {
 	dup_wanted = !strcmp(calls, "w4");
-	bottom(frames);
+	if (!run_named(calls))
+		bottom(frames);
 	qsort(block_ns, blocks, sizeof(block_ns[0]), compare);
 	printf("%.1f %u\n", block_ns[blocks / 2], blocks * BLOCK);
 }
 
+/* By a child, on our epoll. */
+static void foreign(void)
+{
+	pid_t child;
+
+	open_all();
+	fflush(stdout);
+	child = fork();
+	if (!child) {
+		measure("mod", 0);
+		fflush(stdout);
+		_exit(0);
+	}
+	waitpid(child, NULL, 0);
+}
+
 int main(void)
 {
-	char calls[8];
+	char calls[8]; /* as many as scanf is told */
 	int frames;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	while (scanf("%7s %d %u", calls, &frames, &run_ms) == 3)
 		if (!strcmp(calls, "sites"))
 			sites(frames);
+		else if (!strcmp(calls, "foreign"))
+			foreign();
 		else
 			measure(calls, frames);
 	return 0;

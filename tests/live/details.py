@@ -13,7 +13,8 @@ import tempfile
 
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import FDTRACE, PYTHON, Background, attach, case, fdtrace, main, need_tracing, run
+from harness import FDTRACE, PYTHON, Background, attach, case, fdtrace, main, need_tracing, program, run
+from recording import detail
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SCHEMA = os.path.join(HERE, "..", "..", "src", "sink", "finding.schema.json")
@@ -57,6 +58,33 @@ def shown(count, script, *prefix):
     assert result.status == 0, f"{result}"
     valid(result.out)
     return events
+
+
+ASKS = """
+import fcntl, os, sys
+def ask(fd):
+    print(fd, flush=True)
+    sys.stdin.readline()
+"""
+
+
+def facts(count, script):
+    """Runs a python script that calls ask(fd) `count` times; gives what the inspector says each time."""
+    need_tracing()
+    answers = []
+    with tempfile.TemporaryDirectory() as folder, Background([PYTHON, "-c", ASKS + script], cwd=folder) as asker:
+        while len(answers) < count:
+            lines = asker.out[:asker.out.rfind(b"\n") + 1].splitlines()
+            if len(lines) <= len(answers):
+                asker.wait_for_more()
+                continue
+            answer = run([program("facts"), str(asker.child.pid), lines[-1].decode()])
+            assert answer.status == 0, f"{answer}"
+            answers.append(detail(answer.out))
+            asker.say(b"\n")
+        result = asker.finish()
+    assert result.status == 0, f"{result}"
+    return answers
 
 
 def equal(seen, expected):
@@ -210,6 +238,111 @@ def mounts():
                       "unshare", "-m", "sh", "-c", f"mount -t tmpfs none {folder} && exec \"$@\"", "sh")
         equal(file["file"]["path"], f"{folder}/inside")
         equal(os.listdir(folder), [])
+
+
+@case("close-on-exec of the number that was asked about, not of its file")
+def cloexec():
+    marked, plain, cleared, far = facts(4, """
+fd = os.open('/dev/null', os.O_RDONLY)
+ask(fd)
+ask(os.dup2(fd, fd + 1))
+os.set_inheritable(fd, True); ask(fd)
+ask(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 900))
+""")
+    equal(["cloexec" in f.facts for f in (marked, plain, cleared, far)], [True, False, False, True])
+    equal(len({f.file.file for f in (marked, plain, cleared, far)}), 1)
+
+
+@case("a regular file: size, mapped, locked by fcntl, flock or lease")
+def regular():
+    bare, larger, mapped, unmapped, posix, unlocked, flock, lease, null = facts(9, """
+import mmap
+fd = os.open('data', os.O_RDWR | os.O_CREAT)
+ask(fd)
+os.truncate('data', 5 << 32); ask(fd)
+m = mmap.mmap(fd, 4096); ask(fd)
+m.close(); ask(fd)
+fcntl.lockf(fd, fcntl.LOCK_EX); ask(fd)
+fcntl.lockf(fd, fcntl.LOCK_UN); ask(fd)
+fcntl.flock(fd, fcntl.LOCK_SH); ask(fd)
+leased = os.open('leased', os.O_RDONLY | os.O_CREAT)
+fcntl.fcntl(leased, fcntl.F_SETLEASE, fcntl.F_RDLCK); ask(leased)
+ask(os.open('/dev/null', os.O_RDONLY))
+""")
+    of_file = {"cloexec", "regular"}
+    equal([f.facts for f in (bare, larger, mapped, unmapped)], [of_file, of_file, of_file | {"mapped"}, of_file])
+    equal([f.facts for f in (posix, unlocked, flock, lease)],
+          [of_file | {"locked"}, of_file, of_file | {"locked"}, of_file | {"locked"}])
+    equal([f.size for f in (bare, larger, mapped)], [0, 5 << 32, 5 << 32])
+    equal((null.facts, null.size), ({"cloexec"}, 0))
+
+
+@case("a pipe that somebody reads or polls, and one that nobody does")
+def waited():
+    idle, reading, polled, left = facts(4, """
+import select, threading
+def sleeping(thread):
+    return open(f'/proc/self/task/{thread.native_id}/stat').read().rsplit(')', 1)[1].split()[0] == 'S'
+r, w = os.pipe()
+ask(w)
+t = threading.Thread(target=os.read, args=(r, 1)); t.start()
+while not sleeping(t): pass
+ask(w)
+os.write(w, b'x'); t.join()
+poll = select.epoll(); poll.register(r)
+ask(w)
+poll.close()
+ask(r)
+""")
+    equal(["waited" in f.facts for f in (idle, reading, polled, left)], [False, True, True, False])
+
+
+@case("epolls that watch a file, with the numbers it has there; sockets and epolls, too")
+def registrations():
+    none, two, many, socket, nested, gone = facts(6, """
+import select, socket
+r, w = os.pipe()
+ask(r)
+polls = [select.epoll() for i in range(70)]
+other = fcntl.fcntl(r, fcntl.F_DUPFD, 900)
+polls[0].register(r); polls[0].register(other)
+ask(r)
+for p in polls[1:]: p.register(r)
+ask(r)
+s = socket.socket(); polls[0].register(s); ask(s.fileno())
+polls[1].register(polls[0].fileno()); ask(polls[0].fileno())
+for p in polls: p.close()
+ask(r)
+""")
+    equal([("watched" in f.facts, f.registration_count) for f in (none, two, many, socket, nested, gone)],
+          [(False, 0), (True, 2), (True, 64), (True, 1), (True, 1), (False, 0)])
+    equal(len({epoll for epoll, _ in two.registrations}), 1)
+    equal({fd for _, fd in two.registrations}, {two.fd, 900})
+    equal(len({epoll for epoll, _ in many.registrations}), 4)
+    equal(socket.registrations[0][0], two.registrations[0][0])
+    assert nested.registrations[0][0] not in (0, two.registrations[0][0]), nested
+
+
+@case("how long a connection has been idle; what never was connected has no such time")
+def idle():
+    never, fresh, rested, talked, listener, pipe = facts(6, """
+import socket, time
+s = socket.socket(); ask(s.fileno())
+l = socket.socket(); l.bind(('127.0.0.1', 0)); l.listen()
+c = socket.create_connection(l.getsockname()); a = l.accept()[0]
+began = time.monotonic_ns()
+ask(a.fileno())
+while time.monotonic_ns() < began + 700_000_000: pass  # a time that passes is what is tested
+ask(a.fileno())
+c.send(b'x'); a.recv(1)
+ask(a.fileno())
+ask(l.fileno())
+ask(os.pipe()[0])
+""")
+    equal(["idle" in f.facts for f in (never, fresh, rested, talked, listener, pipe)],
+          [False, True, True, True, False, False])
+    assert 600_000_000 < rested.idle_ns < 30_000_000_000, rested
+    assert fresh.idle_ns < rested.idle_ns and talked.idle_ns < rested.idle_ns, (fresh, rested, talked)
 
 
 KINDS = """

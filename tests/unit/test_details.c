@@ -43,6 +43,33 @@ static struct fdt_detail pipe_detail(struct fdt_file file, uint32_t readers, uin
 				    .writers = writers };
 }
 
+/* Kinds that grew with the rules: one byte less than the struct is malformed, whatever is in it. */
+static void short_events_are_malformed(void **state)
+{
+	static const struct {
+		uint8_t kind;
+		uint16_t size;
+	} kinds[] = {
+		{ FDT_DETAIL, sizeof(struct fdt_detail) },
+		{ FDT_LOCK, sizeof(struct fdt_lock) },
+		{ FDT_REGISTER, sizeof(struct fdt_register) },
+		{ FDT_MARK, sizeof(struct fdt_slot) },
+		{ FDT_ENVIRON, sizeof(struct fdt_environ) },
+	};
+	_Alignas(8) char event[sizeof(struct fdt_environ)] = { 0 };
+	struct fdt_head *head = (struct fdt_head *)event;
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		head->kind = kinds[i].kind;
+		head->size = (uint16_t)(kinds[i].size - 1);
+		assert_int_equal(engine_apply(s.engine, event, head->size), -EINVAL);
+	}
+	stream_end(&s);
+}
+
 static struct other_end seen;
 
 static void keep_other_end(void *ctx, const struct finding *f)
@@ -161,6 +188,7 @@ static void a_name_longer_than_its_place_is_malformed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(short_events_are_malformed),
 		cmocka_unit_test(the_other_end_is_the_reader),
 		cmocka_unit_test(holders_come_in_order_and_are_bounded),
 		cmocka_unit_test(no_readers_means_closed),

@@ -169,8 +169,6 @@ static void every_maker_has_a_class(void **state)
 		FDT_SYS_accept,
 		FDT_SYS_accept4,
 		FDT_SYS_dup,
-		FDT_SYS_epoll_create,
-		FDT_SYS_epoll_create1,
 		FDT_SYS_eventfd,
 		FDT_SYS_eventfd2,
 		FDT_SYS_signalfd,
@@ -216,6 +214,9 @@ static void every_maker_has_a_class(void **state)
 		{ FDT_SYS_unshare, FDT_CALL_UNSHARE },
 		{ FDT_SYS_setrlimit, FDT_CALL_SETRLIMIT },
 		{ FDT_SYS_prlimit64, FDT_CALL_PRLIMIT },
+		{ FDT_SYS_epoll_create, FDT_CALL_EPOLL },
+		{ FDT_SYS_epoll_create1, FDT_CALL_EPOLL },
+		{ FDT_SYS_epoll_ctl, FDT_CALL_EPOLL_CTL },
 		{ FDT_SYS_poll, FDT_CALL_POLL },
 		{ FDT_SYS_select, FDT_CALL_SELECT },
 		{ FDT_SYS_io_uring_enter, FDT_CALL_URING },
@@ -228,6 +229,19 @@ static void every_maker_has_a_class(void **state)
 	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
 		if (row_of(others[i].syscall)->what != others[i].what)
 			fail_msg("%s has the wrong class", syscall_name(others[i].syscall));
+}
+
+/* What nobody wants to be told becomes a call like any other, and keeps all but its class. */
+static void a_class_becomes_another(void **state)
+{
+	struct fdt_call before = native[SYS_epoll_ctl];
+
+	assert_int_equal(before.what, FDT_CALL_EPOLL_CTL);
+	syscalls_reclass(native, FDT_CALL_EPOLL_CTL, FDT_CALL_NONE);
+	before.what = FDT_CALL_NONE;
+	assert_memory_equal(&native[SYS_epoll_ctl], &before, sizeof(before));
+	assert_int_equal(native[SYS_close].what, FDT_CALL_CLOSE);
+	fill(state);
 }
 
 /* A use is a use of an argument that is a descriptor. */
@@ -270,6 +284,7 @@ int main(void)
 		cmocka_unit_test(i386_numbers_are_right),
 		cmocka_unit_test(socketcalls_are_right),
 		cmocka_unit_test(every_maker_has_a_class),
+		cmocka_unit_test(a_class_becomes_another),
 		cmocka_unit_test(uses_are_among_the_descriptors),
 		cmocka_unit_test(looking_is_no_use),
 	};

@@ -21,6 +21,7 @@ static const char *const guarded[] = {
 	"io_accept.file_slot",
 	"io_socket.file_slot",
 	"io_close.file_slot",
+	"file.f_ep", /* 5.11 */
 	"io_pipe.fds",
 	"io_pipe.file_slot",
 	"sock_common.skc_v6_daddr",
