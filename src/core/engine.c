@@ -225,7 +225,6 @@ static size_t smallest(unsigned int kind)
 	case FDT_DETAIL: return sizeof(struct fdt_detail);
 	case FDT_LOCK: return sizeof(struct fdt_lock);
 	case FDT_REGISTER: return sizeof(struct fdt_register);
-	case FDT_MARK: return sizeof(struct fdt_slot);
 	case FDT_ENVIRON: return sizeof(struct fdt_environ);
 	default: return sizeof(struct fdt_head);
 	}
