@@ -523,7 +523,10 @@ bool finding_is_news(const struct engine *e, const struct finding *f)
 {
 	const struct finding_entry *entry = map_get(&e->findings, f->fingerprint);
 
-	return !entry || is_news(e, entry, f);
+	if (!entry)
+		return true;
+	return !entry->suppressed && (!entry->told || f->severity > entry->severity ||
+				      e->now_ns - entry->told_ns >= REPEAT_AFTER_NS);
 }
 
 void finding_report(struct engine *e, struct finding *f)
