@@ -46,6 +46,8 @@ int engine_new(const struct engine_options *options, struct engine **ret_engine)
 		return -ENOMEM;
 	e->options = *options;
 	e->mem = mem;
+	if (mem.max_bytes > FINDINGS_RESERVE_BYTES)
+		e->mem.max_bytes -= FINDINGS_RESERVE_BYTES;
 	e->sites.mem = &e->mem;
 	stacks_begin(e);
 	e->names.mem = &e->mem;

@@ -10,7 +10,6 @@
 
 #define REPEAT_AFTER_NS (3600ull * 1000000000ull)
 #define FINDINGS_MAX 10000
-#define FINDINGS_ANYWAY 64 /* some 40 KB */
 
 struct finding_entry {
 	uint64_t fingerprint, count, told_ns, first_ns, last_ns, open, sequence;
@@ -368,20 +367,19 @@ static bool is_suppressed(struct engine *e, const struct finding *f)
 	return callbacks->suppressed && callbacks->suppressed(callbacks->ctx, f);
 }
 
-/* The first few are let through the bound: a full engine must be able to say what filled it. */
+/* A full engine must be able to say what filled it: the last of the memory is for that. */
 static struct finding_entry *entry_insert(struct engine *e, uint64_t fingerprint)
 {
-	size_t bound = e->mem.max_bytes;
+	size_t reserve = e->options.settings.memory_max_bytes - e->mem.max_bytes;
 	struct finding_entry *entry;
 
-	if (e->findings.count < FINDINGS_ANYWAY)
-		e->mem.max_bytes = 0;
+	e->mem.max_bytes += reserve;
 	entry = entry_alloc(e);
 	if (entry && map_put(&e->mem, &e->findings, fingerprint, entry)) {
 		mem_free(&e->mem, entry, sizeof(*entry));
 		entry = NULL;
 	}
-	e->mem.max_bytes = bound;
+	e->mem.max_bytes -= reserve;
 	return entry;
 }
 

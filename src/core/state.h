@@ -69,6 +69,9 @@ struct closed_watch {
 
 struct finding_entry;
 
+/* Of memory.max, for findings alone: mem.max_bytes is so much less. */
+#define FINDINGS_RESERVE_BYTES (32u << 10)
+
 /* Entries by when they were last seen; finding.c. */
 struct finding_list {
 	struct finding_entry *oldest, *newest;
