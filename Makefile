@@ -63,9 +63,9 @@ objects: $(main_obj) $(core_obj) $(other_obj)
 
 # --- tests: see README.md; `make check` runs all of them by tests/lib/check.py ---
 
-live_src   := $(wildcard tests/live/*.c tests/property/*.c tests/bench/*.c) $(filter-out tests/stacks/hidden.c,$(wildcard tests/stacks/*.c))
+live_src   := $(wildcard tests/live/*.c tests/live/patterns/*.c tests/property/*.c tests/bench/*.c) $(filter-out tests/stacks/hidden.c,$(wildcard tests/stacks/*.c))
 live_bin   := $(live_src:%.c=$(B)/%)
-format_src := $(wildcard src/*/*.[ch] include/fdtrace/*.h bpf/*.[ch] tests/*/*.[ch])
+format_src := $(wildcard src/*/*.[ch] include/fdtrace/*.h bpf/*.[ch] tests/*/*.[ch] tests/live/patterns/*.c)
 ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 VALGRIND   := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,possible
 PROVE      := CMOCKA_MESSAGE_OUTPUT=TAP prove
@@ -93,7 +93,7 @@ unit: $(unit_bin)
 	$(Q)$(PROVE) -e '' $(unit_bin)
 
 live: all live-programs
-	$(Q)BUILD=$(B) prove -e /usr/bin/python3 tests/live/run.py tests/live/attach.py tests/live/verify.py tests/live/details.py tests/live/bad_days.py tests/live/hard_days.py tests/stories/run.py tests/stacks/stacks.py tests/stacks/places.py
+	$(Q)BUILD=$(B) prove -e /usr/bin/python3 tests/live/run.py tests/live/attach.py tests/live/verify.py tests/live/details.py tests/live/bad_days.py tests/live/hard_days.py tests/live/patterns.py tests/stories/run.py tests/stacks/stacks.py tests/stacks/places.py
 
 property: all live-programs
 	$(Q)BUILD=$(B) prove -v -e /usr/bin/python3 tests/property/property.py
