@@ -8,22 +8,20 @@ culprit named, the innocent is silent. Each program says itself what has to be r
         culprit=FUNCTION  in the culprit's stack     not=FUNCTION   neither there nor in the message
         victim=FUNCTION   in the stack of the call that failed, or of a victim
         shows=TEXT        anywhere in the finding    says=TEXT      in its message, reason or help
+        process=NAME      of the process it is about
         count=NUMBER      so many findings of that rule
 
     tests/live/patterns.py [PART-OF-A-NAME...]
     tests/live/patterns.py --table [PART-OF-A-NAME...]     pattern | verdict expected | verdict given
 """
-import contextlib
-import ctypes
 import fcntl
 import json
 import os
 import shlex
 import shutil
-import subprocess
+import socket
 import sys
 import tempfile
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
@@ -61,7 +59,9 @@ class Expectation:
 
 
 def expectations(out):
-    return [Expectation(line[7:]) for line in out.decode().splitlines() if line.startswith("EXPECT ")]
+    """One of each: a second image may say the same again."""
+    lines = dict.fromkeys(line[7:] for line in out.decode().splitlines() if line.startswith("EXPECT "))
+    return [Expectation(line) for line in lines]
 
 
 def frames(stack, function):
@@ -93,6 +93,7 @@ def holds(finding, key, value):
             "not": lambda: not frames(culprit_stack(finding), value) and value not in finding["message"],
             "victim": lambda: frames(victim_stacks(finding), value),
             "shows": lambda: value in json.dumps(finding),
+            "process": lambda: finding["process"]["name"] == value,
             "says": lambda: value in spoken(finding)}[key]()
 
 
@@ -188,6 +189,7 @@ def attached(case, folder):
 
 
 CASES = []
+NOT_HERE = []  # which cases this machine does not allow, and why
 
 
 def twin(pattern, name, argv, options=(), traced=as_command):
@@ -208,6 +210,28 @@ def row(pattern, name, guilty=(), innocent=(), options=(), traced=as_command):
         twin(pattern, f"innocent, {variant}", c(name, variant), options, traced)
 
 
+def activated(case, folder):
+    """The service manager starts its service when a client connects."""
+    path = os.path.join(folder, "socket")
+
+    def connect():
+        with socket.socket(socket.AF_UNIX) as client:
+            return client.connect_ex(path) == 0
+    case.argv = ["systemd-socket-activate", "-l", path, *case.argv]
+    with ThreadPoolExecutor(1) as client:
+        served = client.submit(harness.until, "a listening service manager", connect)
+        result = as_command(case, folder)
+        served.result()
+    return result
+
+
+def socket_activation():
+    if not shutil.which("systemd-socket-activate"):
+        NOT_HERE.append("systemd-socket-activate: not installed; a small launcher stands in for it")
+        return
+    row("systemd-socket-activate", "images", ["service-with-grandchild"], ["service"], traced=activated)
+
+
 def rows():
     row("two threads race to close", "closes", ["race-harmless", "race-hurts"], ["handed-over"])
     row("victim, bystander, offender on one number", "closes", ["bystander-between", "stale-close"],
@@ -216,6 +240,20 @@ def rows():
         ["directory-twice", "stream-twice", "directory-hurts", "stream-hurts"], ["closed-once"])
     row("a number refilled by another thread, then written to", "closes", ["refilled"], ["handed-anew"], ALL_RULES)
     row("a number refilled by another thread, then written to", "closes", [], ["refilled-by-default"])
+    row("a listener inherited by a child after its opener closed it or died", "images",
+        ["listener-held", "listener-orphaned"], ["listener-marked"])
+    row("prefork workers accepting on an inherited listener", "images", ["prefork-helper-holds"],
+        ["prefork", "prefork-execs"])
+    row("re-exec for an upgrade, handing over the listener", "images", ["upgrade-leaves-logs"],
+        ["upgrade-named", "upgrade-used"])
+    row("a pipe's write end inherited: no EOF", "images", ["pipe-held"], ["pipe-marked", "pipe-slow-writer"])
+    row("posix_spawn file actions, popen, dup2 onto 0/1/2", "images", ["spawn-forgets"], ["spawn-closes", "popen"])
+    row("fork between open and F_SETFD", "images", ["raced"], ["marked-in-time"])
+    row("a number named on the new command line or in the environment", "images",
+        ["other-number-in-environment"], ["in-environment", "on-command-line"])
+    row("a log file on 1 and 2 of a child", "images", ["log-also-on-3"], ["log-on-1-and-2"])
+    row("socket activation", "images", ["activates-with-grandchild"], ["activates-service"])
+    socket_activation()
     row("victim, bystander, offender on one number (-p)", "closes", ["stale-close"], ["each-its-own"],
         traced=attached)
 
@@ -256,6 +294,8 @@ def tap(cases):
 def everything():
     words = [w for w in sys.argv[1:] if w != "--table"]
     rows()
+    for why in NOT_HERE:
+        print(f"# {why}")
     cases = chosen(words)
     with harness._lock(fcntl.LOCK_SH), ThreadPoolExecutor(AT_A_TIME) as pool:
         start(pool, cases)
