@@ -32,7 +32,7 @@ from harness import BUILD, FDTRACE, GRAVE, PYTHON, Background, add_case, main, n
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "patterns")
 AT_A_TIME = 4  # cases mostly wait
 # Limits of tenths of a second instead of many seconds.
-QUICK = ["--set", "leak.window=200ms", "--set", "leak.min_age=400ms", "--set", "leak.min_count=16",
+QUICK = ["--set", "leak.window=200ms", "--set", "leak.min_age=600ms", "--set", "leak.min_count=16",
          "--set", "exec.unused_after=300ms", "--set", "orphan.after=500ms"]
 ALL_RULES = ["--rules", "all"]
 WAITS = 1  # of an innocent that would be judged only after a while: keep it there so long
@@ -232,6 +232,14 @@ def socket_activation():
     row("systemd-socket-activate", "images", ["service-with-grandchild"], ["service"], traced=activated)
 
 
+def probed(name):
+    """Programs that need something of the kernel tell whether it is there."""
+    result = run(c(name, "probe"))
+    if result.status:
+        NOT_HERE.append(f"{name}: {result.messages.strip()}")
+    return result.status == 0
+
+
 def rows():
     row("two threads race to close", "closes", ["race-harmless", "race-hurts"], ["handed-over"])
     row("victim, bystander, offender on one number", "closes", ["bystander-between", "stale-close"],
@@ -254,6 +262,36 @@ def rows():
     row("a log file on 1 and 2 of a child", "images", ["log-also-on-3"], ["log-on-1-and-2"])
     row("socket activation", "images", ["activates-with-grandchild"], ["activates-service"])
     socket_activation()
+    row("SCM_RIGHTS received and kept", "leaks", ["received-and-kept"], ["received-and-closed"])
+    row("SCM_RIGHTS received at a full table", "limits", ["received-at-full-table"], ["received-without-room"])
+    row("a connection pool at its plateau, warmed workers", "leaks", ["pool-grows"],
+        ["pool-at-plateau", "workers-warmed"])
+    row("mmap then close", "leaks", ["mapped-and-kept"], ["mapped-and-closed"])
+    row("a few left behind by a site that closes", "leaks", ["error-path-forgets"],
+        ["error-path-closes", "two-for-ever"])
+    row("dead for certain: the peer has gone", "leaks", ["peer-has-gone", "writer-has-gone"],
+        ["peer-has-gone-closed", "peer-is-quiet", "pipe-to-itself"])
+    row("dead for certain: deleted and untouched", "leaks", ["deleted-and-untouched"],
+        ["deleted-and-used", "deleted-and-mapped"])
+    row("a program exits with files open", "leaks", ["open-and-forget"], ["open-and-close"])
+    row("inotify_init: EMFILE with an empty table", "limits", ["table-full", "too-many-instances"])
+    row("a spare descriptor at the limit", "limits", ["spare-at-the-limit"], ["spare-below-the-limit"])
+    row("close() retried after EIO or EINTR", "retries", ["eio-retried", "eintr-retried", "retry-hurts"],
+        ["not-retried"]) if probed("retries") else None
+    row("io_uring", "uring", ["closed-then-read", "accepted-and-kept", "closed-under-its-owner"],
+        ["fixed-files", "in-order"]) if probed("uring") else None
+    row("a close loop or close_range in a child before exec", "sweeps", ["a-million-before-exec"],
+        ["before-exec", "vfork", "range-before-exec"])
+    row("daemonize sweep", "sweeps", ["daemonizes-a-million", "daemonizes-late"], ["daemonizes"])
+    row("close_range(3, ~0, CLOEXEC)", "sweeps", ["closes-all"], ["marks-all"])
+    row("F_GETFD loop over a million numbers", "sweeps", ["asks-a-million"], ["asks-a-thousand"])
+    row("0/1/2 closed, then a data file or socket opened there", "files", ["data-on-2", "socket-on-0"],
+        ["put-by-dup2", "null-on-0-and-2", "terminal-on-0"])
+    row("a record lock lost with another descriptor of the file", "files", ["lock-lost"],
+        ["lock-of-description", "lock-of-whole-file", "lock-released-before", "lock-closed", "lock-other-file"])
+    row("an epoll keeps a closed file alive", "epolls", ["kept-by-dup", "kept-by-fork"],
+        ["removed-first", "closed-alone"])
+    row("a forked process changes the shared epoll", "epolls", ["foreign"], ["of-its-own"])
     row("victim, bystander, offender on one number (-p)", "closes", ["stale-close"], ["each-its-own"],
         traced=attached)
 
