@@ -7,7 +7,8 @@ culprit named, the innocent is silent. Each program says itself what has to be r
     EXPECT RULE SEVERITY [KEY=VALUE]...  such a finding, and no other warning or error
         culprit=FUNCTION  in the culprit's stack     not=FUNCTION   neither there nor in the message
         victim=FUNCTION   in the stack of the call that failed, or of a victim
-        shows=TEXT        anywhere in the finding    says=TEXT      in its message, reason or help
+        shows=TEXT        anywhere in the finding    lacks=TEXT     nowhere in it
+        says=TEXT         in its message, reason or help
         process=NAME      of the process it is about
         count=NUMBER      so many findings of that rule
 
@@ -35,7 +36,6 @@ AT_A_TIME = 4  # cases mostly wait
 QUICK = ["--set", "leak.window=200ms", "--set", "leak.min_age=600ms", "--set", "leak.min_count=16",
          "--set", "exec.unused_after=300ms", "--set", "orphan.after=500ms"]
 ALL_RULES = ["--rules", "all"]
-WAITS = 1  # of an innocent that would be judged only after a while: keep it there so long
 
 
 def program(name):
@@ -94,6 +94,7 @@ def holds(finding, key, value):
             "victim": lambda: frames(victim_stacks(finding), value),
             "shows": lambda: value in json.dumps(finding),
             "process": lambda: finding["process"]["name"] == value,
+            "lacks": lambda: value not in json.dumps(finding),
             "says": lambda: value in spoken(finding)}[key]()
 
 
@@ -202,12 +203,35 @@ def c(name, *argv):
     return [program(name), *argv]
 
 
-def row(pattern, name, guilty=(), innocent=(), options=(), traced=as_command):
-    """Variants of one C program."""
+def probed(name):
+    """Programs that need something of the kernel tell whether it is there."""
+    result = run(c(name, "probe"))
+    if result.status:
+        NOT_HERE.append(f"{name}: {result.messages.strip()}")
+    return result.status == 0
+
+
+def row(pattern, name, guilty=(), innocent=(), options=(), traced=as_command, probe=False):
+    """Variants of one C program; probe: where the kernel has what it needs."""
+    if probe and not probed(name):
+        return
     for variant in guilty:
         twin(pattern, f"guilty, {variant}", c(name, variant), options, traced)
     for variant in innocent:
         twin(pattern, f"innocent, {variant}", c(name, variant), options, traced)
+
+
+def scripts(pattern, guilty=(), innocent=(), traced=as_command):
+    """Variants of the Python program."""
+    for kind, names in ("guilty", guilty), ("innocent", innocent):
+        for name in names:
+            twin(pattern, f"{kind}, {name}", [PYTHON, os.path.join(HERE, "scripts.py"), name], (), traced)
+
+
+def shells(pattern, guilty=(), innocent=()):
+    for kind, names in ("guilty", guilty), ("innocent", innocent):
+        for name in names:
+            twin(pattern, f"{kind}, {name}", ["/bin/bash", os.path.join(HERE, "shells.sh"), name])
 
 
 def activated(case, folder):
@@ -232,15 +256,15 @@ def socket_activation():
     row("systemd-socket-activate", "images", ["service-with-grandchild"], ["service"], traced=activated)
 
 
-def probed(name):
-    """Programs that need something of the kernel tell whether it is there."""
-    result = run(c(name, "probe"))
-    if result.status:
-        NOT_HERE.append(f"{name}: {result.messages.strip()}")
-    return result.status == 0
-
-
 def rows():
+    shells("shell redirections, saved numbers, process substitution", ["piles_up"],
+           ["redirections", "substitution", "slow_pipeline", "crosses_once"])
+    shells("make jobserver", ["jobserver_unnamed"], ["jobserver"])
+    shells("a log file on 1 and 2 of a child", [], ["logged"])
+    scripts("subprocess and its close_fds", ["close_all_here"], ["close_fds", "close_range_in_child"])
+    scripts("Python set_inheritable, pass_fds", ["inheritable_by_accident"], ["set_inheritable", "pass_fds"])
+    scripts("one log file per logger", ["same_file_again"], ["one_file_per_logger"])
+    scripts("a finalizer or the collector as the closer", ["finalizer_closes", "collector_closes"], ["objects_close"])
     row("two threads race to close", "closes", ["race-harmless", "race-hurts"], ["handed-over"])
     row("victim, bystander, offender on one number", "closes", ["bystander-between", "stale-close"],
         ["each-its-own"])
@@ -277,9 +301,9 @@ def rows():
     row("inotify_init: EMFILE with an empty table", "limits", ["table-full", "too-many-instances"])
     row("a spare descriptor at the limit", "limits", ["spare-at-the-limit"], ["spare-below-the-limit"])
     row("close() retried after EIO or EINTR", "retries", ["eio-retried", "eintr-retried", "retry-hurts"],
-        ["not-retried"]) if probed("retries") else None
+        ["not-retried"], probe=True)
     row("io_uring", "uring", ["closed-then-read", "accepted-and-kept", "closed-under-its-owner"],
-        ["fixed-files", "in-order"]) if probed("uring") else None
+        ["fixed-files", "in-order"], probe=True)
     row("a close loop or close_range in a child before exec", "sweeps", ["a-million-before-exec"],
         ["before-exec", "vfork", "range-before-exec"])
     row("daemonize sweep", "sweeps", ["daemonizes-a-million", "daemonizes-late"], ["daemonizes"])
@@ -292,8 +316,17 @@ def rows():
     row("an epoll keeps a closed file alive", "epolls", ["kept-by-dup", "kept-by-fork"],
         ["removed-first", "closed-alone"])
     row("a forked process changes the shared epoll", "epolls", ["foreign"], ["of-its-own"])
-    row("victim, bystander, offender on one number (-p)", "closes", ["stale-close"], ["each-its-own"],
+    attached_rows()
+
+
+def attached_rows():
+    """Some of them again, where fdtrace comes to a program that runs already."""
+    row("-p: victim, bystander, offender on one number", "closes", ["stale-close", "race-hurts"], ["each-its-own"],
         traced=attached)
+    row("-p: a listener inherited by a child", "images", ["listener-held"], ["prefork", "prefork-execs"],
+        traced=attached)
+    row("-p: close_range(3, ~0, CLOEXEC)", "sweeps", ["closes-all"], ["marks-all"], traced=attached)
+    row("-p: a connection pool", "leaks", ["pool-grows"], ["pool-at-plateau"], traced=attached)
 
 
 # --- running all of them ---

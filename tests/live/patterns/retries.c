@@ -98,7 +98,8 @@ NAMED int close_again(void)
 {
 	int result = close(number);
 
-	return result ? -errno : 0; /* not a tail call, after which no frame of ours would be left */
+	return result ? -errno
+		      : 0; /* not a tail call, after which no frame of ours would be left */
 }
 
 static void retried(int error)
