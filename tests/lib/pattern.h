@@ -14,7 +14,11 @@
 #include "program.h"
 
 /* A function whose name is looked for in stacks. */
+#ifdef __clang__
+#define NAMED __attribute__((noinline)) static
+#else
 #define NAMED __attribute__((noinline, noclone)) static
+#endif
 
 /* Longer than every time limit that the cases set. */
 #define LONG_MS 1100

@@ -172,7 +172,7 @@ def as_command(case, folder):
     data = os.path.join(folder, "findings")
     result = run([FDTRACE, "--json=full", "-o", data, *QUICK, *case.options, "--", *case.argv], cwd=folder,
                  env=environment(folder))
-    assert result.status == 0, f"{result}"
+    assert result.status == 0, f"status {result.status}: {result.messages.strip()}\n{result}"
     with open(data, "rb") as file:
         return result.out, findings_in(file.read()), str(result)
 
