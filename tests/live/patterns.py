@@ -7,8 +7,7 @@ culprit named, the innocent is silent. Each program says itself what has to be r
     EXPECT RULE SEVERITY [KEY=VALUE]...  such a finding, and no other warning or error
         culprit=FUNCTION  in the culprit's stack     not=FUNCTION   neither there nor in the message
         victim=FUNCTION   in the stack of the call that failed, or of a victim
-        shows=TEXT        anywhere in the finding    lacks=TEXT     nowhere in it
-        says=TEXT         in its message, reason or help
+        shows=TEXT        anywhere in the finding    says=TEXT      in its message, reason or help
         process=NAME      of the process it is about
         count=NUMBER      so many findings of that rule
 
@@ -94,7 +93,6 @@ def holds(finding, key, value):
             "victim": lambda: frames(victim_stacks(finding), value),
             "shows": lambda: value in json.dumps(finding),
             "process": lambda: finding["process"]["name"] == value,
-            "lacks": lambda: value not in json.dumps(finding),
             "says": lambda: value in spoken(finding)}[key]()
 
 

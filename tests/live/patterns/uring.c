@@ -221,7 +221,7 @@ static const struct pattern patterns[] = {
 	{ "closed-then-read", "use.closed warn shows=read_closed", closed_then_read },
 	{ "accepted-and-kept", "leak.exit info shows=accept4", accepted_and_kept },
 	{ "closed-under-its-owner",
-	  "close.unowned error shows=\"io_uring close\" victim=read_closed lacks=launch.c",
+	  "close.unowned error shows=\"io_uring close\" victim=read_closed",
 	  closed_under_its_owner },
 	{ "probe", NULL, probe },
 	{ NULL, NULL, NULL },
