@@ -63,9 +63,9 @@ objects: $(main_obj) $(core_obj) $(other_obj)
 
 # --- tests: see README.md; `make check` runs all of them by tests/lib/check.py ---
 
-live_src   := $(filter-out tests/live/facts.c,$(wildcard tests/live/*.c tests/property/*.c tests/bench/*.c)) $(filter-out tests/stacks/hidden.c,$(wildcard tests/stacks/*.c))
+live_src   := $(filter-out tests/live/facts.c,$(wildcard tests/live/*.c tests/live/patterns/*.c tests/property/*.c tests/bench/*.c)) $(filter-out tests/stacks/hidden.c,$(wildcard tests/stacks/*.c))
 live_bin   := $(live_src:%.c=$(B)/%)
-format_src := $(wildcard src/*/*.[ch] include/fdtrace/*.h bpf/*.[ch] tests/*/*.[ch])
+format_src := $(wildcard src/*/*.[ch] include/fdtrace/*.h bpf/*.[ch] tests/*/*.[ch] tests/live/patterns/*.c)
 ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 VALGRIND   := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,possible
 PROVE      := CMOCKA_MESSAGE_OUTPUT=TAP prove
@@ -101,6 +101,7 @@ live_tests := \
 	tests/live/rates.py \
 	tests/live/bad_days.py \
 	tests/live/hard_days.py \
+	tests/live/patterns.py \
 	tests/stories/run.py \
 	tests/stacks/stacks.py \
 	tests/stacks/places.py

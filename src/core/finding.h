@@ -136,6 +136,7 @@ struct finding {
 	struct party opened, closed, used; /* those that apply are known */
 	bool closed_is_culprit; /* mark `closed` as the one to blame; else `opened` if anyone */
 	bool opened_is_culprit;
+	bool used_is_culprit;
 	struct lifetime
 		history[FINDING_HISTORY_MAX]; /* generations before this one, newest first */
 	unsigned int history_count;

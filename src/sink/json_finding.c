@@ -300,7 +300,9 @@ static const struct site *culprit_site(const struct finding *f)
 {
 	if (f->closed_is_culprit)
 		return f->closed.site;
-	return f->opened_is_culprit ? f->opened.site : NULL;
+	if (f->opened_is_culprit)
+		return f->opened.site;
+	return f->used_is_culprit ? f->used.site : NULL;
 }
 
 /* ECS wants the trace as one text with a frame a line. */

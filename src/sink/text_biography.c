@@ -118,6 +118,13 @@ static bool is_no_use(const struct finding *f)
 	return f->used.error && (f->descriptor.fd < 0 || f->used.syscall == FDT_SYS_close);
 }
 
+static const char *used_verb(const struct finding *f)
+{
+	if (is_no_use(f))
+		return "failed";
+	return f->used_is_culprit ? "USED" : "used";
+}
+
 static void collect(struct biography *b, const struct finding *f)
 {
 	uint32_t generation = f->descriptor.generation;
@@ -132,7 +139,7 @@ static void collect(struct biography *b, const struct finding *f)
 		add_row(b, f, f->closed_is_culprit ? "CLOSED" : "closed", generation, &f->closed,
 			f->closed_is_culprit);
 	if (f->used.known)
-		add_row(b, f, is_no_use(f) ? "failed" : "used", generation, &f->used, false);
+		add_row(b, f, used_verb(f), generation, &f->used, f->used_is_culprit);
 	if (f->history_count && generation) {
 		char number[16];
 

@@ -121,6 +121,7 @@ def steps():
         command("vmlinux.h agrees with this kernel", make(f"B={BUILD}", "check-vmlinux"))
     tests("unit", unit_programs(BUILD))
     tests("live", ["tests/live/run.py"], PYTHON)
+    tests("patterns", ["tests/live/patterns.py"], PYTHON)
     tests("attach", ["tests/live/attach.py"], PYTHON)
     tests("verify", ["tests/live/verify.py"], PYTHON)
     tests("details", ["tests/live/details.py"], PYTHON)
