@@ -68,12 +68,24 @@ static void describe_past(struct engine *e, struct finding *f, const struct past
 	finding_history(e, f, past->next);
 }
 
-/* Did the closer end an earlier generation of the number as well? That makes the last close its second. */
+static bool same_image(const struct party *a, const struct party *b)
+{
+	return a->site && b->site && a->site->process == b->site->process;
+}
+
+/* Did the closer end the generation before as well? That makes the last close its second. */
 static const struct lifetime *closed_before(const struct finding *f)
 {
-	for (unsigned int i = 0; i < f->history_count; i++)
-		if (f->history[i].closed.known && f->history[i].closed.tid == f->closed.tid)
-			return &f->history[i];
+	for (unsigned int i = 0; i < f->history_count; i++) {
+		const struct lifetime *l = &f->history[i];
+
+		if (l->generation + 1 != f->descriptor.generation)
+			continue;
+		return l->closed.known && l->closed.tid == f->closed.tid &&
+				       same_image(&l->closed, &f->closed)
+			       ? l
+			       : NULL;
+	}
 	return NULL;
 }
 
@@ -263,6 +275,44 @@ static void report_used_closed(struct engine *e, struct finding *f, const struct
 	finding_report(e, f);
 }
 
+/*
+ * Whose number does the user believe it has? Where it opened one itself, and all that had the
+ * number since opened and closed it in one thread, they are bystanders: what counts is how the
+ * user's own generation ended.
+ */
+static const struct past *generation_meant(const struct engine *e, const struct past *newest,
+					   const struct actor *actor)
+{
+	for (const struct past *past = newest; past; past = past_at(&e->pasts, past->next)) {
+		if (past->opened_at && past->opener_tid == actor->tid)
+			return past->opened_at->process == actor->process ? past : newest;
+		if (past->opener_tid != past->closer_tid || !past->next)
+			break;
+	}
+	return newest;
+}
+
+/* Those who had the number since belong to its story, too. */
+static void add_bystanders(struct engine *e, struct finding *f, const struct past *newest)
+{
+	const struct past *past = newest;
+	struct lifetime later[FINDING_HISTORY_MAX];
+	unsigned int count = 0, kept;
+
+	for (; past->generation != f->descriptor.generation; past = past_at(&e->pasts, past->next))
+		if (count < FINDING_HISTORY_MAX)
+			later[count++] = (struct lifetime){ .generation = past->generation,
+							    .kind = past->kind,
+							    .opened = party_past_opened(past),
+							    .closed = party_past_closed(past) };
+	kept = FINDING_HISTORY_MAX - count;
+	if (f->history_count < kept)
+		kept = f->history_count;
+	memmove(f->history + count, f->history, kept * sizeof(later[0]));
+	memcpy(f->history, later, count * sizeof(later[0]));
+	f->history_count = count + kept;
+}
+
 /* The call was a use of the number: who ended its last generation? */
 static void judge_use(struct engine *e, const struct actor *actor, struct fdtable *table,
 		      int32_t fd, const struct past *past)
@@ -270,14 +320,19 @@ static void judge_use(struct engine *e, const struct actor *actor, struct fdtabl
 	struct finding f = { .process = actor->process,
 			     .used = party_actor(actor, EBADF),
 			     .first_ns = past->closed_ns };
+	const struct past *newest = past;
+	bool stale;
 	char what[160];
 
 	if (past->flags & PAST_SWEPT && sweep_hurt(e, table, past, fd, actor))
 		return;
 	if (past->ending == END_EXEC)
 		return; /* a number from before the exec: not this program's mistake with a descriptor */
+	past = generation_meant(e, newest, actor);
 	describe_past(e, &f, past, fd, what, sizeof(what));
-	if (f.closed.known && (f.closed.tid != actor->tid || closed_by_stale_object(&f)))
+	stale = past == newest && closed_by_stale_object(&f);
+	add_bystanders(e, &f, newest);
+	if (f.closed.known && (f.closed.tid != actor->tid || stale))
 		report_unowned(e, &f, table, what);
 	else
 		report_used_closed(e, &f, table, what);

@@ -96,7 +96,8 @@ static void report_foreign(struct engine *e, const struct fdt_register *event,
 			     .process = actor->process,
 			     .subject = maker->name,
 			     .opened = party_opened(fdtable_slot(table, event->epoll_fd)),
-			     .used = party_actor(actor, 0) };
+			     .used = party_actor(actor, 0),
+			     .used_is_culprit = true };
 	char what[160], message[384] = "", why[384];
 
 	f.message = message;

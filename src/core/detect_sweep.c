@@ -40,6 +40,7 @@ struct sweep {
 	uint64_t run; /* of failing closes, as the kernel side counts them */
 	uint32_t run_count;
 	bool recognized;
+	bool newborn; /* begun by a child between fork and exec, or one that turns into a daemon */
 	unsigned int hit_count;
 	struct hit hits[HITS_MAX];
 };
@@ -80,15 +81,10 @@ static struct sweep *sweep_begin(struct engine *e, struct sweep *sweep, struct f
 	sweep->step = 0;
 	sweep->tries = sweep->closed = sweep->foreign = sweep->hurt = 0;
 	sweep->start_ns = sweep->end_ns = actor->time_ns;
+	sweep->newborn = process_is_newborn(actor->process, actor->time_ns);
 	sweep->run = 0;
 	forget_hits(e, sweep);
 	return sweep;
-}
-
-/* A newborn child is entitled to its sweep. */
-static bool innocent(const struct sweep *sweep)
-{
-	return process_is_newborn(sweep->process, sweep->start_ns);
 }
 
 static struct victim victim_of(struct engine *e, const struct sweep *sweep, const struct hit *hit,
@@ -202,9 +198,9 @@ static void report(struct engine *e, const struct sweep *sweep)
 			       .time_ns = sweep->end_ns };
 	char message[256], why[256];
 
-	if (innocent(sweep) ? sweep->tries < SLOW_TRIES : !sweep->foreign && !sweep->hurt && !slow)
+	if (sweep->newborn ? sweep->tries < SLOW_TRIES : !sweep->foreign && !sweep->hurt && !slow)
 		return;
-	if (!innocent(sweep))
+	if (!sweep->newborn)
 		name_victims(e, &f, sweep);
 	if (f.victim_total)
 		f.severity = SEVERITY_WARNING;

@@ -130,7 +130,8 @@ static void collect(struct biography *b, const struct finding *f)
 	uint32_t generation = f->descriptor.generation;
 
 	for (unsigned int i = f->history_count; i--;)
-		add_lifetime(b, f, &f->history[i]);
+		if (f->history[i].generation < generation || !generation)
+			add_lifetime(b, f, &f->history[i]);
 	/* generation 0: nobody knows of anything open under this number, nor of an opener */
 	if (f->opened.known || (f->descriptor.fd >= 0 && generation))
 		add_row(b, f, f->opened_is_culprit ? "OPENED" : "opened", generation, &f->opened,
@@ -138,6 +139,9 @@ static void collect(struct biography *b, const struct finding *f)
 	if (f->closed.known)
 		add_row(b, f, f->closed_is_culprit ? "CLOSED" : "closed", generation, &f->closed,
 			f->closed_is_culprit);
+	for (unsigned int i = f->history_count; i--;)
+		if (generation && f->history[i].generation > generation)
+			add_lifetime(b, f, &f->history[i]);
 	if (f->used.known)
 		add_row(b, f, used_verb(f), generation, &f->used, f->used_is_culprit);
 	if (f->history_count && generation) {
