@@ -116,6 +116,7 @@ struct fdtable {
 	bool replaced; /* another table was born at its address: nothing more is told of this one */
 	uint64_t changes; /* events about it, snapshots not counted */
 	bool seen;        /* engine_each_table() */
+	bool has_orphans; /* detect_orphan.c: found in the round that goes on */
 	bool complete;    /* every slot was told once (birth or snapshot) */
 	bool tainted;     /* events about it may be missing */
 	bool refused; /* memory for it was, since the snapshot of it began: that repairs nothing */

@@ -372,6 +372,14 @@ static void tell(struct engine *e, struct finding_entry *entry, struct finding *
 	e->options.callbacks.finding(e->options.callbacks.ctx, f);
 }
 
+bool finding_is_news(const struct engine *e, const struct finding *f)
+{
+	const struct finding_entry *entry = map_get(&e->findings, f->fingerprint);
+
+	return !entry || f->severity > entry->severity ||
+	       e->now_ns - entry->told_ns >= REPEAT_AFTER_NS;
+}
+
 void finding_report(struct engine *e, struct finding *f)
 {
 	struct finding_entry *entry;

@@ -23,6 +23,7 @@ static void table_release(struct engine *e, struct fdtable *table)
 		close_table_died(e, table); /* first: sweeps take note of those they hurt */
 	sweep_table_died(e, table);
 	if (!table->replaced) {
+		limit_table_died(e, table);
 		exec_table_died(e, table);
 		leak_table_died(e, table);
 	}
