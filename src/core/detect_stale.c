@@ -149,13 +149,28 @@ static void push(struct site_stale *stale, int scale)
 		stale->counts[scale]++;
 }
 
-/* One that was closed after all: they are not forgotten, only slow. All counting begins anew. */
-static void note_round(struct site_stale *stale)
+/* How many were closed at an age at which they would have been stragglers. */
+static uint64_t closed_late(const struct site *site)
 {
-	if (!stale->age_ns || stale->now < stale->last)
+	uint64_t late = 0;
+
+	for (int i = 0; i < LIFETIME_BUCKETS; i++)
+		if (1ull << (LIFETIME_FIRST_BIT + i) > site->stale.age_ns)
+			late += site->lifetime[i];
+	return late;
+}
+
+/* One was closed after all: they are slow, not forgotten. All counting begins anew. */
+static void note_round(struct site *site)
+{
+	struct site_stale *stale = &site->stale;
+	uint64_t late = stale->age_ns ? closed_late(site) : 0;
+
+	if (!stale->age_ns || stale->now < stale->last || late != stale->late)
 		for (int scale = 0; scale < GROWTH_SCALES; scale++)
 			stale->counts[scale] = 0;
 	stale->last = stale->now;
+	stale->late = late;
 }
 
 static void judge(struct engine *e, struct site *site)
@@ -163,7 +178,7 @@ static void judge(struct engine *e, struct site *site)
 	const struct fdtable *table = process_table(site->process);
 	struct site_stale *stale = &site->stale;
 
-	note_round(stale);
+	note_round(site);
 	for (int scale = 0; stale->age_ns && scale < GROWTH_SCALES; scale++) {
 		if (e->stale.round % window_multiple[scale])
 			continue;

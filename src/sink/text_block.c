@@ -331,8 +331,8 @@ static void sites(struct page *page, const struct finding *f, unsigned int verbo
 		site_head(page);
 	for (unsigned int i = 0; i < f->site_count; i++) {
 		site_line(page, &f->sites[i]);
-		asked_line(page, &f->sites[i]);
 		site_stack(page, f, i, verbosity);
+		asked_line(page, &f->sites[i]);
 	}
 	more_line(page, f->site_count, f->site_total, "more site", "more sites");
 }
