@@ -10,6 +10,7 @@
 
 #define REPEAT_AFTER_NS (3600ull * 1000000000ull)
 #define FINDINGS_MAX 10000
+#define RESERVED_FINDINGS 32 /* may exceed memory.max: by about 32 KiB */
 
 struct finding_entry {
 	uint64_t fingerprint, count, told_ns, open, sequence;
@@ -287,7 +288,7 @@ uint64_t finding_fingerprint(enum rule rule, const struct process *process, cons
 	return hash_number(hash, site ? site_fingerprint(site) : 0);
 }
 
-static struct finding_entry *entry_new(struct engine *e, const struct finding *f)
+static struct finding_entry *entry_make(struct engine *e, const struct finding *f)
 {
 	struct finding_entry *entry;
 
@@ -305,6 +306,19 @@ static struct finding_entry *entry_new(struct engine *e, const struct finding *f
 	entry->rule = f->rule;
 	if (f->process)
 		entry->process = process_ref((struct process *)f->process);
+	return entry;
+}
+
+/* An engine whose tables have filled its memory can still say the first few things. */
+static struct finding_entry *entry_new(struct engine *e, const struct finding *f)
+{
+	size_t bound = e->mem.max_bytes;
+	struct finding_entry *entry;
+
+	if (bound && e->findings.count < RESERVED_FINDINGS)
+		e->mem.max_bytes += RESERVED_FINDINGS * 2 * sizeof(*entry);
+	entry = entry_make(e, f);
+	e->mem.max_bytes = bound;
 	return entry;
 }
 
