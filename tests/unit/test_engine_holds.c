@@ -874,6 +874,68 @@ static void later_teeth_are_no_growth(void **state)
 	stream_end(&w.s);
 }
 
+/* ---- all of them ---- */
+
+/* Orphans, a held port and stragglers in one run. */
+static void everything(struct world *w)
+{
+	listener(w);
+	child_execs(w, 0, 3, a_socket(1));
+	closes(&w->s, PID, 3);
+	for (int i = 0; i < 3; i++) {
+		put(&w->s, FDT_OP_OPEN, FDT_SYS_accept4, PID, 600 + i, a_socket(600 + i));
+		answers_socket(w, 600 + i, CLOSE_WAIT);
+	}
+	usual_life(&w->s, 200);
+	forgets_one_in_ten_seconds(w, 14, false, false);
+}
+
+/* Any one allocation may fail: less is told, nothing is lost or freed twice. */
+static void without_memory(void **state)
+{
+	struct world w;
+	unsigned int told = 0;
+
+	(void)state;
+	for (uint64_t n = 1; n <= 200; n++) {
+		struct engine_options options = stream_options(&w.s, ENGINE_ALL);
+
+		w = (struct world){ .s = { .now_ns = 1000 * S } };
+		options.fail_at = n;
+		options.callbacks.detail = answer_detail;
+		options.callbacks.environment = answer_environment;
+		if (engine_new(&options, &w.s.engine)) {
+			assert_int_equal(n, 1);
+			continue;
+		}
+		task(&w.s, FDT_OP_SNAPSHOT, PID, PID, TABLE, 0, 0);
+		everything(&w);
+		assert_true(w.s.kept_count <= 8); /* openers may be unknown then */
+		told += w.s.kept_count;
+		stream_end(&w.s);
+	}
+	assert_true(told > 500);
+}
+
+static void the_same_again(void **state)
+{
+	struct world a, b;
+
+	(void)state;
+	start(&a, true);
+	everything(&a);
+	start(&b, true); /* at other addresses: the first one's are still taken */
+	everything(&b);
+	assert_int_equal(a.s.kept_count, 4);
+	assert_int_equal(b.s.kept_count, 4);
+	for (unsigned int i = 0; i < 4; i++) {
+		assert_string_equal(a.s.kept[i].message, b.s.kept[i].message);
+		assert_string_equal(a.s.kept[i].why, b.s.kept[i].why);
+	}
+	stream_end(&a.s);
+	stream_end(&b.s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -911,6 +973,8 @@ int main(void)
 		cmocka_unit_test(at_the_end_of_the_run),
 		cmocka_unit_test(forecast_follows_prlimit),
 		cmocka_unit_test(later_teeth_are_no_growth),
+		cmocka_unit_test(without_memory),
+		cmocka_unit_test(the_same_again),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
