@@ -752,11 +752,11 @@ static void idle_connections_hold_the_table(void **state)
 	(void)state;
 	start(&w, true);
 	accepts(&w, 3, 64, ESTABLISHED);
-	tick(&w.s, 11 * S);
+	tick(&w.s, 10 * S);
 	for (int i = 0; i < 5; i++)
 		fails(&w.s, FDT_SYS_accept4, PID, -1, EMFILE);
 	assert_int_equal(w.s.kept_count, 0);
-	tick(&w.s, S);
+	tick(&w.s, 2 * S);
 	only_finding(&w.s, RULE_LIMIT_EMFILE);
 	assert_non_null(strstr(w.s.kept[0].message,
 			       "held by idle accepted connections: 61 of 61, idle for 12 s"));
@@ -776,7 +776,7 @@ static void peers_that_have_closed_hold_the_table(void **state)
 	for (int fd = 3; fd < 20; fd++)
 		answers_socket(&w, fd, CLOSE_WAIT);
 	fails(&w.s, FDT_SYS_accept4, PID, -1, EMFILE);
-	tick(&w.s, S);
+	tick(&w.s, 2 * S);
 	only_finding(&w.s, RULE_LIMIT_EMFILE);
 	assert_non_null(strstr(w.s.kept[0].message, "47 of 61 in CLOSE_WAIT"));
 	stream_end(&w.s);
