@@ -16,12 +16,15 @@
 
 static const unsigned int window_multiple[GROWTH_SCALES] = { 1, 6, 36, 216 };
 
-static void roll(struct site_growth *growth, uint64_t open)
+static void roll(struct site_growth *growth, uint64_t open, uint32_t falls)
 {
-	for (int i = GROWTH_WINDOWS - 1; i > 0; i--)
+	for (int i = GROWTH_WINDOWS - 1; i > 0; i--) {
 		growth->minimum[i] = growth->minimum[i - 1];
+		growth->falls[i] = growth->falls[i - 1];
+	}
 	growth->minimum[0] = growth->min_now;
 	growth->min_now = open;
+	growth->falls[0] = falls;
 	if (growth->windows < GROWTH_WINDOWS)
 		growth->windows++;
 }
@@ -38,17 +41,20 @@ static bool is_site(const struct slot *slot, int32_t fd, const void *ctx)
 	return site_now(slot->site) == ctx;
 }
 
-/* "in 3 h": long times need no seconds. */
-static void format_seconds(uint64_t s, char *buffer, size_t size)
+/* "; of 64 asked 60 were idle for 12 s or longer, 30 in CLOSE_WAIT"; "" where nothing is known. */
+static void word_idle(const struct site_row *row, char *buffer, size_t size)
 {
-	if (s < 120)
-		snprintf(buffer, size, "%llu s", (unsigned long long)s);
-	else if (s < 120 * 60)
-		snprintf(buffer, size, "%llu min", (unsigned long long)s / 60);
-	else if (s < 48 * 3600)
-		snprintf(buffer, size, "%llu h", (unsigned long long)s / 3600);
-	else
-		snprintf(buffer, size, "%llu days", (unsigned long long)s / 86400);
+	char span[32];
+	size_t used;
+
+	buffer[0] = '\0';
+	if (!row->idle && !row->close_wait)
+		return;
+	finding_format_time(row->idle_ns, span, sizeof(span));
+	used = (size_t)snprintf(buffer, size, "; of %u asked %u were idle for %s or longer",
+				row->asked, row->idle, span);
+	if (row->close_wait && used < size)
+		snprintf(buffer + used, size - used, ", %u in CLOSE_WAIT", row->close_wait);
 }
 
 static struct finding_limit forecast(const struct engine *e, const struct site *site,
@@ -68,7 +74,7 @@ static struct finding_limit forecast(const struct engine *e, const struct site *
 	return limit;
 }
 
-static void report_growth(struct engine *e, const struct site *site, const struct fdtable *table,
+static void report_growth(struct engine *e, struct site *site, const struct fdtable *table,
 			  int scale)
 {
 	struct finding f = { .rule = RULE_LEAK_GROWTH,
@@ -76,7 +82,7 @@ static void report_growth(struct engine *e, const struct site *site, const struc
 			     .process = site->process,
 			     .descriptor = { .fd = -1 } };
 	struct site_labels labels;
-	char message[256], why[256], left[32];
+	char message[256], why[384], left[32], idle[96];
 
 	finding_sites(e, &f, table, is_site, site, &labels);
 	if (!f.site_count || f.sites[0].oldest_ns < e->options.settings.leak_min_age_ns)
@@ -87,28 +93,50 @@ static void report_growth(struct engine *e, const struct site *site, const struc
 	f.first_ns = e->now_ns - f.sites[0].oldest_ns;
 	f.confidence = finding_confidence(table, CONFIDENCE_INFERRED);
 	f.fingerprint = finding_fingerprint(f.rule, site->process, site);
+	site->growth_told = true;
+	if (finding_is_news(e, &f))
+		finding_ask_idle(e, table, &f.sites[0], 0, ROW_IDLE_NS);
 	snprintf(message, sizeof(message),
 		 "%s leaks %s descriptors: %llu open from %s, %.*f more each minute",
 		 process_program(site->process), fd_kind_name(site->kind),
 		 (unsigned long long)site->open, labels.text[0], f.limit.rate_per_min < 10,
 		 f.limit.rate_per_min);
-	format_seconds(f.limit.exhausted_in_s, left, sizeof(left));
+	finding_format_time(f.limit.exhausted_in_s * SECOND_NS, left, sizeof(left));
+	word_idle(&f.sites[0], idle, sizeof(idle));
 	snprintf(why, sizeof(why),
 		 "%llu opened here, %llu closed; fewest open in three windows running: %llu, %llu, "
-		 "%llu%s%s",
+		 "%llu%s%s%s",
 		 (unsigned long long)site->opened, (unsigned long long)site->closed,
 		 (unsigned long long)site->growth[scale].minimum[2],
 		 (unsigned long long)site->growth[scale].minimum[1],
 		 (unsigned long long)site->growth[scale].minimum[0],
 		 f.limit.exhausted_in_s ? "; at this rate RLIMIT_NOFILE is reached in " : "",
-		 f.limit.exhausted_in_s ? left : "");
+		 f.limit.exhausted_in_s ? left : "", idle);
 	f.message = message;
 	f.why = why;
 	f.help = "close what is opened here on every path, errors and retries included";
 	finding_report(e, &f);
 }
 
-static void judge(struct engine *e, const struct site *site, int scale)
+/*
+ * A saw (a garbage collector): after the first tooth it is known how high they grow. Minima are
+ * those of the saw only if each of the last windows has seen it come down; within one tooth
+ * they rise whether or not there is a leak, until they rise beyond every tooth before. Where
+ * the limit leaves no room for that, half of the room must do.
+ */
+static bool is_within_a_tooth(const struct site *site, int scale)
+{
+	const uint32_t *falls = site->growth[scale].falls;
+	uint64_t limit = site->process->nofile, margin = site->tooth / 4;
+
+	if (!site->tooth || (falls[0] != falls[1] && falls[1] != falls[2]))
+		return false;
+	if (limit > site->tooth && margin > (limit - site->tooth) / 2)
+		margin = (limit - site->tooth) / 2;
+	return site->open <= site->tooth + margin;
+}
+
+static void judge(struct engine *e, struct site *site, int scale)
 {
 	const struct fdtable *table = process_table(site->process);
 
@@ -117,7 +145,8 @@ static void judge(struct engine *e, const struct site *site, int scale)
 	/* Well below its highest: it has come down before and may again (a collector's sawtooth). */
 	if (!table || site->open < site->peak - site->peak / 8)
 		return;
-	report_growth(e, site, table, scale);
+	if (!is_within_a_tooth(site, scale))
+		report_growth(e, site, table, scale);
 }
 
 static void end_window(struct engine *e, int scale)
@@ -127,7 +156,7 @@ static void end_window(struct engine *e, int scale)
 
 		if (!site->opened)
 			continue;
-		roll(&site->growth[scale], site->open);
+		roll(&site->growth[scale], site->open, site->falls);
 		judge(e, site, scale);
 	}
 }

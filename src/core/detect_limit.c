@@ -5,6 +5,10 @@
 
 #include "core/state.h"
 #include "core/syscall_name.h"
+#include "fdtrace/syscall.h"
+
+#define KEPT_NS 2000000000ull /* longer than ROW_IDLE_NS: what is idle now shows as idle then */
+#define SPINS 3               /* failures to accept within that time */
 
 enum fullness { TABLE_FULL, TABLE_UNSURE, OTHER_LIMIT, SYSTEM_FULL };
 
@@ -35,6 +39,78 @@ static uint64_t open_below(const struct fdtable *table, uint64_t nofile)
 	return open;
 }
 
+static const char *row_noun(const struct site_row *row)
+{
+	uint32_t syscall = row->site ? row->site->syscall : 0;
+
+	if (row->kind == FD_KIND_PIPE)
+		return "pipe ends";
+	return syscall == FDT_SYS_accept || syscall == FDT_SYS_accept4 ? "accepted connections"
+								       : "connections";
+}
+
+/* ", 33 of 39" of all that are open, or of those asked where there are too many to ask. */
+static void word_share(const struct finding *f, unsigned int part, char *buffer, size_t size)
+{
+	const struct site_row *row = &f->sites[0];
+
+	if (row->asked < row->open)
+		snprintf(buffer, size, "%llu of %llu (%u of %u asked)",
+			 (unsigned long long)row->open, (unsigned long long)f->limit.open, part,
+			 row->asked);
+	else
+		snprintf(buffer, size, "%u of %llu", part, (unsigned long long)f->limit.open);
+}
+
+static const char *idle_help(const struct site_row *row)
+{
+	if (row->close_wait * 2 > row->asked)
+		return "close a connection when recv returns 0 or fails; raising the limit only "
+		       "postpones it";
+	if (row->kind == FD_KIND_PIPE)
+		return "close both ends on every path (in Python: with, or close()); raising the "
+		       "limit only postpones it";
+	return "give idle connections a timeout (keep-alive timeout of the server); raising the "
+	       "limit only postpones it";
+}
+
+/* True: most of those that hold the table are idle, or given up by their peers, and this says so. */
+static bool word_idle(struct finding *f, const char *call, char *message, size_t size)
+{
+	const struct site_row *row = &f->sites[0];
+	bool waits = row->close_wait * 2 > row->asked;
+	char share[64], span[32];
+
+	if (!f->site_count || !row->asked || (!waits && row->idle * 2 <= row->asked))
+		return false;
+	word_share(f, waits ? row->close_wait : row->idle, share, sizeof(share));
+	finding_format_time(row->idle_ns, span, sizeof(span));
+	if (waits)
+		snprintf(message, size,
+			 "%s failed with EMFILE: the table is held by %s whose peers have closed: "
+			 "%s in CLOSE_WAIT, from %s",
+			 call, row_noun(row), share, row->label);
+	else
+		snprintf(message, size,
+			 "%s failed with EMFILE: the table is held by idle %s: %s, idle for %s, "
+			 "from %s%s",
+			 call, row_noun(row), share, span, row->label,
+			 row->close_wait ? " (some peers have closed)" : "");
+	f->help = idle_help(row);
+	return true;
+}
+
+static const char *full_help(const struct finding *f)
+{
+	enum fd_kind kind = f->site_count ? f->sites[0].kind : FD_KIND_UNKNOWN;
+
+	if (kind == FD_KIND_PIPE || kind == FD_KIND_FILE)
+		return "close on every path where the site that holds most does not (in Python: "
+		       "with, or close()); raising the limit only postpones it";
+	return "find out why the site that holds most does not close; raising the limit only "
+	       "postpones it";
+}
+
 static void word(struct finding *f, enum fullness fullness, char *message, size_t size)
 {
 	const char *call = syscall_name(f->used.syscall);
@@ -42,14 +118,15 @@ static void word(struct finding *f, enum fullness fullness, char *message, size_
 
 	switch (fullness) {
 	case TABLE_FULL:
+		if (word_idle(f, call, message, size))
+			break;
+		f->help = full_help(f);
 		snprintf(message, size,
 			 "%s failed with EMFILE: %llu of %llu descriptors are open, most of them "
 			 "(%llu %s) from %s",
 			 call, open, soft, f->site_count ? (unsigned long long)f->sites[0].open : 0,
 			 f->site_count ? fd_kind_name(f->sites[0].kind) : "",
 			 f->site_count ? f->sites[0].label : "nowhere");
-		f->help = "find out why the site that holds most does not close; raising the limit "
-			  "only postpones it";
 		break;
 	case TABLE_UNSURE:
 		snprintf(message, size,
@@ -77,32 +154,188 @@ static void word(struct finding *f, enum fullness fullness, char *message, size_
 	f->message = message;
 }
 
+/* Everything about one failure, or several of them. */
+struct failure {
+	const struct fdt_error *event;
+	struct actor actor;
+	struct fdtable *table;
+	uint64_t open, count, span_ns;
+	enum fullness fullness;
+};
+
+static bool is_accept(const struct fdt_error *event)
+{
+	return event->head.syscall == FDT_SYS_accept || event->head.syscall == FDT_SYS_accept4;
+}
+
+static void word_why(const struct failure *x, const struct site_row *row, char *why, size_t size)
+{
+	unsigned long long count = x->count;
+	size_t used = 0;
+
+	why[0] = '\0';
+	if (count >= SPINS && is_accept(x->event))
+		used = (size_t)snprintf(why, size,
+					"the accept loop spins: %llu failures within %llu ms, and "
+					"what waits in the backlog stays there",
+					count, (unsigned long long)x->span_ns / 1000000);
+	else if (count > 1)
+		used = (size_t)snprintf(why, size, "the call has failed %llu times in a row",
+					count);
+	if (row->asked && used < size)
+		snprintf(why + used, size - used,
+			 "%sof %u asked %u are established, %u in CLOSE_WAIT, %u idle",
+			 used ? "; " : "", row->asked, row->established, row->close_wait,
+			 row->idle);
+}
+
+static void tell(struct engine *e, const struct failure *x)
+{
+	struct finding f = {
+		.rule = RULE_LIMIT_EMFILE,
+		.process = x->actor.process,
+		.severity = x->fullness == OTHER_LIMIT ? SEVERITY_WARNING : SEVERITY_ERROR,
+		.descriptor = { .fd = -1 },
+		.used = party_actor(&x->actor, x->event->error),
+		.limit = { .present = true, .soft = x->event->nofile, .open = x->open },
+		.first_ns = x->event->first_ns,
+		.confidence = finding_confidence(x->table, CONFIDENCE_EXACT)
+	};
+	struct site_labels labels;
+	char message[384], why[320];
+	const struct site *place;
+
+	finding_sites(e, &f, x->table, NULL, NULL, &labels);
+	place = f.site_count && f.sites[0].site && x->fullness == TABLE_FULL ? f.sites[0].site
+									     : x->actor.site;
+	f.fingerprint = finding_fingerprint(f.rule, x->actor.process, place);
+	if (f.site_count && x->fullness == TABLE_FULL && finding_is_news(e, &f))
+		finding_ask_idle(e, x->table, &f.sites[0], 0, ROW_IDLE_NS);
+	word(&f, x->fullness, message, sizeof(message));
+	word_why(x, &f.sites[0], why, sizeof(why));
+	f.why = why;
+	finding_report(e, &f);
+}
+
+/* ---- a server that can't accept is looked at for a moment: does it try again and again? ---- */
+
+static void tell_kept(struct engine *e, struct kept_limit *k, struct fdtable *table)
+{
+	const struct failure x = { .event = &k->event,
+				   .actor = { .process = k->process,
+					      .tid = k->event.head.tid,
+					      .syscall = k->event.head.syscall,
+					      .site_hash = k->event.site,
+					      .site = k->site,
+					      .time_ns = k->time_ns },
+				   .table = table,
+				   .open = k->open,
+				   .count = k->count,
+				   .span_ns = e->now_ns - k->time_ns,
+				   .fullness = TABLE_FULL };
+
+	tell(e, &x);
+}
+
+static void forget(struct engine *e, unsigned int index)
+{
+	struct kept_limit *k = &e->kept_limits[index];
+
+	site_unref(&e->sites, k->site);
+	process_unref(&e->mem, k->process);
+	e->kept_limit_count--;
+	for (unsigned int i = index; i < e->kept_limit_count; i++)
+		e->kept_limits[i] = e->kept_limits[i + 1];
+}
+
+static struct kept_limit *kept_for(struct engine *e, const struct failure *x)
+{
+	for (unsigned int i = 0; i < e->kept_limit_count; i++)
+		if (e->kept_limits[i].table == x->table->key &&
+		    e->kept_limits[i].process == x->actor.process)
+			return &e->kept_limits[i];
+	return NULL;
+}
+
+static void count_again(struct kept_limit *k, const struct fdt_error *event)
+{
+	bool same_run = event->run == k->event.run && event->count >= k->event.count;
+
+	k->count += event->count - (same_run ? k->event.count : 0);
+	k->event.count = event->count;
+	k->event.run = event->run;
+}
+
+/* False: no room, it is to be told at once. */
+static bool keep(struct engine *e, const struct failure *x)
+{
+	struct kept_limit *k = kept_for(e, x);
+
+	if (k) {
+		count_again(k, x->event);
+		return true;
+	}
+	if (e->kept_limit_count == KEPT_LIMITS_MAX)
+		return false;
+	e->kept_limits[e->kept_limit_count++] = (struct kept_limit){
+		.event = *x->event,
+		.table = x->table->key,
+		.time_ns = e->now_ns,
+		.open = x->open,
+		.count = x->event->count,
+		.site = x->actor.site ? site_ref(x->actor.site) : NULL,
+		.process = process_ref(x->actor.process),
+	};
+	return true;
+}
+
+void limit_tick(struct engine *e)
+{
+	for (unsigned int i = 0; i < e->kept_limit_count;) {
+		struct kept_limit *k = &e->kept_limits[i];
+		struct fdtable *table = map_get(&e->tables, k->table);
+
+		if (table && e->now_ns - k->time_ns < KEPT_NS) {
+			i++;
+			continue;
+		}
+		if (table)
+			tell_kept(e, k, table);
+		forget(e, i);
+	}
+}
+
+void limit_table_died(struct engine *e, struct fdtable *table)
+{
+	for (unsigned int i = 0; i < e->kept_limit_count;) {
+		if (e->kept_limits[i].table != table->key) {
+			i++;
+			continue;
+		}
+		tell_kept(e, &e->kept_limits[i], table);
+		forget(e, i);
+	}
+}
+
+void limit_done(struct engine *e)
+{
+	while (e->kept_limit_count)
+		forget(e, 0);
+}
+
 void limit_failed(struct engine *e, const struct fdt_error *event, const struct actor *actor,
 		  struct fdtable *table)
 {
-	uint64_t open = open_below(table, event->nofile);
-	enum fullness fullness = judge(event, table, open);
-	struct finding f = { .rule = RULE_LIMIT_EMFILE,
-			     .process = actor->process,
-			     .severity =
-				     fullness == OTHER_LIMIT ? SEVERITY_WARNING : SEVERITY_ERROR,
-			     .descriptor = { .fd = -1 },
-			     .used = party_actor(actor, event->error),
-			     .limit = { .present = true, .soft = event->nofile, .open = open } };
-	struct site_labels labels;
-	char message[256], why[160];
-	const struct site *place;
+	struct failure x = { .event = event,
+			     .actor = *actor,
+			     .table = table,
+			     .open = open_below(table, event->nofile),
+			     .count = event->count };
 
-	if (!finding_wanted(e, f.rule))
+	if (!finding_wanted(e, RULE_LIMIT_EMFILE))
 		return;
-	finding_sites(e, &f, table, NULL, NULL, &labels);
-	place = f.site_count && f.sites[0].site && fullness == TABLE_FULL ? f.sites[0].site
-									  : actor->site;
-	f.fingerprint = finding_fingerprint(f.rule, actor->process, place);
-	f.first_ns = event->first_ns;
-	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
-	word(&f, fullness, message, sizeof(message));
-	snprintf(why, sizeof(why), "the call has failed %u times in a row", event->count);
-	f.why = event->count > 1 ? why : "";
-	finding_report(e, &f);
+	x.fullness = judge(event, table, x.open);
+	if (x.fullness == TABLE_FULL && is_accept(event) && keep(e, &x))
+		return;
+	tell(e, &x);
 }

@@ -68,6 +68,10 @@ void engine_free(struct engine *e)
 	tasks_done(e);
 	sweep_done(e);
 	exec_done(e);
+	held_done(e);
+	stale_done(e);
+	orphan_done(e);
+	limit_done(e);
 	close_done(e);
 	lock_done(e);
 	findings_done(e);
@@ -128,7 +132,11 @@ static int apply_loss(struct engine *e, const struct fdt_loss *event)
 static int apply_tick(struct engine *e)
 {
 	leak_tick(e);
+	stale_tick(e);
+	orphan_tick(e);
 	exec_tick(e);
+	held_tick(e);
+	limit_tick(e);
 	sweep_tick(e);
 	close_tick(e);
 	stdio_tick(e);
@@ -180,6 +188,19 @@ static int apply_detail(struct engine *e, const struct fdt_detail *event)
 	return 0;
 }
 
+static int apply_environ(struct engine *e, const struct fdt_environ *event)
+{
+	struct process *process = tasks_process(e, event->head.tgid);
+	uint64_t word[FDT_ENVIRON_WORDS];
+
+	if (!process)
+		return -ENOMEM;
+	for (int i = 0; i < FDT_ENVIRON_WORDS; i++)
+		word[i] = event->word[i];
+	process_set_environment(&e->mem, process, word);
+	return 0;
+}
+
 static int apply_kind(struct engine *e, const struct fdt_head *head, size_t size)
 {
 	const void *event = head;
@@ -203,6 +224,7 @@ static int apply_kind(struct engine *e, const struct fdt_head *head, size_t size
 	case FDT_LOCK: return lock_told(e, event);
 	case FDT_REGISTER: return epoll_registered(e, event);
 	case FDT_MARK: return slots_mark(e, event);
+	case FDT_ENVIRON: return apply_environ(e, event);
 	case FDT_FOPS: kind_fops_learn(&e->fops, fops->detail, fops->fd_kind); return 0;
 	default: return 0; /* of a later version, or not our concern (META) */
 	}
@@ -277,6 +299,7 @@ void engine_finish(struct engine *e, uint64_t time_ns)
 	map_each (&e->tasks, entry)
 		sweep_task_ended(e, entry->value);
 	map_each (&e->tables, entry) {
+		limit_table_died(e, entry->value);
 		close_table_died(e, entry->value);
 		stdio_table_died(e, entry->value);
 		sweep_table_died(e, entry->value);

@@ -120,6 +120,7 @@ struct fdtable {
 	uint32_t locked_files; /* detect_lock.c: on which locks of this table are known */
 	bool complete;         /* every slot was told once (birth or snapshot) */
 	bool tainted;          /* events about it may be missing */
+	bool has_orphans;      /* detect_orphan.c: found in the round that goes on */
 	bool refused; /* memory for it was, since the snapshot of it began: that repairs nothing */
 };
 

@@ -72,6 +72,9 @@ struct other_end {
 	unsigned int holder_count, holder_total;
 };
 
+#define ROW_ASKED_MAX 64
+#define ROW_IDLE_NS 1000000000ull /* a second: longer than an answer in the making takes */
+
 /* A row of "who holds them". */
 struct site_row {
 	const struct site *site; /* NULL: opener unknown */
@@ -81,6 +84,15 @@ struct site_row {
 	uint64_t oldest_ns;       /* age of the oldest */
 	int32_t example_fd;       /* one of them, the oldest */
 	const char *example_name; /* NULL: not known */
+	/*
+	 * Of sockets and pipes, when a finding wants to know (limit.emfile, leak.growth,
+	 * leak.stale: the first row): what the first ROW_ASKED_MAX of them are like.
+	 */
+	uint32_t asked;       /* of how many it is known; 0: nothing is, and the rest is 0 */
+	uint32_t idle;        /* nothing came or went for ROW_IDLE_NS or longer (TCP, pipes) ... */
+	uint64_t idle_ns;     /* ... and the least idle of them for so long */
+	uint32_t established; /* connected, as the kernel sees it (TCP, unix) */
+	uint32_t close_wait;  /* TCP: the peer has closed */
 };
 
 /* A descriptor hit by a sweep, or one that crossed an exec. */

@@ -7,6 +7,7 @@
 
 #define BEFORE_DEPTH 8
 #define NEWBORN_NS 1000000000ull
+#define ENVIRONMENT_BYTES (FDT_ENVIRON_WORDS * sizeof(uint64_t))
 
 struct process *process_new(struct mem *m, uint32_t pid)
 {
@@ -32,6 +33,7 @@ void process_unref(struct mem *m, struct process *p)
 
 		mem_free(m, p->exe, p->exe_size);
 		mem_free(m, p->args, p->args_size);
+		mem_free(m, p->environment, ENVIRONMENT_BYTES);
 		mem_free(m, p, sizeof(*p));
 		p = before;
 	}
@@ -70,6 +72,35 @@ void process_set_exe(struct mem *m, struct process *p, const char *exe, size_t s
 void process_set_args(struct mem *m, struct process *p, const char *args, size_t size)
 {
 	set_string(m, &p->args, &p->args_size, args, size);
+}
+
+static bool names_any(const uint64_t word[FDT_ENVIRON_WORDS])
+{
+	for (int i = 0; i < FDT_ENVIRON_WORDS; i++)
+		if (word[i])
+			return true;
+	return false;
+}
+
+void process_set_environment(struct mem *m, struct process *p,
+			     const uint64_t word[FDT_ENVIRON_WORDS])
+{
+	p->environment_known = true;
+	mem_free(m, p->environment, ENVIRONMENT_BYTES);
+	p->environment = names_any(word) ? mem_alloc(m, ENVIRONMENT_BYTES) : NULL;
+	if (p->environment)
+		memcpy(p->environment, word, ENVIRONMENT_BYTES);
+}
+
+bool process_environment_names(const struct process *p, int32_t fd)
+{
+	return p->environment && fd >= 0 && fd < FDT_ENVIRON_WORDS * 64 &&
+	       p->environment[fd / 64] >> fd % 64 & 1;
+}
+
+bool process_same(const struct process *a, const struct process *b)
+{
+	return a->pid == b->pid && a->start_ns == b->start_ns;
 }
 
 struct task *task_new(struct mem *m, uint32_t tid, struct process *process)

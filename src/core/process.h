@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "fdtrace/event.h"
 
 struct fdtable;
 struct mem;
@@ -40,7 +41,10 @@ struct process {
 		before; /* the image that called exec, or the parent that forked; owned reference */
 	bool by_fork;   /* `before` is the parent's image, and no exec has happened since */
 	bool use_watched;  /* FDT_TASK_WATCHED: its first uses of what crossed the exec are told */
-	bool exec_pending; /* detect_exec.c has yet to judge this image */
+	bool exec_pending; /* in pending_execs: detect_exec.c or detect_held.c look at it */
+	bool exec_judged;  /* detect_exec.c has done so */
+	bool environment_known;       /* somebody told, or nobody could */
+	uint64_t *environment;        /* as in struct fdt_environ; NULL: it names none; owned */
 	char name[PROCESS_NAME_SIZE]; /* comm: NUL-terminated, any byte */
 	char *exe;                    /* path, NUL-terminated; NULL: not known; owned */
 	char *args;      /* argv, each NUL-terminated, args_size bytes; NULL: not known; owned */
@@ -75,6 +79,14 @@ void process_set_before(struct mem *m, struct process *p, struct process *before
 /* Copies; on lack of memory the field becomes unknown. */
 void process_set_exe(struct mem *m, struct process *p, const char *exe, size_t size);
 void process_set_args(struct mem *m, struct process *p, const char *args, size_t size);
+void process_set_environment(struct mem *m, struct process *p,
+			     const uint64_t word[FDT_ENVIRON_WORDS]);
+
+/* The environment names this number as a descriptor. False where it is not known. */
+bool process_environment_names(const struct process *p, int32_t fd);
+
+/* Images of one process: of the same pid and start. */
+bool process_same(const struct process *a, const struct process *b);
 
 /* The new task is in process->tasks and holds a reference. NULL: out of memory. */
 struct task *task_new(struct mem *m, uint32_t tid, struct process *process);

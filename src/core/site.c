@@ -189,6 +189,11 @@ static void merge(struct site *into, struct site *from)
 		into->peak = from->peak;
 	if (into->peak < into->open)
 		into->peak = into->open;
+	into->high += from->high;
+	into->tooth += from->tooth;
+	into->falls += from->falls;
+	into->growth_told |= from->growth_told;
+	into->stale = (struct site_stale){ 0 }; /* the sum is not what either was before */
 	for (int scale = 0; scale < GROWTH_SCALES; scale++)
 		merge_growth(&into->growth[scale], &from->growth[scale]);
 	for (int i = 0; i < LIFETIME_BUCKETS; i++)
@@ -260,6 +265,19 @@ void site_count_open(struct site *site, enum fd_kind kind)
 	site->opened++;
 	if (++site->open > site->peak)
 		site->peak = site->open;
+	if (site->open > site->high)
+		site->high = site->open;
+}
+
+/* What came down by half may come down again: the teeth of a saw. */
+static void note_fall(struct site *site)
+{
+	if (site->open * 2 > site->high)
+		return;
+	if (site->high > site->tooth)
+		site->tooth = site->high;
+	site->high = site->open;
+	site->falls++;
 }
 
 void site_count_close(struct site *site)
@@ -270,6 +288,7 @@ void site_count_close(struct site *site)
 	for (int scale = 0; scale < GROWTH_SCALES; scale++)
 		if (site->open < site->growth[scale].min_now)
 			site->growth[scale].min_now = site->open;
+	note_fall(site);
 }
 
 void site_uncount_open(struct site *site)
@@ -290,19 +309,27 @@ void site_count_lifetime(struct site *site, uint64_t lifetime_ns)
 	site_now(site)->lifetime[bucket]++;
 }
 
-uint64_t site_median_lifetime_ns(const struct site *site)
+uint64_t site_lifetime_ns(const struct site *site, unsigned int percent, uint64_t *ret_closed)
 {
 	uint64_t total = 0, below = 0;
 
 	site = site_now((struct site *)site);
 	for (int i = 0; i < LIFETIME_BUCKETS; i++)
 		total += site->lifetime[i];
+	*ret_closed = total;
 	for (int i = 0; total && i < LIFETIME_BUCKETS; i++) {
 		below += site->lifetime[i];
-		if (below * 2 >= total)
+		if (below * 100 >= total * percent)
 			return 1ull << (LIFETIME_FIRST_BIT + i);
 	}
 	return 0;
+}
+
+uint64_t site_median_lifetime_ns(const struct site *site)
+{
+	uint64_t closed;
+
+	return site_lifetime_ns(site, 50, &closed);
 }
 
 /* ---- telling ---- */

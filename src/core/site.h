@@ -28,6 +28,22 @@ struct site_growth {
 	uint64_t min_now;                 /* in the window that runs */
 	uint64_t minimum[GROWTH_WINDOWS]; /* of finished windows, newest first */
 	uint32_t windows;                 /* how many of them are filled */
+	uint32_t falls[GROWTH_WINDOWS];   /* site->falls at the end of each */
+};
+
+/*
+ * Stragglers: descriptors open much longer than this site's usually are; see detect_stale.c. The
+ * latest counts of them at each window length, newest first.
+ */
+#define STALE_COUNTS 4
+struct site_stale {
+	uint32_t round;  /* the last one that came across this site */
+	uint32_t now;    /* stragglers it has counted so far */
+	uint32_t last;   /* those of the round before */
+	uint64_t late;   /* how many had been closed when they were as old, by then */
+	uint64_t age_ns; /* older ones are stragglers; 0: too few have been closed to tell */
+	uint32_t count[GROWTH_SCALES][STALE_COUNTS];
+	uint32_t counts[GROWTH_SCALES]; /* how many of them are filled */
 };
 
 /*
@@ -43,8 +59,13 @@ struct site {
 	struct process *process; /* owned reference */
 	enum fd_kind kind;       /* of what was opened here last */
 	uint64_t open, opened, closed,
-		peak; /* descriptors opened here: now, ever, ended, most at once */
+		peak;     /* descriptors opened here: now, ever, ended, most at once */
+	uint64_t high;    /* most at once since the last fall ... */
+	uint64_t tooth;   /* ... and the most of which half or more were then closed; 0: never so */
+	uint32_t falls;   /* how often that was */
+	bool growth_told; /* leak.growth speaks of it */
 	struct site_growth growth[GROWTH_SCALES];
+	struct site_stale stale;
 	uint32_t lifetime[LIFETIME_BUCKETS]; /* of those opened and closed here */
 	const struct stack *stack;           /* NULL: none taken, or not told */
 	struct stack_hash *hash;             /* NULL: none taken */
@@ -90,6 +111,8 @@ void site_uncount_open(struct site *site);
 void site_count_lifetime(struct site *site, uint64_t lifetime_ns);
 /* Half of what was opened and closed here lived less than this (a power of two); 0: none was. */
 uint64_t site_median_lifetime_ns(const struct site *site);
+/* The same of so many in a hundred. *ret_closed: of how many the lifetime is known. */
+uint64_t site_lifetime_ns(const struct site *site, unsigned int percent, uint64_t *ret_closed);
 
 /* FDT_SITE_* of its stack; 0 without one. */
 unsigned int site_flags(const struct site *site);

@@ -103,22 +103,34 @@ static bool has_detail(const struct slot *slot)
 	}
 }
 
-/* Asks anew, but once for each event. */
-const struct fdt_detail *slots_inspect(struct engine *e, const struct fdtable *table, int32_t fd,
-				       const struct slot *slot)
+const struct fdt_detail *slots_look(struct engine *e, const struct fdtable *table, int32_t fd)
 {
 	struct engine_callbacks *host = &e->options.callbacks;
-	struct fdt_file file = file_of(slot);
+	struct fdt_file file = file_of(fdtable_slot(table, fd));
 	uint64_t serial = 0;
 	const struct fdt_detail *known = details_get(&e->details, &file, &serial);
 	struct fdt_detail detail;
 
-	if (!host->detail || table->owner->ended_ns || (known && serial == e->serial))
+	if (!host->detail || table->owner->ended_ns ||
+	    host->detail(host->ctx, table->owner->pid, fd, &file, &detail))
 		return known;
-	if (host->detail(host->ctx, table->owner->pid, fd, &file, &detail))
-		return known;
+	detail.head.tgid = table->owner->pid;
+	detail.fd = fd;
+	if (!detail.head.time_ns)
+		detail.head.time_ns = e->now_ns;
 	details_put(&e->details, &detail, e->serial);
 	return details_get(&e->details, &file, &serial);
+}
+
+/* Asks anew, but once for each event. */
+const struct fdt_detail *slots_inspect(struct engine *e, const struct fdtable *table, int32_t fd,
+				       const struct slot *slot)
+{
+	struct fdt_file file = file_of(slot);
+	uint64_t serial = 0;
+	const struct fdt_detail *known = details_get(&e->details, &file, &serial);
+
+	return known && serial == e->serial ? known : slots_look(e, table, fd);
 }
 
 static const struct fdt_detail *slots_detail(struct engine *e, const struct fdtable *table,

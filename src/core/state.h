@@ -18,6 +18,8 @@
 #include "core/names.h"
 #include "core/process.h"
 #include "core/site.h"
+#include "core/suspect.h"
+#include "core/walk.h"
 
 /* Who is behind the event that is being applied. process NULL: nobody we know. */
 struct actor {
@@ -66,6 +68,40 @@ struct closed_watch {
 };
 #define CLOSED_WATCHES_MAX 256
 #define DUPLICATED_MAX 1024
+/* A call that failed for want of descriptors, kept back to see whether its loop spins. */
+struct kept_limit {
+	struct fdt_error event;  /* the latest of them */
+	uint64_t table, time_ns; /* time_ns: of the first */
+	uint64_t open;           /* in the table then */
+	uint64_t count;          /* failures so far, in all runs of them */
+	struct site *site;       /* owned reference; may be NULL */
+	struct process *process; /* owned reference */
+};
+#define KEPT_LIMITS_MAX 16
+
+/* detect_stale.c */
+struct stale {
+	struct walk walk;
+	uint64_t began_ns; /* of the round that goes on, or of the last one; 0: none yet */
+	uint32_t round;
+	bool walking;
+};
+
+/* detect_orphan.c */
+struct orphans {
+	struct walk walk;
+	struct suspects suspects;
+	uint64_t began_ns;
+	uint64_t asked_ns; /* when questions were last counted ... */
+	uint32_t left;     /* ... and how many may still be asked */
+	bool walking;
+};
+
+/* detect_held.c */
+struct held {
+	struct suspects suspects;
+	uint64_t looked_ns;
+};
 
 struct finding_entry;
 
@@ -109,7 +145,13 @@ struct engine {
 	bool in_snapshot;                  /* one is being taken */
 	bool snapshot_whole;               /* one goes on, nothing has been lost since it began */
 	uint64_t window_ns[GROWTH_SCALES]; /* detect_leak.c: when the running windows began */
-	struct map pending_execs; /* detect_exec.c: serial -> struct process (owned reference) */
+	/* serial -> struct process (owned reference): images with what crossed, and was not used */
+	struct map pending_execs; /* detect_exec.c, detect_held.c */
+	struct stale stale;
+	struct orphans orphans;
+	struct held held;
+	struct kept_limit kept_limits[KEPT_LIMITS_MAX]; /* detect_limit.c */
+	unsigned int kept_limit_count;
 	struct correction corrections[CORRECTIONS_MAX];
 	unsigned int correction_count;
 	struct kept_failure kept_failures[KEPT_FAILURES_MAX]; /* detect_close.c */
@@ -174,6 +216,11 @@ const struct fdt_detail *slots_inspect(struct engine *e, const struct fdtable *t
 				       const struct slot *slot);
 void slots_audit_done(struct engine *e);
 struct descriptor slots_descriptor(struct engine *e, const struct fdtable *table, int32_t fd);
+/*
+ * What a filled descriptor is like, whatever its kind: the host is asked if it can be, else it
+ * is as last seen, and head.time_ns tells when. NULL: it was never looked at.
+ */
+const struct fdt_detail *slots_look(struct engine *e, const struct fdtable *table, int32_t fd);
 /* Both may learn what kind it really is. */
 const char *slots_name(struct engine *e, const struct fdtable *table, int32_t fd,
 		       struct slot *slot);
@@ -242,6 +289,12 @@ void throttle_done(struct engine *e);
 /* other_end.c: by the tables that are known */
 void other_end_find(struct engine *e, const struct descriptor *d, struct other_end *ret);
 
+/* idle.c: asks what the row's descriptors in the table are like, those at least so old. */
+void finding_ask_idle(struct engine *e, const struct fdtable *table, struct site_row *row,
+		      uint64_t least_age_ns, uint64_t idle_from_ns);
+/* "3 s", "12 min", "3 h": whole units, long times need no seconds. */
+void finding_format_time(uint64_t ns, char *buffer, size_t size);
+
 /* The past of that generation of that number, if it is still kept; else NULL. */
 struct past *finding_past(struct engine *e, const struct fdtable *table, uint32_t fd,
 			  uint32_t generation);
@@ -253,11 +306,31 @@ void leak_table_died(struct engine *e, struct fdtable *table);
 /* detect_limit.c */
 void limit_failed(struct engine *e, const struct fdt_error *event, const struct actor *actor,
 		  struct fdtable *table);
+void limit_tick(struct engine *e);
+void limit_table_died(struct engine *e, struct fdtable *table);
+void limit_done(struct engine *e);
 /* detect_exec.c */
 void exec_image_started(struct engine *e, struct process *process);
+/*
+ * ctx: the image (struct process) that holds the slot. It was opened by an earlier image, has
+ * crossed an exec, has not been used, and nothing says that it was meant to be handed over.
+ */
+bool exec_unused(const struct slot *slot, int32_t fd, const void *ctx);
+/* Asks the host, once for each image, which numbers its environment names. */
+void exec_ask_environment(struct engine *e, struct process *process);
 void exec_tick(struct engine *e);
 void exec_table_died(struct engine *e, struct fdtable *table);
 void exec_done(struct engine *e);
+/* detect_held.c */
+bool held_is_of_interest(const struct fdtable *table, const struct process *process);
+void held_tick(struct engine *e);
+void held_done(struct engine *e);
+/* detect_stale.c */
+void stale_tick(struct engine *e);
+void stale_done(struct engine *e);
+/* detect_orphan.c */
+void orphan_tick(struct engine *e);
+void orphan_done(struct engine *e);
 /* detect_close.c */
 void close_failed(struct engine *e, const struct fdt_error *event, const struct actor *actor,
 		  struct fdtable *table);

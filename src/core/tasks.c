@@ -32,6 +32,7 @@ static void table_release(struct engine *e, struct fdtable *table)
 		table_ends(e, table);
 	sweep_table_died(e, table);
 	if (!table->replaced) {
+		limit_table_died(e, table);
 		exec_table_died(e, table);
 		leak_table_died(e, table);
 	}

@@ -189,6 +189,18 @@ static void put_site_history(struct builder *b, json_t *row, const struct site *
 		json_put_real(b, row, "median_lifetime_s", (double)median_ns / 1e9, 3);
 }
 
+static void put_asked(struct builder *b, json_t *row, const struct site_row *s)
+{
+	if (!s->asked)
+		return;
+	json_put_number(b, row, "asked", s->asked);
+	json_put_number(b, row, "idle", s->idle);
+	if (s->idle)
+		json_put_number(b, row, "idle_s", s->idle_ns / UINT64_C(1000000000));
+	json_put_number(b, row, "established", s->established);
+	json_put_number(b, row, "close_wait", s->close_wait);
+}
+
 static json_t *site_value(struct builder *b, const struct site_row *s)
 {
 	json_t *row = json_object();
@@ -197,6 +209,7 @@ static json_t *site_value(struct builder *b, const struct site_row *s)
 	json_put_number(b, row, "opened", s->opened);
 	json_put_number(b, row, "closed", s->closed);
 	json_put_number(b, row, "oldest_s", s->oldest_ns / UINT64_C(1000000000));
+	put_asked(b, row, s);
 	json_put_text(b, row, "kind", fd_kind_name(s->kind));
 	if (s->example_fd >= 0)
 		json_put_number(b, row, "example_fd", (uint64_t)s->example_fd);

@@ -272,6 +272,28 @@ static void site_line(struct page *page, const struct site_row *row)
 	page_newline(page);
 }
 
+/* What they are like, where somebody has asked. */
+static void asked_line(struct page *page, const struct site_row *row)
+{
+	char idle[PHRASE_SIZE];
+
+	if (!row->asked)
+		return;
+	text_frame(page, 0);
+	page_tab(page, 32, 0);
+	page_style(page, STYLE_DIM);
+	page_printf(page, "of %" PRIu32 " asked", row->asked);
+	if (row->idle) {
+		phrase_duration(idle, sizeof(idle), row->idle_ns);
+		page_printf(page, ", %" PRIu32 " idle for %s", row->idle, idle);
+	}
+	if (row->established)
+		page_printf(page, ", %" PRIu32 " established", row->established);
+	if (row->close_wait)
+		page_printf(page, ", %" PRIu32 " in CLOSE_WAIT", row->close_wait);
+	page_newline(page);
+}
+
 static void more_line(struct page *page, unsigned int shown, unsigned int total, const char *one,
 		      const char *many)
 {
@@ -310,6 +332,7 @@ static void sites(struct page *page, const struct finding *f, unsigned int verbo
 	for (unsigned int i = 0; i < f->site_count; i++) {
 		site_line(page, &f->sites[i]);
 		site_stack(page, f, i, verbosity);
+		asked_line(page, &f->sites[i]);
 	}
 	more_line(page, f->site_count, f->site_total, "more site", "more sites");
 }

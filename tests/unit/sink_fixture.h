@@ -174,7 +174,12 @@ static inline struct finding finding_emfile(void)
 					88,
 					812 * S,
 					5,
-					"10.0.0.5:51234 -> 10.0.0.9:5432" };
+					"10.0.0.5:51234 -> 10.0.0.9:5432",
+					.asked = 64,
+					.idle = 33,
+					.idle_ns = 12 * S,
+					.established = 34,
+					.close_wait = 30 };
 	f.sites[1] = (struct site_row){
 		&site_bare,
 		"openat",
@@ -184,10 +189,11 @@ static inline struct finding finding_emfile(void)
 		40967,
 		4 * S,
 		17,
-		"/var/log/a/very/long/path/of/some/service/that/never/ends/app.log"
+		"/var/log/a/very/long/path/of/some/service/that/never/ends/app.log",
+		.asked = 0
 	};
 	f.sites[2] = (struct site_row){ NULL, "opener unknown", FD_KIND_ANON, 3, 0, 0, 90000 * S, 3,
-					NULL };
+					NULL, .asked = 0 };
 	return f;
 }
 

@@ -121,6 +121,12 @@ static void evidence_of_other_rules(void **state)
 	assert_true(json_real_value(at(line, "fdtrace.limit.rate_per_min")) == 2.5);
 	assert_int_equal(json_integer_value(at(line, "fdtrace.sites.0.open")), 612);
 	assert_int_equal(json_integer_value(at(line, "fdtrace.sites.0.oldest_s")), 812);
+	assert_int_equal(json_integer_value(at(line, "fdtrace.sites.0.asked")), 64);
+	assert_int_equal(json_integer_value(at(line, "fdtrace.sites.0.idle")), 33);
+	assert_int_equal(json_integer_value(at(line, "fdtrace.sites.0.idle_s")), 12);
+	assert_int_equal(json_integer_value(at(line, "fdtrace.sites.0.established")), 34);
+	assert_int_equal(json_integer_value(at(line, "fdtrace.sites.0.close_wait")), 30);
+	assert_null(at(line, "fdtrace.sites.1.asked"));
 	assert_string_equal(text_at(line, "fdtrace.sites.0.stack.1"), "main (app.py:31)");
 	assert_string_equal(text_at(line, "fdtrace.sites.2.label"), "opener unknown");
 	assert_int_equal(json_integer_value(at(line, "fdtrace.sites_total")), 9);
@@ -389,9 +395,20 @@ static void make_worst(struct worst *w, const char *unit, size_t length, unsigne
 	f->site_count = FINDING_SITES_MAX;
 	f->site_total = UINT32_MAX;
 	for (int i = 0; i < FINDING_SITES_MAX; i++)
-		f->sites[i] = (struct site_row){ &w->site,   w->text,    FD_KIND_FILE,
-						 UINT64_MAX, UINT64_MAX, UINT64_MAX,
-						 UINT64_MAX, INT32_MAX,  w->text };
+		f->sites[i] = (struct site_row){ &w->site,
+						 w->text,
+						 FD_KIND_FILE,
+						 UINT64_MAX,
+						 UINT64_MAX,
+						 UINT64_MAX,
+						 UINT64_MAX,
+						 INT32_MAX,
+						 w->text,
+						 .asked = UINT32_MAX,
+						 .idle = UINT32_MAX,
+						 .idle_ns = UINT64_MAX,
+						 .established = UINT32_MAX,
+						 .close_wait = UINT32_MAX };
 	f->victim_count = FINDING_VICTIMS_MAX;
 	f->victim_total = UINT32_MAX;
 	for (int i = 0; i < FINDING_VICTIMS_MAX; i++)

@@ -76,6 +76,8 @@ static void who_holds_the_table(void **state)
 		"10.0.0.5:51234 -> "
 		"10.0.0.9:5432\n"
 		"   |                             < app.py:31 main\n"
+		"   |                            of 64 asked, 33 idle for 12.0 s, 34 established, "
+		"30 in CLOSE_WAIT\n"
 		"   |     33  file        4.0 s  openat   e.g. fd 17 "
 		"/var/log/a/very/long/path/of/some/service/that/never/ends/app.log\n"
 		"   |      3  anon        1d01h  opener unknown   e.g. fd 3\n"
