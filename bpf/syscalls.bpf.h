@@ -276,7 +276,8 @@ static __always_inline void on_success(struct fdt_exit *x, u32 tgid)
 	case FDT_CALL_UNMAP: space_unmapped(x->args[0], x->args[1]); return;
 	case FDT_CALL_POLL:
 		if (x->result > 0 || is_watched(tgid))
-			on_poll(x->args[0], x->args[1], x->syscall);
+			on_poll(x->args[0], x->args[1], x->syscall,
+				x->syscall == FDT_SYS_poll && !(s32)x->args[2]);
 		return;
 	}
 	run_break();
