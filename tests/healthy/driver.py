@@ -579,7 +579,7 @@ def ssh(folder):
         for number in range(3):
             assert do([*login, "-tt", f"echo {number}"]).strip() == str(number)
         os.kill(server.pid, signal.SIGHUP)  # it executes itself again
-        until("sshd listens again", lambda: answers(port))
+        until("sshd listens again", lambda: server.said().count("Server listening") == 2)
         assert do([*login, "echo again"]).strip() == "again"
     return "12 logins, tar, scp, sftp, rsync, a restart"
 
