@@ -585,8 +585,7 @@ def ssh(folder):
 
 
 RSYSLOG = """
-module(load="imuxsock" Socket="{folder}/log.sock" SysSock.Use="off")
-input(type="imuxsock" Socket="{folder}/dev")
+module(load="imuxsock" SysSock.Name="{folder}/dev" SysSock.RateLimit.Interval="0")
 $WorkDirectory {folder}
 *.* {folder}/all.log
 mail.* {folder}/mail.log
