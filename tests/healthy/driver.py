@@ -387,9 +387,10 @@ def python(folder):
 
 
 # Those that do nothing on purpose that is wrong: most others of the stdlib's tests close foreign
-# numbers, use closed ones or sweep, because that is what they test.
+# numbers, use closed ones or sweep, because that is what they test. Not among them is test_mailbox: MH
+# loses its lock when it reads the sequences, which it has locked, through another descriptor (close.lock).
 STDLIB = ["test_zipfile", "test_tarfile", "test_gzip", "test_shutil", "test_glob", "test_pathlib", "test_configparser",
-          "test_csv", "test_json", "test_mailbox", "test_netrc", "test_dbm_dumb", "test_shelve", "test_queue",
+          "test_csv", "test_json", "test_netrc", "test_dbm_dumb", "test_shelve", "test_queue",
           "test_threading_local", "test_httpservers", "test_ftplib", "test_smtplib", "test_poplib", "test_filecmp",
           "test_fileinput", "test_linecache", "test_tokenize", "test_sched", "test_wsgiref", "test_xmlrpc",
           "test_urllib2_localnet"]
