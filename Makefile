@@ -122,6 +122,11 @@ property: all live-programs
 replay: all live-programs
 	$(Q)BUILD=$(B) prove -e /usr/bin/python3 tests/replay/replay.py
 
+# Real software at work for some minutes, and nothing to be told of it.
+healthy: deps deps-healthy
+	+$(Q)$(MAKE) --no-print-directory all
+	$(Q)BUILD=$(B) prove -v -e /usr/bin/python3 tests/healthy/healthy.py
+
 # Figures, not tests: a few minutes of racing threads, huge tables and stress-ng.
 bench-exact: all live-programs
 	$(Q)BUILD=$(B) /usr/bin/python3 tests/bench/exact.py
@@ -165,6 +170,9 @@ deps:
 deps-test:
 	$(Q)tests/lib/deps.sh test
 
+deps-healthy:
+	$(Q)tests/lib/deps.sh healthy
+
 demo: deps
 	+$(Q)$(MAKE) --no-print-directory all live-programs
 	$(Q)BUILD=$(B) tests/live/demo.sh
@@ -194,6 +202,7 @@ help:
 	@echo 'make replay       recordings: the same findings, damaged files (recording needs root)'
 	@echo 'make sanitize     unit and replay tests under ASan and UBSan;  make valgrind: under valgrind'
 	@echo 'make fuzz         damaged ELF files under the sanitizers'
+	@echo 'make healthy      installs servers and more, lets them work, and nothing may be told of them (as root)'
 	@echo 'make purity       what the core imports;  make format-check: clang-format'
 	@echo 'make deps         packages to build;  make deps-test: packages to test'
 	@echo 'make property     random programs against the kernel and a model;  make bench-exact, bench-stacks, bench-wanted: figures'
@@ -201,6 +210,6 @@ help:
 	@echo 'B=FOLDER builds elsewhere, CC=clang with clang, V=1 shows the commands'
 
 .PHONY: all objects unit-programs fuzz-programs fuzz live-programs unit live replay property bench-exact bench-stacks bench-wanted purity sanitize valgrind format-check check-vmlinux
-.PHONY: deps deps-test demo check clean help
+.PHONY: deps deps-test deps-healthy demo check healthy clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

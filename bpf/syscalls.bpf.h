@@ -331,7 +331,8 @@ static __always_inline void on_success(struct fdt_exit *x, u32 tgid)
 	case FDT_CALL_EPOLL_CTL: on_epoll_ctl(x); return;
 	case FDT_CALL_POLL:
 		if (x->result > 0 || is_watched(tgid))
-			on_poll(x->args[0], x->args[1], x->syscall);
+			on_poll(x->args[0], x->args[1], x->syscall,
+				x->syscall == FDT_SYS_poll && !(s32)x->args[2]);
 		return;
 	}
 	run_break();

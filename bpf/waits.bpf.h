@@ -4,6 +4,7 @@
 #define FDTRACE_WAITS_BPF_H
 
 #define POLLFDS_MAX 16 /* the rest of a longer array is not looked at */
+#define ASKED_MIN 3    /* numbers in a row that are a question: 0, 1 and 2 when a program starts */
 #define POLLNVAL 0x20
 #define SELECT_MAX 1024 /* FD_SETSIZE */
 
@@ -47,7 +48,20 @@ static long poll_one(u64 i, struct fdt_polling *p)
 	return 0;
 }
 
-GLOBAL int on_poll(u64 address, u64 count, u32 syscall)
+/*
+ * One number after the other, from three on, without waiting: nobody's events look like that. It asks
+ * which numbers are open, as xargs does before it lets children inherit them.
+ */
+static __always_inline bool asks_which_are_open(const struct fdt_polling *p, u32 count)
+{
+	for (u32 i = 1; i < POLLFDS_MAX && i < count; i++)
+		if (p->polled[i].fd != p->polled[i - 1].fd + 1)
+			return false;
+	return count >= ASKED_MIN;
+}
+
+/* at_once: the call does not wait. */
+GLOBAL int on_poll(u64 address, u64 count, u32 syscall, u32 at_once)
 {
 	struct fdt_polling p = { .syscall = syscall };
 	struct task_struct *task = plain(CURRENT);
@@ -56,6 +70,8 @@ GLOBAL int on_poll(u64 address, u64 count, u32 syscall)
 	if (count > POLLFDS_MAX)
 		count = POLLFDS_MAX;
 	if (!count || bpf_probe_read_user(p.polled, count * sizeof(p.polled[0]), (void *)address))
+		return 0;
+	if (at_once && asks_which_are_open(&p, count))
 		return 0;
 	bpf_loop(count, poll_one, &p, 0);
 	return 0;

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Installs what is missing, and only that. Usage: deps.sh build|test
+# Installs what is missing, and only that. Usage: deps.sh build|test|healthy
 # Debian and Ubuntu: by apt-get. Elsewhere it names the packages and fails.
 set -eu
 
@@ -39,6 +39,30 @@ bash                   bash             bash                    bash
 git                    git              git                     git
 gdb                    gdb              gdb                     gdb
 '
+# What a healthy machine runs. Servers are not started by being installed: see start_nothing.
+healthy='
+dash                   dash             dash                    dash
+busybox                busybox          busybox                 busybox
+git                    git              git                     git
+rsync                  rsync            rsync                   rsync
+xz                     xz-utils         xz                      xz
+sqlite3                sqlite3          sqlite                  sqlite
+perl                   perl             perl                    perl
+node                   nodejs           nodejs                  nodejs
+python:ensurepip       python3-venv     python3                 python
+python:test.test_glob  libpython@PYTHON@-testsuite python3-test python
+nginx                  nginx-light      nginx                   nginx
+ab                     apache2-utils    httpd-tools             apache
+redis-server           redis-server     redis                   redis
+redis-benchmark        redis-tools      redis                   redis
+/usr/lib/postgresql/*/bin/pgbench postgresql postgresql-contrib postgresql
+sshd                   openssh-server   openssh-server          openssh
+ssh                    openssh-client   openssh-clients         openssh
+rsyslogd               rsyslog          rsyslog                 rsyslog
+logger                 bsdutils         util-linux              util-linux
+cron                   cron             cronie                  cronie
+anacron                anacron          cronie-anacron          cronie
+'
 
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -48,6 +72,7 @@ here()
 	*.h) [ -n "$(find /usr/include/"$1" /usr/include/*/"$1" /usr/local/include/"$1" 2>/dev/null | head -n 1)" ] ;;
 	# the tests run the system's own interpreter, whatever else stands in PATH
 	python3) [ -x /usr/bin/python3 ] ;;
+	/*) [ -n "$(ls $1 2>/dev/null)" ] ;;
 	python:*) /usr/bin/python3 -c "import ${1#python:}" 2>/dev/null ;;
 	*) command -v "$1" >/dev/null ;;
 	esac
@@ -72,10 +97,25 @@ as_root()
 	fi
 }
 
+python_version()
+{
+	/usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || echo 3
+}
+
+# Debian starts servers when it installs them, unless this file says no; it goes again at the end.
+start_nothing()
+{
+	policy=/usr/sbin/policy-rc.d
+	[ -e $policy ] && return
+	printf '#!/bin/sh\nexit 101\n' | as_root sh -c "cat >$policy && chmod 755 $policy"
+	trap 'as_root rm -f /usr/sbin/policy-rc.d' EXIT
+}
+
 case ${1-} in
 build) wanted=$build ;;
 test) wanted=$test ;;
-*) echo "usage: $0 build|test" >&2; exit 2 ;;
+healthy) wanted=$(echo "$healthy" | sed "s/@PYTHON@/$(python_version)/") ;;
+*) echo "usage: $0 build|test|healthy" >&2; exit 2 ;;
 esac
 
 lacking=$(missing "$wanted")
@@ -84,6 +124,7 @@ lacking=$(missing "$wanted")
 if command -v apt-get >/dev/null; then
 	packages=$(echo "$lacking" | awk '{ print $2 }' | sort -u)
 	echo "installing:" $packages
+	[ "$1" != healthy ] || start_nothing
 	as_root apt-get -q update
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends $packages
 	lacking=$(missing "$wanted")

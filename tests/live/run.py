@@ -167,6 +167,7 @@ row("close_range before exec in a child", [program("sweep"), "range-before-exec"
 row("close_range that only marks close-on-exec", [program("sweep"), "mark-before-exec"])
 
 row("reading a number it closed itself", [program("use_closed"), "own-mistake"], [("use.closed", WARN)])
+row("polling a number it closed itself", [program("use_closed"), "polled"], [("use.closed", WARN)])
 row("EBADF for the wrong access mode", [program("use_closed"), "wrong-mode"])
 row("asking whether numbers are open", [program("use_closed"), "probe"])
 
