@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/hash.h"
 #include "core/state.h"
@@ -17,20 +18,30 @@
 #define RACE_NS 1000000000ull
 #define ACCUMULATES 3 /* images of one pid, each of which left something behind */
 
-/* Named on the command line ("--fd=5", "/dev/fd/5"): meant to be inherited. */
+/* "5", "--fd=5", "/dev/fd/5", "fd5", but not the 5 of "python5" or "file5". */
+static bool is_number_of_its_own(const char *args, const char *at, size_t length, const char *end)
+{
+	if (at + length < end && isalnum((unsigned char)at[length]))
+		return false;
+	if (at == args || !isalnum((unsigned char)at[-1]))
+		return true;
+	return at - args >= 2 && strncasecmp(at - 2, "fd", 2) == 0 &&
+	       (at - args == 2 || !isalnum((unsigned char)at[-3]));
+}
+
+/* Named on the command line: meant to be inherited. The program's own name tells nothing. */
 static bool named_in_args(const struct process *process, int32_t fd)
 {
 	char number[16];
 	size_t length = snprintf(number, sizeof(number), "%d", fd);
-	const char *end = process->args + process->args_size;
+	const char *end = process->args + process->args_size, *args, *at;
 
-	for (const char *at = process->args; at && (at = memmem(at, end - at, number, length));
-	     at++) {
-		bool starts = at == process->args || !isdigit((unsigned char)at[-1]);
-
-		if (starts && (at + length >= end || !isdigit((unsigned char)at[length])))
+	if (!process->args)
+		return false;
+	args = process->args + strnlen(process->args, process->args_size);
+	for (at = args; (at = memmem(at, end - at, number, length)); at++)
+		if (is_number_of_its_own(args, at, length, end))
 			return true;
-	}
 	return false;
 }
 

@@ -8,6 +8,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/state.h"
 #include "core/syscall_name.h"
@@ -135,7 +136,6 @@ void stdio_opened(struct engine *e, struct fdtable *table, uint32_t fd, const st
 		wait_for(e, table, fd, slot);
 }
 
-/* It has stayed, or the table ends with it. */
 static void settle(struct engine *e, unsigned int index)
 {
 	struct stdio_guest guest = e->stdio_guests[index];
@@ -154,9 +154,27 @@ void stdio_tick(struct engine *e)
 			settle(e, i);
 }
 
+/*
+ * Nobody reads a directory as stdin by mistake, nor anything in the last moments: rsync closes 0
+ * and looks through its directories before it exits.
+ */
+static bool may_be_told_at_the_end(const struct stdio_guest *guest, const struct fdtable *table)
+{
+	const struct slot *slot = fdtable_slot(table, (int32_t)guest->fd);
+
+	return guest->fd != STDIN_FILENO && slot->kind != FD_KIND_DIR;
+}
+
 void stdio_table_died(struct engine *e, struct fdtable *table)
 {
-	for (unsigned int i = e->stdio_guest_count; i-- > 0;)
-		if (e->stdio_guests[i].table == table->key)
+	for (unsigned int i = e->stdio_guest_count; i-- > 0;) {
+		struct stdio_guest guest = e->stdio_guests[i];
+
+		if (guest.table != table->key)
+			continue;
+		if (may_be_told_at_the_end(&guest, table))
 			settle(e, i);
+		else
+			e->stdio_guests[i] = e->stdio_guests[--e->stdio_guest_count];
+	}
 }

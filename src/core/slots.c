@@ -569,6 +569,14 @@ static void vec_filled(const struct place *p, const struct fdt_file *file, unsig
 	copy_opener(p, SLOT_INHERITED);
 }
 
+/* Whoever cleared close-on-exec meant the next image, not those that it starts in turn. */
+static void crossed_exec(struct slot *slot)
+{
+	if (slot->flags & SLOT_CROSSED_EXEC)
+		slot->flags &= ~SLOT_MEANT;
+	slot->flags = (slot->flags | SLOT_CROSSED_EXEC) & ~SLOT_USED;
+}
+
 static void vec_slot(struct engine *e, struct fdtable *table, uint32_t fd,
 		     const struct fdt_file *file, const struct fdt_head *head)
 {
@@ -589,7 +597,7 @@ static void vec_slot(struct engine *e, struct fdtable *table, uint32_t fd,
 	if (!p.slot->file && file->file)
 		vec_filled(&p, file, head->op);
 	if (p.slot->file && head->op == FDT_OP_EXEC)
-		p.slot->flags = (p.slot->flags | SLOT_CROSSED_EXEC) & ~SLOT_USED;
+		crossed_exec(p.slot);
 }
 
 /* Slots that the kernel's table does not have (any more) are empty. */

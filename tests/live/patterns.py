@@ -292,7 +292,7 @@ def rows():
     row("mmap then close", "leaks", ["mapped-and-kept"], ["mapped-and-closed"])
     row("a few left behind by a site that closes", "leaks", ["error-path-forgets"],
         ["error-path-closes", "two-for-ever"])
-    row("dead for certain: the peer has gone", "leaks", ["peer-has-gone", "writer-has-gone"],
+    row("dead for certain: the peer has gone", "leaks", ["peer-has-gone", "writer-has-gone", "one-writer-has-gone"],
         ["peer-has-gone-closed", "peer-is-quiet", "pipe-to-itself"])
     row("dead for certain: deleted and untouched", "leaks", ["deleted-and-untouched"],
         ["deleted-and-used", "deleted-and-mapped"])

@@ -256,9 +256,21 @@ static void read_only_until_the_end(void **state)
 
 	(void)state;
 	start(&s, rule_set_default());
-	makes(&s, FDT_SYS_openat, 0, a_file(1));
+	makes(&s, FDT_SYS_openat, 1, a_file(1));
 	task(&s, FDT_OP_EXIT, PID, PID, TABLE, 0, FDT_TASK_LAST);
 	only_finding(&s, RULE_CLOSE_STDIO);
+	stream_end(&s);
+}
+
+static void read_by_stdin_in_the_last_moments(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	start(&s, rule_set_default());
+	makes(&s, FDT_SYS_openat, 0, a_file(1));
+	task(&s, FDT_OP_EXIT, PID, PID, TABLE, 0, FDT_TASK_LAST);
+	assert_int_equal(s.kept_count, 0);
 	stream_end(&s);
 }
 
@@ -995,6 +1007,7 @@ int main(void)
 		cmocka_unit_test(read_only_and_soon_gone),
 		cmocka_unit_test(read_only_and_there_to_stay),
 		cmocka_unit_test(read_only_until_the_end),
+		cmocka_unit_test(read_by_stdin_in_the_last_moments),
 		cmocka_unit_test(lock_lost_by_another_close),
 		cmocka_unit_test(lock_lost_with_a_duplicate),
 		cmocka_unit_test(lock_given_up_as_it_should),

@@ -30,6 +30,9 @@ static bool is_haunted(void)
 	return count;
 }
 
+/* fdtrace looks one to two seconds after the close. */
+#define HAUNTED_MS 4000
+
 NAMED void close_watched(void)
 {
 	must(close(end[0]));
@@ -41,7 +44,7 @@ static void kept_by_dup(void)
 	must(fcntl(end[0], F_DUPFD_CLOEXEC, 3));
 	close_watched();
 	claim(is_haunted());
-	pace_ms(LONG_MS);
+	pace_ms(HAUNTED_MS);
 }
 
 /* The child that has a copy waits until the pipe to it ends. */
@@ -61,7 +64,7 @@ static void kept_by_fork(void)
 	}
 	close_watched();
 	claim(is_haunted());
-	pace_ms(LONG_MS);
+	pace_ms(HAUNTED_MS);
 	must(close(alive[1]));
 	reap(child);
 }
