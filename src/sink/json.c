@@ -33,21 +33,34 @@ static struct json_sink *json_sink(struct sink *sink)
 #define ALL JSON_LINE_MAX /* no part can be longer than the line */
 /*
  * What gives way, in this order: frames, lists, the command line, then the texts themselves.
- * The last one makes any line fit. { frames, bytes of one, rows, command line, texts, without
- * the frames of the system }
+ * The last one makes any line fit. { frames, bytes of one, rows, command line, texts, worst
+ * frames: the inside of an interpreter says least, the application's own lines most }
  */
 static const struct diet diets[] = {
-	{ ALL, 1024, ALL, ALL, ALL, false }, { ALL, 1024, ALL, ALL, ALL, true },
-	{ 32, 256, ALL, ALL, ALL, true },    { 16, 256, ALL, ALL, ALL, true },
-	{ 12, 256, ALL, ALL, ALL, true },    { 8, 256, ALL, ALL, ALL, true },
-	{ 6, 256, ALL, ALL, ALL, true },     { 4, 256, ALL, ALL, ALL, true },
-	{ 4, 160, 6, ALL, ALL, true },       { 4, 160, 4, ALL, ALL, true },
-	{ 4, 160, 2, ALL, ALL, true },       { 4, 160, 1, ALL, ALL, true },
-	{ 4, 160, 0, ALL, ALL, true },       { 4, 160, 0, 1024, ALL, true },
-	{ 4, 160, 0, 256, ALL, true },       { 4, 160, 0, 64, ALL, true },
-	{ 4, 160, 0, 0, ALL, true },         { 4, 120, 0, 0, 1024, true },
-	{ 4, 120, 0, 0, 512, true },         { 2, 120, 0, 0, 256, true },
-	{ 1, 80, 0, 0, 128, true },          { 0, 0, 0, 0, 80, true },
+	{ ALL, 1024, ALL, ALL, ALL, FRAME_SYSTEM },
+	{ ALL, 1024, ALL, ALL, ALL, FRAME_NATIVE_LIBRARY },
+	{ 32, 256, ALL, ALL, ALL, FRAME_NATIVE },
+	{ 16, 256, ALL, ALL, ALL, FRAME_NATIVE },
+	{ 16, 256, ALL, ALL, ALL, FRAME_LIBRARY },
+	{ 12, 256, ALL, ALL, ALL, FRAME_LIBRARY },
+	{ 8, 256, ALL, ALL, ALL, FRAME_LIBRARY },
+	{ 8, 256, ALL, ALL, ALL, FRAME_APPLICATION },
+	{ 6, 256, ALL, ALL, ALL, FRAME_APPLICATION },
+	{ 4, 256, ALL, ALL, ALL, FRAME_APPLICATION },
+	{ 4, 160, 6, ALL, ALL, FRAME_APPLICATION },
+	{ 4, 160, 4, ALL, ALL, FRAME_APPLICATION },
+	{ 4, 160, 2, ALL, ALL, FRAME_APPLICATION },
+	{ 4, 160, 1, ALL, ALL, FRAME_APPLICATION },
+	{ 4, 160, 0, ALL, ALL, FRAME_APPLICATION },
+	{ 4, 160, 0, 1024, ALL, FRAME_APPLICATION },
+	{ 4, 160, 0, 256, ALL, FRAME_APPLICATION },
+	{ 4, 160, 0, 64, ALL, FRAME_APPLICATION },
+	{ 4, 160, 0, 0, ALL, FRAME_APPLICATION },
+	{ 4, 120, 0, 0, 1024, FRAME_APPLICATION },
+	{ 4, 120, 0, 0, 512, FRAME_APPLICATION },
+	{ 2, 120, 0, 0, 256, FRAME_APPLICATION },
+	{ 1, 80, 0, 0, 128, FRAME_APPLICATION },
+	{ 0, 0, 0, 0, 80, FRAME_APPLICATION },
 };
 #undef ALL
 #define DIETS (sizeof(diets) / sizeof(diets[0]))
@@ -58,9 +71,8 @@ typedef json_t *(*build_fn)(struct builder *b, const void *what);
 static int build_line(struct json_sink *s, build_fn build, const void *what, char **ret_line,
 		      size_t *ret_length)
 {
-	static const struct diet feast = {
-		JSON_ALL, JSON_ALL, JSON_ALL, JSON_ALL, JSON_ALL, false
-	};
+	static const struct diet feast = { JSON_ALL, JSON_ALL, JSON_ALL,
+					   JSON_ALL, JSON_ALL, FRAME_SYSTEM };
 	size_t tries = s->options.full ? 1 : DIETS;
 
 	for (size_t i = 0; i < tries; i++) {

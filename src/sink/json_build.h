@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "core/stack.h"
 
 struct hostinfo;
 struct process;
@@ -25,8 +26,8 @@ struct diet {
 	size_t frame_bytes; /* of one frame, as all sizes here: as written, escapes included */
 	size_t rows;        /* of sites, victims, history */
 	size_t command_bytes;
-	size_t text_bytes; /* of any other string */
-	bool no_system;    /* leave out native frames of the system, unless there are no others */
+	size_t text_bytes;     /* of any other string */
+	enum frame_rank worst; /* leave out frames of a worse rank, unless there are no others */
 };
 
 struct builder {

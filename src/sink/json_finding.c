@@ -32,13 +32,13 @@ static size_t least(size_t a, size_t b)
 /* Which frames are shown: the first and the last of those that may be, and how many are not. */
 struct stack_view {
 	const struct stack *stack;
-	bool no_system;
+	enum frame_rank worst;
 	size_t count, head, hidden, tail;
 };
 
 static bool may_show(const struct stack_view *view, unsigned int index)
 {
-	return !view->no_system || stack_frame_rank(&view->stack->frames[index]) != FRAME_SYSTEM;
+	return stack_frame_rank(&view->stack->frames[index]) <= view->worst;
 }
 
 static struct stack_view view_stack(struct builder *b, const struct stack *stack)
@@ -46,7 +46,9 @@ static struct stack_view view_stack(struct builder *b, const struct stack *stack
 	struct stack_view view = { .stack = stack };
 	size_t shown;
 
-	view.no_system = b->diet.no_system && stack_best_rank(stack) != FRAME_SYSTEM;
+	view.worst = stack_best_rank(stack);
+	if (view.worst < b->diet.worst)
+		view.worst = b->diet.worst;
 	for (unsigned int i = 0; i < stack->frame_count; i++)
 		view.count += may_show(&view, i);
 	shown = least(view.count, b->diet.frames);

@@ -24,6 +24,43 @@ static void closed_by_another_and_used(void **state)
 	stream_end(&s);
 }
 
+/* Whose number the user believes in is its own; those in between did nothing wrong. */
+static void those_in_between_are_bystanders(void **state)
+{
+	const uint32_t offender = PID + 1, bystander = PID + 2;
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	opens(&s, PID, 4, 1);
+	closes(&s, offender, 4);
+	opens(&s, bystander, 4, 2);
+	closes(&s, bystander, 4);
+	s.now_ns += 20 * MS;
+	fails(&s, FDT_SYS_read, PID, 4, EBADF);
+	assert_int_equal(only_finding(&s, RULE_CLOSE_UNOWNED)->closed_tid, offender);
+	assert_int_equal(s.kept[0].generation, 1);
+	assert_int_equal(s.kept[0].history_count, 1); /* the bystander's */
+	stream_end(&s);
+}
+
+/* What was handed to the user and closed under its hands is not its opener's own affair. */
+static void closed_by_who_had_handed_it_over(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	opens(&s, PID + 1, 4, 1);
+	closes(&s, PID + 1, 4);
+	opens(&s, PID + 2, 4, 2);
+	closes(&s, PID + 2, 4);
+	fails(&s, FDT_SYS_read, PID, 4, EBADF);
+	assert_int_equal(only_finding(&s, RULE_CLOSE_UNOWNED)->closed_tid, PID + 2);
+	assert_int_equal(s.kept[0].generation, 2);
+	stream_end(&s);
+}
+
 /* Every worker pool closes what another thread opened. */
 static void closed_by_another_and_left_alone(void **state)
 {
@@ -457,6 +494,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(closed_by_another_and_used),
+		cmocka_unit_test(those_in_between_are_bystanders),
+		cmocka_unit_test(closed_by_who_had_handed_it_over),
 		cmocka_unit_test(closed_by_another_and_left_alone),
 		cmocka_unit_test(the_last_closer_is_the_culprit),
 		cmocka_unit_test(double_close_is_told_after_a_moment),
