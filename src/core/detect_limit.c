@@ -43,8 +43,6 @@ static const char *row_noun(const struct site_row *row)
 {
 	uint32_t syscall = row->site ? row->site->syscall : 0;
 
-	if (row->kind == FD_KIND_PIPE)
-		return "pipe ends";
 	return syscall == FDT_SYS_accept || syscall == FDT_SYS_accept4 ? "accepted connections"
 								       : "connections";
 }
@@ -67,9 +65,6 @@ static const char *idle_help(const struct site_row *row)
 	if (row->close_wait * 2 > row->asked)
 		return "close a connection when recv returns 0 or fails; raising the limit only "
 		       "postpones it";
-	if (row->kind == FD_KIND_PIPE)
-		return "close both ends on every path (in Python: with, or close()); raising the "
-		       "limit only postpones it";
 	return "give idle connections a timeout (keep-alive timeout of the server); raising the "
 	       "limit only postpones it";
 }

@@ -3,8 +3,9 @@
  * leak.stale: a site that closes what it opens within t left some open for many times t: there
  * is a path that forgets to close. What usual is tells the site's own lifetimes; that it is a
  * path, and not a few connections that somebody means to keep, tells their number: it rises in
- * window after window and never falls. Of connections and pipes only those count through
- * which nothing has gone for as long: one that is used now and then is held on purpose.
+ * window after window and never falls. Of connections only those count through which
+ * nothing has gone for as long: one that is used now and then is held on purpose. Pipes, of
+ * which nobody can tell that, do not count at all.
  *
  * One walk through all tables in each leak.window counts the stragglers.
  */

@@ -8,15 +8,10 @@
 #define STATE_ESTABLISHED 1
 #define STATE_CLOSE_WAIT 8
 
+/* Pipes keep no times, nor anything else that tells of use. */
 static bool can_be_asked(const struct slot *slot)
 {
-	switch (slot->kind) {
-	case FD_KIND_PIPE:
-	case FD_KIND_FIFO:
-	case FD_KIND_UNIX:
-	case FD_KIND_TCP: return true;
-	default: return false;
-	}
+	return slot->kind == FD_KIND_TCP || slot->kind == FD_KIND_UNIX;
 }
 
 static void count(struct site_row *row, const struct slot *slot, const struct fdt_detail *d,
