@@ -7,7 +7,6 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "core/hash.h"
 #include "core/state.h"
@@ -25,7 +24,8 @@ static bool is_number_of_its_own(const char *args, const char *at, size_t length
 		return false;
 	if (at == args || !isalnum((unsigned char)at[-1]))
 		return true;
-	return at - args >= 2 && strncasecmp(at - 2, "fd", 2) == 0 &&
+	return at - args >= 2 && tolower((unsigned char)at[-2]) == 'f' &&
+	       tolower((unsigned char)at[-1]) == 'd' &&
 	       (at - args == 2 || !isalnum((unsigned char)at[-3]));
 }
 

@@ -330,7 +330,8 @@ void limit_failed(struct engine *e, const struct fdt_error *event, const struct 
 	if (!finding_wanted(e, RULE_LIMIT_EMFILE))
 		return;
 	x.fullness = judge(event, table, x.open);
-	if (x.fullness == TABLE_FULL && is_accept(event) && keep(e, &x))
+	/* Others fail beside an accept loop: one table is full, once. */
+	if (x.fullness == TABLE_FULL && (is_accept(event) || kept_for(e, &x)) && keep(e, &x))
 		return;
 	tell(e, &x);
 }

@@ -156,7 +156,10 @@ show(pair[0].fileno())
 
 
 def inherited(script):
-    """What exec.inherit says of a descriptor that cat inherits; a replay gives the same bytes."""
+    """What exec.inherit says of a descriptor that cat inherits; a replay gives the same bytes.
+
+    The script makes it with dup2: to clear close-on-exec would mean it.
+    """
     need_tracing()
     body = script + "\nos.execv('/bin/cat', ['cat'])"
     with tempfile.TemporaryDirectory() as folder:
@@ -179,7 +182,7 @@ import os
 r, w = os.pipe()
 if not os.fork():
     os.close(w); os.read(r, 1); os._exit(0)
-os.close(r); os.set_inheritable(w, True)
+os.close(r); os.dup2(w, 20)
 """)
     equal(found["fdtrace"]["kind"], "pipe")
     end = found["fdtrace"]["other_end"]
@@ -189,7 +192,7 @@ os.close(r); os.set_inheritable(w, True)
 
 @case("the other end of a pipe: closed")
 def pipe_closed():
-    found = inherited("import os\nr, w = os.pipe(); os.set_inheritable(r, True)")
+    found = inherited("import os\nr, w = os.pipe(); os.dup2(r, 20)")
     equal(found["fdtrace"]["other_end"], {"open": False})
 
 
@@ -200,7 +203,7 @@ import os, socket
 a, b = socket.socketpair()
 if not os.fork():
     a.close(); b.recv(1); os._exit(0)
-b.close(); a.set_inheritable(True)
+b.close(); os.dup2(a.fileno(), 20)
 """)
     equal([(h["name"], h["fd"]) for h in found["fdtrace"]["other_end"]["holders"]], [("python3", 4)])
 
@@ -210,7 +213,7 @@ def close_wait():
     found = inherited("""
 import os, socket
 l = socket.create_server(('127.0.0.1', 0)); c = socket.create_connection(l.getsockname()); a = l.accept()[0]
-c.close(); a.set_inheritable(True)
+c.close(); os.dup2(a.fileno(), 20)
 """)
     equal(found["network"]["connection"]["state"], "close-wait")
     equal(found["fdtrace"]["socket"]["unread_bytes"], 0)

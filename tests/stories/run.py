@@ -289,6 +289,9 @@ def keep_alive_guilty():
     accept = in_python(site["stack"])[0]
     assert accept.startswith("StreamServer.do_read (") and "/gevent/server.py:" in accept, site
     assert full["fdtrace"]["used"]["syscall"] == "accept4", full
+    assert "held by idle accepted connections" in full["message"], full["message"]
+    assert site["idle"] >= 30 and site["idle_s"] >= 1 and site["established"] >= 30, site
+    assert "keep-alive" in full["fdtrace"]["help"], full["fdtrace"]["help"]
 
 
 @case("5 gevent.pywsgi with a timeout in the handler: 150 clients")
