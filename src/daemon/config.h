@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What an operator writes into /etc/fdtrace/fdtrace.yaml. Read by libcyaml against one schema;
+ * every key may be left out. An unknown key, a wrong type or a value out of range is an error
+ * that names file, line and column.
+ */
+#ifndef FDTRACE_DAEMON_CONFIG_H
+#define FDTRACE_DAEMON_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "core/rule.h"
+#include "core/settings.h"
+
+struct trouble;
+
+#define CONFIG_PATH "/etc/fdtrace/fdtrace.yaml"
+#define CONFIG_OUTPUTS_MAX 16
+
+enum output_type { OUTPUT_STDOUT, OUTPUT_FILE, OUTPUT_JOURNAL, OUTPUT_SYSLOG, OUTPUT_UNIX };
+
+/* One place where lines go. */
+struct output_config {
+	enum output_type type;
+	const char *path; /* file, unix socket, syslog: socket; NULL: the usual one */
+	bool rfc5424;     /* syslog: octet-counted RFC 5424; else the BSD form of /dev/log */
+	enum severity min_severity; /* of findings */
+	bool summaries;             /* also fdtrace.summary and fdtrace.state lines */
+	uint64_t queue_bytes;       /* bound of what waits for a slow reader */
+};
+
+enum command_line { COMMAND_LINE_FULL, COMMAND_LINE_ARGV0, COMMAND_LINE_OFF };
+
+struct config {
+	const char *path; /* where it was read; "" for the built-in one */
+	rule_set rules;
+	struct settings settings; /* the standard ones and what `set:` says */
+	bool stacks_native, stacks_python;
+	struct output_config outputs[CONFIG_OUTPUTS_MAX];
+	unsigned int output_count;    /* at least 1: stdout, if none was named */
+	uint64_t summary_interval_ns; /* 0: none */
+	enum command_line command_line;
+	const char *
+		*redact; /* POSIX extended regular expressions, checked; what matches, or its first
+			      * group, becomes "[redacted]" */
+	unsigned int redact_count;
+	const char *
+		*cgroups; /* globs of cgroup paths: findings of others are not told; 0: all are */
+	unsigned int cgroup_count;
+	const char **exclude_cgroups;
+	unsigned int exclude_cgroup_count;
+	const char **suppress; /* files */
+	unsigned int suppress_count;
+	const char *metrics_listen;   /* "127.0.0.1:9893"; NULL: no server */
+	bool metrics_remote;          /* an address that is not loopback was meant */
+	const char *metrics_textfile; /* NULL: none */
+	const char *state_path;       /* what was told already; NULL: forgotten at each start */
+	const char *evidence_path;    /* folder; NULL: no store */
+	uint64_t evidence_bytes;      /* bound of it */
+};
+
+/* The built-in one: what an empty file gives. 0 or -ENOMEM. */
+int config_default(struct config **ret_config);
+
+/*
+ * Reads and checks everything, relative paths refused. 0; -ENOENT and other -errno of reading;
+ * -EINVAL: trouble names line and column. More than one mistake: the first is told.
+ */
+int config_load(const char *path, struct config **ret_config, struct trouble *trouble);
+void config_free(struct config *config); /* NULL is allowed */
+
+#endif

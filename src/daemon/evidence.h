@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * All evidence of the findings of this host, by fingerprint: JSON lines without the 4,000-byte
+ * cap, in a bounded folder. `fdtrace explain` reads it. One file a fingerprint, named after it;
+ * the latest EVIDENCE_KEPT lines of each; the files untouched longest go first.
+ */
+#ifndef FDTRACE_DAEMON_EVIDENCE_H
+#define FDTRACE_DAEMON_EVIDENCE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct trouble;
+
+#define EVIDENCE_PATH "/var/lib/fdtrace/evidence"
+#define EVIDENCE_BYTES (64u << 20)
+#define EVIDENCE_KEPT 4
+
+struct evidence;
+
+/* Makes the folder (0700) if need be; refuses one that others may write to. 0 or -errno with *trouble. */
+int evidence_open(const char *path, uint64_t max_bytes, struct evidence **ret_evidence,
+		  struct trouble *trouble);
+void evidence_free(struct evidence *evidence); /* NULL is allowed */
+
+/* line: JSON, newline included. 0 or -errno: the store stays as it was. */
+int evidence_put(struct evidence *evidence, uint64_t fingerprint, const char *line, size_t length);
+
+/*
+ * Every line of the fingerprints that begin with these 4 to 16 hex digits, oldest first. 0;
+ * -ENOENT: there is none; -EINVAL: not hex digits; -ENOTUNIQ: several fingerprints begin so.
+ */
+int evidence_find(const char *path, const char *prefix,
+		  int (*line)(void *ctx, const char *line, size_t length), void *ctx,
+		  struct trouble *trouble);
+
+#endif
