@@ -24,8 +24,7 @@ static bool is_number_of_its_own(const char *args, const char *at, size_t length
 		return false;
 	if (at == args || !isalnum((unsigned char)at[-1]))
 		return true;
-	return at - args >= 2 && tolower((unsigned char)at[-2]) == 'f' &&
-	       tolower((unsigned char)at[-1]) == 'd' &&
+	return at - args >= 2 && (at[-2] | 0x20) == 'f' && (at[-1] | 0x20) == 'd' &&
 	       (at - args == 2 || !isalnum((unsigned char)at[-3]));
 }
 

@@ -14,8 +14,8 @@ import tempfile
 
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from frames import ALL, STACKS, built, compare_with_gdb, gdb_frames, parse, python_frames, stacks_of, trace
-from harness import FDTRACE, PYTHON, Background, Skip, add_case, case, main, until
+from frames import ALL, STACKS, built, compare_with_gdb, gdb_frames, parse, python_frames, stacks_of
+from harness import FDTRACE, PYTHON, Background, Skip, add_case, case, main, need_tracing, until
 
 PYENV = os.path.expanduser("~/.pyenv/versions")
 # --- native frames and gdb ---
@@ -57,6 +57,30 @@ def interpreters():
     return found
 
 
+def wait_until_known(tracer, folder):
+    """Until the program's stacks have Python frames: the tables of its interpreter are made meanwhile."""
+    for count in range(10000):
+        path = f"{folder}/first-{count}"
+        tracer.say(b"again\n")
+        until(path, lambda: os.path.exists(path))
+        inode = b'"inode":"%d"' % os.stat(path).st_ino
+        tracer.wait_for(inode)
+        tracer.wait_for(b"\n", since=tracer.out.index(inode))
+        lines = tracer.out[tracer.out.rindex(b"\n", 0, tracer.out.index(inode)) + 1:tracer.out.rindex(b"\n") + 1]
+        if python_frames(stacks_of(lines, folder).get(os.path.basename(path))):
+            return
+    raise AssertionError("its stacks never had Python frames")
+
+
+def compared(interpreter, folder, truth):
+    need_tracing()
+    with Background([FDTRACE, *ALL, "--", interpreter, os.path.join(STACKS, "calls.py"), folder, truth]) as tracer:
+        wait_until_known(tracer, folder)
+        result = tracer.finish(120)
+    assert result.status == 0, f"{result.argv}: status {result.status}\n{result.messages}"
+    return stacks_of(result.out, folder), result
+
+
 def python_case(interpreter):
     def compare():
         if not interpreter:
@@ -64,7 +88,7 @@ def python_case(interpreter):
         with tempfile.TemporaryDirectory(prefix="fdtrace-") as place:
             folder, truth = os.path.join(place, "opened"), os.path.join(place, "truth")
             os.mkdir(folder)
-            ours, result = trace(folder, interpreter, os.path.join(STACKS, "calls.py"), folder, truth)
+            ours, result = compared(interpreter, folder, truth)
             with open(truth, encoding="utf-8") as f:
                 wanted = json.load(f)
         assert len(wanted) > 20, sorted(wanted)
