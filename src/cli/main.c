@@ -13,6 +13,7 @@
 
 #include "cli/doctor.h"
 #include "cli/options.h"
+#include "daemon/daemon.h"
 #include "run/launch.h"
 #include "run/outputs.h"
 #include "run/session.h"
@@ -113,8 +114,7 @@ static bool holds(rule_set rules, enum rule rule)
 	return rules >> rule & 1;
 }
 
-/* What only some rules need is told for them alone. */
-static void want(struct bpf_source_options *bpf, const struct options *options)
+static rule_set rules_of(const struct options *options)
 {
 	rule_set rules = rule_set_default();
 	const char *bad;
@@ -122,6 +122,12 @@ static void want(struct bpf_source_options *bpf, const struct options *options)
 
 	if (options->run.rules)
 		rule_set_parse(options->run.rules, &rules, &bad, &bad_length);
+	return rules;
+}
+
+/* What only some rules need is told for them alone. */
+static void want(struct bpf_source_options *bpf, rule_set rules)
+{
 	bpf->locks = holds(rules, RULE_CLOSE_LOCK);
 	bpf->registrations = holds(rules, RULE_EPOLL_FOREIGN) || holds(rules, RULE_EPOLL_STALE);
 	bpf->marks = holds(rules, RULE_EXEC_INHERIT) || holds(rules, RULE_EXEC_HELD);
@@ -151,7 +157,7 @@ static int open_kernel(const struct options *options, struct run *run)
 	run_options_apply(&options->run, &settings);
 	bpf.ring_size_bytes = settings.ring_size_bytes;
 	bpf.stacks = stacking_options(options, &settings);
-	want(&bpf, options);
+	want(&bpf, rules_of(options));
 	return bpf_source_open(&bpf, &run->source, &run->trouble);
 }
 
@@ -285,6 +291,54 @@ static int mode_doctor(const struct start *start)
 	return report.can_trace ? EXIT_OK : EXIT_CANNOT;
 }
 
+static int open_for_daemon(const struct config *config, struct source **ret_source,
+			   struct trouble *trouble)
+{
+	const struct settings *settings = &config->settings;
+	struct bpf_source_options bpf = {
+		.follow = true,
+		.hooks = config->hooks,
+		.ring_size_bytes = settings->ring_size_bytes,
+		.stacks = { .native = config->stacks_native,
+			    .python = config->stacks_python,
+			    .budget_ppm = settings->stacks_budget_ppm,
+			    .tables_bytes = settings->stacks_tables_bytes },
+	};
+
+	raise_own_limit();
+	want(&bpf, config->rules);
+	return bpf_source_open(&bpf, ret_source, trouble);
+}
+
+static struct daemon_options daemon_options(const struct start *start)
+{
+	static const struct daemon_kernel kernel = { .open = open_for_daemon,
+						     .coverage = bpf_source_coverage,
+						     .forget_site = bpf_source_forget_site,
+						     .stacking = bpf_source_stacking };
+	const struct options *options = start->options;
+
+	return (struct daemon_options){ .config_path = options->config,
+					.run = &options->run,
+					.stacks = options->stacks,
+					.hooks = options->hooks,
+					.kernel = &kernel };
+}
+
+static int mode_daemon(const struct start *start)
+{
+	const struct daemon_options options = daemon_options(start);
+
+	return daemon_run(&options);
+}
+
+static int mode_check_config(const struct start *start)
+{
+	const struct daemon_options options = daemon_options(start);
+
+	return daemon_check_config(&options);
+}
+
 static int mode_help(const struct start *start)
 {
 	(void)start;
@@ -318,6 +372,7 @@ static int mode_list_rules(const struct start *start)
 
 static int (*const modes[MODE_COUNT])(const struct start *start) = {
 	[MODE_TRACE] = mode_trace,           [MODE_REPLAY] = mode_replay,
+	[MODE_DAEMON] = mode_daemon,         [MODE_CHECK_CONFIG] = mode_check_config,
 	[MODE_DOCTOR] = mode_doctor,         [MODE_HELP] = mode_help,
 	[MODE_VERSION] = mode_version,       [MODE_LIST_SETTINGS] = mode_list_settings,
 	[MODE_LIST_RULES] = mode_list_rules,

@@ -28,6 +28,8 @@ enum type {
 	TYPE_SUPPRESS,
 	TYPE_HOOKS,
 	TYPE_STACKS,
+	TYPE_DAEMON,
+	TYPE_CHECK_CONFIG,
 	TYPE_HELP,
 	TYPE_VERSION,
 };
@@ -46,6 +48,7 @@ struct row {
 #define T (1u << MODE_TRACE)
 #define R (1u << MODE_REPLAY)
 #define D (1u << MODE_DOCTOR)
+#define S (1u << MODE_DAEMON | 1u << MODE_CHECK_CONFIG)
 #define AT(field) offsetof(struct options, field)
 
 /* clang-format off */
@@ -66,32 +69,36 @@ static const struct row table[] = {
 	  "print a summary every TIME" },
 	{ "no-follow", 0, TYPE_FLAG, NULL, AT(no_follow), 0, 0, T,
 	  "only the named processes, not their children" },
-	{ "rules", 0, TYPE_RULES, "LIST", 0, 0, 0, T | R,
+	{ "rules", 0, TYPE_RULES, "LIST", 0, 0, 0, T | R | S,
 	  "e.g. leak,exec,-close.double; \"help\" lists them" },
 	{ "min-severity", 0, TYPE_SEVERITY, "S", 0, 0, 0, T | R,
 	  "info, warning (default for text) or error" },
 	{ "suppress", 0, TYPE_SUPPRESS, "FILE", 0, 0, 0, T | R,
 	  "a YAML list of findings not to tell (see README)" },
-	{ "set", 0, TYPE_SETTING, "KEY=VALUE", 0, 0, 0, T | R,
+	{ "set", 0, TYPE_SETTING, "KEY=VALUE", 0, 0, 0, T | R | S,
 	  "a threshold: leak.min_age=30s; \"help\" lists them" },
-	{ "stacks", 0, TYPE_STACKS, "MODE", 0, 0, 0, T, "auto (default), native, python or off" },
-	{ "hooks", 0, TYPE_HOOKS, "MODE", 0, 0, 0, T, "auto (default), function or tracepoint" },
+	{ "stacks", 0, TYPE_STACKS, "MODE", 0, 0, 0, T | S, "auto (default), native, python or off" },
+	{ "hooks", 0, TYPE_HOOKS, "MODE", 0, 0, 0, T | S, "auto (default), function or tracepoint" },
 	{ "error-exitcode", 0, TYPE_NUMBER, "N", AT(run.error_exitcode), 1, 255, T | R,
 	  "exit N if a finding at or above warning was made" },
 	{ "verify", 0, TYPE_FLAG, NULL, AT(run.verify), 0, 0, T,
 	  "compare tables with the kernel's; exit 1 if unequal" },
-	{ "quiet", 'q', TYPE_FLAG, NULL, AT(run.quiet), 0, 0, T | R | D,
-	  "no summary and fewer messages" },
-	{ "verbose", 'v', TYPE_COUNT, NULL, AT(run.verbosity), 0, 0, T | R | D,
-	  "say more; twice: even more" },
-	{ "help", 'h', TYPE_HELP, NULL, 0, 0, 0, T | R | D, "this text; -V, --version: the version" },
-	{ "version", 'V', TYPE_VERSION, NULL, 0, 0, 0, T | R | D, NULL },
+	{ "quiet", 'q', TYPE_FLAG, NULL, AT(run.quiet), 0, 0, T | R | D | S,
+	  "no summary, fewer messages; -v, --verbose: more" },
+	{ "verbose", 'v', TYPE_COUNT, NULL, AT(run.verbosity), 0, 0, T | R | D | S, NULL },
+	{ "daemon", 0, TYPE_DAEMON, NULL, 0, 0, 0, S, NULL },
+	{ "config", 'c', TYPE_STRING, "FILE", AT(config), 0, 0, S, NULL },
+	{ "check-config", 0, TYPE_CHECK_CONFIG, NULL, 0, 0, 0, S, NULL },
+	{ "help", 'h', TYPE_HELP, NULL, 0, 0, 0, T | R | D | S,
+	  "this text; -V, --version: the version" },
+	{ "version", 'V', TYPE_VERSION, NULL, 0, 0, 0, T | R | D | S, NULL },
 };
 /* clang-format on */
 
 #undef T
 #undef R
 #undef D
+#undef S
 #undef AT
 
 #define ROWS (sizeof(table) / sizeof(table[0]))
@@ -379,6 +386,14 @@ static int take_setting(struct parse *p, const char *value)
 	return append(p, &run->set, &run->set_count, value);
 }
 
+/* Both: nothing is started. */
+static int take_service(struct parse *p, enum mode mode)
+{
+	if (p->options->mode != MODE_CHECK_CONFIG)
+		p->options->mode = mode;
+	return 0;
+}
+
 static int take(struct parse *p, const struct row *row, const char *value)
 {
 	p->options->given |= UINT64_C(1) << (row - table);
@@ -396,6 +411,8 @@ static int take(struct parse *p, const struct row *row, const char *value)
 	case TYPE_SUPPRESS: return take_suppress(p, row, value);
 	case TYPE_HOOKS: return take_hooks(p, row, value);
 	case TYPE_STACKS: return take_stacks(p, row, value);
+	case TYPE_DAEMON: return take_service(p, MODE_DAEMON);
+	case TYPE_CHECK_CONFIG: return take_service(p, MODE_CHECK_CONFIG);
 	case TYPE_HELP: p->options->mode = MODE_HELP; return 0;
 	case TYPE_VERSION: p->options->mode = MODE_VERSION; return 0;
 	}
@@ -556,7 +573,11 @@ static int contradiction(struct parse *p, const char *what, const char *cause)
 static int check_modes(struct parse *p)
 {
 	static const char *const names[] = {
-		[MODE_TRACE] = "tracing", [MODE_REPLAY] = "replay", [MODE_DOCTOR] = "doctor"
+		[MODE_TRACE] = "tracing",
+		[MODE_REPLAY] = "replay",
+		[MODE_DOCTOR] = "doctor",
+		[MODE_DAEMON] = "--daemon",
+		[MODE_CHECK_CONFIG] = "--check-config",
 	};
 	const struct options *o = p->options;
 
@@ -656,6 +677,10 @@ int options_parse(int argc, char **argv, struct options *options, struct trouble
 	err = take_options(&p, &separated);
 	if (err || is_listing(options->mode))
 		return err;
+	if (optind < argc && options->mode != MODE_TRACE)
+		return trouble_set(trouble, EINVAL, EXIT_USAGE, TRY_HELP, NULL,
+				   "\"%s\" is too much: the daemon takes options only",
+				   safe(&p, argv[optind]));
 	if (optind < argc && !separated && strcmp(argv[optind], "replay") == 0)
 		err = take_mode_words(&p, MODE_REPLAY);
 	else if (optind < argc && !separated && strcmp(argv[optind], "doctor") == 0)
@@ -696,7 +721,8 @@ void options_help(FILE *out)
 	      "       fdtrace [OPTION...] [--] COMMAND ...   run a command under trace\n"
 	      "       fdtrace [OPTION...] -a                 the whole machine\n"
 	      "       fdtrace replay [OPTION...] FILE        analyse a recording\n"
-	      "       fdtrace doctor [--json]                what this machine offers\n",
+	      "       fdtrace doctor [--json]                what this machine offers\n"
+	      "       fdtrace --daemon [-c FILE]             a service; --check-config [-c FILE]\n",
 	      out);
 	for (size_t i = 0; i < ROWS; i++) {
 		if (table[i].help)

@@ -13,6 +13,8 @@ enum mode {
 	MODE_TRACE, /* -p, -a or a command */
 	MODE_REPLAY,
 	MODE_DOCTOR,
+	MODE_DAEMON,       /* --daemon */
+	MODE_CHECK_CONFIG, /* --check-config */
 	MODE_HELP,
 	MODE_VERSION,
 	MODE_LIST_SETTINGS, /* --set help */
@@ -26,6 +28,7 @@ struct options {
 	struct run_options run;
 	pid_t *pids; /* owned; each once, ascending */
 	unsigned int pid_count;
+	const char *config; /* NULL: the usual one */
 	bool all;
 	bool no_follow;
 	enum hook_set hooks;

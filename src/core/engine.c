@@ -84,6 +84,17 @@ void engine_free(struct engine *e)
 	mem_free(&mem, e, sizeof(*e));
 }
 
+void engine_reconfigure(struct engine *e, const struct settings *settings, rule_set rules)
+{
+	struct settings was = e->options.settings;
+
+	e->options.settings = *settings;
+	e->options.settings.memory_max_bytes = was.memory_max_bytes;
+	e->options.settings.stacks_memory_bytes = was.stacks_memory_bytes;
+	e->options.rules = rules;
+	findings_judge_anew(e);
+}
+
 static int apply_error(struct engine *e, const struct fdt_error *event)
 {
 	struct task *task = tasks_actor(e, &event->head);

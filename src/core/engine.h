@@ -171,6 +171,33 @@ struct finding_row {
 void engine_each_finding(struct engine *engine,
 			 void (*row)(void *ctx, const struct finding_row *row), void *ctx);
 
+/*
+ * What has been told, to be kept over a restart. told_ns: CLOCK_MONOTONIC when it was; of another
+ * boot it lies before the clock's zero and wraps.
+ */
+struct told_row {
+	uint64_t fingerprint;
+	enum rule rule;
+	enum severity severity; /* as it was told */
+	uint64_t count;         /* how often it was found */
+	uint64_t told_ns;
+};
+void engine_each_told(struct engine *engine, void (*row)(void *ctx, const struct told_row *row),
+		      void *ctx);
+/*
+ * It was told before this run: found again it is counted on, and told only if it is graver or
+ * an hour has passed. Not listed by engine_each_finding() until it is found. 0 or -ENOMEM; what
+ * is known already is left as it is.
+ */
+int engine_told(struct engine *engine, const struct told_row *row);
+
+/*
+ * New thresholds and rules for what comes; tables and what was told stay. memory.max,
+ * stacks.memory and what concerns the source alone are left as they were. Suppressions are asked
+ * anew for each cause.
+ */
+void engine_reconfigure(struct engine *engine, const struct settings *settings, rule_set rules);
+
 /* For comparing with the kernel. */
 struct table_row {
 	uint64_t key;      /* files_struct address */

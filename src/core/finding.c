@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,8 @@ struct finding_entry {
 	enum rule rule;
 	enum severity severity; /* gravest so far; 0: yet to be counted */
 	enum severity told;     /* as it was last told; 0: never */
+	bool seen;   /* found in this run; false: only known to have been told before it */
+	bool judged; /* by the suppressions in force */
 	bool suppressed;
 	bool withheld;                       /* counted as such */
 	struct process *process;             /* owned reference; may be NULL */
@@ -383,25 +386,38 @@ static struct finding_entry *entry_insert(struct engine *e, uint64_t fingerprint
 	return entry;
 }
 
-static struct finding_entry *entry_new(struct engine *e, const struct finding *f)
+static struct finding_entry *entry_new(struct engine *e, uint64_t fingerprint, enum rule rule,
+				       enum severity told)
 {
-	struct finding_entry *entry = entry_insert(e, f->fingerprint);
+	struct finding_entry *entry = entry_insert(e, fingerprint);
 
 	if (!entry) {
 		e->counters.findings_dropped++;
 		return NULL;
 	}
-	entry->fingerprint = f->fingerprint;
-	entry->rule = f->rule;
+	entry->fingerprint = fingerprint;
+	entry->rule = rule;
+	entry->told = told;
+	link_newest(e, entry);
+	return entry;
+}
+
+/* The first time in this run, and again when there are other suppressions. */
+static void judge(struct engine *e, struct finding_entry *entry, const struct finding *f)
+{
+	bool was = entry->suppressed;
+
+	entry->judged = true;
+	entry->suppressed = is_suppressed(e, f);
+	e->counters.findings_suppressed += entry->suppressed && !was;
+	e->counters.by_rule[f->rule].suppressed += entry->suppressed && !was;
+	e->counters.by_rule[f->rule].causes += !entry->suppressed && (!entry->seen || was);
+	if (entry->seen)
+		return;
+	entry->seen = true;
 	entry->first_ns = f->first_ns;
 	if (f->process)
 		entry->process = process_ref((struct process *)f->process);
-	link_newest(e, entry);
-	entry->suppressed = is_suppressed(e, f);
-	e->counters.findings_suppressed += entry->suppressed;
-	e->counters.by_rule[f->rule].suppressed += entry->suppressed;
-	e->counters.by_rule[f->rule].causes += !entry->suppressed;
-	return entry;
 }
 
 static const struct party *culprit_party(const struct finding *f)
@@ -484,6 +500,12 @@ static void tell(struct engine *e, struct finding_entry *entry, struct finding *
 	e->options.callbacks.finding(e->options.callbacks.ctx, f);
 }
 
+/* Signed: what was told before this run may have been so a moment after the event. */
+static bool is_long_ago(const struct engine *e, const struct finding_entry *entry)
+{
+	return (int64_t)(e->now_ns - entry->told_ns) >= (int64_t)REPEAT_AFTER_NS;
+}
+
 static void withhold(struct engine *e, struct finding_entry *entry, const struct finding *f)
 {
 	if (entry->told || entry->withheld)
@@ -500,7 +522,7 @@ static void tell_if_news(struct engine *e, struct finding_entry *entry, struct f
 {
 	bool graver = entry->told && f->severity > entry->told;
 
-	if (entry->told && !graver && e->now_ns - entry->told_ns < REPEAT_AFTER_NS)
+	if (entry->told && !graver && !is_long_ago(e, entry))
 		return;
 	if (graver || throttle_pass(e, f))
 		tell(e, entry, f);
@@ -521,10 +543,10 @@ bool finding_is_news(const struct engine *e, const struct finding *f)
 {
 	const struct finding_entry *entry = map_get(&e->findings, f->fingerprint);
 
-	if (!entry)
+	if (!entry || !entry->judged)
 		return true;
-	return !entry->suppressed && (!entry->told || f->severity > entry->severity ||
-				      e->now_ns - entry->told_ns >= REPEAT_AFTER_NS);
+	return !entry->suppressed &&
+	       (!entry->told || f->severity > entry->severity || is_long_ago(e, entry));
 }
 
 void finding_report(struct engine *e, struct finding *f)
@@ -537,9 +559,11 @@ void finding_report(struct engine *e, struct finding *f)
 	e->counters.by_rule[f->rule].found++;
 	entry = map_get(&e->findings, f->fingerprint);
 	if (!entry)
-		entry = entry_new(e, f);
+		entry = entry_new(e, f->fingerprint, f->rule, 0);
 	if (!entry)
 		return;
+	if (!entry->judged)
+		judge(e, entry, f);
 	entry->count++;
 	entry->last_ns = e->now_ns;
 	unlink_entry(e, entry);
@@ -591,13 +615,51 @@ void engine_each_finding(struct engine *e, void (*row)(void *ctx, const struct f
 
 	if (!list)
 		return;
-	map_each (&e->findings, entry)
-		if (!((struct finding_entry *)entry->value)->suppressed)
-			list[count++] = entry->value;
+	map_each (&e->findings, entry) {
+		struct finding_entry *found = entry->value;
+
+		if (found->seen && !found->suppressed)
+			list[count++] = found;
+	}
 	qsort(list, count, sizeof(*list), gravest_then_newest);
 	for (size_t i = 0; i < count; i++)
 		entry_row(list[i], row, ctx);
 	mem_free(&e->mem, list, bytes);
+}
+
+/* The one found least recently first, so that it is the first to go again. */
+void engine_each_told(struct engine *e, void (*row)(void *ctx, const struct told_row *row),
+		      void *ctx)
+{
+	for (const struct finding_entry *entry = e->told.oldest; entry; entry = entry->newer) {
+		struct told_row out = { .fingerprint = entry->fingerprint,
+					.rule = entry->rule,
+					.severity = entry->told,
+					.count = entry->count,
+					.told_ns = entry->told_ns };
+
+		row(ctx, &out);
+	}
+}
+
+int engine_told(struct engine *e, const struct told_row *row)
+{
+	struct finding_entry *entry = map_get(&e->findings, row->fingerprint);
+
+	if (entry)
+		return 0;
+	entry = entry_new(e, row->fingerprint, row->rule, row->severity);
+	if (!entry)
+		return -ENOMEM;
+	entry->count = row->count;
+	entry->told_ns = row->told_ns;
+	return 0;
+}
+
+void findings_judge_anew(struct engine *e)
+{
+	map_each (&e->findings, entry)
+		((struct finding_entry *)entry->value)->judged = false;
 }
 
 struct process *finding_entry_process(const struct finding_entry *entry)

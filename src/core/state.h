@@ -276,6 +276,8 @@ uint64_t finding_fingerprint(enum rule rule, const struct process *process,
 bool finding_wanted(const struct engine *e, enum rule rule);
 struct process *
 finding_entry_process(const struct finding_entry *entry); /* borrowed; may be NULL */
+/* The suppressions have changed. */
+void findings_judge_anew(struct engine *e);
 void findings_done(struct engine *e);
 
 /* throttle.c: may the finding be told now? Takes a token if so. */

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include "core/rule.h"
 #include "core/settings.h"
+#include "source/bpf.h"
 
 struct trouble;
 
@@ -37,6 +38,7 @@ struct config {
 	rule_set rules;
 	struct settings settings; /* the standard ones and what `set:` says */
 	bool stacks_native, stacks_python;
+	enum hook_set hooks;
 	struct output_config outputs[CONFIG_OUTPUTS_MAX];
 	unsigned int output_count;    /* at least 1: stdout, if none was named */
 	uint64_t summary_interval_ns; /* 0: none */

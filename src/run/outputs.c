@@ -25,7 +25,9 @@ struct file {
 struct outputs {
 	const struct run_options *options;
 	struct file data, recording;
+	struct outputs_lines lines; /* all NULL: data has a file */
 	struct sink *sink;
+	struct sink *full; /* NULL: not wanted */
 	struct recorder *recorder;
 	bool reader_gone;
 	bool lost;
@@ -84,6 +86,20 @@ int outputs_open(const struct run_options *options, unsigned int was_closed,
 	return 0;
 }
 
+int outputs_open_lines(const struct run_options *options, const struct outputs_lines *lines,
+		       struct outputs **ret_outputs, struct trouble *trouble)
+{
+	struct outputs *o = calloc(1, sizeof(*o));
+
+	if (!o)
+		return trouble_set(trouble, ENOMEM, EXIT_INTERNAL, NULL, NULL, "out of memory");
+	o->options = options;
+	o->lines = *lines;
+	o->data.fd = o->recording.fd = -1;
+	*ret_outputs = o;
+	return 0;
+}
+
 static unsigned int terminal_width(int fd)
 {
 	struct winsize size;
@@ -120,6 +136,22 @@ static int make_sink(struct outputs *o, const struct hostinfo *host)
 	return run->json ? json_sink_new(&options, &o->sink) : text_sink_new(&options, &o->sink);
 }
 
+static int make_line_sinks(struct outputs *o, const struct hostinfo *host)
+{
+	struct sink_options options = { .fd = -1,
+					.write = o->lines.line,
+					.write_ctx = o->lines.ctx,
+					.host = host,
+					.min_severity = SEVERITY_INFO };
+	int err = json_sink_new(&options, &o->sink);
+
+	if (err || !o->lines.full)
+		return err;
+	options.write = o->lines.full;
+	options.full = true;
+	return json_sink_new(&options, &o->full);
+}
+
 /* One message for each output that fails; then it is left alone. */
 static void check(struct outputs *o, struct file *file, int err)
 {
@@ -137,7 +169,7 @@ static void check(struct outputs *o, struct file *file, int err)
 
 int outputs_begin(struct outputs *o, const struct hostinfo *host, struct trouble *trouble)
 {
-	int err = make_sink(o, host);
+	int err = o->lines.line ? make_line_sinks(o, host) : make_sink(o, host);
 
 	if (err)
 		return trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL, "out of memory");
@@ -172,6 +204,8 @@ void outputs_finding(struct outputs *o, const struct finding *finding)
 {
 	if (!o->data.failed)
 		check(o, &o->data, o->sink->ops->finding(o->sink, finding));
+	if (o->full)
+		o->full->ops->finding(o->full, finding);
 }
 
 void outputs_withheld(struct outputs *o, const struct withheld *withheld)
@@ -230,7 +264,8 @@ void outputs_close(struct outputs *o)
 	if (err)
 		check(o, &o->recording, err);
 	sink_free(o->sink);
-	o->sink = NULL;
+	sink_free(o->full);
+	o->sink = o->full = NULL;
 	close_file(o, &o->recording);
 	close_file(o, &o->data);
 }

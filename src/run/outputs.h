@@ -22,6 +22,18 @@ struct outputs;
 int outputs_open(const struct run_options *options, unsigned int was_closed,
 		 struct outputs **ret_outputs, struct trouble *trouble);
 
+/*
+ * The same for a service: JSON lines go to callbacks (see struct sink_options), which answer for
+ * them. `full` gets each finding once more, without the size cap; NULL: not wanted.
+ */
+struct outputs_lines {
+	void *ctx;
+	int (*line)(void *ctx, const char *line, size_t length, const struct finding *finding);
+	int (*full)(void *ctx, const char *line, size_t length, const struct finding *finding);
+};
+int outputs_open_lines(const struct run_options *options, const struct outputs_lines *lines,
+		       struct outputs **ret_outputs, struct trouble *trouble);
+
 /* Makes the sink and the recorder. host: borrowed; may be filled in until the first finding. */
 int outputs_begin(struct outputs *outputs, const struct hostinfo *host, struct trouble *trouble);
 

@@ -32,6 +32,7 @@
 #define LOSS_PAUSE_NS SEC /* between snapshots because of losses: they load the ring themselves */
 #define FLUSH_NS SEC
 #define VERIFY_NS SEC
+#define RELOAD_NS SEC /* between two of them, and between looks at the wall clock */
 #define VERIFY_TABLES 64
 #define NAMES_A_DRAIN 200
 #define NAMES_A_DRAIN_ALL 50 /* the whole machine opens more than is worth knowing */
@@ -53,7 +54,9 @@ struct session {
 		verify_ns;                    /* when the next is due; 0: not yet known */
 	uint64_t real_began_ns, cpu_began_ns; /* for the share of CPU */
 	uint64_t events;                      /* other than ticks, of the drain going on */
+	uint64_t reload_ns, wall_ns;          /* service: not before */
 	unsigned int ends;                    /* signals that asked to end */
+	bool reload;                          /* a signal asked for it */
 	bool lost;                            /* events are missing; a snapshot is due */
 	bool memory_told;
 	bool stop;
@@ -159,6 +162,19 @@ static void on_stack_forgotten(void *ctx, uint64_t hash)
 
 /* --- events --- */
 
+static const struct session_service *service(const struct session *s)
+{
+	static const struct session_service none;
+
+	return s->config->service ? s->config->service : &none;
+}
+
+static void call(const struct session *s, void (*function)(void *ctx))
+{
+	if (function)
+		function(service(s)->ctx);
+}
+
 static int begin_engine(struct session *s)
 {
 	const struct run_options *options = s->config->options;
@@ -187,6 +203,8 @@ static int begin_engine(struct session *s)
 	err = engine_new(&engine, &s->engine);
 	if (err)
 		return trouble_set(s->trouble, -err, EXIT_INTERNAL, NULL, NULL, "out of memory");
+	if (service(s)->engine)
+		service(s)->engine(service(s)->ctx, s->engine);
 	return 0;
 }
 
@@ -449,6 +467,10 @@ static void on_signal(struct session *s, int signal, bool sent)
 
 	if (launch && sent)
 		launch_signal(launch, signal);
+	if (signal == SIGHUP && s->config->service) {
+		s->reload = true;
+		return;
+	}
 	if (!signals_ask_to_end(signal) || (launch && !sent))
 		return;
 	if (++s->ends == 2 || !launch)
@@ -528,14 +550,73 @@ static int turn(struct session *s)
 	return err;
 }
 
+/* What was asked for: the standard thresholds and rules or the service's, then the command line's. */
+static void take_wishes(struct session *s, struct settings *settings, rule_set *rules)
+{
+	const struct run_options *options = s->config->options;
+	const char *bad;
+	size_t bad_length;
+
+	if (service(s)->settings)
+		*settings = *service(s)->settings;
+	else
+		settings_default(settings);
+	run_options_apply(options, settings);
+	*rules = s->config->service ? service(s)->rules : rule_set_default();
+	if (options->rules)
+		rule_set_parse(options->rules, rules, &bad, &bad_length);
+}
+
+static void reload(struct session *s, uint64_t now_ns)
+{
+	s->reload = false;
+	s->reload_ns = now_ns + RELOAD_NS;
+	if (!service(s)->reload || !service(s)->reload(service(s)->ctx))
+		return;
+	take_wishes(s, &s->meta.settings, &s->meta.rules);
+	if (s->engine)
+		engine_reconfigure(s->engine, &s->meta.settings, s->meta.rules);
+	s->summary_ns = s->now_ns + s->config->options->interval_ns;
+}
+
+/* A run of months outlives leap seconds and corrections of the clock. */
+static void look_at_clock(struct session *s, uint64_t now_ns)
+{
+	int64_t offset_ns;
+
+	if (now_ns < s->wall_ns)
+		return;
+	s->wall_ns = now_ns + RELOAD_NS;
+	offset_ns = hostinfo_wall_offset();
+	if (llabs(offset_ns - s->meta.host.wall_offset_ns) > (int64_t)MSEC)
+		s->meta.host.wall_offset_ns = offset_ns;
+}
+
+static void serve(struct session *s)
+{
+	uint64_t now_ns;
+
+	if (!s->config->service)
+		return;
+	now_ns = now_on(CLOCK_MONOTONIC);
+	look_at_clock(s, now_ns);
+	if (s->reload && now_ns >= s->reload_ns)
+		reload(s, now_ns);
+	if (service(s)->turn)
+		service(s)->turn(service(s)->ctx, now_ns);
+}
+
 static int loop(struct session *s)
 {
 	int err = 0;
 
+	call(s, service(s)->ready);
 	while (!err && !s->stop) {
 		wait_for_more(s);
 		if (!s->stop)
 			err = turn(s);
+		if (!s->stop)
+			serve(s);
 	}
 	return err;
 }
@@ -585,14 +666,8 @@ static void begin_meta(struct session *s)
 {
 	const struct session_config *config = s->config;
 	struct run_meta *meta = &s->meta;
-	const char *bad;
-	size_t bad_length;
 
-	settings_default(&meta->settings);
-	run_options_apply(config->options, &meta->settings);
-	meta->rules = rule_set_default();
-	if (config->options->rules)
-		rule_set_parse(config->options->rules, &meta->rules, &bad, &bad_length);
+	take_wishes(s, &meta->settings, &meta->rules);
 	meta->mode = config->mode;
 	if (config->replay)
 		return;
@@ -668,6 +743,7 @@ static int end(struct session *s, int err)
 {
 	struct outputs *outputs = s->config->outputs;
 
+	call(s, service(s)->ending);
 	if (!command_alive(s))
 		signals_release(s->config->signals);
 	if (!err && !s->config->replay && outputs_alive(outputs))
@@ -679,6 +755,7 @@ static int end(struct session *s, int err)
 	engine_finish(s->engine, s->now_ns);
 	summarise(s, true);
 	outputs_state(outputs, RUN_STOP, s->now_ns);
+	call(s, service(s)->ended);
 	return err;
 }
 

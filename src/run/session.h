@@ -46,6 +46,30 @@ struct run_options {
 /* Thresholds: the standard ones, then what the user set. The assignments were checked before. */
 void run_options_apply(const struct run_options *options, struct settings *settings);
 
+/*
+ * What a service adds to a run: it goes on until it is told to end, and SIGHUP means to reload. All
+ * functions are called between events, never from within the engine; each may be NULL.
+ */
+struct session_service {
+	void *ctx;
+	/* Instead of the standard ones; what the command line says goes on top of them. */
+	const struct settings *settings;
+	rule_set rules;
+	/* The engine is made, and knows nothing yet. It lives until `ended` returns. */
+	void (*engine)(void *ctx, struct engine *engine);
+	/* All hooks are attached and every table was looked at once. */
+	void (*ready)(void *ctx);
+	/* Ten times a second or more often; now_ns: CLOCK_MONOTONIC. */
+	void (*turn)(void *ctx, uint64_t now_ns);
+	/*
+	 * SIGHUP, however many: at most once a second. True: settings, rules, and the suppressions and
+	 * the interval of the session's config have changed and are to be applied.
+	 */
+	bool (*reload)(void *ctx);
+	void (*ending)(void *ctx);
+	void (*ended)(void *ctx);
+};
+
 struct session_config {
 	const struct run_options *options;
 	struct source *source;
@@ -62,6 +86,7 @@ struct session_config {
 	struct signals *signals;
 	struct outputs *outputs;
 	struct suppression_list *suppressions; /* NULL: none; counted as they are used */
+	const struct session_service *service; /* NULL: an ordinary run */
 };
 
 struct session_result {

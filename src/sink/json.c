@@ -91,7 +91,8 @@ static int build_line(struct json_sink *s, build_fn build, const void *what, cha
 	return -EINVAL; /* there is at least one diet */
 }
 
-static int emit(struct json_sink *s, build_fn build, const void *what)
+static int emit_finding(struct json_sink *s, build_fn build, const void *what,
+			const struct finding *finding)
 {
 	size_t length;
 	char *line;
@@ -99,9 +100,15 @@ static int emit(struct json_sink *s, build_fn build, const void *what)
 
 	if (err)
 		return err;
-	err = write_all(s->options.fd, line, length);
+	err = s->options.write ? s->options.write(s->options.write_ctx, line, length, finding)
+			       : write_all(s->options.fd, line, length);
 	free(line);
 	return err;
+}
+
+static int emit(struct json_sink *s, build_fn build, const void *what)
+{
+	return emit_finding(s, build, what, NULL);
 }
 
 static void told_time(struct json_sink *s, uint64_t time_ns)
@@ -190,7 +197,7 @@ static int write_finding(struct sink *sink, const struct finding *finding)
 	told_time(s, finding->time_ns);
 	if (finding->severity < s->options.min_severity)
 		return 0;
-	return emit(s, finding_object, finding);
+	return emit_finding(s, finding_object, finding, finding);
 }
 
 struct withheld_line {

@@ -4,6 +4,7 @@
 #define FDTRACE_SINK_SINK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "core/engine.h"
 
@@ -44,6 +45,12 @@ struct sink {
 
 struct sink_options {
 	int fd; /* data goes here: stdout or the -o file */
+	/*
+	 * json: takes each line, newline included, instead of fd; finding: what it tells, NULL for
+	 * other datasets. 0 or -errno. NULL: lines go to fd.
+	 */
+	int (*write)(void *ctx, const char *line, size_t length, const struct finding *finding);
+	void *write_ctx;
 	const struct hostinfo *
 		host; /* borrowed, must outlive the sink; may still be filled in until the first call */
 	enum severity min_severity;

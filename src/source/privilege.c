@@ -59,3 +59,21 @@ void privilege_describe(char *buffer, size_t size)
 	else
 		snprintf(buffer, size, "all there (uid %u)", (unsigned int)getuid());
 }
+
+void privilege_drop(void)
+{
+	static const unsigned int needed[] = { CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE,
+					       CAP_DAC_READ_SEARCH };
+	bool held[4];
+
+	if (!have(CAP_BPF) || !have(CAP_PERFMON))
+		return;
+	for (int i = 0; i < 4; i++)
+		held[i] = have(needed[i]);
+	capng_clear(CAPNG_SELECT_BOTH);
+	for (int i = 0; i < 4; i++)
+		if (held[i])
+			capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, needed[i]);
+	capng_apply(CAPNG_SELECT_BOTH); /* without CAP_SETPCAP the bounding set stays */
+	capng_apply(CAPNG_SELECT_CAPS);
+}

@@ -18,4 +18,10 @@ bool privilege_to_inspect(void);
 /* "CAP_BPF and CAP_PERFMON missing (uid 1000)"; "all there" where nothing is. */
 void privilege_describe(char *buffer, size_t size);
 
+/*
+ * Gives up, for ever, all that tracing and looking at processes do not need once the hooks are there. On
+ * a kernel without CAP_BPF (before 5.8) everything stays. What can't be given up stays.
+ */
+void privilege_drop(void);
+
 #endif

@@ -52,7 +52,7 @@ static int64_t clock_ns(clockid_t clock)
 }
 
 /* The wall clock is read between two readings of the other, so the error is half of their distance. */
-static int64_t measure_wall_offset(void)
+int64_t hostinfo_wall_offset(void)
 {
 	int64_t before = clock_ns(CLOCK_MONOTONIC);
 	int64_t wall = clock_ns(CLOCK_REALTIME);
@@ -82,7 +82,7 @@ void hostinfo_gather(struct hostinfo *info)
 	}
 	read_line("/etc/machine-id", info->host_id, sizeof(info->host_id));
 	read_line("/proc/sys/kernel/random/boot_id", info->boot_id, sizeof(info->boot_id));
-	info->wall_offset_ns = measure_wall_offset();
+	info->wall_offset_ns = hostinfo_wall_offset();
 	make_start_id(info);
 }
 

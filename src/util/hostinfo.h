@@ -27,6 +27,9 @@ struct hostinfo {
  */
 void hostinfo_gather(struct hostinfo *info);
 
+/* CLOCK_REALTIME minus CLOCK_MONOTONIC, now. */
+int64_t hostinfo_wall_offset(void);
+
 /*
  * One "key=value" of an FDT_META record (length bytes, no NUL). 0; -ENOENT for other keys;
  * -EINVAL for a clock offset that is no number. Text too long is cut.

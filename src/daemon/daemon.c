@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/lines.h"
+#include "daemon/lock.h"
+#include "daemon/told.h"
+#include "run/outputs.h"
+#include "run/signals.h"
+#include "run/suppress.h"
+#include "source/privilege.h"
+#include "source/source.h"
+#include "util/log.h"
+#include "util/notify.h"
+#include "util/trouble.h"
+
+#define SEC UINT64_C(1000000000)
+#define TICK_NS SEC
+#define SAVE_NS (60 * SEC)
+#define STATUS_NS (10 * SEC)
+
+struct daemon {
+	const struct daemon_options *options;
+	struct config *config;
+	rule_set started_rules; /* those for whose sake the hooks were chosen */
+	struct suppression_list *suppressions;
+	struct lines lines;
+	struct signals signals;
+	struct source *source;
+	struct outputs *outputs;
+	struct engine *engine; /* the session's */
+	struct run_options run;
+	struct session_service service;
+	struct session_config session;
+	uint64_t tick_ns, save_ns, status_ns, watchdog_ns; /* not before */
+	uint64_t watchdog_every_ns;                        /* 0: nobody watches */
+	int lock_fd;
+	bool save_failed; /* and told */
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * SEC + (uint64_t)now.tv_nsec;
+}
+
+/* --- the configuration --- */
+
+static int read_config(const struct daemon_options *options, struct config **ret_config,
+		       struct trouble *trouble)
+{
+	const char *path = options->config_path ? options->config_path : CONFIG_PATH;
+	int err = config_load(path, ret_config, trouble);
+
+	if (err != -ENOENT || options->config_path)
+		return err;
+	if (config_default(ret_config))
+		return trouble_set(trouble, ENOMEM, EXIT_INTERNAL, NULL, NULL, "out of memory");
+	return 0;
+}
+
+static void apply_command_line(const struct daemon_options *options, struct config *config)
+{
+	const char *bad;
+	size_t bad_length;
+
+	run_options_apply(options->run, &config->settings);
+	if (options->run->rules)
+		rule_set_parse(options->run->rules, &config->rules, &bad, &bad_length);
+	if (options->hooks != HOOKS_AUTO)
+		config->hooks = options->hooks;
+	if (options->stacks == STACKS_AUTO)
+		return;
+	config->stacks_native = options->stacks == STACKS_NATIVE;
+	config->stacks_python = options->stacks == STACKS_PYTHON;
+}
+
+static int load(const struct daemon_options *options, struct config **ret_config,
+		struct suppression_list **ret_suppressions, struct trouble *trouble)
+{
+	int err = read_config(options, ret_config, trouble);
+
+	if (err)
+		return err;
+	apply_command_line(options, *ret_config);
+	err = suppress_read((*ret_config)->suppress, (*ret_config)->suppress_count,
+			    ret_suppressions, trouble);
+	if (err) {
+		config_free(*ret_config);
+		*ret_config = NULL;
+	}
+	return err;
+}
+
+int daemon_check_config(const struct daemon_options *options)
+{
+	struct suppression_list *suppressions = NULL;
+	struct config *config = NULL;
+	struct trouble trouble;
+
+	if (load(options, &config, &suppressions, &trouble)) {
+		log_trouble(&trouble);
+		return trouble.status;
+	}
+	printf("%s: ok\n", config->path[0] ? config->path : "the built-in configuration");
+	suppress_free(suppressions);
+	config_free(config);
+	return EXIT_OK;
+}
+
+/* --- reloading --- */
+
+#define RULE(rule) ((rule_set)1 << (rule))
+
+/* Rules that need something of the hooks; what one of them brings the others of its row have. */
+static rule_set with_neighbours(rule_set rules)
+{
+	static const rule_set rows[] = {
+		RULE(RULE_CLOSE_LOCK),
+		RULE(RULE_EPOLL_FOREIGN) | RULE(RULE_EPOLL_STALE),
+		RULE(RULE_EXEC_INHERIT) | RULE(RULE_EXEC_HELD),
+		RULE(RULE_USE_STALE),
+	};
+	rule_set served = RULE(RULE_COUNT) - 1;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (!(rules & rows[i]))
+			served &= ~rows[i];
+	return served;
+}
+
+static void tell_restart(const char *what)
+{
+	log_warn("%s has changed: it takes effect when fdtrace is started anew", what);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* Thresholds that only the start looks at. */
+static void tell_settings(const struct settings *was, const struct settings *now)
+{
+	static const char *const fixed[] = { "memory.max",    "ring.size",     "stacks.budget",
+					     "stacks.tables", "stacks.memory", "fault.drop",
+					     "fault.delay" };
+	size_t count;
+	const struct setting *row = settings_table(&count);
+
+	for (size_t i = 0; i < count; i++, row++)
+		for (size_t j = 0; j < sizeof(fixed) / sizeof(fixed[0]); j++)
+			if (strcmp(row->key, fixed[j]) == 0 &&
+			    memcmp((const char *)was + row->offset, (const char *)now + row->offset,
+				   sizeof(uint64_t)) != 0)
+				tell_restart(row->key);
+}
+
+static void tell_what_waits(const struct daemon *d, const struct config *next)
+{
+	const struct config *was = d->config;
+	char ids[320] = "the rule ";
+	rule_set unserved = next->rules & ~with_neighbours(d->started_rules);
+
+	tell_settings(&was->settings, &next->settings);
+	if (was->stacks_native != next->stacks_native || was->stacks_python != next->stacks_python)
+		tell_restart("stacks");
+	if (was->hooks != next->hooks)
+		tell_restart("hooks");
+	if (!same_text(was->metrics_listen, next->metrics_listen))
+		tell_restart("metrics.listen");
+	if (!same_text(was->evidence_path, next->evidence_path) ||
+	    was->evidence_bytes != next->evidence_bytes)
+		tell_restart("evidence");
+	if (!unserved)
+		return;
+	rule_set_format(unserved, ids + 9, sizeof(ids) - 9);
+	tell_restart(ids);
+}
+
+static void take(struct daemon *d, struct config *config, struct suppression_list *suppressions)
+{
+	config_free(d->config);
+	suppress_free(d->suppressions);
+	d->config = config;
+	d->suppressions = suppressions;
+	d->session.suppressions = suppressions;
+	d->service.settings = &config->settings;
+	d->service.rules = config->rules;
+	d->run.interval_ns = config->summary_interval_ns;
+}
+
+static bool reload(struct daemon *d)
+{
+	struct suppression_list *suppressions = NULL;
+	struct config *next = NULL;
+	struct trouble trouble;
+	int err = load(d->options, &next, &suppressions, &trouble);
+
+	if (!err)
+		err = lines_apply(&d->lines, next, now_ns(), &trouble);
+	if (err) {
+		log_trouble(&trouble);
+		log_warn("the configuration read before stays in force");
+		suppress_free(suppressions);
+		config_free(next);
+		return false;
+	}
+	tell_what_waits(d, next);
+	take(d, next, suppressions);
+	log_info("%s: read anew, in force from now on",
+		 next->path[0] ? next->path : "the built-in configuration");
+	return true;
+}
+
+static bool on_reload(void *ctx)
+{
+	bool done;
+
+	notify("RELOADING=1\nMONOTONIC_USEC=%" PRIu64, now_ns() / 1000);
+	done = reload(ctx);
+	notify("READY=1\nSTATUS=%s", done ? "configuration read anew"
+					  : "the new configuration is wrong; the old one stays");
+	return done;
+}
+
+/* --- what was told --- */
+
+static void on_engine(void *ctx, struct engine *engine)
+{
+	struct daemon *d = ctx;
+	const char *path = d->config->state_path;
+	int count;
+
+	d->engine = engine;
+	if (!path)
+		return;
+	count = told_load(path, engine);
+	if (count > 0)
+		log_info("%d finding%s known to have been told before", count,
+			 count == 1 ? " is" : "s are");
+	else if (count < 0 && count != -ENOENT)
+		log_warn("%s: cannot be used (%s): what was told before may be told again", path,
+			 strerror(-count));
+}
+
+static void save(struct daemon *d)
+{
+	const char *path = d->config->state_path;
+	int err;
+
+	if (!path || !d->engine)
+		return;
+	err = told_save(path, d->engine);
+	if (err && !d->save_failed)
+		log_warn("%s: cannot be written: %s; after a restart findings are told again", path,
+			 strerror(-err));
+	d->save_failed = err;
+}
+
+/* --- time --- */
+
+static void tell_status(const struct daemon *d)
+{
+	struct engine_counters c;
+
+	if (!d->engine)
+		return;
+	engine_counters(d->engine, &c);
+	notify("STATUS=%" PRIu64 " tables, %" PRIu64 " descriptors; causes found: %" PRIu64
+	       " errors, %" PRIu64 " warnings",
+	       c.tables, c.descriptors, c.findings[SEVERITY_ERROR], c.findings[SEVERITY_WARNING]);
+}
+
+static bool is_due(uint64_t *due_ns, uint64_t now, uint64_t every_ns)
+{
+	if (now < *due_ns)
+		return false;
+	*due_ns = now + every_ns;
+	return true;
+}
+
+static void on_turn(void *ctx, uint64_t now)
+{
+	struct daemon *d = ctx;
+
+	if (d->watchdog_every_ns && is_due(&d->watchdog_ns, now, d->watchdog_every_ns))
+		notify("WATCHDOG=1");
+	if (!is_due(&d->tick_ns, now, TICK_NS))
+		return;
+	lines_tick(&d->lines, now);
+	if (is_due(&d->save_ns, now, SAVE_NS))
+		save(d);
+	if (is_due(&d->status_ns, now, STATUS_NS))
+		tell_status(d);
+}
+
+static void on_ready(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	d->save_ns = now_ns() + SAVE_NS;
+	d->status_ns = now_ns() + STATUS_NS;
+	notify("READY=1\nSTATUS=the whole machine is traced");
+	log_info("the whole machine is traced");
+}
+
+static void on_ending(void *ctx)
+{
+	(void)ctx;
+	notify("STOPPING=1");
+}
+
+static void on_ended(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	save(d);
+	d->engine = NULL;
+}
+
+/* --- beginning and end --- */
+
+static void prepare(struct daemon *d)
+{
+	const struct daemon_kernel *kernel = d->options->kernel;
+
+	d->run = (struct run_options){ .json = true,
+				       .quiet = d->options->run->quiet,
+				       .verbosity = d->options->run->verbosity,
+				       .interval_ns = d->config->summary_interval_ns };
+	d->service = (struct session_service){ .ctx = d,
+					       .settings = &d->config->settings,
+					       .rules = d->config->rules,
+					       .engine = on_engine,
+					       .ready = on_ready,
+					       .turn = on_turn,
+					       .reload = on_reload,
+					       .ending = on_ending,
+					       .ended = on_ended };
+	d->session = (struct session_config){ .options = &d->run,
+					      .forget_site = kernel->forget_site,
+					      .stacking = kernel->stacking,
+					      .mode = ENGINE_ALL,
+					      .signals = &d->signals,
+					      .suppressions = d->suppressions,
+					      .service = &d->service };
+	d->started_rules = d->config->rules;
+	d->watchdog_every_ns = notify_watchdog_ns() / 2;
+}
+
+/* SIGHUP means us even where we were started with it ignored. */
+static int begin_signals(struct daemon *d, struct trouble *trouble)
+{
+	int err;
+
+	signal(SIGHUP, SIG_DFL);
+	signal(SIGXFSZ, SIG_IGN);
+	err = signals_init(&d->signals, false);
+	if (!err)
+		return 0;
+	return trouble_set(trouble, -err, EXIT_INTERNAL, NULL, strerror(-err),
+			   "cannot read signals");
+}
+
+static int open_outputs(struct daemon *d, struct trouble *trouble)
+{
+	struct outputs_lines lines = { .ctx = &d->lines,
+				       .line = lines_put,
+				       .full = d->config->evidence_path ? lines_keep : NULL };
+
+	d->session.outputs = NULL;
+	return outputs_open_lines(&d->run, &lines, &d->outputs, trouble);
+}
+
+static int begin(struct daemon *d, struct trouble *trouble)
+{
+	int err = begin_signals(d, trouble);
+
+	if (!err)
+		err = load(d->options, &d->config, &d->suppressions, trouble);
+	if (!err)
+		err = lock_take(&d->lock_fd, trouble);
+	if (err)
+		return err;
+	prepare(d);
+	err = open_outputs(d, trouble);
+	if (!err)
+		err = d->options->kernel->open(d->config, &d->source, trouble);
+	if (err)
+		return err;
+	privilege_drop();
+	d->session.source = d->source;
+	d->session.coverage = d->options->kernel->coverage(d->source);
+	d->session.outputs = d->outputs;
+	return lines_apply(&d->lines, d->config, now_ns(), trouble);
+}
+
+static void done(struct daemon *d)
+{
+	source_free(d->source);
+	outputs_free(d->outputs);
+	lines_done(&d->lines);
+	signals_done(&d->signals);
+	suppress_free(d->suppressions);
+	config_free(d->config);
+	if (d->lock_fd >= 0)
+		close(d->lock_fd);
+}
+
+int daemon_run(const struct daemon_options *options)
+{
+	struct daemon d = { .options = options, .signals.fd = -1, .lock_fd = -1 };
+	struct session_result result;
+	struct trouble trouble;
+	int err = begin(&d, &trouble);
+
+	if (!err)
+		err = session_run(&d.session, &result, &trouble);
+	if (err) {
+		log_trouble(&trouble);
+		notify("STATUS=%.200s", trouble.what);
+	}
+	done(&d);
+	return err ? trouble.status : EXIT_OK;
+}

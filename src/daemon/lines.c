@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "daemon/lines.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/finding.h"
+#include "core/process.h"
+#include "daemon/channel.h"
+#include "daemon/evidence.h"
+#include "util/escape.h"
+#include "util/log.h"
+#include "util/trouble.h"
+
+#define MESSAGE_SIZE 512
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+/* --- opening --- */
+
+static bool same(const struct output_config *a, const char *a_path, const struct output_config *b)
+{
+	return a->type == b->type && a->rfc5424 == b->rfc5424 &&
+	       a->min_severity == b->min_severity && a->summaries == b->summaries &&
+	       a->queue_bytes == b->queue_bytes && !a_path == !b->path &&
+	       (!a_path || strcmp(a_path, b->path) == 0);
+}
+
+/* The channel that is there already; NULL: none is. */
+static struct channel *find(const struct lines *lines, const struct output_config *config)
+{
+	for (unsigned int i = 0; i < lines->count; i++)
+		if (same(&lines->configs[i], lines->paths[i], config))
+			return lines->channels[i];
+	return NULL;
+}
+
+static bool holds(const struct lines *lines, const struct channel *channel)
+{
+	for (unsigned int i = 0; i < lines->count; i++)
+		if (lines->channels[i] == channel)
+			return true;
+	return false;
+}
+
+static int add(struct lines *to, const struct lines *from, const struct output_config *config,
+	       struct trouble *trouble)
+{
+	unsigned int i = to->count;
+	int err = 0;
+
+	to->configs[i] = *config;
+	to->paths[i] = config->path ? strdup(config->path) : NULL;
+	if (config->path && !to->paths[i])
+		return trouble_set(trouble, ENOMEM, EXIT_INTERNAL, NULL, NULL, "out of memory");
+	to->channels[i] = find(from, config);
+	if (!to->channels[i])
+		err = channel_open(config, &to->channels[i], trouble);
+	if (!err)
+		to->count++;
+	else
+		free(to->paths[i]);
+	return err;
+}
+
+/* Lets go of what the other one has not got. */
+static void drop(struct lines *lines, const struct lines *other)
+{
+	for (unsigned int i = 0; i < lines->count; i++) {
+		free(lines->paths[i]);
+		if (!holds(other, lines->channels[i]))
+			channel_free(lines->channels[i]);
+	}
+}
+
+/* Findings without their whole evidence are better than none: it is told and that is all. */
+static void open_evidence(struct lines *lines, const struct config *config)
+{
+	struct trouble trouble;
+
+	if (lines->evidence || !config->evidence_path)
+		return;
+	if (evidence_open(config->evidence_path, config->evidence_bytes, &lines->evidence,
+			  &trouble) == 0)
+		return;
+	lines->evidence = NULL;
+	log_trouble(&trouble);
+	log_warn("findings are told without keeping their whole evidence");
+}
+
+int lines_apply(struct lines *lines, const struct config *config, uint64_t now,
+		struct trouble *trouble)
+{
+	struct lines next = { .evidence = lines->evidence };
+	int err = 0;
+
+	for (unsigned int i = 0; !err && i < config->output_count; i++)
+		err = add(&next, lines, &config->outputs[i], trouble);
+	if (err) {
+		drop(&next, lines);
+		return err;
+	}
+	for (unsigned int i = 0; i < lines->count; i++)
+		if (holds(&next, lines->channels[i]))
+			channel_reopen(lines->channels[i], now);
+	drop(lines, &next);
+	*lines = next;
+	open_evidence(lines, config);
+	return 0;
+}
+
+void lines_done(struct lines *lines)
+{
+	static const struct lines none;
+
+	drop(lines, &none);
+	evidence_free(lines->evidence);
+	*lines = none;
+}
+
+/* --- lines --- */
+
+static void put(struct lines *lines, const struct line *line)
+{
+	uint64_t now = now_ns();
+
+	for (unsigned int i = 0; i < lines->count; i++)
+		channel_put(lines->channels[i], line, now);
+}
+
+static void put_finding(struct lines *lines, const char *json, size_t length,
+			const struct finding *f)
+{
+	char message[MESSAGE_SIZE], fingerprint[17], pid[16];
+	struct line line = { .json = json,
+			     .length = length,
+			     .is_finding = true,
+			     .severity = f->severity,
+			     .rule = rule_info(f->rule)->id,
+			     .fingerprint = fingerprint,
+			     .message = message };
+
+	escape_text(message, sizeof(message), f->message, strlen(f->message));
+	snprintf(fingerprint, sizeof(fingerprint), "%016" PRIx64, f->fingerprint);
+	if (f->process) {
+		snprintf(pid, sizeof(pid), "%" PRIu32, f->process->pid);
+		line.pid = pid;
+	}
+	put(lines, &line);
+}
+
+/* These are few, so that what they say may be read out of them. */
+static void put_other(struct lines *lines, const char *json, size_t length)
+{
+	json_t *root = json_loadb(json, length, 0, NULL);
+	const char *text = json_string_value(json_object_get(root, "message"));
+	char message[MESSAGE_SIZE];
+	struct line line = {
+		.json = json, .length = length, .severity = SEVERITY_INFO, .message = message
+	};
+
+	if (!text)
+		text = "summary of a process";
+	escape_text(message, sizeof(message), text, strlen(text));
+	text = json_string_value(json_object_get(root, "severity"));
+	if (text)
+		severity_parse(text, &line.severity);
+	put(lines, &line);
+	json_decref(root);
+}
+
+int lines_put(void *ctx, const char *json, size_t length, const struct finding *finding)
+{
+	if (finding)
+		put_finding(ctx, json, length, finding);
+	else
+		put_other(ctx, json, length);
+	return 0;
+}
+
+int lines_keep(void *ctx, const char *json, size_t length, const struct finding *finding)
+{
+	struct lines *lines = ctx;
+	int err;
+
+	if (!lines->evidence || !finding)
+		return 0;
+	err = evidence_put(lines->evidence, finding->fingerprint, json, length);
+	if (err && !lines->evidence_failed)
+		log_warn("cannot keep evidence: %s", strerror(-err));
+	lines->evidence_failed = err;
+	return 0;
+}
+
+void lines_tick(struct lines *lines, uint64_t now)
+{
+	for (unsigned int i = 0; i < lines->count; i++)
+		channel_tick(lines->channels[i], now);
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "daemon/lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util/trouble.h"
+
+#define FOLDER "/run/fdtrace"
+
+/* systemd names several, with colons between them; the first is ours. */
+static void find_path(char *path, size_t size)
+{
+	const char *given = getenv("RUNTIME_DIRECTORY");
+	int length = given && *given == '/' ? (int)strcspn(given, ":") : 0;
+
+	if (length)
+		snprintf(path, size, "%.*s/lock", length, given);
+	else
+		snprintf(path, size, FOLDER "/lock");
+	if (!length)
+		mkdir(FOLDER, 0755); /* if it can't be made, the lock can't, and that is told */
+}
+
+static int held(int fd, const char *path, struct trouble *trouble)
+{
+	char pid[16] = "";
+	ssize_t got = pread(fd, pid, sizeof(pid) - 1, 0);
+
+	if (got < 0 || strspn(pid, "0123456789") != strcspn(pid, "\n") || !*pid)
+		snprintf(pid, sizeof(pid), "?");
+	pid[strcspn(pid, "\n")] = '\0';
+	return trouble_set(trouble, EBUSY, EXIT_CANNOT, NULL, NULL,
+			   "a daemon is running already: pid %s holds %.160s", pid, path);
+}
+
+static int write_pid(int fd)
+{
+	char pid[16];
+	int length = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)length, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+int lock_take(int *ret_fd, struct trouble *trouble)
+{
+	char path[4096];
+	int fd, err;
+
+	find_path(path, sizeof(path));
+	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
+	if (fd < 0)
+		return trouble_set(trouble, errno, EXIT_CANNOT,
+				   "RUNTIME_DIRECTORY=/some/folder names another place", NULL,
+				   "cannot open the lock %.160s: %s", path, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		err = errno == EWOULDBLOCK
+			      ? held(fd, path, trouble)
+			      : trouble_set(trouble, errno, EXIT_CANNOT, NULL, NULL,
+					    "cannot lock %.160s: %s", path, strerror(errno));
+	else
+		err = write_pid(fd); /* who holds it is told to people only */
+	if (err == -EBUSY || (err && flock(fd, LOCK_EX | LOCK_NB) < 0)) {
+		close(fd);
+		return err;
+	}
+	*ret_fd = fd;
+	return 0;
+}

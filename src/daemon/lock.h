@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One daemon a host: two would tell everything twice and pay for it twice. */
+#ifndef FDTRACE_DAEMON_LOCK_H
+#define FDTRACE_DAEMON_LOCK_H
+
+struct trouble;
+
+/*
+ * Takes the lock in $RUNTIME_DIRECTORY (made by a service manager) or else /run/fdtrace (made here).
+ * *ret_fd: holds it until it is closed. -EBUSY: *trouble says which process has it; or -errno.
+ */
+int lock_take(int *ret_fd, struct trouble *trouble);
+
+#endif
