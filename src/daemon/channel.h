@@ -27,6 +27,9 @@ struct line {
 	const char *pid;         /* findings: of the process, decimal; else NULL */
 };
 
+#define CHANNEL_QUEUE_MIN 16384 /* a smaller queue_bytes counts as this: a few lines must fit */
+
+/* Every line that was put and wanted is sent, dropped or waits. The line that tells of drops is none. */
 struct channel_counters {
 	uint64_t sent, dropped; /* lines */
 	uint64_t queued_bytes;
@@ -36,6 +39,9 @@ struct channel_counters {
 struct channel;
 
 /*
+ * The process must ignore SIGPIPE and SIGXFSZ. Of a full queue the newest lines are dropped, until half
+ * of it is free again; then one "fdtrace.state" line with fdtrace.dropped stands where they are missing.
+ *
  * What is wrong for good (a folder where a file should be, a path that belongs to somebody
  * else) is refused here: -errno with *trouble filled. A collector that is not there yet is not:
  * it is tried again. Files: opened O_APPEND|O_NOFOLLOW, 0640, one write(2) a line; must be
