@@ -538,6 +538,8 @@ void finding_report(struct engine *e, struct finding *f)
 	entry = map_get(&e->findings, f->fingerprint);
 	if (!entry)
 		entry = entry_new(e, f);
+	if (!entry || !entry->suppressed)
+		e->counters.by_rule[f->rule].reported[f->severity]++;
 	if (!entry)
 		return;
 	entry->count++;
