@@ -121,6 +121,7 @@ static int apply_error(struct engine *e, const struct fdt_error *event)
 		task->process->nofile = event->nofile;
 	actor.site = site_get(&e->sites, actor.process, actor.syscall, actor.site_hash);
 	change.site = actor.site;
+	e->counters.changes[CHANGE_ERROR]++;
 	engine_tell_change(e, &change);
 	if (event->error == EBADF)
 		close_failed(e, event, &actor, task->table);
@@ -323,6 +324,7 @@ void engine_finish(struct engine *e, uint64_t time_ns)
 void engine_counters(const struct engine *e, struct engine_counters *ret_counters)
 {
 	*ret_counters = e->counters;
+	ret_counters->processes = e->processes.count;
 	ret_counters->refused = e->mem.refused;
 	ret_counters->stacks = e->sites.stacks.count;
 	ret_counters->stacks_bytes = e->sites.stacks.used_bytes;
@@ -383,6 +385,52 @@ void engine_each_process(struct engine *e, void (*row)(void *ctx, const struct p
 		if (!i || list[i] != list[i - 1])
 			tell_process(list[i], row, ctx);
 	mem_free(&e->mem, list, max * sizeof(*list));
+}
+
+static bool is_fuller(const struct usage_row *a, const struct usage_row *b)
+{
+	double x = (double)a->open / (double)a->nofile, y = (double)b->open / (double)b->nofile;
+
+	return x > y || (x == y && a->process->pid < b->process->pid);
+}
+
+/* Puts it where it belongs among the count rows; of max + 1 the last one falls out. */
+static size_t insert_usage(struct usage_row *rows, size_t count, size_t max,
+			   const struct usage_row *row)
+{
+	size_t low = 0, high = count;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (is_fuller(&rows[middle], row))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == max)
+		return count;
+	count += count < max;
+	memmove(&rows[low + 1], &rows[low], (count - low - 1) * sizeof(*rows));
+	rows[low] = *row;
+	return count;
+}
+
+size_t engine_fullest(const struct engine *e, struct usage_row *ret_rows, size_t max)
+{
+	size_t count = 0;
+
+	map_each (&e->processes, entry) {
+		const struct process *process = entry->value;
+		const struct fdtable *table = process_table(process);
+		struct usage_row row = { .process = process, .nofile = process->nofile };
+
+		if (!table || !row.nofile)
+			continue;
+		row.open = table->open;
+		count = insert_usage(ret_rows, count, max, &row);
+	}
+	return count;
 }
 
 static void tell_slots(const struct fdtable *table, engine_slot_fn tell, void *ctx)

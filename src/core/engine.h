@@ -32,6 +32,7 @@ enum change_op {
 	CHANGE_ERROR,
 	CHANGE_FOUND /* by a snapshot */
 };
+#define CHANGE_OPS (CHANGE_FOUND + 1)
 const char *change_op_name(
 	enum change_op op); /* "open" "close" "replace" "fork" "exec" "exit" "error" "found" */
 
@@ -118,6 +119,11 @@ struct rule_counters {
 	uint64_t causes;     /* different ones among them, without suppressed ones */
 	uint64_t withheld;   /* causes that were not told, for there were too many */
 	uint64_t suppressed; /* causes */
+	/*
+	 * Times, by the severity it had that time: repeats and withheld ones are counted, suppressed
+	 * ones are not. These only rise: what findings[] below moves as a cause grows graver, stays.
+	 */
+	uint64_t reported[SEVERITY_ERROR + 1];
 };
 
 struct engine_counters {
@@ -132,8 +138,14 @@ struct engine_counters {
 	uint64_t findings_suppressed; /* causes; */
 	uint64_t times_suppressed;    /* how often they were found */
 	struct rule_counters by_rule[RULE_COUNT];
-	uint64_t pasts_dropped;              /* earlier generations forgotten for want of memory */
-	uint64_t tables, tasks, descriptors; /* alive now */
+	uint64_t pasts_dropped; /* earlier generations forgotten for want of memory */
+	uint64_t tables, tasks, processes, descriptors; /* alive now */
+	/*
+	 * Whether anybody listens or not. A descriptor that dup2 replaced counts as CHANGE_REPLACE
+	 * alone, though it is told as CHANGE_CLOSE; those that die with their table are not counted.
+	 * CHANGE_ERROR: FDT_ERROR events, each of which may stand for many failures.
+	 */
+	uint64_t changes[CHANGE_OPS];
 	uint64_t findings[SEVERITY_ERROR + 1]; /* by severity; repeats are not counted again */
 	uint64_t stacks, stacks_bytes;         /* kept now; within memory_bytes */
 	uint64_t stacks_forgotten;             /* hashes dropped to keep to stacks.memory */
@@ -152,6 +164,19 @@ struct process_row {
 };
 void engine_each_process(struct engine *engine,
 			 void (*row)(void *ctx, const struct process_row *row), void *ctx);
+
+/* How full a process has its table. */
+struct usage_row {
+	const struct process *process;
+	uint64_t open;   /* descriptors in its table now */
+	uint64_t nofile; /* its soft RLIMIT_NOFILE, never 0 */
+};
+/*
+ * The (up to) max processes with the fullest tables by open / nofile, fullest first, the lower
+ * pid first where they are equal; those whose limit is not known are left out. One pass, no
+ * memory. Returns how many. The processes are borrowed until the next engine_apply().
+ */
+size_t engine_fullest(const struct engine *engine, struct usage_row *ret_rows, size_t max);
 
 /*
  * For the table at the end of a run: findings made so far, gravest first, newest first.

@@ -560,10 +560,12 @@ void finding_report(struct engine *e, struct finding *f)
 	entry = map_get(&e->findings, f->fingerprint);
 	if (!entry)
 		entry = entry_new(e, f->fingerprint, f->rule, 0);
+	if (entry && !entry->judged)
+		judge(e, entry, f);
+	if (!entry || !entry->suppressed)
+		e->counters.by_rule[f->rule].reported[f->severity]++;
 	if (!entry)
 		return;
-	if (!entry->judged)
-		judge(e, entry, f);
 	entry->count++;
 	entry->last_ns = e->now_ns;
 	unlink_entry(e, entry);

@@ -241,6 +241,7 @@ static void slot_end(const struct place *p, const struct actor *actor, enum endi
 	struct slot *slot = p->slot, was = *slot;
 	uint32_t generation = slot->generation, past;
 
+	p->e->counters.changes[ending == END_REPLACE ? CHANGE_REPLACE : CHANGE_CLOSE]++;
 	tell(p, CHANGE_CLOSE, actor, ending_text(ending));
 	end_counts(p);
 	push_past(p, actor, ending, actor || ending == END_EXEC ? 0 : PAST_CLOSER_PENDING);
@@ -365,6 +366,7 @@ static bool duplicates(const struct fdt_head *head)
 static void tell_opened(const struct place *p, const struct fdt_slot *event,
 			const struct actor *actor)
 {
+	p->e->counters.changes[CHANGE_OPEN]++;
 	tell(p, CHANGE_OPEN, actor, NULL);
 	if (duplicates(&event->head))
 		epoll_duplicated(p->e, event->file.file);
@@ -407,6 +409,7 @@ static void perhaps_opened(const struct place *p, const struct fdt_slot *event,
 	if (!event->file.file)
 		return;
 	slot_begin(p, &event->file, actor, SLOT_OPENER_PENDING);
+	p->e->counters.changes[CHANGE_OPEN]++;
 	tell(p, CHANGE_OPEN, actor, NULL);
 }
 

@@ -298,6 +298,7 @@ static void tell_task(struct engine *e, enum change_op op, const struct task *ta
 				 .other_pid = other_pid,
 				 .descriptor = { .fd = -1 } };
 
+	e->counters.changes[op]++;
 	engine_tell_change(e, &change);
 }
 

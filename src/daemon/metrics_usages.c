@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/process.h"
+#include "daemon/metrics.h"
+#include "util/escape.h"
+
+/* Fuller by a quarter: one that is told is worth so much more than one that is not. */
+#define STAYS 1.25
+
+void metrics_usages_begin(struct metrics_usages *u)
+{
+	u->offered_count = 0;
+}
+
+static bool is_same(const struct metrics_usage *a, const struct metrics_usage *b)
+{
+	return strcmp(a->exe, b->exe) == 0 && strcmp(a->unit, b->unit) == 0;
+}
+
+static struct metrics_usage *find(struct metrics_usage *list, unsigned int count,
+				  const struct metrics_usage *wanted)
+{
+	for (unsigned int i = 0; i < count; i++)
+		if (is_same(&list[i], wanted))
+			return &list[i];
+	return NULL;
+}
+
+void metrics_usages_offer(struct metrics_usages *u, const char *exe, const char *unit, double ratio)
+{
+	struct metrics_usage offer = { .ratio = ratio }, *same;
+
+	escape_text(offer.exe, sizeof(offer.exe), exe, strlen(exe));
+	escape_text(offer.unit, sizeof(offer.unit), unit, strlen(unit));
+	same = find(u->offered, u->offered_count, &offer);
+	if (same)
+		same->ratio = ratio > same->ratio ? ratio : same->ratio;
+	else if (u->offered_count < METRICS_OFFERED)
+		u->offered[u->offered_count++] = offer;
+}
+
+/* Those of before that are still there, as full as they are now. */
+static void keep(struct metrics_usages *u)
+{
+	unsigned int kept = 0;
+
+	for (unsigned int i = 0; i < u->told_count; i++) {
+		const struct metrics_usage *now = find(u->offered, u->offered_count, &u->told[i]);
+
+		if (now)
+			u->told[kept++] = *now;
+	}
+	u->told_count = kept;
+}
+
+static struct metrics_usage *least(struct metrics_usages *u)
+{
+	struct metrics_usage *found = &u->told[0];
+
+	for (unsigned int i = 1; i < u->told_count; i++)
+		if (u->told[i].ratio < found->ratio)
+			found = &u->told[i];
+	return found;
+}
+
+static int fullest_first(const void *a, const void *b)
+{
+	const struct metrics_usage *x = a, *y = b;
+	int order;
+
+	if (x->ratio != y->ratio)
+		return x->ratio < y->ratio ? 1 : -1;
+	order = strcmp(x->exe, y->exe);
+	return order ? order : strcmp(x->unit, y->unit);
+}
+
+void metrics_usages_end(struct metrics_usages *u)
+{
+	qsort(u->offered, u->offered_count, sizeof(u->offered[0]), fullest_first);
+	keep(u);
+	for (unsigned int i = 0; i < u->offered_count; i++) {
+		const struct metrics_usage *offer = &u->offered[i];
+
+		if (find(u->told, u->told_count, offer))
+			continue;
+		if (u->told_count < METRICS_USAGES)
+			u->told[u->told_count++] = *offer;
+		else if (offer->ratio > least(u)->ratio * STAYS)
+			*least(u) = *offer;
+	}
+	qsort(u->told, u->told_count, sizeof(u->told[0]), fullest_first);
+}
+
+double metrics_usages_update(struct metrics_usages *u, const struct engine *engine,
+			     void (*unit)(void *ctx, uint32_t pid, char *buffer, size_t size),
+			     void *ctx)
+{
+	struct usage_row rows[METRICS_OFFERED];
+	size_t count = engine_fullest(engine, rows, METRICS_OFFERED);
+
+	metrics_usages_begin(u);
+	for (size_t i = 0; i < count; i++) {
+		const struct process *process = rows[i].process;
+		char name[METRICS_LABEL_BYTES + 1] = "";
+
+		unit(ctx, process->pid, name, sizeof(name));
+		metrics_usages_offer(u, process->exe ? process->exe : process->name, name,
+				     (double)rows[i].open / (double)rows[i].nofile);
+	}
+	metrics_usages_end(u);
+	return count ? (double)rows[0].open / (double)rows[0].nofile : 0;
+}
+
+void metrics_usages_give(const struct metrics_usages *u, struct metrics *metrics)
+{
+	metrics->usage_count = u->told_count;
+	for (unsigned int i = 0; i < u->told_count; i++) {
+		metrics->usages[i].exe = u->told[i].exe;
+		metrics->usages[i].unit = u->told[i].unit;
+		metrics->usages[i].ratio = u->told[i].ratio;
+	}
+}
