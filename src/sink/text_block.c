@@ -20,6 +20,7 @@
 #include "core/process.h"
 #include "core/site.h"
 #include "core/syscall_name.h"
+#include "daemon/container.h"
 #include "util/hostinfo.h"
 
 enum style text_severity_style(enum severity severity)
@@ -87,6 +88,27 @@ static void repeat(struct page *page, const struct finding *f)
 	page_text(page, text, PAGE_ALL);
 }
 
+/* "app.service", "docker 3f2a9c1b7d4e": the short form of an id is its first 12 digits. */
+static void whereabouts(struct page *page, const struct process *p)
+{
+	struct container c;
+	char text[160];
+
+	if (!p->cgroup)
+		return;
+	container_parse_path(p->cgroup, strlen(p->cgroup), &c);
+	if (c.unit[0]) {
+		page_tab(page, 0, 1);
+		page_text(page, c.unit, 40);
+	}
+	if (!c.id[0])
+		return;
+	snprintf(text, sizeof(text), "%s %.12s", c.runtime[0] ? c.runtime : "container", c.id);
+	page_tab(page, 0, 1);
+	text_make_room(page, page_columns(text), 6);
+	page_text(page, text, PAGE_ALL);
+}
+
 static void place(struct text_sink *t, const struct finding *f)
 {
 	char wall[PHRASE_SIZE];
@@ -98,9 +120,11 @@ static void place(struct text_sink *t, const struct finding *f)
 	if (f->process) {
 		page_text(&t->page, f->process->name, 24);
 		page_printf(&t->page, "[%" PRIu32 "]", f->process->pid);
+		whereabouts(&t->page, f->process);
 		page_tab(&t->page, 0, 3);
 	}
 	phrase_wall(wall, sizeof(wall), f->time_ns, t->options.host->wall_offset_ns, true);
+	text_make_room(&t->page, page_columns(wall), 6);
 	page_printf(&t->page, "%s   %s", wall, confidence_name(f->confidence));
 	repeat(&t->page, f);
 	page_newline(&t->page);
