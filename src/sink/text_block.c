@@ -23,6 +23,8 @@
 #include "daemon/container.h"
 #include "util/hostinfo.h"
 
+#define UNIT_COLUMNS 40 /* at most of a unit's name */
+
 enum style text_severity_style(enum severity severity)
 {
 	switch (severity) {
@@ -88,25 +90,29 @@ static void repeat(struct page *page, const struct finding *f)
 	page_text(page, text, PAGE_ALL);
 }
 
+static void put_whole(struct page *page, const char *text)
+{
+	unsigned int columns = page_columns(text);
+
+	page_tab(page, 0, 1);
+	text_make_room(page, columns < UNIT_COLUMNS ? columns : UNIT_COLUMNS, 6);
+	page_text(page, text, UNIT_COLUMNS);
+}
+
 /* "app.service", "docker 3f2a9c1b7d4e": the short form of an id is its first 12 digits. */
 static void whereabouts(struct page *page, const struct process *p)
 {
 	struct container c;
-	char text[160];
+	char text[32];
 
 	if (!p->cgroup)
 		return;
 	container_parse_path(p->cgroup, strlen(p->cgroup), &c);
-	if (c.unit[0]) {
-		page_tab(page, 0, 1);
-		page_text(page, c.unit, 40);
-	}
-	if (!c.id[0])
-		return;
-	snprintf(text, sizeof(text), "%s %.12s", c.runtime[0] ? c.runtime : "container", c.id);
-	page_tab(page, 0, 1);
-	text_make_room(page, page_columns(text), 6);
-	page_text(page, text, PAGE_ALL);
+	if (c.unit[0])
+		put_whole(page, c.unit);
+	snprintf(text, sizeof(text), "%.15s %.12s", c.runtime[0] ? c.runtime : "container", c.id);
+	if (c.id[0])
+		put_whole(page, text);
 }
 
 static void place(struct text_sink *t, const struct finding *f)
