@@ -48,6 +48,7 @@ enum fdt_event_kind {
 	FDT_SITE = 23,     /* struct fdt_site: the stack that a site's hash stands for */
 	FDT_DETAIL = 22,   /* struct fdt_detail: what an open file is like at this moment */
 	FDT_ENVIRON = 24,  /* struct fdt_environ: descriptor numbers that an environment names */
+	FDT_PLACE = 25,    /* struct fdt_place: the cgroup of a process */
 };
 
 /* What made the change. */
@@ -319,6 +320,15 @@ struct fdt_environ {
 	__u64 word[FDT_ENVIRON_WORDS];
 };
 
+/* Where head.tgid is, as of time_ns: the path of its cgroup, cut, not NUL-terminated, any byte. */
+#define FDT_PLACE_MAX 512
+struct fdt_place {
+	struct fdt_head head; /* variable length: head.size tells */
+	__u32 inner_pid;      /* as the process itself sees it; 0: not known */
+	__u32 pad;
+	char cgroup[];
+};
+
 struct fdt_fops {
 	struct fdt_head head;
 	__u32 detail;  /* as in struct fdt_file */
@@ -393,5 +403,6 @@ FDT_SIZE_IS(fdt_detail, 352);
 FDT_SIZE_IS(fdt_lock, 96);
 FDT_SIZE_IS(fdt_register, 120);
 FDT_SIZE_IS(fdt_environ, 544);
+FDT_SIZE_IS(fdt_place, 40);
 
 #endif

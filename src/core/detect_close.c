@@ -421,6 +421,7 @@ static void keep_back(struct engine *e, const struct actor *actor, struct fdtabl
 	settle_number(e, table, fd);
 	if (e->kept_failure_count == KEPT_FAILURES_MAX)
 		settle(e, 0, map_get(&e->tables, e->kept_failures[0].table));
+	tasks_ask_place(e, actor->process);
 	e->kept_failures[e->kept_failure_count++] =
 		(struct kept_failure){ .table = table->key,
 				       .site = actor->site ? site_ref(actor->site) : NULL,

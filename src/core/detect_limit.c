@@ -272,6 +272,7 @@ static bool keep(struct engine *e, const struct failure *x)
 	}
 	if (e->kept_limit_count == KEPT_LIMITS_MAX)
 		return false;
+	tasks_ask_place(e, x->actor.process);
 	e->kept_limits[e->kept_limit_count++] = (struct kept_limit){
 		.event = *x->event,
 		.table = x->table->key,

@@ -213,6 +213,19 @@ static int apply_environ(struct engine *e, const struct fdt_environ *event)
 	return 0;
 }
 
+static int apply_place(struct engine *e, const struct fdt_place *event, size_t size)
+{
+	struct process *process;
+
+	if (size - sizeof(*event) > FDT_PLACE_MAX)
+		return -EINVAL;
+	process = tasks_process(e, event->head.tgid);
+	if (!process)
+		return -ENOMEM;
+	process_set_place(&e->mem, process, event->cgroup, size - sizeof(*event), event->inner_pid);
+	return 0;
+}
+
 static int apply_kind(struct engine *e, const struct fdt_head *head, size_t size)
 {
 	const void *event = head;
@@ -237,6 +250,7 @@ static int apply_kind(struct engine *e, const struct fdt_head *head, size_t size
 	case FDT_REGISTER: return epoll_registered(e, event);
 	case FDT_MARK: return slots_mark(e, event);
 	case FDT_ENVIRON: return apply_environ(e, event);
+	case FDT_PLACE: return apply_place(e, event, size);
 	case FDT_FOPS: kind_fops_learn(&e->fops, fops->detail, fops->fd_kind); return 0;
 	default: return 0; /* of a later version, or not our concern (META) */
 	}
@@ -262,6 +276,7 @@ static size_t smallest(unsigned int kind)
 	case FDT_LOCK: return sizeof(struct fdt_lock);
 	case FDT_REGISTER: return sizeof(struct fdt_register);
 	case FDT_ENVIRON: return sizeof(struct fdt_environ);
+	case FDT_PLACE: return sizeof(struct fdt_place);
 	default: return sizeof(struct fdt_head);
 	}
 }

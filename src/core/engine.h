@@ -73,6 +73,12 @@ struct engine_callbacks {
 	/* The same, asking which numbers the environment of a process names; as FDT_ENVIRON. */
 	int (*environment)(void *ctx, uint32_t pid, struct fdt_environ *ret_environment);
 	/*
+	 * The same, asking for the cgroup of a process that lives: at most `size` bytes of it and
+	 * no NUL needed, *ret_length tells how many; as FDT_PLACE.
+	 */
+	int (*place)(void *ctx, uint32_t pid, char *cgroup, size_t size, size_t *ret_length,
+		     uint32_t *ret_inner_pid);
+	/*
 	 * Whether the user wants to hear nothing of this finding. Asked once for each cause, with
 	 * the finding complete; it is then counted and not told. NULL: nothing is suppressed.
 	 */

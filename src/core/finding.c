@@ -486,6 +486,8 @@ static void tell(struct engine *e, struct finding_entry *entry, struct finding *
 	f->state = entry->told ? FINDING_ONGOING : FINDING_NEW;
 	f->count = entry->count;
 	other_end_find(e, &f->descriptor, &f->other_end);
+	if (f->process)
+		tasks_ask_place(e, (struct process *)f->process);
 	unlink_entry(e, entry);
 	if (entry->withheld) {
 		entry->withheld = false;

@@ -34,6 +34,7 @@ void process_unref(struct mem *m, struct process *p)
 		mem_free(m, p->exe, p->exe_size);
 		mem_free(m, p->args, p->args_size);
 		mem_free(m, p->environment, ENVIRONMENT_BYTES);
+		mem_free(m, p->cgroup, p->cgroup_size);
 		mem_free(m, p, sizeof(*p));
 		p = before;
 	}
@@ -72,6 +73,14 @@ void process_set_exe(struct mem *m, struct process *p, const char *exe, size_t s
 void process_set_args(struct mem *m, struct process *p, const char *args, size_t size)
 {
 	set_string(m, &p->args, &p->args_size, args, size);
+}
+
+void process_set_place(struct mem *m, struct process *p, const char *cgroup, size_t size,
+		       uint32_t inner_pid)
+{
+	p->place_known = true;
+	p->inner_pid = inner_pid;
+	set_string(m, &p->cgroup, &p->cgroup_size, cgroup, strnlen(cgroup, size));
 }
 
 static bool names_any(const uint64_t word[FDT_ENVIRON_WORDS])

@@ -45,6 +45,10 @@ struct process {
 	bool exec_judged;  /* detect_exec.c has done so */
 	bool environment_known;       /* somebody told, or nobody could */
 	uint64_t *environment;        /* as in struct fdt_environ; NULL: it names none; owned */
+	bool place_known;             /* somebody told, or nobody could */
+	uint32_t inner_pid;           /* as it sees itself; 0: not known */
+	char *cgroup;                 /* NUL-terminated path; NULL: not known; owned */
+	size_t cgroup_size;           /* bytes allocated */
 	char name[PROCESS_NAME_SIZE]; /* comm: NUL-terminated, any byte */
 	char *exe;                    /* path, NUL-terminated; NULL: not known; owned */
 	char *args;      /* argv, each NUL-terminated, args_size bytes; NULL: not known; owned */
@@ -81,6 +85,8 @@ void process_set_exe(struct mem *m, struct process *p, const char *exe, size_t s
 void process_set_args(struct mem *m, struct process *p, const char *args, size_t size);
 void process_set_environment(struct mem *m, struct process *p,
 			     const uint64_t word[FDT_ENVIRON_WORDS]);
+void process_set_place(struct mem *m, struct process *p, const char *cgroup, size_t size,
+		       uint32_t inner_pid);
 
 /* The environment names this number as a descriptor. False where it is not known. */
 bool process_environment_names(const struct process *p, int32_t fd);

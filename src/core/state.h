@@ -191,6 +191,11 @@ bool tasks_descends(struct engine *e, const struct process *process,
 		    const struct process *ancestor);
 struct task *tasks_actor(struct engine *e, const struct fdt_head *head); /* NULL: out of memory */
 struct process *tasks_process(struct engine *e, uint32_t pid); /* made if need be; borrowed */
+/*
+ * Where the process is: asks the host, once for each image, while it lives. For whom a finding
+ * is told, and early for whom one may be that has ended by then.
+ */
+void tasks_ask_place(struct engine *e, struct process *process);
 int tasks_apply(struct engine *e, const struct fdt_task *event);
 int tasks_apply_process(struct engine *e, const struct fdt_process *event);
 int tasks_apply_limit(struct engine *e, const struct fdt_limit *event);

@@ -179,6 +179,33 @@ struct process *tasks_process(struct engine *e, uint32_t pid)
 	return process ? process : process_add(e, pid);
 }
 
+/* A later image of the process is where the earlier one was, and may be the one that was asked. */
+static void copy_place(struct engine *e, struct process *to, const struct process *from)
+{
+	if (from != to && from->cgroup)
+		process_set_place(&e->mem, to, from->cgroup, from->cgroup_size, from->inner_pid);
+}
+
+/* A replay learns of the place by pid: so only the image that lives is asked about. */
+void tasks_ask_place(struct engine *e, struct process *process)
+{
+	const struct engine_callbacks *host = &e->options.callbacks;
+	struct process *current = map_get(&e->processes, process->pid);
+	char cgroup[FDT_PLACE_MAX];
+	uint32_t inner_pid = 0;
+	size_t length = 0;
+
+	if (process->cgroup || !current || !process_same(current, process))
+		return;
+	if (!current->place_known && !current->ended_ns && host->place) {
+		current->place_known = true;
+		if (!host->place(host->ctx, current->pid, cgroup, sizeof(cgroup), &length,
+				 &inner_pid))
+			process_set_place(&e->mem, current, cgroup, length, inner_pid);
+	}
+	copy_place(e, process, current);
+}
+
 static struct task *task_add(struct engine *e, uint32_t tid, struct process *process)
 {
 	struct task *task = task_new(&e->mem, tid, process);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/suppression.h"
+#include "daemon/container.h"
 #include "run/environ.h"
 #include "run/fault.h"
 #include "run/launch.h"
@@ -146,6 +147,37 @@ static int on_environment(void *ctx, uint32_t pid, struct fdt_environ *ret_envir
 	return 0;
 }
 
+static void record_place(struct session *s, uint32_t pid, const struct container *c)
+{
+	_Alignas(8) char event[sizeof(struct fdt_place) + FDT_PLACE_MAX];
+	struct fdt_place *place = (struct fdt_place *)event;
+	size_t length = strlen(c->cgroup);
+
+	*place = (struct fdt_place){ .head = { .kind = FDT_PLACE,
+					       .size = (uint16_t)(sizeof(*place) + length),
+					       .tgid = pid,
+					       .tid = pid,
+					       .time_ns = s->now_ns },
+				     .inner_pid = c->inner_pid };
+	memcpy(place->cgroup, c->cgroup, length);
+	outputs_record(s->config->outputs, event, place->head.size);
+}
+
+static int on_place(void *ctx, uint32_t pid, char *cgroup, size_t size, size_t *ret_length,
+		    uint32_t *ret_inner_pid)
+{
+	struct container c;
+	int err = container_of(pid, &c);
+
+	if (err)
+		return err;
+	*ret_length = strnlen(c.cgroup, size);
+	memcpy(cgroup, c.cgroup, *ret_length);
+	*ret_inner_pid = c.inner_pid;
+	record_place(ctx, pid, &c);
+	return 0;
+}
+
 static int inspect(void *ctx, uint32_t pid, int32_t fd, struct fdt_detail *ret_detail)
 {
 	struct source *source = ctx;
@@ -187,6 +219,7 @@ static int begin_engine(struct session *s)
 			       .suppressed = on_suppressed,
 			       .withheld = on_withheld,
 			       .environment = s->naming ? on_environment : NULL,
+			       .place = s->naming ? on_place : NULL,
 			       .stack_forgotten =
 				       s->config->forget_site ? on_stack_forgotten : NULL },
 	};

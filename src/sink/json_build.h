@@ -62,6 +62,10 @@ void json_put_time(struct builder *b, json_t *object, const char *key, uint64_t 
 /* Objects that several datasets have. */
 void json_put_host(struct builder *b, json_t *line);
 void json_put_process(struct builder *b, json_t *line, const struct process *p);
+/* Its "service", "container" and pod; nothing where it is in none, or its place is not known. */
+void json_put_place(struct builder *b, json_t *line, const struct process *p);
+/* The same as the kernel tells it, under fdtrace. */
+void json_put_cgroup(struct builder *b, json_t *fdtrace, const struct process *p);
 /* "file" or "network", by kind; nothing where neither fits. */
 void json_put_target(struct builder *b, json_t *line, const struct descriptor *d);
 /* Its name under fdtrace, where json_json_put_target() had no place for it. */

@@ -408,6 +408,7 @@ static void put_fdtrace(struct builder *b, json_t *line, const struct finding *f
 	json_put_number(b, fdtrace, "count", f->count);
 	json_put_text(b, fdtrace, "confidence", confidence_name(f->confidence));
 	json_put_text(b, fdtrace, "coverage", b->host->coverage);
+	json_put_cgroup(b, fdtrace, f->process);
 	put_descriptor(b, fdtrace, &f->descriptor);
 	put_other_end(b, fdtrace, &f->other_end);
 	json_put_text(b, fdtrace, "subject", f->subject);
@@ -437,6 +438,7 @@ json_t *json_finding_object(struct builder *b, const struct finding *f)
 	json_put_text(b, rule, "category", info->category);
 	json_put_host(b, line);
 	json_put_process(b, line, f->process);
+	json_put_place(b, line, f->process);
 	json_put_target(b, line, &f->descriptor);
 	put_event(b, line, f);
 	json_put_text(b, json_put_object(b, line, "log"), "level", severity_name(f->severity));

@@ -9,6 +9,7 @@
 #include "core/finding.h"
 #include "core/hash.h"
 #include "core/process.h"
+#include "daemon/container.h"
 #include "sink/phrase.h"
 #include "util/hostinfo.h"
 
@@ -87,6 +88,47 @@ void json_put_process(struct builder *b, json_t *line, const struct process *p)
 	if (p->parent_pid)
 		json_put_number(b, json_put_object(b, process, "parent"), "pid", p->parent_pid);
 	json_put_format(b, json_put_object(b, process, "user"), "id", "%" PRIu32, p->uid);
+}
+
+/* orchestrator.* is ECS's way to say it, kubernetes.pod.uid what Elastic's own agents add. */
+static void put_pod(struct builder *b, json_t *line, const char *uid)
+{
+	json_t *orchestrator = json_put_object(b, line, "orchestrator"), *resource;
+
+	json_put_text(b, orchestrator, "type", "kubernetes");
+	resource = json_put_object(b, orchestrator, "resource");
+	json_put_text(b, resource, "type", "pod");
+	json_put_text(b, resource, "id", uid);
+	json_put_text(b, json_put_object(b, json_put_object(b, line, "kubernetes"), "pod"), "uid",
+		      uid);
+}
+
+void json_put_place(struct builder *b, json_t *line, const struct process *p)
+{
+	struct container c;
+	json_t *container;
+
+	if (!p || !p->cgroup)
+		return;
+	container_parse_path(p->cgroup, strlen(p->cgroup), &c);
+	if (c.unit[0])
+		json_put_text(b, json_put_object(b, line, "service"), "name", c.unit);
+	if (c.id[0]) {
+		container = json_put_object(b, line, "container");
+		json_put_text(b, container, "id", c.id);
+		json_put_text(b, container, "runtime", c.runtime);
+	}
+	if (c.pod_uid[0])
+		put_pod(b, line, c.pod_uid);
+}
+
+void json_put_cgroup(struct builder *b, json_t *fdtrace, const struct process *p)
+{
+	if (!p || !p->cgroup)
+		return;
+	json_put_text(b, fdtrace, "cgroup", p->cgroup);
+	if (p->inner_pid && p->inner_pid != p->pid)
+		json_put_number(b, fdtrace, "pid_in_container", p->inner_pid);
 }
 
 static bool is_network(enum fd_kind kind)

@@ -20,7 +20,10 @@
 #include "core/process.h"
 #include "core/site.h"
 #include "core/syscall_name.h"
+#include "daemon/container.h"
 #include "util/hostinfo.h"
+
+#define UNIT_COLUMNS 40 /* at most of a unit's name */
 
 enum style text_severity_style(enum severity severity)
 {
@@ -87,6 +90,31 @@ static void repeat(struct page *page, const struct finding *f)
 	page_text(page, text, PAGE_ALL);
 }
 
+static void put_whole(struct page *page, const char *text)
+{
+	unsigned int columns = page_columns(text);
+
+	page_tab(page, 0, 1);
+	text_make_room(page, columns < UNIT_COLUMNS ? columns : UNIT_COLUMNS, 6);
+	page_text(page, text, UNIT_COLUMNS);
+}
+
+/* "app.service", "docker 3f2a9c1b7d4e": the short form of an id is its first 12 digits. */
+static void whereabouts(struct page *page, const struct process *p)
+{
+	struct container c;
+	char text[32];
+
+	if (!p->cgroup)
+		return;
+	container_parse_path(p->cgroup, strlen(p->cgroup), &c);
+	if (c.unit[0])
+		put_whole(page, c.unit);
+	snprintf(text, sizeof(text), "%.15s %.12s", c.runtime[0] ? c.runtime : "container", c.id);
+	if (c.id[0])
+		put_whole(page, text);
+}
+
 static void place(struct text_sink *t, const struct finding *f)
 {
 	char wall[PHRASE_SIZE];
@@ -98,9 +126,11 @@ static void place(struct text_sink *t, const struct finding *f)
 	if (f->process) {
 		page_text(&t->page, f->process->name, 24);
 		page_printf(&t->page, "[%" PRIu32 "]", f->process->pid);
+		whereabouts(&t->page, f->process);
 		page_tab(&t->page, 0, 3);
 	}
 	phrase_wall(wall, sizeof(wall), f->time_ns, t->options.host->wall_offset_ns, true);
+	text_make_room(&t->page, page_columns(wall), 6);
 	page_printf(&t->page, "%s   %s", wall, confidence_name(f->confidence));
 	repeat(&t->page, f);
 	page_newline(&t->page);

@@ -41,6 +41,7 @@ static const uint16_t minimum_size[] = {
 	[FDT_SITE] = sizeof(struct fdt_site),       [FDT_DETAIL] = sizeof(struct fdt_detail),
 	[FDT_LOCK] = sizeof(struct fdt_lock),       [FDT_REGISTER] = sizeof(struct fdt_register),
 	[FDT_MARK] = sizeof(struct fdt_slot),       [FDT_ENVIRON] = sizeof(struct fdt_environ),
+	[FDT_PLACE] = sizeof(struct fdt_place),
 };
 
 #define KIND_COUNT (sizeof(minimum_size) / sizeof(minimum_size[0]))

@@ -55,6 +55,7 @@ static void short_events_are_malformed(void **state)
 		{ FDT_REGISTER, sizeof(struct fdt_register) },
 		{ FDT_MARK, sizeof(struct fdt_slot) },
 		{ FDT_ENVIRON, sizeof(struct fdt_environ) },
+		{ FDT_PLACE, sizeof(struct fdt_place) },
 	};
 	_Alignas(8) char event[sizeof(struct fdt_environ)] = { 0 };
 	struct fdt_head *head = (struct fdt_head *)event;

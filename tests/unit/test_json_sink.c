@@ -188,6 +188,80 @@ static void files_and_connections(void **state)
 	capture_end(&c);
 }
 
+#define ID "3f2a9c1b7d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8"
+#define POD "1b4c2a33-9d1e-4f0a-8b77-0123456789ab"
+
+static json_t *placed_line(struct capture *c, const char *cgroup, uint32_t inner_pid)
+{
+	struct process placed = python;
+	struct finding f = finding_unowned();
+
+	placed.cgroup = (char *)cgroup;
+	placed.inner_pid = inner_pid;
+	f.process = &placed;
+	begin(c, false);
+	return parse(render(c, &f));
+}
+
+static void where_it_is(void **state)
+{
+	static struct capture c;
+	json_t *line = placed_line(&c, "/kubepods/pod" POD "/docker/" ID "/app.service", 7);
+
+	(void)state;
+	assert_string_equal(text_at(line, "service.name"), "app.service");
+	assert_string_equal(text_at(line, "container.id"), ID);
+	assert_string_equal(text_at(line, "container.runtime"), "docker");
+	assert_string_equal(text_at(line, "orchestrator.type"), "kubernetes");
+	assert_string_equal(text_at(line, "orchestrator.resource.type"), "pod");
+	assert_string_equal(text_at(line, "orchestrator.resource.id"), POD);
+	assert_string_equal(text_at(line, "kubernetes.pod.uid"), POD);
+	assert_string_equal(text_at(line, "fdtrace.cgroup"),
+			    "/kubepods/pod" POD "/docker/" ID "/app.service");
+	assert_int_equal(json_integer_value(at(line, "fdtrace.pid_in_container")), 7);
+	json_decref(line);
+	capture_end(&c);
+}
+
+/* Absent, never empty: on the host the pid is no news. */
+static void in_no_container(void **state)
+{
+	static const char *const absent[] = { "service", "container", "orchestrator", "kubernetes",
+					      "fdtrace.pid_in_container" };
+	static struct capture c;
+	json_t *line = placed_line(&c, "/some/where", python.pid);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(absent) / sizeof(absent[0]); i++)
+		assert_null(at(line, absent[i]));
+	assert_string_equal(text_at(line, "fdtrace.cgroup"), "/some/where");
+	json_decref(line);
+	capture_end(&c);
+	line = placed_line(&c, NULL, 0);
+	assert_null(at(line, "fdtrace.cgroup"));
+	json_decref(line);
+	capture_end(&c);
+}
+
+/* Whoever may make cgroups chooses their names: 500 bytes of them that all need escaping. */
+static void a_hostile_cgroup(void **state)
+{
+	static char cgroup[512];
+	static struct capture c;
+	json_t *line;
+
+	(void)state;
+	memset(cgroup, '\x01', sizeof(cgroup) - 1);
+	cgroup[0] = '/';
+	memcpy(cgroup + 500, ".service", 9);
+	line = placed_line(&c, cgroup, 7);
+	assert_true(strlen(captured(&c)) <= LINE_MAX_BYTES);
+	assert_string_equal(text_at(line, "rule.id"), "close.unowned");
+	assert_true(json_is_true(at(line, "fdtrace.truncated")));
+	json_decref(line);
+	capture_end(&c);
+}
+
 static void numbers_and_times_at_their_ends(void **state)
 {
 	static struct capture c;
@@ -711,6 +785,8 @@ static void every_line_obeys_the_schema(void **state)
 	static struct capture c;
 	static struct stream s;
 	static struct worst w;
+	struct process placed = python;
+	struct finding in_a_pod = finding_unowned();
 
 	(void)state;
 	if (!can_validate())
@@ -720,6 +796,11 @@ static void every_line_obeys_the_schema(void **state)
 	write_all_datasets(&c, &s);
 	make_worst(&w, "\xff\x01\xe2\x80\xae\"", 4999, 64);
 	assert_int_equal(c.sink->ops->finding(c.sink, &w.finding), 0);
+	placed.cgroup = (char *)"/kubepods/pod" POD "/crio-" ID "/app.service";
+	placed.inner_pid = 7;
+	in_a_pod.process = &placed;
+	in_a_pod.sequence = 900;
+	assert_int_equal(c.sink->ops->finding(c.sink, &in_a_pod), 0);
 	assert_int_equal(validate(c.fd, NULL), 0);
 	capture_end(&c);
 	begin(&c, true);
@@ -736,6 +817,9 @@ int main(void)
 		cmocka_unit_test(a_finding_to_the_byte),
 		cmocka_unit_test(evidence_of_other_rules),
 		cmocka_unit_test(files_and_connections),
+		cmocka_unit_test(where_it_is),
+		cmocka_unit_test(in_no_container),
+		cmocka_unit_test(a_hostile_cgroup),
 		cmocka_unit_test(numbers_and_times_at_their_ends),
 		cmocka_unit_test(below_the_minimum_is_dropped),
 		cmocka_unit_test(controls_are_escaped),

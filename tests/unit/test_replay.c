@@ -189,6 +189,7 @@ static void later_kinds_have_sizes(void **state)
 		{ FDT_REGISTER, sizeof(struct fdt_register) },
 		{ FDT_MARK, sizeof(struct fdt_slot) },
 		{ FDT_ENVIRON, sizeof(struct fdt_environ) },
+		{ FDT_PLACE, sizeof(struct fdt_place) },
 	};
 	struct trouble trouble;
 	struct source *source;

@@ -56,6 +56,47 @@ static void the_story_of_a_descriptor(void **state)
 	capture_end(&c);
 }
 
+#define ID "3f2a9c1b7d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8"
+
+static const char *place_line(const char *cgroup, unsigned int width)
+{
+	static struct capture c;
+	static char line[512];
+	struct process placed = python;
+	struct finding f = finding_unowned();
+	const char *at;
+
+	placed.cgroup = (char *)cgroup;
+	f.process = &placed;
+	begin(&c, width, false);
+	at = strstr(render(&c, &f), "  --> ");
+	assert_non_null(at);
+	snprintf(line, sizeof(line), "%.*s", (int)(strstr(at, "\n   |  fd") - at), at);
+	capture_end(&c);
+	return line;
+}
+
+static void where_it_is(void **state)
+{
+	(void)state;
+	assert_string_equal(place_line("/system.slice/app.service", 100),
+			    "  --> python3[4121] app.service   2026-11-20 23:59:59.123   exact");
+	assert_string_equal(
+		place_line("/kubepods/pod1/docker/" ID, 100),
+		"  --> python3[4121] docker 3f2a9c1b7d4e   2026-11-20 23:59:59.123   exact");
+	assert_string_equal(place_line("/ecs/" ID "/init.scope", 100),
+			    "  --> python3[4121] init.scope container 3f2a9c1b7d4e   "
+			    "2026-11-20 23:59:59.123   exact");
+	assert_string_equal(place_line("/some/where", 100),
+			    "  --> python3[4121]   2026-11-20 23:59:59.123   exact");
+	assert_string_equal(place_line("/\x1b[2Jx.service", 100),
+			    "  --> python3[4121] \\x1B[2Jx.service   2026-11-20 23:59:59.123   "
+			    "exact");
+	assert_string_equal(place_line("/system.slice/a-rather-long-name.service", 44),
+			    "  --> python3[4121]\n   |  a-rather-long-name.service\n"
+			    "   |  2026-11-20 23:59:59.123   exact");
+}
+
 static void who_holds_the_table(void **state)
 {
 	static struct capture c;
@@ -591,6 +632,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_story_of_a_descriptor),
+		cmocka_unit_test(where_it_is),
 		cmocka_unit_test(who_holds_the_table),
 		cmocka_unit_test(a_sweep_and_a_narrow_terminal),
 		cmocka_unit_test(a_socket_has_its_state_and_a_pipe_its_other_end),
