@@ -20,7 +20,7 @@ LDLIBS := -lbpf -ldw -lelf -lz -liberty -ljansson -lcap-ng -lcyaml -lyaml -pthre
 TESTLIBS := -lcmocka -ljansson
 
 core_src   := $(wildcard src/core/*.c)
-other_src  := $(wildcard src/source/*.c src/symbol/*.c src/sink/*.c src/run/*.c src/util/*.c src/cli/*.c)
+other_src  := $(wildcard src/source/*.c src/symbol/*.c src/sink/*.c src/run/*.c src/util/*.c src/cli/*.c src/daemon/*.c)
 core_obj   := $(core_src:%.c=$(B)/%.o)
 main_obj   := $(B)/src/cli/main.o
 other_obj  := $(filter-out $(main_obj),$(other_src:%.c=$(B)/%.o))
