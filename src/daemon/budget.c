@@ -88,12 +88,9 @@ static void note_census(struct budget *b, double used)
 /* Windows alone make debts: what we cost without them cannot be helped. */
 static void save(struct budget *b, double income, double passed, double used, unsigned int cpus)
 {
-	double most = savings_max(income), least = -(double)DEBT_NS * cpus;
-	double change = income * passed - used;
+	double most = savings_max(income), least = b->on ? -(double)DEBT_NS * cpus : b->debt;
 
-	if (!b->on && b->credit < 0 && change < 0)
-		return;
-	b->credit += change;
+	b->credit += income * passed - used;
 	if (b->credit > most)
 		b->credit = most;
 	if (b->credit < least)
@@ -130,6 +127,7 @@ static void turn(struct budget *b, bool on, uint64_t now_ns)
 	b->since_ns = now_ns;
 	b->census_ns = now_ns; /* tables have just been true */
 	b->census_ordered = false;
+	b->debt = b->credit < 0 ? b->credit : 0;
 	b->coverage = COVERAGE_DUTY;
 }
 

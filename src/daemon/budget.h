@@ -52,6 +52,7 @@ struct budget {
 	uint64_t age_ns;                  /* of share and overhead; no more than they look back */
 	uint64_t census_ns;               /* the last one, or the end of the last window */
 	double credit;                    /* CPU time that may still be spent, ns; below 0: debt */
+	double debt;                      /* the credit when the last window ended, or 0 */
 	double cost;                      /* of one CPU's time while hooks are on, smoothed */
 	double census_cost;               /* ns of CPU time of one, smoothed */
 	double share, overhead;
