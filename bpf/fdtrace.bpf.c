@@ -38,7 +38,7 @@ char LICENSE[] SEC("license") = "GPL";
 SEC("tp_btf/sys_exit")
 int sys_exit(u64 *ctx)
 {
-	return on_sys_exit((struct pt_regs *)ctx[0], ctx[1]);
+	return MEASURED(FDT_PROGRAM_SYS_EXIT, on_sys_exit((struct pt_regs *)ctx[0], ctx[1]));
 }
 
 /* include/trace/events/syscalls.h */
@@ -52,19 +52,21 @@ struct fdt_classic_sys_exit {
 SEC("tp/raw_syscalls/sys_exit")
 int sys_exit_classic(struct fdt_classic_sys_exit *ctx)
 {
-	return on_sys_exit((struct pt_regs *)bpf_task_pt_regs(CURRENT), ctx->result);
+	return MEASURED(FDT_PROGRAM_SYS_EXIT,
+			on_sys_exit((struct pt_regs *)bpf_task_pt_regs(CURRENT), ctx->result));
 }
 
 SEC("tp_btf/task_newtask")
 int task_newtask(u64 *ctx)
 {
-	return on_newtask((struct task_struct *)ctx[0], ctx[1]);
+	return MEASURED(FDT_PROGRAM_FORK, on_newtask((struct task_struct *)ctx[0], ctx[1]));
 }
 
 SEC("tp_btf/sched_process_exec")
 int sched_process_exec(u64 *ctx)
 {
-	return on_exec((struct task_struct *)ctx[0], ctx[1], (struct linux_binprm *)ctx[2]);
+	return MEASURED(FDT_PROGRAM_EXEC, on_exec((struct task_struct *)ctx[0], ctx[1],
+						  (struct linux_binprm *)ctx[2]));
 }
 
 SEC("tp_btf/sched_process_exit")
@@ -72,17 +74,19 @@ int sched_process_exit(u64 *ctx)
 {
 	struct task_struct *task = CURRENT;
 
-	return on_exit(task, exit_tells_last ? (bool)ctx[1] : !plain(task)->signal->live.counter);
+	return MEASURED(
+		FDT_PROGRAM_EXIT,
+		on_exit(task, exit_tells_last ? (bool)ctx[1] : !plain(task)->signal->live.counter));
 }
 
 SEC("tp_btf/io_uring_complete")
 int io_uring_complete(u64 *ctx)
 {
-	return on_uring_complete(ctx);
+	return MEASURED(FDT_PROGRAM_URING, on_uring_complete(ctx));
 }
 
 SEC("iter/task")
 int snapshot(struct bpf_iter__task *ctx)
 {
-	return on_snapshot_task(ctx->meta->seq, ctx->task);
+	return MEASURED(FDT_PROGRAM_SNAPSHOT, on_snapshot_task(ctx->meta->seq, ctx->task));
 }

@@ -40,8 +40,40 @@ struct fdt_counter watched_count; /* bits set in watched_pids */
 struct fdt_counter run_count;     /* runs of errors not yet over; see errors.bpf.h */
 struct fdt_counter run_serial;
 struct fdt_counter filled_bytes; /* of the ring, ever; batches of the below */
+u32 measuring;                   /* set by user space: runs are timed, see MEASURED() */
+u32 space_epoch;                 /* counted up by user space after mappings were not seen */
 #define CPUS_MAX FDT_CPUS_MAX
 struct fdt_counter filled_here[CPUS_MAX];
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, FDT_PROGRAMS);
+	__type(key, u32);
+	__type(value, struct fdt_cost);
+} costs SEC(".maps");
+
+static __always_inline void measured(u32 program, u64 began)
+{
+	struct fdt_cost *cost = bpf_map_lookup_elem(&costs, &program);
+
+	if (!cost)
+		return;
+	cost->ns += bpf_ktime_get_ns() - began;
+	cost->runs++;
+}
+
+/*
+ * What our programs cost must be known to keep to a budget. The kernel's own statistics
+ * (BPF_ENABLE_STATS) need CAP_SYS_ADMIN and tax every program on the machine while they are on.
+ */
+#define MEASURED(program, call)                                 \
+	({                                                      \
+		u64 began = measuring ? bpf_ktime_get_ns() : 0; \
+		int result = (call);                            \
+		if (began)                                      \
+			measured(program, began);               \
+		result;                                         \
+	})
 
 static __always_inline bool pid_test(const u64 *bits, u32 pid)
 {

@@ -301,6 +301,10 @@ GLOBAL u64 take_site(void)
 	if (!space || s->busy) /* busy: this CPU's walk was interrupted by another thread */
 		return 0;
 	s->busy = 1;
+	if (space->epoch != space_epoch) {
+		space->epoch = space_epoch;
+		modules_unmapped(space, 0, ~0ull);
+	}
 	if (!(counts->taken++ % (1 << FDT_WALK_SAMPLE_SHIFT)))
 		began = bpf_ktime_get_ns();
 	take_and_tell(s, space);

@@ -82,6 +82,7 @@ enum fdt_why {
 	FDT_WHY_AUDIT = 2,
 	FDT_WHY_LOSS = 3,
 	FDT_WHY_END = 4,
+	FDT_WHY_CENSUS = 5, /* while the hooks are off */
 };
 
 /* Every record begins with this. */
@@ -206,6 +207,11 @@ enum fdt_loss_cause {
 	FDT_LOSS_RING = 1,      /* no room in the ring buffer */
 	FDT_LOSS_RECURSION = 2, /* bpf_prog_info.recursion_misses rose */
 	FDT_LOSS_KRETPROBE = 3, /* a kretprobe missed for want of an instance */
+	/*
+	 * The hooks on system calls are off from here on (head.op FDT_OP_BEGIN), or on again
+	 * (FDT_OP_END): what happened in between was not seen. Forks, execs and exits were. count: 0.
+	 */
+	FDT_LOSS_COVERAGE = 4,
 };
 
 struct fdt_loss {

@@ -86,6 +86,22 @@ struct fdt_query {
 #define FDT_PIDS_MAX (4 << 20) /* PID_MAX_LIMIT on 64 bits */
 
 _Static_assert(sizeof(struct fdt_call) == 8, "the programs and their loader must agree");
+/* Programs whose cost is measured: index of struct fdt_cost in the map. */
+enum fdt_program {
+	FDT_PROGRAM_SYS_EXIT,
+	FDT_PROGRAM_URING,
+	FDT_PROGRAM_FORK,
+	FDT_PROGRAM_EXEC,
+	FDT_PROGRAM_EXIT,
+	FDT_PROGRAM_SNAPSHOT,
+	FDT_PROGRAMS
+};
+
+/* While `measuring` is set; on each CPU. */
+struct fdt_cost {
+	__u64 ns, runs;
+};
+
 _Static_assert(sizeof(struct fdt_counter) == 64, "the programs and their loader must agree");
 _Static_assert(sizeof(struct fdt_cursor) == 24, "the programs and their loader must agree");
 

@@ -180,6 +180,8 @@ struct fdt_space {
 	__u32 tss_key; /* of the interpreter's thread state, once read; see tss_known */
 	__u32 tss_known;
 	__u32 count; /* of modules ever put; they take turns */
+	__u32 epoch; /* what was mapped then may have been replaced unseen when it is no longer current */
+	__u32 pad;
 	struct fdt_module module[FDT_MODULES_MAX];
 };
 
@@ -200,6 +202,6 @@ FDT_SIZE_IS(fdt_stack, 64);
 FDT_SIZE_IS(fdt_elf_wanted, 80);
 FDT_SIZE_IS(fdt_copy, 192);
 FDT_SIZE_IS(fdt_module, 48);
-FDT_SIZE_IS(fdt_space, 32 + FDT_MODULES_MAX * 48);
+FDT_SIZE_IS(fdt_space, 40 + FDT_MODULES_MAX * 48);
 
 #endif

@@ -14,6 +14,7 @@
 #include "cli/doctor.h"
 #include "cli/options.h"
 #include "daemon/daemon.h"
+#include "run/coverage.h"
 #include "run/launch.h"
 #include "run/outputs.h"
 #include "run/session.h"
@@ -134,6 +135,15 @@ static void want(struct bpf_source_options *bpf, rule_set rules)
 	bpf->stale_uses = holds(rules, RULE_USE_STALE);
 }
 
+/* The daemon always keeps to a budget; -a does if the user has set one. */
+static bool keeps_budget(const struct options *options)
+{
+	for (unsigned int i = 0; options->all && i < options->run.set_count; i++)
+		if (!strncmp(options->run.set[i], "budget=", sizeof("budget=") - 1))
+			return true;
+	return false;
+}
+
 static int open_kernel(const struct options *options, struct run *run)
 {
 	struct bpf_source_options bpf = { .pids = options->pids,
@@ -158,12 +168,14 @@ static int open_kernel(const struct options *options, struct run *run)
 	bpf.ring_size_bytes = settings.ring_size_bytes;
 	bpf.stacks = stacking_options(options, &settings);
 	want(&bpf, rules_of(options));
+	bpf.cost = keeps_budget(options);
 	return bpf_source_open(&bpf, &run->source, &run->trouble);
 }
 
 static int trace(const struct start *start, struct run *run)
 {
 	const struct options *options = start->options;
+	static const struct coverage_ops budget = { bpf_source_hooks, bpf_source_cost };
 	struct session_config config = { .options = &options->run,
 					 .outputs = run->outputs,
 					 .signals = &run->signals };
@@ -178,6 +190,7 @@ static int trace(const struct start *start, struct run *run)
 	config.mode = options->all ? ENGINE_ALL : options->command ? ENGINE_COMMAND : ENGINE_PID;
 	config.forget_site = bpf_source_forget_site;
 	config.stacking = bpf_source_stacking;
+	config.budget = keeps_budget(options) ? &budget : NULL;
 	config.idle = options->all ? NULL : bpf_source_idle;
 	return session_run(&config, &run->result, &run->trouble);
 }

@@ -57,12 +57,18 @@ static void word_idle(const struct site_row *row, char *buffer, size_t size)
 		snprintf(buffer + used, size - used, ", %u in CLOSE_WAIT", row->close_wait);
 }
 
-static struct finding_limit forecast(const struct engine *e, const struct site *site,
-				     const struct fdtable *table, int scale)
+static double rate_per_s(const struct engine *e, const struct site *site, int scale)
 {
 	const struct site_growth *growth = &site->growth[scale];
 	double window_s = e->options.settings.leak_window_ns * 1e-9 * window_multiple[scale];
-	double per_s = (growth->minimum[0] - growth->minimum[2]) / (2 * window_s);
+
+	return (growth->minimum[0] - growth->minimum[2]) / (2 * window_s);
+}
+
+static struct finding_limit forecast(const struct engine *e, const struct site *site,
+				     const struct fdtable *table, int scale)
+{
+	double per_s = rate_per_s(e, site, scale);
 	struct finding_limit limit = { .present = true,
 				       .soft = site->process->nofile,
 				       .open = table->open,
@@ -136,21 +142,140 @@ static bool is_within_a_tooth(const struct site *site, int scale)
 	return site->open <= site->tooth + margin;
 }
 
+/* Well below its highest: it has come down before and may again (a collector's sawtooth). */
+static bool grows(const struct engine *e, const struct site *site, int scale)
+{
+	return rises(&site->growth[scale]) && site->open >= e->options.settings.leak_min_count &&
+	       site->open >= site->peak - site->peak / 8 && !is_within_a_tooth(site, scale);
+}
+
 static void judge(struct engine *e, struct site *site, int scale)
 {
 	const struct fdtable *table = process_table(site->process);
 
-	if (!rises(&site->growth[scale]) || site->open < e->options.settings.leak_min_count)
-		return;
-	/* Well below its highest: it has come down before and may again (a collector's sawtooth). */
-	if (!table || site->open < site->peak - site->peak / 8)
-		return;
-	if (!is_within_a_tooth(site, scale))
+	e->suspects += rises(&site->growth[scale]);
+	if (table && grows(e, site, scale))
 		report_growth(e, site, table, scale);
+}
+
+/* ---- descriptors whose opener is not known ---- */
+
+static bool is_unknown(const struct slot *slot, int32_t fd, const void *ctx)
+{
+	(void)fd, (void)ctx;
+	return !slot->site;
+}
+
+/* "hooks were off 95 % of the time", or what else it may be. */
+static void word_unknown(const struct engine *e, const struct unknown_growth *growth, char *buffer,
+			 size_t size)
+{
+	uint64_t gap_ns = engine_gap_ns(e) - growth->gap_ns, passed = e->now_ns - growth->began_ns;
+
+	if (gap_ns && passed)
+		snprintf(buffer, size, "hooks were off %llu %% of the time",
+			 (unsigned long long)((gap_ns * 100 + passed / 2) / passed));
+	else
+		snprintf(buffer, size, "no hook has seen them being made");
+}
+
+static void report_unknown(struct engine *e, const struct fdtable *table, int scale)
+{
+	const struct site *counts = &table->growth->counts;
+	struct finding f = { .rule = RULE_LEAK_GROWTH,
+			     .severity = SEVERITY_WARNING,
+			     .process = table->owner,
+			     .first_ns = table->growth->began_ns,
+			     .descriptor = { .fd = -1 } };
+	struct site_labels labels;
+	char message[256], why[384], left[32], reason[64];
+
+	finding_sites(e, &f, table, is_unknown, NULL, &labels);
+	if (!f.site_count)
+		return;
+	f.limit = forecast(e, counts, table, scale);
+	if (f.limit.exhausted_in_s && f.limit.exhausted_in_s <= 3600)
+		f.severity = SEVERITY_ERROR;
+	f.confidence = finding_confidence(table, CONFIDENCE_INFERRED);
+	f.fingerprint = finding_fingerprint(f.rule, table->owner, NULL);
+	if (finding_is_news(e, &f))
+		finding_ask_idle(e, table, &f.sites[0], 0, ROW_IDLE_NS);
+	snprintf(message, sizeof(message),
+		 "%s leaks descriptors: %u open whose opener is unknown, %.*f more each minute",
+		 process_program(table->owner), table->unknown, f.limit.rate_per_min < 10,
+		 f.limit.rate_per_min);
+	finding_format_time(f.limit.exhausted_in_s * SECOND_NS, left, sizeof(left));
+	word_unknown(e, table->growth, reason, sizeof(reason));
+	snprintf(why, sizeof(why),
+		 "opener unknown: %s; fewest such open in three windows running: %llu, %llu, "
+		 "%llu%s%s",
+		 reason, (unsigned long long)counts->growth[scale].minimum[2],
+		 (unsigned long long)counts->growth[scale].minimum[1],
+		 (unsigned long long)counts->growth[scale].minimum[0],
+		 f.limit.exhausted_in_s ? "; at this rate RLIMIT_NOFILE is reached in " : "",
+		 f.limit.exhausted_in_s ? left : "");
+	f.message = message;
+	f.why = why;
+	f.help = "trace this process alone (fdtrace -p PID): then every opener is seen";
+	finding_report(e, &f);
+}
+
+/* A site of the process has been told of: it says more. */
+static bool is_explained(struct engine *e, const struct process *process)
+{
+	map_each (&e->sites.map, entry) {
+		const struct site *site = entry->value;
+
+		if (site->growth_told && process_same(site->process, process))
+			return true;
+	}
+	return false;
+}
+
+static void begin_unknown(struct engine *e, struct fdtable *table)
+{
+	struct unknown_growth *growth = mem_alloc(&e->mem, sizeof(*growth));
+
+	if (!growth)
+		return;
+	*growth = (struct unknown_growth){ .began_ns = e->now_ns, .gap_ns = engine_gap_ns(e) };
+	growth->counts.open = growth->counts.peak = growth->counts.high = table->unknown;
+	for (int scale = 0; scale < GROWTH_SCALES; scale++)
+		growth->counts.growth[scale].min_now = table->unknown;
+	table->growth = growth;
+}
+
+static void judge_unknown(struct engine *e, struct fdtable *table, int scale)
+{
+	struct site *counts = &table->growth->counts;
+
+	roll(&counts->growth[scale], counts->open, counts->falls);
+	e->suspects += rises(&counts->growth[scale]);
+	counts->process = table->owner;
+	if (e->now_ns - table->growth->began_ns >= e->options.settings.leak_min_age_ns &&
+	    grows(e, counts, scale) && !is_explained(e, table->owner))
+		report_unknown(e, table, scale);
+	counts->process = NULL;
+}
+
+/* Where all is seen being opened there are no more of these than were there before us. */
+static void end_window_of_tables(struct engine *e, int scale)
+{
+	map_each (&e->tables, entry) {
+		struct fdtable *table = entry->value;
+
+		e->suspects += table->owner->nofile && table->open >= table->owner->nofile / 4 * 3;
+		if (table->growth)
+			judge_unknown(e, table, scale);
+		else if (!scale && table->unknown >= e->options.settings.leak_min_count)
+			begin_unknown(e, table);
+	}
 }
 
 static void end_window(struct engine *e, int scale)
 {
+	if (!scale)
+		e->suspects = 0;
 	map_each (&e->sites.map, entry) {
 		struct site *site = entry->value;
 
@@ -159,6 +284,7 @@ static void end_window(struct engine *e, int scale)
 		roll(&site->growth[scale], site->open, site->falls);
 		judge(e, site, scale);
 	}
+	end_window_of_tables(e, scale);
 }
 
 void leak_tick(struct engine *e)

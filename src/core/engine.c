@@ -131,13 +131,52 @@ static int apply_error(struct engine *e, const struct fdt_error *event)
 	return 0;
 }
 
+static void taint_all(struct engine *e)
+{
+	map_each (&e->tables, entry)
+		((struct fdtable *)entry->value)->tainted = true;
+}
+
+/* That a descriptor was not used can no longer be said of anybody who is there now. */
+static void gap_begins(struct engine *e)
+{
+	if (e->uncovered)
+		return;
+	e->uncovered = true;
+	e->gap_began_ns = e->now_ns;
+	map_each (&e->processes, entry)
+		((struct process *)entry->value)->use_watched = false;
+}
+
+static void gap_ends(struct engine *e)
+{
+	if (!e->uncovered)
+		return;
+	e->uncovered = false;
+	e->gap_end_ns = e->now_ns;
+	e->gap_total_ns += e->now_ns - e->gap_began_ns;
+}
+
+/* What tables hold is in doubt; who lives is not, for births and deaths were seen. */
+static int apply_gap(struct engine *e, const struct fdt_loss *event)
+{
+	if (event->head.op == FDT_OP_BEGIN)
+		gap_begins(e);
+	else
+		gap_ends(e);
+	e->snapshot_whole = false;
+	taint_all(e);
+	return 0;
+}
+
 static int apply_loss(struct engine *e, const struct fdt_loss *event)
 {
+	if (event->head.flags == FDT_LOSS_COVERAGE)
+		return apply_gap(e, event);
 	e->counters.lost += event->count;
 	e->snapshot_whole = false;
 	e->loss_serial = e->snapshot_serial + 1;
-	map_each (&e->tables, entry)
-		((struct fdtable *)entry->value)->tainted = true;
+	taint_all(e);
 	return 0;
 }
 
@@ -334,6 +373,16 @@ void engine_finish(struct engine *e, uint64_t time_ns)
 	}
 	throttle_finish(e);
 	e->finished = true;
+}
+
+uint64_t engine_gap_ns(const struct engine *e)
+{
+	return e->gap_total_ns + (e->uncovered ? e->now_ns - e->gap_began_ns : 0);
+}
+
+bool engine_suspects(const struct engine *e)
+{
+	return e->suspects > 0;
 }
 
 void engine_counters(const struct engine *e, struct engine_counters *ret_counters)

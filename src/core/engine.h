@@ -161,6 +161,11 @@ struct engine_counters {
 };
 void engine_counters(const struct engine *engine, struct engine_counters *ret_counters);
 
+/* How long the hooks on system calls were off (FDT_LOSS_COVERAGE), by event time. */
+uint64_t engine_gap_ns(const struct engine *engine);
+/* Some site or table grows, or a table is nearly full: to see who opens is worth more just now. */
+bool engine_suspects(const struct engine *engine);
+
 /* For the summary: every process image alive, or that ended and had something to tell. */
 struct process_row {
 	const struct process *process;

@@ -147,6 +147,8 @@ void fdtable_free(struct mem *m, struct fdtable *table)
 	for (uint32_t i = 0; i < table->chunk_count; i++)
 		mem_free(m, table->chunks[i], sizeof(struct chunk));
 	mem_free(m, table->chunks, table->chunk_count * sizeof(*table->chunks));
+	if (table->growth)
+		mem_free(m, table->growth, sizeof(*table->growth));
 	process_unref(m, table->owner);
 	mem_free(m, table, sizeof(*table));
 }

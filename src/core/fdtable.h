@@ -18,6 +18,7 @@ struct mem;
 struct process;
 struct site;
 struct sites;
+struct unknown_growth;
 
 /* The kernel allows at most 2^30 descriptors whatever fs.nr_open says (fs/file.c). */
 #define FD_MAX (1 << 30)
@@ -110,7 +111,10 @@ struct fdtable {
 		owner; /* the process of the task bound first, later of the one that execs; owned reference */
 	struct chunk **chunks; /* directory; NULL: no slot of that chunk was ever filled */
 	uint32_t chunk_count;
-	uint32_t open; /* filled slots */
+	uint32_t open;    /* filled slots */
+	uint32_t unknown; /* of them: opener unknown */
+	struct unknown_growth
+		*growth; /* detect_leak.c: NULL until there are some of these; owned */
 	struct fdtable *
 		source; /* between birth and the last VEC of the birth: whose copy it is, held; else NULL */
 	bool replaced; /* another table was born at its address: nothing more is told of this one */

@@ -532,11 +532,25 @@ static void tell_if_news(struct engine *e, struct finding_entry *entry, struct f
 		withhold(e, entry, f);
 }
 
+static bool is_older(const struct party *party, uint64_t time_ns)
+{
+	return party->known && party->time_ns && party->time_ns < time_ns;
+}
+
+/* Something of it lies before the end of the latest time when the hooks were off. */
+static bool rests_on_gap(const struct engine *e, const struct finding *f)
+{
+	return e->uncovered || f->first_ns < e->gap_end_ns || is_older(&f->opened, e->gap_end_ns) ||
+	       is_older(&f->closed, e->gap_end_ns);
+}
+
 static void complete(const struct engine *e, struct finding *f)
 {
 	f->time_ns = e->now_ns;
 	if (!f->first_ns)
 		f->first_ns = e->now_ns;
+	if (rests_on_gap(e, f))
+		f->confidence = CONFIDENCE_AFTER_LOSS;
 	f->why = f->why ? f->why : "";
 	f->help = f->help ? f->help : "";
 }

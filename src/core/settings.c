@@ -47,6 +47,8 @@ static const struct setting table[] = {
 	  1024 * GIB, "bound of the engine's tables" },
 	{ "ring.size", SETTING_POWER, offsetof(struct settings, ring_size_bytes), 16 * MIB, 64 * KIB,
 	  GIB, "ring buffer between kernel and fdtrace; a power of two" },
+	{ "budget", SETTING_PERCENT, offsetof(struct settings, budget_ppm), PERCENT, 0, 100 * PERCENT,
+	  "overhead, of all CPUs; daemon, or -a if set: hooks go off to keep it" },
 	{ "stacks.budget", SETTING_PERCENT, offsetof(struct settings, stacks_budget_ppm), PERCENT, 0,
 	  100 * PERCENT, "time for walking stacks, of one CPU; 100%: no bound" },
 	{ "stacks.tables", SETTING_SIZE, offsetof(struct settings, stacks_tables_bytes), 16 * MIB, MIB, GIB,

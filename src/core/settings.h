@@ -21,11 +21,13 @@ struct settings {
 	uint64_t audit_interval_ns;    /* audit.interval=10s; 0: never */
 	uint64_t memory_max_bytes;     /* memory.max=256M: the engine's tables */
 	uint64_t ring_size_bytes;      /* ring.size=16M: power of two, multiple of a page */
-	uint64_t stacks_budget_ppm;    /* stacks.budget=1% of one CPU, in millionths */
-	uint64_t stacks_tables_bytes;  /* stacks.tables=16M: unwind tables, in kernel memory */
-	uint64_t stacks_memory_bytes;  /* stacks.memory=32M: stacks in words */
-	uint64_t fault_drop_percent;   /* fault.drop=0: run/fault.h */
-	uint64_t fault_delay_percent;  /* fault.delay=0 */
+	uint64_t
+		budget_ppm; /* budget=1% of the time of all CPUs, in millionths: the daemon, and -a */
+	uint64_t stacks_budget_ppm;   /* stacks.budget=1% of one CPU, in millionths */
+	uint64_t stacks_tables_bytes; /* stacks.tables=16M: unwind tables, in kernel memory */
+	uint64_t stacks_memory_bytes; /* stacks.memory=32M: stacks in words */
+	uint64_t fault_drop_percent;  /* fault.drop=0: run/fault.h */
+	uint64_t fault_delay_percent; /* fault.delay=0 */
 };
 
 /* One row for each key: drives parsing, range checks, --set help and the recording. */

@@ -73,6 +73,13 @@ struct site {
 	struct site *same;                   /* owned reference; NULL: this is the one */
 };
 
+/* What a table holds whose opener is not known, counted as if one site had opened it all. */
+struct unknown_growth {
+	struct site counts; /* in no map; process: borrowed while it is judged */
+	uint64_t began_ns;  /* of counting ... */
+	uint64_t gap_ns;    /* ... and how long the hooks had been off by then */
+};
+
 /* All sites of an engine. All zero but mem and what stack.h says of stacks is empty. */
 struct sites {
 	struct mem *mem;

@@ -235,6 +235,20 @@ static void push_past(const struct place *p, const struct actor *actor, enum end
 	slot->past = pasts_push(&p->e->pasts, slot->past, &past); /* takes the site over */
 }
 
+/* One more whose opener is not known, or one less. */
+static void count_unknown(const struct place *p, int change)
+{
+	struct fdtable *table = p->table;
+
+	table->unknown += (uint32_t)change;
+	if (!table->growth)
+		return;
+	if (change > 0)
+		site_count_open(&table->growth->counts, p->slot->kind);
+	else if (table->growth->counts.open)
+		site_count_close(&table->growth->counts);
+}
+
 /* The generation in the slot is over. actor NULL: ended by someone not yet, or never, heard. */
 static void slot_end(const struct place *p, const struct actor *actor, enum ending ending)
 {
@@ -243,6 +257,8 @@ static void slot_end(const struct place *p, const struct actor *actor, enum endi
 
 	p->e->counters.changes[ending == END_REPLACE ? CHANGE_REPLACE : CHANGE_CLOSE]++;
 	tell(p, CHANGE_CLOSE, actor, ending_text(ending));
+	if (!slot->site)
+		count_unknown(p, -1);
 	end_counts(p);
 	push_past(p, actor, ending, actor || ending == END_EXEC ? 0 : PAST_CLOSER_PENDING);
 	past = slot->past;
@@ -294,6 +310,8 @@ static void unset_opener(const struct place *p)
 		site_uncount_open(slot->site);
 		slot->site->process->opened--;
 	}
+	if (slot->site)
+		count_unknown(p, 1);
 	site_unref(&p->e->sites, slot->site);
 	slot->site = NULL;
 	slot->flags &= ~SLOT_COUNTED;
@@ -313,6 +331,8 @@ static void slot_begin(const struct place *p, const struct fdt_file *file,
 	p->e->counters.descriptors++;
 	if (actor)
 		set_opener(p, actor);
+	if (!slot->site)
+		count_unknown(p, 1);
 }
 
 bool slots_same_file(const struct slot *slot, const struct fdt_file *file)
@@ -387,6 +407,8 @@ static void opened(const struct place *p, const struct fdt_slot *event, const st
 		slot->kind = fd_kind_of(&event->file, actor->syscall, &p->e->fops);
 		note_kind(p);
 		set_opener(p, actor);
+		if (slot->site)
+			count_unknown(p, -1);
 		tell_opened(p, event, actor);
 		return;
 	}
@@ -553,6 +575,8 @@ static void copy_opener(const struct place *p, uint16_t flags)
 	if (!from || from->file != slot->file || from->inode != slot->inode)
 		return;
 	slot->site = from->site ? site_ref(from->site) : NULL;
+	if (slot->site)
+		count_unknown(p, -1);
 	slot->opened_ns = from->opened_ns;
 	slot->opener_tid = from->opener_tid;
 	slot->generation = from->generation;
@@ -617,7 +641,9 @@ static void vec_last(struct engine *e, struct fdtable *table, const struct fdt_h
 {
 	table->complete = true;
 	if (head->op == FDT_OP_SNAPSHOT && e->snapshot_whole)
-		table->tainted = table->refused;
+		table->tainted = table->refused || e->uncovered;
+	else if (e->uncovered)
+		table->tainted = true;
 	tasks_copied(e, table);
 	if (head->op == FDT_OP_EXEC)
 		exec_image_started(e, table->owner);

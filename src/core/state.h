@@ -143,6 +143,11 @@ struct engine {
 	uint32_t snapshot_serial;
 	uint32_t loss_serial;              /* the first snapshot that began after the latest loss */
 	bool in_snapshot;                  /* one is being taken */
+	bool uncovered;                    /* the hooks on system calls are off */
+	uint64_t gap_began_ns, gap_end_ns; /* the latest time when they were; end 0: none yet */
+	uint64_t gap_total_ns;             /* of those that are over */
+	uint32_t
+		suspects; /* detect_leak.c: sites and tables that grow or fill, at the last window's end */
 	bool snapshot_whole;               /* one goes on, nothing has been lost since it began */
 	uint64_t window_ns[GROWTH_SCALES]; /* detect_leak.c: when the running windows began */
 	/* serial -> struct process (owned reference): images with what crossed, and was not used */

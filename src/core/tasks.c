@@ -461,7 +461,7 @@ static int apply_exec(struct engine *e, const struct fdt_task *event)
 		return -ENOMEM;
 	set_facts(process, event);
 	set_name(process, event->comm);
-	process->use_watched = event->head.flags & FDT_TASK_WATCHED;
+	process->use_watched = event->head.flags & FDT_TASK_WATCHED && !e->uncovered;
 	tell_task(e, CHANGE_EXEC, task, process, 0);
 	return bind_after_exec(e, task, event->head.table);
 }

@@ -7,6 +7,14 @@
  * cost more they are on for as large a share of the time as the budget pays for (a duty cycle
  * of windows of a second or more), and tables are read by a census in between. Hooks on exec, fork
  * and exit stay on always.
+ *
+ * The budget is an account: what may be spent comes in with time, what all of it costs goes out
+ * (our programs in the kernel, and fdtrace itself). Hooks go off when the account is empty and on
+ * again when it can pay for a window; half a minute's income can be saved, so that a short burst
+ * of work on the machine changes nothing, and what a window has cost beyond the account is paid
+ * back before the next. The average keeps to the budget so, however wrong a forecast was.
+ * A quarter of the income may go into censuses; a twentieth while there are suspects, as
+ * windows, which can tell who opens, are worth more then.
  */
 #ifndef FDTRACE_DAEMON_BUDGET_H
 #define FDTRACE_DAEMON_BUDGET_H
@@ -39,12 +47,18 @@ struct budget_decision {
 struct budget {
 	uint64_t ppm; /* of the time of all CPUs; 0: hooks never, 1000000: always */
 	/* private */
-	uint64_t began_ns, run_ns, own_ns; /* at the beginning of the window */
-	uint64_t window_end_ns, off_until_ns, census_ns;
-	double cost; /* ns a second while hooks are on, smoothed; of one CPU */
-	double own;  /* fdtrace's own ns a second, smoothed */
+	uint64_t last_ns, run_ns, own_ns; /* the latest sample */
+	uint64_t since_ns;                /* hooks are on, or off, since then */
+	uint64_t age_ns;                  /* of share and overhead; no more than they look back */
+	uint64_t census_ns;               /* the last one, or the end of the last window */
+	double credit;                    /* CPU time that may still be spent, ns; below 0: debt */
+	double debt;                      /* the credit when the last window ended, or 0 */
+	double cost;                      /* of one CPU's time while hooks are on, smoothed */
+	double census_cost;               /* ns of CPU time of one, smoothed */
 	double share, overhead;
+	enum coverage coverage;
 	bool on;
+	bool cost_known, census_known, census_ordered;
 };
 
 void budget_init(struct budget *budget, uint64_t ppm, uint64_t now_ns);

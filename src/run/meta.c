@@ -60,6 +60,13 @@ void meta_write(const struct run_meta *meta,
 	write_text(&w, rules);
 }
 
+void meta_text(const char *text, void (*tell)(void *ctx, const void *event, size_t size), void *ctx)
+{
+	struct writer w = { .tell = tell, .ctx = ctx };
+
+	write_text(&w, text);
+}
+
 static void read_mode(struct run_meta *meta, const char *name)
 {
 	for (size_t i = 0; i < sizeof(mode_names) / sizeof(mode_names[0]); i++) {

@@ -20,6 +20,10 @@ void meta_write(const struct run_meta *meta,
 		void (*tell)(void *ctx, const void *event, size_t size), void *ctx);
 
 /* Takes in one event of `size` bytes; what is not known or makes no sense is passed over. */
+/* One more "key=value" for the recording. */
+void meta_text(const char *text, void (*tell)(void *ctx, const void *event, size_t size),
+	       void *ctx);
+
 void meta_read(struct run_meta *meta, const struct fdt_meta *event, size_t size);
 
 const char *engine_mode_name(enum engine_mode mode); /* "pid", "command", "all" */

@@ -200,6 +200,12 @@ void outputs_state(struct outputs *o, enum run_state state, uint64_t time_ns)
 		check(o, &o->data, o->sink->ops->state(o->sink, state, time_ns));
 }
 
+void outputs_coverage(struct outputs *o, const struct coverage_change *change)
+{
+	if (!o->data.failed)
+		check(o, &o->data, o->sink->ops->coverage(o->sink, change));
+}
+
 void outputs_finding(struct outputs *o, const struct finding *finding)
 {
 	if (!o->data.failed)

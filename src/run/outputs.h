@@ -40,6 +40,7 @@ int outputs_begin(struct outputs *outputs, const struct hostinfo *host, struct t
 void outputs_record(struct outputs *outputs, const void *event, size_t size);
 void outputs_record_flush(struct outputs *outputs);
 void outputs_state(struct outputs *outputs, enum run_state state, uint64_t time_ns);
+void outputs_coverage(struct outputs *outputs, const struct coverage_change *change);
 void outputs_finding(struct outputs *outputs, const struct finding *finding);
 void outputs_withheld(struct outputs *outputs, const struct withheld *withheld);
 void outputs_change(struct outputs *outputs, const struct change *change);

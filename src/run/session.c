@@ -12,6 +12,7 @@
 
 #include "core/suppression.h"
 #include "daemon/container.h"
+#include "run/coverage.h"
 #include "run/environ.h"
 #include "run/fault.h"
 #include "run/launch.h"
@@ -41,10 +42,11 @@
 struct session {
 	const struct session_config *config;
 	struct run_meta meta;
-	struct engine *engine; /* NULL until the first event that is not META */
-	struct naming *naming; /* NULL: replay */
-	struct fault *fault;   /* NULL: none wanted */
-	struct verify *verify; /* NULL: not asked for */
+	struct engine *engine;           /* NULL until the first event that is not META */
+	struct naming *naming;           /* NULL: replay */
+	struct fault *fault;             /* NULL: none wanted */
+	struct coverage_keeper coverage; /* where there is a budget */
+	struct verify *verify;           /* NULL: not asked for */
 	struct trouble *trouble;
 	int epoll_fd;
 	bool always_ready; /* the source has nothing to poll */
@@ -289,10 +291,15 @@ static void summarise(struct session *s, bool final)
 				   .suppressions = s->config->suppressions,
 				   .final = final,
 				   .duration_ns = s->now_ns - s->began_ns,
-				   .cpu_ratio = cpu_ratio(s) };
+				   .cpu_ratio = cpu_ratio(s),
+				   .coverage_ratio = -1 };
 
 	engine_counters(s->engine, &summary.counters);
 	stacking_facts(s, &summary);
+	if (s->config->budget) {
+		summary.coverage_ratio = s->coverage.decision.share;
+		summary.overhead_ratio = s->coverage.decision.overhead;
+	}
 	if (s->config->replay)
 		summary.damaged = replay_source_unread(s->config->source);
 	outputs_summary(s->config->outputs, &summary);
@@ -332,6 +339,18 @@ static void tell_memory(struct session *s)
 		 value);
 }
 
+/* Where the hooks are off there is nothing to repair until they are on again: then at once. */
+static void note_loss(struct session *s, const struct fdt_head *head)
+{
+	if (head->flags != FDT_LOSS_COVERAGE) {
+		s->lost = true;
+		return;
+	}
+	s->lost |= head->op == FDT_OP_END;
+	if (head->op == FDT_OP_END)
+		s->loss_ns = 0;
+}
+
 /* What the stream itself asks of the session. */
 static void look_at(struct session *s, const struct fdt_head *head)
 {
@@ -344,7 +363,7 @@ static void look_at(struct session *s, const struct fdt_head *head)
 		if (s->naming)
 			naming_note_found(s->naming, (const struct fdt_vec *)head);
 		break;
-	case FDT_LOSS: s->lost = true; break;
+	case FDT_LOSS: note_loss(s, head); break;
 	case FDT_TICK:
 		s->events--;
 		on_tick(s);
@@ -357,8 +376,12 @@ static void on_meta(struct session *s, const struct fdt_meta *event, size_t size
 {
 	uint64_t memory = s->meta.settings.memory_max_bytes;
 
-	if (!s->config->replay || s->engine)
+	if (!s->config->replay)
 		return;
+	if (s->engine) {
+		hostinfo_parse_coverage(&s->meta.host, event->text, size - sizeof(*event));
+		return;
+	}
 	meta_read(&s->meta, event, size);
 	if (s->meta.settings.memory_max_bytes > memory) {
 		log_info("recorded with a larger memory.max: --set memory.max=... allows it here, "
@@ -456,6 +479,12 @@ static int snapshot(struct session *s, enum fdt_why why)
 	return err;
 }
 
+/* Then a census looks at the tables. */
+static bool hooks_are_off(const struct session *s)
+{
+	return s->config->budget && !s->coverage.decision.hooks;
+}
+
 static int audit(struct session *s)
 {
 	uint64_t interval = s->meta.settings.audit_interval_ns;
@@ -468,11 +497,56 @@ static int audit(struct session *s)
 		s->audit_ns = s->now_ns + SEC; /* what ended unseen is known by the second look */
 		return snapshot(s, FDT_WHY_LOSS);
 	}
-	if (interval && s->now_ns >= s->audit_ns) {
+	if (interval && s->now_ns >= s->audit_ns && !hooks_are_off(s)) {
 		s->audit_ns = s->now_ns + interval;
 		return snapshot(s, FDT_WHY_AUDIT);
 	}
 	return 0;
+}
+
+/* Findings and summaries say it from now on; a replay of the recording, too. */
+static void put_coverage(struct session *s)
+{
+	struct hostinfo *host = &s->meta.host;
+	char text[sizeof(host->coverage) + 16], words[sizeof(host->coverage)];
+
+	coverage_words(&s->coverage, words, sizeof(words));
+	if (!strcmp(words, host->coverage))
+		return;
+	memcpy(host->coverage, words, sizeof(words));
+	snprintf(text, sizeof(text), "coverage=%s", words);
+	meta_text(text, record_meta, s);
+}
+
+static void tell_coverage(struct session *s, struct coverage_change *change)
+{
+	change->time_ns = s->now_ns;
+	log_info(
+		"coverage is %s (was %s): hooks on %.1f %% of the last minute, overhead %.2f %% of "
+		"all CPUs",
+		change->to, change->from, change->share * 100, change->overhead * 100);
+	outputs_coverage(s->config->outputs, change);
+}
+
+/* Hooks that cannot be turned on again end the run: a gap without an end is no trace. */
+static int keep_budget(struct session *s)
+{
+	struct coverage_orders orders;
+	int err = 0;
+
+	if (!s->config->budget || !s->engine)
+		return 0;
+	orders = coverage_step(&s->coverage, engine_suspects(s->engine));
+	if (orders.turn)
+		err = s->config->budget->hooks(s->config->source, orders.hooks, from_source, s,
+					       s->trouble);
+	if (!err && orders.census)
+		err = snapshot(s, FDT_WHY_CENSUS);
+	if (orders.words)
+		put_coverage(s);
+	if (orders.tell)
+		tell_coverage(s, &orders.change);
+	return err;
 }
 
 static int drain_for_verify(void *ctx)
@@ -483,7 +557,7 @@ static int drain_for_verify(void *ctx)
 /* Every second some of the tables; all of them in the end. */
 static int verify(struct session *s, bool all)
 {
-	if (!s->verify || !s->engine || (!all && s->now_ns < s->verify_ns))
+	if (!s->verify || !s->engine || (!all && s->now_ns < s->verify_ns) || hooks_are_off(s))
 		return 0;
 	s->verify_ns = s->now_ns + VERIFY_NS;
 	return verify_round(s->verify, s->engine, all ? 0 : VERIFY_TABLES, drain_for_verify, s);
@@ -574,6 +648,8 @@ static int turn(struct session *s)
 
 	over = over || (config->idle && config->idle(config->source));
 	err = drain(s);
+	if (!err && !s->stop && !over)
+		err = keep_budget(s);
 	if (!err && !s->stop && !over)
 		err = audit(s);
 	if (!err && !s->stop && !over)
@@ -737,6 +813,9 @@ static int begin(struct session *s)
 		return trouble_set(s->trouble, -err, EXIT_INTERNAL, NULL, strerror(-err),
 				   "cannot begin to trace");
 	begin_meta(s);
+	if (s->config->budget)
+		coverage_begin(&s->coverage, s->config->budget, source, s->config->coverage,
+			       s->meta.settings.budget_ppm);
 	err = begin_fault(s);
 	if (err)
 		return err;

@@ -14,6 +14,8 @@
 #include "core/engine.h"
 #include "util/hostinfo.h"
 
+struct coverage_keeper;
+struct coverage_ops;
 struct launch;
 struct outputs;
 struct signals;
@@ -82,6 +84,8 @@ struct session_config {
 	void (*stacking)(const struct source *source, struct stacking_counters *ret_counters);
 	enum engine_mode mode; /* replay: unless the recording tells */
 	const char *coverage;  /* "tracepoint", "function"; replay: NULL */
+	/* Keeps to budget=: what turns hooks off and on and tells their cost. NULL: always on. */
+	const struct coverage_ops *budget;
 	struct launch *launch; /* the command to start once all is ready; NULL: none */
 	struct signals *signals;
 	struct outputs *outputs;

@@ -185,6 +185,45 @@ static int write_state(struct sink *sink, enum run_state state, uint64_t time_ns
 	return emit(s, state_object, &l);
 }
 
+struct coverage_line {
+	const struct coverage_change *change;
+	uint64_t sequence;
+};
+
+static json_t *coverage_object(struct builder *b, const void *what)
+{
+	const struct coverage_line *l = what;
+	const struct coverage_change *c = l->change;
+	json_t *line = json_object(), *event, *fdtrace;
+
+	json_put_time(b, line, "@timestamp", c->time_ns);
+	json_put_text(b, line, "severity", "info");
+	json_put_format(
+		b, line, "message",
+		"coverage is %s (was %s): hooks on %.1f %% of the last minute, overhead %.2f %%",
+		c->to, c->from, c->share * 100, c->overhead * 100);
+	json_put_host(b, line);
+	event = put_event(b, line, "state", "change", "fdtrace.state", 'r', l->sequence);
+	json_put_text(b, event, "action", "coverage");
+	json_put_ecs(b, line);
+	fdtrace = put_own(b, line);
+	json_put_text(b, fdtrace, "from", c->from);
+	json_put_text(b, fdtrace, "to", c->to);
+	json_put_real(b, fdtrace, "coverage_ratio", c->share, 4);
+	json_put_real(b, fdtrace, "overhead_ratio", c->overhead, 6);
+	put_truncated(b, fdtrace);
+	return line;
+}
+
+static int write_coverage(struct sink *sink, const struct coverage_change *change)
+{
+	struct json_sink *s = json_sink(sink);
+	struct coverage_line l = { change, ++s->states };
+
+	told_time(s, change->time_ns);
+	return emit(s, coverage_object, &l);
+}
+
 static json_t *finding_object(struct builder *b, const void *what)
 {
 	return json_finding_object(b, what);
@@ -466,6 +505,10 @@ static void put_totals(struct builder *b, json_t *fdtrace, const struct summary_
 	json_put_number(b, fdtrace, "stacks_cut", l->summary->stacks_cut);
 	if (l->summary->cpu_ratio >= 0)
 		json_put_real(b, fdtrace, "cpu_ratio", l->summary->cpu_ratio, 6);
+	if (l->summary->coverage_ratio >= 0) {
+		json_put_real(b, fdtrace, "coverage_ratio", l->summary->coverage_ratio, 4);
+		json_put_real(b, fdtrace, "overhead_ratio", l->summary->overhead_ratio, 6);
+	}
 	put_rules(b, fdtrace, c);
 	put_causes(b, fdtrace, l->summary->engine);
 	put_suppressions(b, fdtrace, l->summary->suppressions);
@@ -582,6 +625,7 @@ int json_sink_new(const struct sink_options *options, struct sink **ret_sink)
 {
 	static const struct sink_ops ops = {
 		.state = write_state,
+		.coverage = write_coverage,
 		.finding = write_finding,
 		.withheld = write_withheld,
 		.change = write_change,

@@ -18,9 +18,11 @@ struct summary {
 	const struct suppression_list *suppressions; /* NULL: none */
 	struct engine_counters counters;
 	uint64_t duration_ns;
-	double cpu_ratio; /* of one CPU that fdtrace itself used; < 0: not known (replay) */
-	bool final;       /* false: an interval summary */
-	uint64_t damaged; /* replay: records that could not be read */
+	double cpu_ratio;      /* of one CPU that fdtrace itself used; < 0: not known (replay) */
+	double coverage_ratio; /* of the last minute with hooks on; < 0: no budget to keep to */
+	double overhead_ratio; /* of the time of all CPUs in it, measured */
+	bool final;            /* false: an interval summary */
+	uint64_t damaged;      /* replay: records that could not be read */
 	/* live: what became of stacks; all 0 in a replay */
 	uint64_t stacks_skipped; /* calls left without one to keep to stacks.budget */
 	uint64_t stacks_lost;    /* new ones for which the ring had no room; they come again */
@@ -29,10 +31,19 @@ struct summary {
 
 enum run_state { RUN_START, RUN_STOP };
 
+/* The hooks are on for another share of the time than before. */
+struct coverage_change {
+	const char *from, *to; /* "full", "duty", "census" */
+	double share;          /* of the last minute with hooks on, 0 to 1 */
+	double overhead;       /* of the time of all CPUs in it, 0 to 1 */
+	uint64_t time_ns;
+};
+
 struct sink;
 struct sink_ops {
 	/* All return 0 or -errno (-EPIPE: the reader has gone; the run should end quietly). */
 	int (*state)(struct sink *sink, enum run_state state, uint64_t time_ns);
+	int (*coverage)(struct sink *sink, const struct coverage_change *change);
 	int (*finding)(struct sink *sink, const struct finding *finding);
 	int (*withheld)(struct sink *sink, const struct withheld *withheld);
 	int (*change)(struct sink *sink, const struct change *change);

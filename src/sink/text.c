@@ -16,6 +16,13 @@ static int show(struct text_sink *t)
 }
 
 /* stdout carries what was found; that tracing starts and stops is said on stderr. */
+/* What a terminal is told of it goes to stderr. */
+static int text_coverage(struct sink *sink, const struct coverage_change *change)
+{
+	(void)sink, (void)change;
+	return 0;
+}
+
 static int text_state(struct sink *sink, enum run_state state, uint64_t time_ns)
 {
 	(void)sink, (void)state, (void)time_ns;
@@ -70,6 +77,7 @@ int text_sink_new(const struct sink_options *options, struct sink **ret_sink)
 {
 	static const struct sink_ops ops = {
 		.state = text_state,
+		.coverage = text_coverage,
 		.finding = text_finding,
 		.withheld = text_withheld,
 		.change = text_change,

@@ -51,6 +51,8 @@ struct bpf_source {
 	struct inspector *inspector; /* NULL: the kernel refused it */
 	struct ring_buffer *ring;
 	struct stacking *stacking;
+	struct cost_meter *cost; /* NULL: not asked for */
+	bool hooks_off;          /* on system calls */
 	size_t ring_bytes;
 	bool all;
 	u64 self;
@@ -162,10 +164,11 @@ static int consume(struct bpf_source *s)
 
 /* ---- losses ---- */
 
-static int tell_loss(struct bpf_source *s, enum fdt_loss_cause cause, u64 count,
-		     const char *program)
+static int tell_gap(struct bpf_source *s, enum fdt_loss_cause cause, enum fdt_op op, u64 count,
+		    const char *program)
 {
 	struct fdt_loss loss = { .head = { .kind = FDT_LOSS,
+					   .op = (__u8)op,
 					   .size = sizeof(loss),
 					   .flags = cause,
 					   .time_ns = coarse_now() },
@@ -173,6 +176,12 @@ static int tell_loss(struct bpf_source *s, enum fdt_loss_cause cause, u64 count,
 
 	snprintf(loss.program, sizeof(loss.program), "%s", program);
 	return deliver(s, &loss, sizeof(loss)) ? s->stopped : 0;
+}
+
+static int tell_loss(struct bpf_source *s, enum fdt_loss_cause cause, u64 count,
+		     const char *program)
+{
+	return tell_gap(s, cause, FDT_OP_NONE, count, program);
 }
 
 static int tell_lost(struct bpf_source *s)
@@ -256,6 +265,10 @@ static void switch_to_classic(struct bpf_source *s)
 	}
 	bpf_link__destroy(s->skel->links.sys_exit);
 	s->skel->links.sys_exit = NULL;
+	if (s->hooks_off) {
+		bpf_link__destroy(s->classic->links.sys_exit_classic);
+		s->classic->links.sys_exit_classic = NULL;
+	}
 	log_info("this kernel skips events of preempted threads: using raw_syscalls/sys_exit from "
 		 "now on");
 }
@@ -338,7 +351,7 @@ static int snapshot_all(struct bpf_source *s, unsigned int why)
 
 	s->found.count = 0;
 	err = err ?: snapshot_rounds(s, 0);
-	if (!err && why != FDT_WHY_AUDIT && why != FDT_WHY_END)
+	if (!err && why != FDT_WHY_AUDIT && why != FDT_WHY_CENSUS && why != FDT_WHY_END)
 		err = snapshot_tell(&s->found, coarse_now(), s->event, s->ctx);
 	err = err ?: tell_lost(s); /* what a snapshot did not find is gone only if it could tell all */
 	return err ?: tell_border(s, FDT_OP_END, why);
@@ -450,6 +463,7 @@ static void bpf_free(struct source *source)
 	inspector_free(s->inspector);
 	ring_buffer__free(s->ring);
 	stacking_free(s->stacking);
+	cost_meter_free(s->cost);
 	fdtrace_bpf__destroy(s->classic);
 	fdtrace_bpf__destroy(s->skel);
 	snapshot_done(&s->found);
@@ -700,6 +714,12 @@ static int load(struct bpf_source *s, const struct bpf_source_options *options,
 		trace_pid(s->skel, options->pids[i]);
 	if (!err)
 		load_inspector(s);
+	if (!err && options->cost) {
+		s->cost = cost_meter_new(s->skel);
+		err = s->cost ? 0 : -ENOMEM;
+	}
+	if (s->cost)
+		cost_meter_calibrate(s->cost, false);
 	/* From here on events come, and wait in the ring: nothing slow may follow. */
 	err = err ?: attach_all(s->skel);
 	if (err)
@@ -708,6 +728,8 @@ static int load(struct bpf_source *s, const struct bpf_source_options *options,
 		forget_if_dead(s->skel, options->pids[i]);
 	trace_sharers(s->skel, options);
 	stacking_start(s->stacking);
+	if (s->cost)
+		cost_meter_calibrate(s->cost, true);
 	s->ring = ring_buffer__new(bpf_map__fd(s->skel->maps.ring), on_record, s, NULL);
 	return s->ring ? 0 : explain(-errno, options, trouble);
 }
@@ -799,6 +821,84 @@ void bpf_source_stacking(const struct source *source, struct stacking_counters *
 void bpf_source_forget_site(struct source *source, uint64_t hash)
 {
 	stacking_forget(of(source)->stacking, hash);
+}
+
+/* ---- on and off ---- */
+
+/* The program in force, and its link. */
+static struct bpf_link **sys_exit_link(struct bpf_source *s, struct bpf_program **ret_program)
+{
+	struct fdtrace_bpf *skel = s->classic ?: s->skel;
+
+	*ret_program = s->classic ? skel->progs.sys_exit_classic : skel->progs.sys_exit;
+	return s->classic ? &skel->links.sys_exit_classic : &skel->links.sys_exit;
+}
+
+/* What was mapped meanwhile is not known: what was learnt of address spaces is forgotten first. */
+static int attach_sys_exit(struct bpf_source *s)
+{
+	struct bpf_program *program;
+	struct bpf_link **link = sys_exit_link(s, &program);
+
+	__atomic_fetch_add(&s->skel->bss->space_epoch, 1, __ATOMIC_RELAXED);
+	return attach_one(program, link);
+}
+
+static void detach_sys_exit(struct bpf_source *s)
+{
+	struct bpf_program *program;
+	struct bpf_link **link = sys_exit_link(s, &program);
+
+	bpf_link__destroy(*link);
+	*link = NULL;
+}
+
+/* Where the hooks are off is told after they are, so that nothing seen is called a gap too late. */
+static int turn_hooks(struct bpf_source *s, bool on)
+{
+	u64 began = coarse_now();
+	int err = 0;
+
+	if (on)
+		err = attach_sys_exit(s);
+	else
+		detach_sys_exit(s);
+	if (err)
+		return err;
+	s->hooks_off = !on;
+	log_debug("hooks on system calls are %s after %.1f ms", on ? "on" : "off",
+		  (double)(coarse_now() - began) / 1e6);
+	if (s->cost)
+		cost_meter_hooks(s->cost, on, coarse_now());
+	return tell_gap(s, FDT_LOSS_COVERAGE, on ? FDT_OP_END : FDT_OP_BEGIN, 0, "budget");
+}
+
+int bpf_source_hooks(struct source *source, bool on, source_event_fn event, void *ctx,
+		     struct trouble *trouble)
+{
+	struct bpf_source *s = of(source);
+	int err;
+
+	if (on != s->hooks_off)
+		return 0;
+	s->event = event;
+	s->ctx = ctx;
+	err = turn_hooks(s, on);
+	if (err < 0)
+		trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL,
+			    "cannot turn the hooks on system calls on again: %s", strerror(-err));
+	return err;
+}
+
+void bpf_source_cost(struct source *source, uint64_t now_ns, struct bpf_cost *ret_cost)
+{
+	struct bpf_source *s = of(source);
+
+	*ret_cost = (struct bpf_cost){ 0 };
+	if (!s->cost)
+		return;
+	cost_meter_tick(s->cost, now_ns);
+	cost_meter_read(s->cost, ret_cost);
 }
 
 const char *bpf_source_coverage(const struct source *source)

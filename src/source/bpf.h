@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include "source/cost.h"
 #include "source/source.h"
 #include "source/stacking.h"
 
@@ -23,6 +24,7 @@ struct bpf_source_options {
 	bool registrations; /* FDT_REGISTER */
 	bool marks;         /* FDT_MARK */
 	bool stale_uses;    /* FDT_OP_STALE_USE */
+	bool cost; /* bpf_source_cost() will be asked for: finds out what a hook costs, some 30 ms */
 };
 
 /*
@@ -35,6 +37,18 @@ int bpf_source_open(const struct bpf_source_options *options, struct source **re
 
 /* "tracepoint" or "function": what is in force. */
 const char *bpf_source_coverage(const struct source *source);
+
+/*
+ * Turns the hooks on system calls off, or on again; those on fork, exec and exit stay. Tells it
+ * in the stream (FDT_LOSS_COVERAGE); after turning them on all tables need a snapshot
+ * (FDT_WHY_LOSS). 0, also when they are so already; what event returned; or -errno with *trouble
+ * filled: they are as before.
+ */
+int bpf_source_hooks(struct source *source, bool on, source_event_fn event, void *ctx,
+		     struct trouble *trouble);
+
+/* What the programs cost so far. To be asked several times a second; else it is less true. */
+void bpf_source_cost(struct source *source, uint64_t now_ns, struct bpf_cost *ret_cost);
 
 /* What was done for stacks so far. */
 void bpf_source_stacking(const struct source *source, struct stacking_counters *ret_counters);

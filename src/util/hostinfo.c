@@ -133,6 +133,14 @@ int hostinfo_parse(struct hostinfo *info, const char *text, size_t length)
 	return -ENOENT;
 }
 
+void hostinfo_parse_coverage(struct hostinfo *info, const char *text, size_t length)
+{
+	static const char key[] = "coverage=";
+
+	if (length >= sizeof(key) - 1 && !memcmp(text, key, sizeof(key) - 1))
+		hostinfo_parse(info, text, length);
+}
+
 void hostinfo_each(const struct hostinfo *info, void (*meta)(void *ctx, const char *key_value),
 		   void *ctx)
 {

@@ -36,6 +36,9 @@ int64_t hostinfo_wall_offset(void);
  */
 int hostinfo_parse(struct hostinfo *info, const char *text, size_t length);
 
+/* The same for "coverage" alone, which changes while a run goes on; other keys are left alone. */
+void hostinfo_parse_coverage(struct hostinfo *info, const char *text, size_t length);
+
 /* Calls meta once for each key=value that hostinfo_parse reads (tracefile.h lists them). */
 void hostinfo_each(const struct hostinfo *info, void (*meta)(void *ctx, const char *key_value),
 		   void *ctx);

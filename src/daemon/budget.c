@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "daemon/budget.h"
+
+#include <string.h>
+
+#define SECOND_NS 1000000000ull
+#define PPM 1000000
+
+#define STEP_NS (SECOND_NS / 10)          /* how soon to ask again */
+#define SAVED_NS (30 * SECOND_NS)         /* the account holds the income of so long */
+#define DEBT_NS (5 * SECOND_NS)           /* and owes no more than all CPUs for so long */
+#define COST_NS (3 * SECOND_NS)           /* the cost with hooks on is smoothed over so long */
+#define SHARE_NS (60 * SECOND_NS)         /* what is published looks back so far */
+#define OFF_MIN_NS SECOND_NS              /* each change costs a look at all tables */
+#define FULL_AFTER_NS (10 * SECOND_NS)    /* hooks on for so long, and ... */
+#define FULL_BELOW 0.9                    /* ... cheaper than this part of the budget */
+#define CENSUS_AFTER_NS (300 * SECOND_NS) /* no window for so long */
+#define CENSUS_MIN_NS (2 * SECOND_NS)
+#define CENSUS_MAX_NS (60 * SECOND_NS)
+#define CENSUS_PART 0.25
+#define CENSUS_PART_SUSPECTS 0.05
+
+const char *coverage_name(enum coverage coverage)
+{
+	static const char *const names[] = {
+		[COVERAGE_FULL] = "full", [COVERAGE_DUTY] = "duty", [COVERAGE_CENSUS] = "census"
+	};
+
+	return names[coverage];
+}
+
+static double savings_max(double income)
+{
+	return income * SAVED_NS;
+}
+
+void budget_init(struct budget *b, uint64_t ppm, uint64_t now_ns)
+{
+	memset(b, 0, sizeof(*b));
+	b->ppm = ppm < PPM ? ppm : PPM;
+	b->last_ns = b->since_ns = b->census_ns = now_ns;
+	b->on = ppm > 0;
+	b->coverage = b->on ? COVERAGE_FULL : COVERAGE_CENSUS;
+	b->run_ns = b->own_ns = UINT64_MAX; /* not known yet */
+}
+
+/* One that ran back was begun anew: what it says is a new beginning, not a cost. */
+static double rise(uint64_t *last, uint64_t now)
+{
+	uint64_t before = *last;
+
+	*last = now;
+	return now > before ? (double)(now - before) : 0;
+}
+
+/* CPU time since the last sample; no more than there was. */
+static double spent(struct budget *b, const struct budget_sample *sample, double passed,
+		    unsigned int cpus)
+{
+	double used = rise(&b->run_ns, sample->run_ns) + rise(&b->own_ns, sample->own_cpu_ns);
+
+	return used < passed * cpus ? used : passed * cpus;
+}
+
+/* The mean since the beginning until that is `over` ago; from then on what is old fades. */
+static void smooth(double *mean, double now, double passed, double over)
+{
+	*mean += (now - *mean) * (passed < over ? passed / over : 1);
+}
+
+static void note_cost(struct budget *b, double rate, double passed)
+{
+	if (!b->cost_known)
+		b->cost = rate;
+	b->cost_known = true;
+	smooth(&b->cost, rate, passed, COST_NS);
+}
+
+static void note_census(struct budget *b, double used)
+{
+	if (!b->census_known)
+		b->census_cost = used;
+	b->census_known = true;
+	b->census_cost += (used - b->census_cost) / 4;
+	b->census_ordered = false;
+}
+
+/* Windows alone make debts: what we cost without them cannot be helped. */
+static void save(struct budget *b, double income, double passed, double used, unsigned int cpus)
+{
+	double most = savings_max(income), least = b->on ? -(double)DEBT_NS * cpus : b->debt;
+
+	b->credit += income * passed - used;
+	if (b->credit > most)
+		b->credit = most;
+	if (b->credit < least)
+		b->credit = least;
+}
+
+static void account(struct budget *b, const struct budget_sample *sample, double income,
+		    unsigned int cpus)
+{
+	double passed = (double)(sample->now_ns - b->last_ns);
+	bool first = b->own_ns == UINT64_MAX;
+	double used = spent(b, sample, passed, cpus);
+
+	if (first) /* we begin with savings: starting costs something */
+		b->credit = savings_max(income);
+	b->last_ns = sample->now_ns;
+	if (passed <= 0 || first)
+		return;
+	b->age_ns += (uint64_t)passed;
+	if (b->age_ns > SHARE_NS)
+		b->age_ns = SHARE_NS;
+	smooth(&b->share, b->on, passed, (double)b->age_ns);
+	smooth(&b->overhead, used / passed / cpus, passed, (double)b->age_ns);
+	if (b->on)
+		note_cost(b, used / passed, passed);
+	else if (b->census_ordered)
+		note_census(b, used);
+	save(b, income, passed, used, cpus);
+}
+
+static void turn(struct budget *b, bool on, uint64_t now_ns)
+{
+	b->on = on;
+	b->since_ns = now_ns;
+	b->census_ns = now_ns; /* tables have just been true */
+	b->census_ordered = false;
+	b->debt = b->credit < 0 ? b->credit : 0;
+	b->coverage = COVERAGE_DUTY;
+}
+
+static void while_on(struct budget *b, double income, uint64_t now_ns)
+{
+	uint64_t on_ns = now_ns - b->since_ns;
+
+	if (b->ppm == PPM)
+		return;
+	if (b->credit <= 0 && on_ns >= BUDGET_WINDOW_NS)
+		turn(b, false, now_ns);
+	else if (on_ns >= FULL_AFTER_NS && b->cost < income * FULL_BELOW)
+		b->coverage = COVERAGE_FULL;
+}
+
+/* Enough for a window, as far as its own income will not pay for it. */
+static bool can_pay_window(const struct budget *b, double income)
+{
+	double price = (b->cost - income) * BUDGET_WINDOW_NS, most = savings_max(income);
+
+	return b->credit > 0 && b->credit >= (price < most ? price : most);
+}
+
+static uint64_t census_period(const struct budget *b, double income, bool suspects)
+{
+	double part = suspects ? CENSUS_PART_SUSPECTS : CENSUS_PART, period;
+
+	if (income <= 0)
+		return CENSUS_MAX_NS;
+	period = b->census_cost / (income * part);
+	return period < CENSUS_MIN_NS   ? CENSUS_MIN_NS
+	       : period > CENSUS_MAX_NS ? CENSUS_MAX_NS
+					: (uint64_t)period;
+}
+
+/* Returns whether a census is due. */
+static bool while_off(struct budget *b, double income, const struct budget_sample *sample)
+{
+	uint64_t now_ns = sample->now_ns, off_ns = now_ns - b->since_ns;
+
+	if (b->ppm && off_ns >= OFF_MIN_NS && can_pay_window(b, income)) {
+		turn(b, true, now_ns);
+		return false;
+	}
+	if (off_ns >= CENSUS_AFTER_NS)
+		b->coverage = COVERAGE_CENSUS;
+	if (now_ns - b->census_ns < census_period(b, income, sample->suspects))
+		return false;
+	b->census_ns = now_ns;
+	b->census_ordered = true;
+	return true;
+}
+
+struct budget_decision budget_step(struct budget *b, const struct budget_sample *given)
+{
+	struct budget_sample sample = *given;
+	struct budget_decision decision = { 0 };
+	unsigned int cpus = sample.cpus ?: 1;
+	double income = (double)b->ppm / PPM * cpus;
+
+	if (sample.now_ns < b->last_ns)
+		sample.now_ns = b->last_ns;
+	account(b, &sample, income, cpus);
+	if (b->on)
+		while_on(b, income, sample.now_ns);
+	else
+		decision.census = while_off(b, income, &sample);
+	decision.hooks = b->on;
+	decision.next_ns = sample.now_ns + STEP_NS;
+	decision.coverage = b->coverage;
+	decision.share = b->share;
+	decision.overhead = b->overhead;
+	return decision;
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "run/coverage.h"
+
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "source/cost.h"
+
+#define SEC UINT64_C(1000000000)
+#define TELL_NS (60 * SEC) /* between two lines about changes */
+#define WORDS_NS (5 * SEC) /* the share in findings is no older */
+
+static uint64_t now_on(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * SEC + (uint64_t)now.tv_nsec;
+}
+
+void coverage_begin(struct coverage_keeper *k, const struct coverage_ops *ops,
+		    struct source *source, const char *hook_set, uint64_t ppm)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	*k = (struct coverage_keeper){ .ops = ops,
+				       .source = source,
+				       .hook_set = hook_set,
+				       .cpus = cpus > 0 ? (unsigned int)cpus : 1 };
+	budget_init(&k->budget, ppm, now_on(CLOCK_MONOTONIC));
+	/* as they are now; the first step may turn them off */
+	k->decision = (struct budget_decision){ .hooks = true, .share = 1 };
+}
+
+static struct budget_decision decide(struct coverage_keeper *k, uint64_t now_ns, bool suspects)
+{
+	struct bpf_cost cost;
+	struct budget_sample sample = { .now_ns = now_ns,
+					.own_cpu_ns = now_on(CLOCK_PROCESS_CPUTIME_ID),
+					.cpus = k->cpus,
+					.suspects = suspects };
+
+	k->ops->cost(k->source, now_ns, &cost);
+	sample.run_ns = cost.run_ns;
+	return budget_step(&k->budget, &sample);
+}
+
+static void order_words(struct coverage_keeper *k, uint64_t now_ns, struct coverage_orders *orders)
+{
+	if (now_ns - k->worded_ns < WORDS_NS)
+		return;
+	k->worded_ns = now_ns;
+	orders->words = true;
+}
+
+/* A change that did not last until it may be told is not told. */
+static void order_telling(struct coverage_keeper *k, uint64_t now_ns,
+			  struct coverage_orders *orders)
+{
+	enum coverage now = k->decision.coverage;
+
+	if (now == k->told || (k->told_ns && now_ns - k->told_ns < TELL_NS))
+		return;
+	orders->tell = orders->words = true;
+	orders->change = (struct coverage_change){ .from = coverage_name(k->told),
+						   .to = coverage_name(now),
+						   .share = k->decision.share,
+						   .overhead = k->decision.overhead };
+	k->told = now;
+	k->told_ns = now_ns;
+}
+
+struct coverage_orders coverage_step(struct coverage_keeper *k, bool suspects)
+{
+	uint64_t now_ns = now_on(CLOCK_MONOTONIC);
+	struct coverage_orders orders = { 0 };
+	bool hooks = k->decision.hooks;
+
+	if (now_ns < k->asked_ns)
+		return orders;
+	k->decision = decide(k, now_ns, suspects);
+	k->asked_ns = k->decision.next_ns;
+	orders.turn = k->decision.hooks != hooks;
+	orders.hooks = k->decision.hooks;
+	orders.census = k->decision.census;
+	order_words(k, now_ns, &orders);
+	order_telling(k, now_ns, &orders);
+	return orders;
+}
+
+void coverage_words(const struct coverage_keeper *k, char *buffer, size_t size)
+{
+	double percent = k->decision.share * 100;
+
+	if (k->decision.coverage == COVERAGE_FULL)
+		snprintf(buffer, size, "%s", k->hook_set);
+	else if (k->decision.coverage == COVERAGE_CENSUS)
+		snprintf(buffer, size, "census");
+	else
+		snprintf(buffer, size, "%s %.*f %%", k->hook_set, percent < 9.95, percent);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Keeps a run to its overhead budget (daemon/budget.h): asks the source what it costs, turns the
+ * hooks on system calls off and on, and says in words which coverage is in force. To be called
+ * each turn of the session's loop.
+ */
+#ifndef FDTRACE_RUN_COVERAGE_H
+#define FDTRACE_RUN_COVERAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "daemon/budget.h"
+#include "sink/sink.h"
+#include "source/source.h"
+
+struct bpf_cost;
+struct trouble;
+
+/* What a source must be able to do; see bpf_source_hooks() and bpf_source_cost(). */
+struct coverage_ops {
+	int (*hooks)(struct source *source, bool on, source_event_fn event, void *ctx,
+		     struct trouble *trouble);
+	void (*cost)(struct source *source, uint64_t now_ns, struct bpf_cost *ret_cost);
+};
+
+struct coverage_keeper {
+	const struct coverage_ops *ops;
+	struct source *source;
+	const char *hook_set; /* "tracepoint" */
+	unsigned int cpus;
+	struct budget budget;
+	struct budget_decision
+		decision; /* the latest: share, overhead and mode for whoever publishes */
+	uint64_t asked_ns, worded_ns;
+	/* told last */
+	enum coverage told;
+	uint64_t told_ns;
+};
+
+/* What the session is to do now. */
+struct coverage_orders {
+	bool turn; /* the hooks on or off, as `hooks` says */
+	bool hooks;
+	bool census; /* FDT_WHY_CENSUS */
+	bool words;  /* coverage_words() may have changed */
+	bool tell;   /* *change is to be told */
+	struct coverage_change change;
+};
+
+/* ppm: budget=, of the time of all CPUs. hook_set is borrowed. */
+void coverage_begin(struct coverage_keeper *keeper, const struct coverage_ops *ops,
+		    struct source *source, const char *hook_set, uint64_t ppm);
+
+/* A few times a second at most something is decided. suspects: engine_suspects(). */
+struct coverage_orders coverage_step(struct coverage_keeper *keeper, bool suspects);
+
+/* "tracepoint", "tracepoint 12 %", "census": which coverage was in force in the last minute. */
+void coverage_words(const struct coverage_keeper *keeper, char *buffer, size_t size);
+
+#endif
