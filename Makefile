@@ -218,4 +218,4 @@ help:
 .PHONY: all objects unit-programs fuzz-programs fuzz live-programs unit live fleet replay property bench-exact bench-stacks bench-wanted purity sanitize valgrind format-check check-vmlinux
 .PHONY: deps deps-test deps-healthy demo check healthy clean help
 .SECONDARY:
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -type f -name '*.d' 2>/dev/null)

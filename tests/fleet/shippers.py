@@ -14,11 +14,14 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-from harness import FDTRACE, PYTHON, TOP, case, main, need_tracing, program, until
-from shipping import configured, executable, read_lines, rsyslog, syslog_ng
+import yaml
+
+from harness import FDTRACE, PYTHON, TOP, case, main, need_tracing, program, run, until
+from shipping import SHIPPERS, executable, read_lines, rsyslog, syslog_ng, unpacked_environment
 
 HOLDER = os.path.join(TOP, "tests", "stories", "pipe_holder.py")
 SOURCE = "/var/log/fdtrace/"
+LOG = SOURCE + "fdtrace.jsonl"
 STORE = "/var/log/fdtrace-fleet"
 
 
@@ -200,10 +203,6 @@ def shipper_has(folder, line):
                for name in os.listdir(folder + "/queue"))
 
 
-PAIRS = [("rsyslog", rsyslog_client, rsyslog_collector), ("rsyslog with RELP", relp_client, rsyslog_collector),
-         ("syslog-ng", syslog_ng_client, syslog_ng_collector)]
-
-
 @case("rsyslog: every line whole, its fields usable")
 def rsyslog_ships():
     ships(rsyslog_client, rsyslog_collector)
@@ -237,6 +236,155 @@ def relp_bad_day():
 @case("syslog-ng: collector ended, file rotated, shipper killed: nothing lost")
 def syslog_ng_bad_day():
     bad_day(syslog_ng_client, syslog_ng_collector, signal.SIGTERM)
+
+
+# --- journald ---
+
+# In a mount namespace of its own, with an empty /run and /var/log; the machine's journal is not touched.
+JOURNAL = r"""
+set -eu
+mount --make-rprivate /
+mount -t tmpfs none /run
+cp -a /etc /run/etc
+mount --bind /run/etc /etc
+mount -t tmpfs none /var/log
+echo 3f1b5a8c9d7e4f20a1b2c3d4e5f60718 > /etc/machine-id
+mkdir -p /run/systemd/journal /run/log/journal /run/systemd/journald.conf.d
+cat > /run/systemd/journald.conf.d/zz-test.conf << END
+[Journal]
+Storage=volatile
+ReadKMsg=no
+Audit=no
+ForwardToSyslog=no
+ForwardToConsole=no
+END
+"$1" &
+while [ ! -S /run/systemd/journal/stdout ]; do kill -0 $!; done
+systemd-cat -t fdtrace cat "$2"
+journalctl --sync
+eval "$3"
+"""
+
+
+def documented_command():
+    """How journald.md reads the lines back."""
+    with open(os.path.join(SHIPPERS, "journald.md"), encoding="utf-8") as file:
+        commands = [line.strip() for line in file if line.startswith("    journalctl")]
+    assert len(commands) == 1, commands
+    return commands[0]
+
+
+@case("journald: every line comes back as it was written")
+def journald_keeps():
+    need_tracing()
+    with tempfile.TemporaryDirectory(prefix="fdtrace-journal-") as folder:
+        lines = [line for line in hard(folder) if len(line) < 48 * 1024]
+        os.mkdir(folder + "/log")
+        put(folder, lines)
+        tools = os.path.dirname(executable("journalctl"))
+        environment = {**unpacked_environment(), "PATH": tools + ":/usr/sbin:/usr/bin:/sbin:/bin"}
+        result = run(["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", JOURNAL,
+                      "sh", executable("systemd-journald"), folder + "/log/fdtrace.jsonl", documented_command()],
+                     env=environment)
+        assert result.status == 0, result
+        assert result.out.splitlines() == lines, result
+
+
+# --- what Debian does not have ---
+
+# Keys by what holds them, as the documentation of the three names them.
+DOCUMENTED = {
+    "fluent-bit.yaml": {
+        "service": "flush storage.path storage.sync storage.checksum storage.backlog.mem_limit",
+        "parsers": "name format time_key time_format time_keep",
+        "pipeline.inputs": "name tag parser path rotate_wait refresh_interval read_from_head db db.sync db.locking "
+                           "buffer_chunk_size buffer_max_size skip_long_lines storage.type",
+        "pipeline.outputs": "name match host port uri format json_date_key retry_limit",
+    },
+    "vector.yaml": {
+        "data_dir": "",
+        "sources.fdtrace_file": "type include fingerprint read_from max_line_bytes glob_minimum_cooldown_ms",
+        "transforms.fdtrace": "type inputs drop_on_error reroute_dropped source",
+        "sinks.fdtrace_collector": "type inputs uri encoding framing acknowledgements buffer",
+    },
+    "filebeat.yml": {
+        "filebeat.inputs": "type id paths file_identity.fingerprint prospector.scanner.fingerprint.enabled "
+                           "prospector.scanner.fingerprint.offset prospector.scanner.fingerprint.length parsers "
+                           "publisher_pipeline.disable_host",
+        "queue.disk": "max_size",
+        "processors": "copy_fields",
+        "setup.template.enabled": "",
+        "setup.ilm.enabled": "",
+        "output.elasticsearch": "hosts index",
+    },
+}
+
+
+def load_yaml(name):
+    with open(os.path.join(SHIPPERS, name), encoding="utf-8") as file:
+        return yaml.safe_load(file)
+
+
+def sections(name, config):
+    """(path, mapping) of what DOCUMENTED speaks of; what it doesn't know is a mistake."""
+    for key, value in config.items():
+        known = [k for k in DOCUMENTED[name] if k == key or k.startswith(key + ".")]
+        assert known, f"{name}: {key} is not documented"
+        inner = [(key, value)] if key in known else [(f"{key}.{k}", v) for k, v in value.items()]
+        for path, held in inner:
+            assert path in DOCUMENTED[name], f"{name}: {path} is not documented"
+            for mapping in held if isinstance(held, list) else [held]:
+                yield path, mapping
+
+
+def documented_only(name):
+    config = load_yaml(name)
+    for path, mapping in sections(name, config):
+        strange = set(mapping if isinstance(mapping, dict) else ()) - set(DOCUMENTED[name][path].split())
+        assert not strange, f"{name}: {path}: {strange}"
+    return config
+
+
+@case("Fluent Bit: YAML with documented keys; buffers on disk, long lines do not end the file (not run: not in Debian)")
+def fluent_bit_file():
+    config = documented_only("fluent-bit.yaml")
+    source, sink = config["pipeline"]["inputs"][0], config["pipeline"]["outputs"][0]
+    assert source["path"] == LOG and source["storage.type"] == "filesystem"
+    assert source["skip_long_lines"] is True and source["buffer_max_size"] == "1M"
+    assert source["parser"] == config["parsers"][0]["name"]
+    assert sink["match"] == source["tag"] and sink["retry_limit"] == "no_limits"
+    assert source["db"].startswith("/var/lib/") and config["service"]["storage.path"].startswith("/var/lib/")
+
+
+@case("Vector: YAML with documented keys; buffer on disk, acknowledged (not run: not in Debian)")
+def vector_file():
+    config = documented_only("vector.yaml")
+    sink = config["sinks"]["fdtrace_collector"]
+    assert config["sources"]["fdtrace_file"]["include"] == [LOG, LOG + ".1"]
+    assert config["transforms"]["fdtrace"]["inputs"] == list(config["sources"])
+    assert sink["inputs"] == list(config["transforms"])
+    assert sink["buffer"] == {"type": "disk", "max_size": 268435488, "when_full": "block"}
+    assert sink["acknowledgements"] == {"enabled": True}
+
+
+@case("Filebeat: YAML with documented keys; a first finding is enough to be read (not run: not in Debian)")
+def filebeat_file():
+    config = documented_only("filebeat.yml")
+    source = config["filebeat.inputs"][0]
+    assert source["paths"] == [LOG, LOG + ".1"] and source["file_identity.fingerprint"] is None
+    assert source["prospector.scanner.fingerprint.length"] == 64
+    assert source["parsers"] == [{"ndjson": {"target": "", "overwrite_keys": True, "add_error_key": True}}]
+    assert source["publisher_pipeline.disable_host"] is True and config["queue.disk"]["max_size"] == "256MB"
+
+
+@case("two files of fdtrace differ in their first 64 bytes, by which Filebeat tells them apart")
+def first_bytes_differ():
+    need_tracing()
+    with tempfile.TemporaryDirectory(prefix="fdtrace-ship-") as folder:
+        for name in ("one", "two"):
+            append_findings(os.path.join(folder, name), program("close_twice"), "guilty")
+        one, two = (read_lines(os.path.join(folder, name))[0] for name in ("one", "two"))
+        assert one[:64] != two[:64] and len(one) > 64, (one, two)
 
 
 if __name__ == "__main__":

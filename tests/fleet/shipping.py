@@ -5,8 +5,6 @@ import glob
 import os
 import shutil
 import signal
-import subprocess
-import tempfile
 
 from harness import BUILD, DEADLINE_S, TOP, Background, until
 
