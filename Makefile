@@ -124,6 +124,10 @@ unit: $(unit_bin)
 live: all live-programs
 	$(Q)BUILD=$(B) prove -e /usr/bin/python3 $(live_tests)
 
+# Log shippers at work, and three hosts with a collector: a minute, as root.
+fleet: all live-programs
+	$(Q)BUILD=$(B) prove -e /usr/bin/python3 tests/fleet/shippers.py tests/fleet/fleet.py
+
 property: all live-programs
 	$(Q)BUILD=$(B) prove -v -e /usr/bin/python3 tests/property/property.py
 
@@ -177,6 +181,7 @@ deps:
 
 deps-test:
 	$(Q)tests/lib/deps.sh test
+	$(Q)tests/lib/unpack.sh $(B)/packages
 
 deps-healthy:
 	$(Q)tests/lib/deps.sh healthy
@@ -207,6 +212,7 @@ help:
 	@echo 'make check        install what is missing, build, run every test (as root; a few minutes)'
 	@echo 'make unit         unit tests: no privilege needed'
 	@echo 'make live         guilty and innocent programs, attaching, bad days (as root)'
+	@echo 'make fleet        log shippers and a fleet of three hosts (as root, after make deps-test)'
 	@echo 'make replay       recordings: the same findings, damaged files (recording needs root)'
 	@echo 'make sanitize     unit and replay tests under ASan and UBSan;  make valgrind: under valgrind'
 	@echo 'make fuzz         damaged ELF files under the sanitizers'
@@ -217,7 +223,7 @@ help:
 	@echo 'make clean        remove $(B) and $(B)-*'
 	@echo 'B=FOLDER builds elsewhere, CC=clang with clang, V=1 shows the commands'
 
-.PHONY: all objects unit-programs fuzz-programs fuzz live-programs unit live replay property bench-exact bench-stacks bench-wanted purity sanitize valgrind format-check check-vmlinux
+.PHONY: all objects unit-programs fuzz-programs fuzz live-programs unit live fleet replay property bench-exact bench-stacks bench-wanted purity sanitize valgrind format-check check-vmlinux
 .PHONY: deps deps-test deps-healthy demo check healthy clean help
 .SECONDARY:
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -type f -name '*.d' 2>/dev/null)

@@ -132,6 +132,7 @@ def steps():
     tests("bad days", ["tests/live/bad_days.py"], PYTHON)
     tests("hard days", ["tests/live/hard_days.py"], PYTHON)
     tests("stories", ["tests/stories/run.py"], PYTHON)
+    tests("fleet", ["tests/fleet/shippers.py", "tests/fleet/fleet.py"], PYTHON)
     tests("replay", ["tests/replay/replay.py"], PYTHON)
     tests("unit, valgrind", [p for p in unit_programs(BUILD) if os.path.basename(p) not in NOT_UNDER_VALGRIND],
           VALGRIND, jobs=os.cpu_count() or 1)

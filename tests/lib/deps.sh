@@ -26,6 +26,9 @@ test='
 cmocka.h               libcmocka-dev    libcmocka-devel         cmocka
 prove                  perl             perl-Test-Harness       perl
 python3                python3          python3                 python
+python:yaml            python3-yaml     python3-pyyaml          python-yaml
+ip                     iproute2         iproute                 iproute2
+unshare                util-linux       util-linux              util-linux
 python:jsonschema      python3-jsonschema python3-jsonschema    python-jsonschema
 python:cherrypy        python3-cherrypy3 python3-cherrypy       python-cherrypy
 python:gevent          python3-gevent   python3-gevent          python-gevent
