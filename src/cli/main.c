@@ -172,10 +172,11 @@ static int open_kernel(const struct options *options, struct run *run)
 	return bpf_source_open(&bpf, &run->source, &run->trouble);
 }
 
+static const struct coverage_ops budget_ops = { bpf_source_hooks, bpf_source_cost };
+
 static int trace(const struct start *start, struct run *run)
 {
 	const struct options *options = start->options;
-	static const struct coverage_ops budget = { bpf_source_hooks, bpf_source_cost };
 	struct session_config config = { .options = &options->run,
 					 .outputs = run->outputs,
 					 .signals = &run->signals };
@@ -190,7 +191,7 @@ static int trace(const struct start *start, struct run *run)
 	config.mode = options->all ? ENGINE_ALL : options->command ? ENGINE_COMMAND : ENGINE_PID;
 	config.forget_site = bpf_source_forget_site;
 	config.stacking = bpf_source_stacking;
-	config.budget = keeps_budget(options) ? &budget : NULL;
+	config.budget = keeps_budget(options) ? &budget_ops : NULL;
 	config.idle = options->all ? NULL : bpf_source_idle;
 	return session_run(&config, &run->result, &run->trouble);
 }
@@ -311,6 +312,7 @@ static int open_for_daemon(const struct config *config, struct source **ret_sour
 	struct bpf_source_options bpf = {
 		.follow = true,
 		.hooks = config->hooks,
+		.cost = true,
 		.ring_size_bytes = settings->ring_size_bytes,
 		.stacks = { .native = config->stacks_native,
 			    .python = config->stacks_python,
@@ -327,6 +329,7 @@ static struct daemon_options daemon_options(const struct start *start)
 {
 	static const struct daemon_kernel kernel = { .open = open_for_daemon,
 						     .coverage = bpf_source_coverage,
+						     .budget = &budget_ops,
 						     .forget_site = bpf_source_forget_site,
 						     .stacking = bpf_source_stacking };
 	const struct options *options = start->options;

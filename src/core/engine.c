@@ -202,6 +202,7 @@ static int apply_snapshot(struct engine *e, const struct fdt_head *event)
 		slots_audit_done(e); /* a full round has passed since the last one */
 		e->in_snapshot = true;
 		e->snapshot_serial++;
+		e->counters.resyncs += event->flags == FDT_WHY_LOSS;
 		e->snapshot_whole = true;
 		return 0;
 	}

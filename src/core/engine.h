@@ -136,6 +136,7 @@ struct engine_counters {
 	uint64_t events; /* applied */
 	uint64_t malformed;
 	uint64_t lost;        /* sum of FDT_LOSS */
+	uint64_t resyncs;     /* snapshots because of losses */
 	uint64_t corrections; /* slots an audit had to put right */
 	uint64_t corrections_by[CORRECTION_CAUSES];
 	uint64_t refused;             /* out of memory.max */

@@ -12,10 +12,12 @@
 
 #include "daemon/lines.h"
 #include "daemon/lock.h"
+#include "daemon/publish.h"
 #include "daemon/told.h"
 #include "run/outputs.h"
 #include "run/signals.h"
 #include "run/suppress.h"
+#include "source/cost.h"
 #include "source/privilege.h"
 #include "source/source.h"
 #include "util/log.h"
@@ -36,7 +38,9 @@ struct daemon {
 	struct signals signals;
 	struct source *source;
 	struct outputs *outputs;
-	struct engine *engine; /* the session's */
+	struct engine *engine;                  /* the session's */
+	const struct coverage_keeper *coverage; /* the same */
+	struct publisher publisher;
 	struct run_options run;
 	struct session_service service;
 	struct session_config session;
@@ -282,6 +286,28 @@ static void tell_status(const struct daemon *d)
 	       c.tables, c.descriptors, c.findings[SEVERITY_ERROR], c.findings[SEVERITY_WARNING]);
 }
 
+static void publish(struct daemon *d, uint64_t now)
+{
+	const struct daemon_kernel *kernel = d->options->kernel;
+	char words[32] = "";
+	struct bpf_cost cost;
+	struct publish_sources sources = { .config = d->config,
+					   .engine = d->engine,
+					   .coverage = d->coverage,
+					   .cost = &cost,
+					   .lines = &d->lines,
+					   .coverage_words = kernel->coverage(d->source) };
+
+	if (!d->engine || !publisher_is_due(&d->publisher, d->config, now))
+		return;
+	kernel->budget->cost(d->source, now, &cost);
+	if (d->coverage) {
+		coverage_words(d->coverage, words, sizeof(words));
+		sources.coverage_words = words;
+	}
+	publisher_publish(&d->publisher, &sources, now);
+}
+
 static bool is_due(uint64_t *due_ns, uint64_t now, uint64_t every_ns)
 {
 	if (now < *due_ns)
@@ -299,10 +325,18 @@ static void on_turn(void *ctx, uint64_t now)
 	if (!is_due(&d->tick_ns, now, TICK_NS))
 		return;
 	lines_tick(&d->lines, now);
+	publish(d, now);
 	if (is_due(&d->save_ns, now, SAVE_NS))
 		save(d);
 	if (is_due(&d->status_ns, now, STATUS_NS))
 		tell_status(d);
+}
+
+static void on_coverage(void *ctx, const struct coverage_keeper *keeper)
+{
+	struct daemon *d = ctx;
+
+	d->coverage = keeper;
 }
 
 static void on_ready(void *ctx)
@@ -327,6 +361,7 @@ static void on_ended(void *ctx)
 
 	save(d);
 	d->engine = NULL;
+	d->coverage = NULL;
 }
 
 /* --- beginning and end --- */
@@ -343,6 +378,7 @@ static void prepare(struct daemon *d)
 					       .settings = &d->config->settings,
 					       .rules = d->config->rules,
 					       .engine = on_engine,
+					       .coverage = on_coverage,
 					       .ready = on_ready,
 					       .turn = on_turn,
 					       .reload = on_reload,
@@ -352,6 +388,7 @@ static void prepare(struct daemon *d)
 					      .forget_site = kernel->forget_site,
 					      .stacking = kernel->stacking,
 					      .mode = ENGINE_ALL,
+					      .budget = kernel->budget,
 					      .signals = &d->signals,
 					      .suppressions = d->suppressions,
 					      .service = &d->service };
@@ -396,6 +433,8 @@ static int begin(struct daemon *d, struct trouble *trouble)
 	prepare(d);
 	err = open_outputs(d, trouble);
 	if (!err)
+		err = publisher_begin(&d->publisher, d->config, trouble);
+	if (!err)
 		err = d->options->kernel->open(d->config, &d->source, trouble);
 	if (err)
 		return err;
@@ -408,6 +447,7 @@ static int begin(struct daemon *d, struct trouble *trouble)
 
 static void done(struct daemon *d)
 {
+	publisher_done(&d->publisher);
 	source_free(d->source);
 	outputs_free(d->outputs);
 	lines_done(&d->lines);

@@ -816,6 +816,8 @@ static int begin(struct session *s)
 	if (s->config->budget)
 		coverage_begin(&s->coverage, s->config->budget, source, s->config->coverage,
 			       s->meta.settings.budget_ppm);
+	if (s->config->budget && service(s)->coverage)
+		service(s)->coverage(service(s)->ctx, &s->coverage);
 	err = begin_fault(s);
 	if (err)
 		return err;

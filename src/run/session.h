@@ -59,6 +59,8 @@ struct session_service {
 	rule_set rules;
 	/* The engine is made, and knows nothing yet. It lives until `ended` returns. */
 	void (*engine)(void *ctx, struct engine *engine);
+	/* Where a budget is kept: what it comes to. Lives until `ended` returns. */
+	void (*coverage)(void *ctx, const struct coverage_keeper *keeper);
 	/* All hooks are attached and every table was looked at once. */
 	void (*ready)(void *ctx);
 	/* Ten times a second or more often; now_ns: CLOCK_MONOTONIC. */
