@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <linux/kcmp.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -730,6 +731,7 @@ static int load(struct bpf_source *s, const struct bpf_source_options *options,
 	stacking_start(s->stacking);
 	if (s->cost)
 		cost_meter_calibrate(s->cost, true);
+	malloc_trim(0); /* the kernel's types alone took tens of megabytes */
 	s->ring = ring_buffer__new(bpf_map__fd(s->skel->maps.ring), on_record, s, NULL);
 	return s->ring ? 0 : explain(-errno, options, trouble);
 }
