@@ -67,7 +67,6 @@ live_src   := $(filter-out tests/live/facts.c tests/live/metrics_server.c,$(wild
 live_bin   := $(live_src:%.c=$(B)/%)
 format_src := $(wildcard src/*/*.[ch] include/fdtrace/*.h bpf/*.[ch] tests/*/*.[ch] tests/live/patterns/*.c)
 ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-VALGRIND   := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,possible
 PROVE      := CMOCKA_MESSAGE_OUTPUT=TAP prove
 CHECK      := /usr/bin/python3 tests/lib/check.py
 
@@ -169,9 +168,9 @@ fuzz:
 	$(B)-asan/tests/fuzz/fuzz_unwind_table $(FUZZ_ROUNDS) /bin/true
 
 # Without the tests that valgrind cannot run, or not in time: why is said in tests/lib/check.py.
-valgrind: all live-programs unit-programs
-	$(Q)$(PROVE) -e '$(VALGRIND)' $(filter-out %/test_launch %/test_session %/test_verify %/test_json_sink,$(unit_bin))
-	$(Q)BUILD=$(B) REPLAY_WRAPPER='$(VALGRIND)' prove -e /usr/bin/python3 tests/replay/replay.py
+valgrind: deps deps-test
+	+$(Q)$(MAKE) --no-print-directory all live-programs unit-programs
+	$(Q)BUILD=$(B) $(CHECK) valgrind
 
 format-check:
 	$(Q)clang-format --dry-run -Werror $(format_src)
