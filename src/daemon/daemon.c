@@ -43,6 +43,7 @@ struct daemon {
 	uint64_t tick_ns, save_ns, status_ns, watchdog_ns; /* not before */
 	uint64_t watchdog_every_ns;                        /* 0: nobody watches */
 	int lock_fd;
+	uint64_t saved;   /* lines.findings when it was last done */
 	bool save_failed; /* and told */
 };
 
@@ -261,6 +262,7 @@ static void save(struct daemon *d)
 
 	if (!path || !d->engine)
 		return;
+	d->saved = d->lines.findings;
 	err = told_save(path, d->engine);
 	if (err && !d->save_failed)
 		log_warn("%s: cannot be written: %s; after a restart findings are told again", path,
@@ -299,7 +301,7 @@ static void on_turn(void *ctx, uint64_t now)
 	if (!is_due(&d->tick_ns, now, TICK_NS))
 		return;
 	lines_tick(&d->lines, now);
-	if (is_due(&d->save_ns, now, SAVE_NS))
+	if (d->saved != d->lines.findings && is_due(&d->save_ns, now, SAVE_NS))
 		save(d);
 	if (is_due(&d->status_ns, now, STATUS_NS))
 		tell_status(d);
@@ -309,7 +311,6 @@ static void on_ready(void *ctx)
 {
 	struct daemon *d = ctx;
 
-	d->save_ns = now_ns() + SAVE_NS;
 	d->status_ns = now_ns() + STATUS_NS;
 	notify("READY=1\nSTATUS=the whole machine is traced");
 	log_info("the whole machine is traced");

@@ -131,6 +131,7 @@ def steps():
     tests("property", ["tests/property/property.py"], PYTHON)
     tests("bad days", ["tests/live/bad_days.py"], PYTHON)
     tests("hard days", ["tests/live/hard_days.py"], PYTHON)
+    tests("daemon", ["tests/live/daemon.py"], PYTHON)
     tests("stories", ["tests/stories/run.py"], PYTHON)
     tests("replay", ["tests/replay/replay.py"], PYTHON)
     tests("unit, valgrind", [p for p in unit_programs(BUILD) if os.path.basename(p) not in NOT_UNDER_VALGRIND],
