@@ -255,7 +255,7 @@ static void on_engine(void *ctx, struct engine *engine)
 			 strerror(-count));
 }
 
-static void save(struct daemon *d)
+static void save_now(struct daemon *d)
 {
 	const char *path = d->config->state_path;
 	int err;
@@ -268,6 +268,15 @@ static void save(struct daemon *d)
 		log_warn("%s: cannot be written: %s; after a restart findings are told again", path,
 			 strerror(-err));
 	d->save_failed = err;
+}
+
+/* Where nothing new was told the minute does not begin: the next finding is kept within a second. */
+static void save(struct daemon *d)
+{
+	if (d->saved == d->lines.findings)
+		d->save_ns = 0;
+	else
+		save_now(d);
 }
 
 /* --- time --- */
@@ -301,7 +310,7 @@ static void on_turn(void *ctx, uint64_t now)
 	if (!is_due(&d->tick_ns, now, TICK_NS))
 		return;
 	lines_tick(&d->lines, now);
-	if (d->saved != d->lines.findings && is_due(&d->save_ns, now, SAVE_NS))
+	if (is_due(&d->save_ns, now, SAVE_NS))
 		save(d);
 	if (is_due(&d->status_ns, now, STATUS_NS))
 		tell_status(d);
@@ -326,7 +335,7 @@ static void on_ended(void *ctx)
 {
 	struct daemon *d = ctx;
 
-	save(d);
+	save_now(d);
 	d->engine = NULL;
 }
 
