@@ -108,6 +108,7 @@ live_tests := \
 	tests/fleet/prometheus.py \
 	tests/live/bad_days.py \
 	tests/live/hard_days.py \
+	tests/live/daemon.py \
 	tests/live/patterns.py \
 	tests/stories/run.py \
 	tests/stacks/stacks.py \

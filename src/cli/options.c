@@ -722,7 +722,7 @@ void options_help(FILE *out)
 	      "       fdtrace [OPTION...] -a                 the whole machine\n"
 	      "       fdtrace replay [OPTION...] FILE        analyse a recording\n"
 	      "       fdtrace doctor [--json]                what this machine offers\n"
-	      "       fdtrace --daemon [-c FILE]             a service; --check-config [-c FILE]\n",
+	      "       fdtrace --daemon [-c FILE]             a service; or --check-config\n",
 	      out);
 	for (size_t i = 0; i < ROWS; i++) {
 		if (table[i].help)

@@ -365,6 +365,8 @@ static int not_understood(struct file *file, cyaml_err_t err)
 	if (err == CYAML_ERR_OOM)
 		return no_memory(file->trouble);
 	count = way(c, unknown, steps);
+	if (after(c->text, "Missing required") && count && steps[count - 1].key)
+		count--; /* it names the last key that is there */
 	if (unknown)
 		describe_unknown(file, unknown, what, sizeof(what), remedy, sizeof(remedy));
 	else

@@ -47,6 +47,7 @@ struct daemon {
 	uint64_t tick_ns, save_ns, status_ns, watchdog_ns; /* not before */
 	uint64_t watchdog_every_ns;                        /* 0: nobody watches */
 	int lock_fd;
+	uint64_t saved;   /* lines.findings when it was last done */
 	bool save_failed; /* and told */
 };
 
@@ -258,18 +259,28 @@ static void on_engine(void *ctx, struct engine *engine)
 			 strerror(-count));
 }
 
-static void save(struct daemon *d)
+static void save_now(struct daemon *d)
 {
 	const char *path = d->config->state_path;
 	int err;
 
 	if (!path || !d->engine)
 		return;
+	d->saved = d->lines.findings;
 	err = told_save(path, d->engine);
 	if (err && !d->save_failed)
 		log_warn("%s: cannot be written: %s; after a restart findings are told again", path,
 			 strerror(-err));
 	d->save_failed = err;
+}
+
+/* Where nothing new was told the minute does not begin: the next finding is kept within a second. */
+static void save(struct daemon *d)
+{
+	if (d->saved == d->lines.findings)
+		d->save_ns = 0;
+	else
+		save_now(d);
 }
 
 /* --- time --- */
@@ -343,7 +354,6 @@ static void on_ready(void *ctx)
 {
 	struct daemon *d = ctx;
 
-	d->save_ns = now_ns() + SAVE_NS;
 	d->status_ns = now_ns() + STATUS_NS;
 	notify("READY=1\nSTATUS=the whole machine is traced");
 	log_info("the whole machine is traced");
@@ -359,7 +369,7 @@ static void on_ended(void *ctx)
 {
 	struct daemon *d = ctx;
 
-	save(d);
+	save_now(d);
 	d->engine = NULL;
 	d->coverage = NULL;
 }

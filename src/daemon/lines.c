@@ -102,7 +102,7 @@ static void open_evidence(struct lines *lines, const struct config *config)
 int lines_apply(struct lines *lines, const struct config *config, uint64_t now,
 		struct trouble *trouble)
 {
-	struct lines next = { .evidence = lines->evidence };
+	struct lines next = { .evidence = lines->evidence, .findings = lines->findings };
 	int err = 0;
 
 	for (unsigned int i = 0; !err && i < config->output_count; i++)
@@ -182,10 +182,13 @@ static void put_other(struct lines *lines, const char *json, size_t length)
 
 int lines_put(void *ctx, const char *json, size_t length, const struct finding *finding)
 {
+	struct lines *lines = ctx;
+
+	lines->findings += finding != NULL;
 	if (finding)
-		put_finding(ctx, json, length, finding);
+		put_finding(lines, json, length, finding);
 	else
-		put_other(ctx, json, length);
+		put_other(lines, json, length);
 	return 0;
 }
 

@@ -18,6 +18,7 @@ struct lines {
 	unsigned int count;
 	struct evidence *evidence; /* NULL: none kept */
 	bool evidence_failed;      /* and told */
+	uint64_t findings;         /* put so far */
 };
 
 /*

@@ -133,6 +133,10 @@ static void lists_and_help_win_at_once(void **state)
 		{ "--set help", MODE_LIST_SETTINGS },
 		{ "--rules help", MODE_LIST_RULES },
 		{ "replay x -V", MODE_VERSION },
+		{ "--daemon -c x.yaml --rules leak --set ring.size=1M --stacks off -v",
+		  MODE_DAEMON },
+		{ "--daemon --check-config", MODE_CHECK_CONFIG },
+		{ "--check-config --daemon --config=x", MODE_CHECK_CONFIG },
 	};
 	struct line l;
 
@@ -155,7 +159,12 @@ static void mistakes_name_the_word_and_what_is_allowed(void **state)
 		{ "--rules close.dubble x", "\"close.dubble\"", "did you mean \"close.double\"?" },
 		{ "--rules zzzzzz x", "\"zzzzzz\"", "known: leak.growth," },
 		{ "--durtion 3 x", "no option --durtion", "did you mean --duration?" },
-		{ "--daemon", "no option --daemon", "fdtrace --help" },
+		{ "--zzzzzz", "no option --zzzzzz", "fdtrace --help" },
+		{ "--daemon ls", "\"ls\" is too much", "fdtrace --help" },
+		{ "--daemon -a", "--all has no meaning for --daemon", "fdtrace --help" },
+		{ "--check-config -j", "--json has no meaning for --check-config", "--help" },
+		{ "-a -c x.yaml", "--config has no meaning for tracing", "fdtrace --help" },
+		{ "--daemon -c", "--config needs a value", "fdtrace --help" },
 		{ "--e x", "--e is ambiguous", "--events --error-exitcode" },
 		{ "-Z", "no option -Z", "--help" },
 		{ "-o", "--output needs a value", "--help" },
