@@ -9,9 +9,12 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "daemon/evidence.h"
+#include "sink/json.h"
 #include "sink/record.h"
 #include "util/escape.h"
 #include "util/log.h"
+#include "util/redact.h"
 #include "util/trouble.h"
 
 #define NAME_SIZE 128
@@ -27,6 +30,11 @@ struct outputs {
 	struct file data, recording;
 	struct sink *sink;
 	struct recorder *recorder;
+	const struct hostinfo *host;
+	struct redaction *redaction;
+	struct evidence *evidence; /* opened with the first finding */
+	uint64_t evidence_bytes;   /* 0: nothing is kept (any more) */
+	enum severity min_severity;
 	bool reader_gone;
 	bool lost;
 };
@@ -106,9 +114,8 @@ static int make_sink(struct outputs *o, const struct hostinfo *host)
 	struct sink_options options = {
 		.fd = o->data.fd,
 		.host = host,
-		.min_severity = run->min_severity ? run->min_severity
-				: run->json       ? SEVERITY_INFO
-						  : SEVERITY_WARNING,
+		.redaction = o->redaction,
+		.min_severity = o->min_severity,
 		.width = terminal_width(o->data.fd),
 		.color = wants_color(o->data.fd),
 		.verbosity = run->verbosity,
@@ -137,8 +144,16 @@ static void check(struct outputs *o, struct file *file, int err)
 
 int outputs_begin(struct outputs *o, const struct hostinfo *host, struct trouble *trouble)
 {
-	int err = make_sink(o, host);
+	const struct run_options *run = o->options;
+	int err = redaction_new(COMMAND_LINE_FULL, NULL, 0, &o->redaction, trouble);
 
+	if (err)
+		return err;
+	o->host = host;
+	o->min_severity = run->min_severity ? run->min_severity
+			  : run->json       ? SEVERITY_INFO
+					    : SEVERITY_WARNING;
+	err = make_sink(o, host);
 	if (err)
 		return trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL, "out of memory");
 	if (o->recording.fd < 0)
@@ -168,10 +183,59 @@ void outputs_state(struct outputs *o, enum run_state state, uint64_t time_ns)
 		check(o, &o->data, o->sink->ops->state(o->sink, state, time_ns));
 }
 
+void outputs_keep(struct outputs *o, uint64_t max_bytes)
+{
+	o->evidence_bytes = geteuid() == 0 ? max_bytes : 0;
+}
+
+static void stop_keeping(struct outputs *o, const char *why)
+{
+	if (o->options->verbosity)
+		log_info("findings are not kept for explain: %s", why);
+	o->evidence_bytes = 0;
+}
+
+static int open_evidence(struct outputs *o)
+{
+	struct trouble trouble;
+	int err;
+
+	if (o->evidence)
+		return 0;
+	err = evidence_open(evidence_path(), o->evidence_bytes, &o->evidence, &trouble);
+	if (err)
+		stop_keeping(o, trouble.what);
+	return err;
+}
+
+/* One that is too long for the store, or comes while another run is stuck, is only not kept itself. */
+static int put_evidence(struct outputs *o, const struct finding *finding)
+{
+	size_t length;
+	char *line;
+	int err = json_finding_line(o->host, o->redaction, finding, &line, &length);
+
+	if (err)
+		return err;
+	err = evidence_put(o->evidence, finding->fingerprint, line, length);
+	free(line);
+	if (err && err != -EFBIG && err != -EAGAIN)
+		stop_keeping(o, strerror(-err));
+	return err;
+}
+
+static bool keep(struct outputs *o, const struct finding *finding)
+{
+	return o->evidence_bytes && finding->severity >= o->min_severity && !open_evidence(o) &&
+	       !put_evidence(o, finding);
+}
+
 void outputs_finding(struct outputs *o, const struct finding *finding)
 {
-	if (!o->data.failed)
-		check(o, &o->data, o->sink->ops->finding(o->sink, finding));
+	if (o->data.failed)
+		return;
+	o->sink->kept = keep(o, finding);
+	check(o, &o->data, o->sink->ops->finding(o->sink, finding));
 }
 
 void outputs_withheld(struct outputs *o, const struct withheld *withheld)
@@ -231,6 +295,10 @@ void outputs_close(struct outputs *o)
 		check(o, &o->recording, err);
 	sink_free(o->sink);
 	o->sink = NULL;
+	evidence_free(o->evidence);
+	o->evidence = NULL;
+	redaction_free(o->redaction);
+	o->redaction = NULL;
 	close_file(o, &o->recording);
 	close_file(o, &o->data);
 }

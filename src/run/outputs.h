@@ -25,6 +25,12 @@ int outputs_open(const struct run_options *options, unsigned int was_closed,
 /* Makes the sink and the recorder. host: borrowed; may be filled in until the first finding. */
 int outputs_begin(struct outputs *outputs, const struct hostinfo *host, struct trouble *trouble);
 
+/*
+ * From now on root's findings are kept for explain, in at most so many bytes; 0: not. That it
+ * cannot be done is told at -v, once. Not for replays: their findings are of another time and host.
+ */
+void outputs_keep(struct outputs *outputs, uint64_t max_bytes);
+
 void outputs_record(struct outputs *outputs, const void *event, size_t size);
 void outputs_record_flush(struct outputs *outputs);
 void outputs_state(struct outputs *outputs, enum run_state state, uint64_t time_ns);

@@ -14,6 +14,7 @@
 #include "core/stack.h"
 
 struct hostinfo;
+struct redaction;
 struct process;
 struct descriptor;
 
@@ -32,6 +33,7 @@ struct diet {
 
 struct builder {
 	const struct hostinfo *host;
+	const struct redaction *redaction; /* NULL: nothing is hidden */
 	struct diet diet;
 	bool cut;    /* something did not fit the diet */
 	bool failed; /* no memory: the object is incomplete */
