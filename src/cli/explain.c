@@ -11,7 +11,7 @@
 #include "util/io.h"
 #include "util/trouble.h"
 
-#define LABEL 12 /* columns: where what belongs to a label begins */
+#define LABEL 15 /* columns: where what belongs to a label begins */
 
 /* --- values, wherever they are --- */
 
@@ -74,6 +74,13 @@ static void count(struct page *page, const json_t *value, const char *key, const
 	if (!json_is_integer(number))
 		return;
 	page_printf(page, "%s%" JSON_INTEGER_FORMAT, format, json_integer_value(number));
+}
+
+static void seconds(struct page *page, const json_t *value, const char *key, const char *format)
+{
+	count(page, value, key, format);
+	if (at(value, key))
+		page_text(page, " s", PAGE_ALL);
 }
 
 static void frames(struct page *page, const json_t *stack)
@@ -196,8 +203,9 @@ static void site(struct page *page, const json_t *row)
 	count(page, row, "opened", ", opened ");
 	count(page, row, "closed", ", closed ");
 	count(page, row, "peak", ", at most ");
-	count(page, row, "oldest_s", ", oldest since s: ");
+	seconds(page, row, "oldest_s", ", oldest ");
 	count(page, row, "idle", ", idle ");
+	seconds(page, row, "idle_s", " for ");
 	count(page, row, "established", ", established ");
 	count(page, row, "close_wait", ", in CLOSE_WAIT ");
 	count(page, row, "example_fd", ", e.g. fd ");
@@ -234,7 +242,7 @@ static void amounts(struct page *page, const json_t *own)
 		label(page, "limit");
 		count(page, limit, "open", "open ");
 		count(page, limit, "soft", " of ");
-		count(page, limit, "exhausted_in_s", ", full in s: ");
+		seconds(page, limit, "exhausted_in_s", ", full in ");
 		page_newline(page);
 	}
 	if (sweep) {

@@ -187,7 +187,9 @@ static json_t *finding_object(struct builder *b, const void *what)
 int json_finding_line(const struct hostinfo *host, const struct redaction *redaction,
 		      const struct finding *f, char **ret_line, size_t *ret_length)
 {
-	struct builder b = { .host = host, .redaction = redaction, .diet = feast };
+	struct builder b = {
+		.host = host, .redaction = redaction, .diet = feast, .identities = true
+	};
 	json_t *object = json_finding_object(&b, f);
 	int err = b.failed ? -ENOMEM : json_line(object, ret_line, ret_length);
 

@@ -35,8 +35,9 @@ struct builder {
 	const struct hostinfo *host;
 	const struct redaction *redaction; /* NULL: nothing is hidden */
 	struct diet diet;
-	bool cut;    /* something did not fit the diet */
-	bool failed; /* no memory: the object is incomplete */
+	bool identities; /* of each frame, beside its words */
+	bool cut;        /* something did not fit the diet */
+	bool failed;     /* no memory: the object is incomplete */
 };
 
 /* Takes value; NULL counts as want of memory. */

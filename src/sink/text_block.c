@@ -122,7 +122,8 @@ static void program(struct text_sink *t, const struct finding *f)
 	page_printf(page, " uid %" PRIu32 ", parent %" PRIu32 "   ", p->uid, p->parent_pid);
 	page_path(page, p->exe ? p->exe : "?", 48);
 	if (arguments && arguments[0]) {
-		page_text(page, ": ", PAGE_ALL);
+		page_text(page, ":", PAGE_ALL);
+		page_tab(page, 0, 1);
 		page_text(page, arguments, PAGE_ALL);
 	}
 	free(arguments);
