@@ -63,7 +63,7 @@ objects: $(main_obj) $(core_obj) $(other_obj)
 
 # --- tests: see README.md; `make check` runs all of them by tests/lib/check.py ---
 
-live_src   := $(filter-out tests/live/facts.c tests/live/metrics_server.c,$(wildcard tests/live/*.c tests/live/patterns/*.c tests/property/*.c tests/bench/*.c)) $(filter-out tests/stacks/hidden.c,$(wildcard tests/stacks/*.c))
+live_src   := $(filter-out $(addprefix tests/live/,facts.c lines.c metrics_server.c),$(wildcard tests/live/*.c tests/live/patterns/*.c tests/property/*.c tests/bench/*.c)) $(filter-out tests/stacks/hidden.c,$(wildcard tests/stacks/*.c))
 live_bin   := $(live_src:%.c=$(B)/%)
 format_src := $(wildcard src/*/*.[ch] include/fdtrace/*.h bpf/*.[ch] tests/*/*.[ch] tests/live/patterns/*.c)
 ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -96,6 +96,12 @@ $(B)/tests/live/metrics_server: tests/live/metrics_server.c $(core_obj) $(filter
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -Itests/lib $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o,$^) -pthread
 
+# Puts lines into a channel.
+$(B)/tests/live/lines: tests/live/lines.c $(core_obj) $(filter-out $(skeleton_obj),$(other_obj))
+	$(call say,TEST,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o,$^) $(LDLIBS)
+
 # One a line: everybody adds to it.
 live_tests := \
 	tests/live/run.py \
@@ -103,6 +109,7 @@ live_tests := \
 	tests/live/verify.py \
 	tests/live/details.py \
 	tests/live/events.py \
+	tests/live/outputs.py \
 	tests/live/rates.py \
 	tests/live/metrics.py \
 	tests/fleet/prometheus.py \
@@ -116,7 +123,7 @@ live_tests := \
 
 unit-programs: $(unit_bin)
 
-live-programs: $(live_bin) $(B)/tests/live/facts $(B)/tests/live/metrics_server $(B)/tests/stacks/libhidden.so
+live-programs: $(live_bin) $(addprefix $(B)/tests/live/,facts lines metrics_server) $(B)/tests/stacks/libhidden.so
 
 unit: $(unit_bin)
 	$(Q)$(PROVE) -e '' $(unit_bin)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli/doctor.h"
+#include "cli/explain.h"
 #include "cli/options.h"
 #include "daemon/daemon.h"
 #include "run/coverage.h"
@@ -355,6 +356,23 @@ static int mode_check_config(const struct start *start)
 	return daemon_check_config(&options);
 }
 
+static int mode_explain(const struct start *start)
+{
+	struct winsize size = { 0 };
+	struct trouble trouble;
+	bool terminal = isatty(STDOUT_FILENO);
+	int err;
+
+	if (terminal)
+		ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+	err = explain(STDOUT_FILENO, start->options->fingerprint, start->options->run.json,
+		      size.ws_col, terminal && !getenv("NO_COLOR"), &trouble);
+	if (!err)
+		return EXIT_OK;
+	log_trouble(&trouble);
+	return trouble.status;
+}
+
 static int mode_help(const struct start *start)
 {
 	(void)start;
@@ -387,10 +405,15 @@ static int mode_list_rules(const struct start *start)
 }
 
 static int (*const modes[MODE_COUNT])(const struct start *start) = {
-	[MODE_TRACE] = mode_trace,           [MODE_REPLAY] = mode_replay,
-	[MODE_DAEMON] = mode_daemon,         [MODE_CHECK_CONFIG] = mode_check_config,
-	[MODE_DOCTOR] = mode_doctor,         [MODE_HELP] = mode_help,
-	[MODE_VERSION] = mode_version,       [MODE_LIST_SETTINGS] = mode_list_settings,
+	[MODE_TRACE] = mode_trace,
+	[MODE_REPLAY] = mode_replay,
+	[MODE_DOCTOR] = mode_doctor,
+	[MODE_EXPLAIN] = mode_explain,
+	[MODE_HELP] = mode_help,
+	[MODE_VERSION] = mode_version,
+	[MODE_LIST_SETTINGS] = mode_list_settings,
+	[MODE_DAEMON] = mode_daemon,
+	[MODE_CHECK_CONFIG] = mode_check_config,
 	[MODE_LIST_RULES] = mode_list_rules,
 };
 

@@ -49,13 +49,14 @@ struct row {
 #define R (1u << MODE_REPLAY)
 #define D (1u << MODE_DOCTOR)
 #define S (1u << MODE_DAEMON | 1u << MODE_CHECK_CONFIG)
+#define E (1u << MODE_EXPLAIN)
 #define AT(field) offsetof(struct options, field)
 
 /* clang-format off */
 static const struct row table[] = {
 	{ "pid", 'p', TYPE_PIDS, "PID[,PID...]", 0, 1, PID_LIMIT, T, NULL },
 	{ "all", 'a', TYPE_FLAG, NULL, AT(all), 0, 0, T, NULL },
-	{ "json", 'j', TYPE_JSON, "[=full]", 0, 0, 0, T | R | D,
+	{ "json", 'j', TYPE_JSON, "[=full]", 0, 0, 0, T | R | D | E,
 	  "findings, summary as JSON lines; full: no size cap" },
 	{ "events", 'e', TYPE_FLAG, NULL, AT(run.events), 0, 0, T | R,
 	  "also print every descriptor event" },
@@ -83,15 +84,15 @@ static const struct row table[] = {
 	  "exit N if a finding at or above warning was made" },
 	{ "verify", 0, TYPE_FLAG, NULL, AT(run.verify), 0, 0, T,
 	  "compare tables with the kernel's; exit 1 if unequal" },
-	{ "quiet", 'q', TYPE_FLAG, NULL, AT(run.quiet), 0, 0, T | R | D | S,
+	{ "quiet", 'q', TYPE_FLAG, NULL, AT(run.quiet), 0, 0, T | R | D | S | E,
 	  "no summary, fewer messages; -v, --verbose: more" },
-	{ "verbose", 'v', TYPE_COUNT, NULL, AT(run.verbosity), 0, 0, T | R | D | S, NULL },
+	{ "verbose", 'v', TYPE_COUNT, NULL, AT(run.verbosity), 0, 0, T | R | D | S | E, NULL },
 	{ "daemon", 0, TYPE_DAEMON, NULL, 0, 0, 0, S, NULL },
 	{ "config", 'c', TYPE_STRING, "FILE", AT(config), 0, 0, S, NULL },
 	{ "check-config", 0, TYPE_CHECK_CONFIG, NULL, 0, 0, 0, S, NULL },
-	{ "help", 'h', TYPE_HELP, NULL, 0, 0, 0, T | R | D | S,
+	{ "help", 'h', TYPE_HELP, NULL, 0, 0, 0, T | R | D | S | E,
 	  "this text; -V, --version: the version" },
-	{ "version", 'V', TYPE_VERSION, NULL, 0, 0, 0, T | R | D | S, NULL },
+	{ "version", 'V', TYPE_VERSION, NULL, 0, 0, 0, T | R | D | S | E, NULL },
 };
 /* clang-format on */
 
@@ -99,6 +100,7 @@ static const struct row table[] = {
 #undef R
 #undef D
 #undef S
+#undef E
 #undef AT
 
 #define ROWS (sizeof(table) / sizeof(table[0]))
@@ -523,9 +525,12 @@ static int take_options(struct parse *p, bool *ret_separated)
 	return err;
 }
 
-/* The words of replay and doctor, with more options between and after them. */
+/* The words of the other modes, with more options between and after them. */
 static int take_words(struct parse *p, const char **ret_word)
 {
+	static const char *const what[] = { [MODE_REPLAY] = "replay reads one FILE",
+					    [MODE_DOCTOR] = "doctor takes options only",
+					    [MODE_EXPLAIN] = "explain takes one FINGERPRINT" };
 	bool separated;
 	int err;
 
@@ -533,8 +538,7 @@ static int take_words(struct parse *p, const char **ret_word)
 		if (*ret_word || p->options->mode == MODE_DOCTOR)
 			return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, NULL,
 					   "\"%s\" is too much: %s", safe(p, p->argv[optind]),
-					   *ret_word ? "replay reads one FILE"
-						     : "doctor takes options only");
+					   what[p->options->mode]);
 		*ret_word = p->argv[optind++];
 		err = take_options(p, &separated);
 		if (err || is_listing(p->options->mode))
@@ -553,13 +557,18 @@ static int take_mode_words(struct parse *p, enum mode mode)
 	err = take_options(p, &separated);
 	if (err || is_listing(p->options->mode))
 		return err;
-	err = take_words(p, &p->options->recording);
+	err = take_words(p,
+			 mode == MODE_EXPLAIN ? &p->options->fingerprint : &p->options->recording);
 	if (err || is_listing(p->options->mode))
 		return err;
 	if (mode == MODE_REPLAY && !p->options->recording)
 		return trouble_set(p->trouble, EINVAL, EXIT_USAGE,
 				   "to run a command of that name: fdtrace -- replay", NULL,
 				   "replay needs the FILE of a recording");
+	if (mode == MODE_EXPLAIN && !p->options->fingerprint)
+		return trouble_set(p->trouble, EINVAL, EXIT_USAGE,
+				   "to run a command of that name: fdtrace -- explain", NULL,
+				   "explain needs the FINGERPRINT of a finding");
 	return 0;
 }
 
@@ -578,6 +587,7 @@ static int check_modes(struct parse *p)
 		[MODE_DOCTOR] = "doctor",
 		[MODE_DAEMON] = "--daemon",
 		[MODE_CHECK_CONFIG] = "--check-config",
+		[MODE_EXPLAIN] = "explain",
 	};
 	const struct options *o = p->options;
 
@@ -654,6 +664,9 @@ static int check(struct parse *p)
 		return contradiction(p, "-q and -v contradict each other", NULL);
 	if (o->mode == MODE_DOCTOR && o->run.full)
 		return contradiction(p, "--json=full has no meaning for doctor", "allowed: --json");
+	if (o->mode == MODE_EXPLAIN && o->run.full)
+		return contradiction(p, "--json=full has no meaning for explain",
+				     "what was kept has no size cap anyway");
 	if (o->run.record && to_stdout(o->run.record) && to_stdout(o->run.output))
 		return contradiction(p, "-r - and the findings cannot both go to stdout",
 				     "name a file for the findings with -o");
@@ -685,6 +698,8 @@ int options_parse(int argc, char **argv, struct options *options, struct trouble
 		err = take_mode_words(&p, MODE_REPLAY);
 	else if (optind < argc && !separated && strcmp(argv[optind], "doctor") == 0)
 		err = take_mode_words(&p, MODE_DOCTOR);
+	else if (optind < argc && !separated && strcmp(argv[optind], "explain") == 0)
+		err = take_mode_words(&p, MODE_EXPLAIN);
 	else if (optind < argc)
 		options->command = argv + optind;
 	if (err || is_listing(options->mode))
@@ -721,6 +736,7 @@ void options_help(FILE *out)
 	      "       fdtrace [OPTION...] [--] COMMAND ...   run a command under trace\n"
 	      "       fdtrace [OPTION...] -a                 the whole machine\n"
 	      "       fdtrace replay [OPTION...] FILE        analyse a recording\n"
+	      "       fdtrace explain [-j] FINGERPRINT       all that was kept of a finding\n"
 	      "       fdtrace doctor [--json]                what this machine offers\n"
 	      "       fdtrace --daemon [-c FILE]             a service; or --check-config\n",
 	      out);

@@ -15,6 +15,7 @@ enum mode {
 	MODE_DOCTOR,
 	MODE_DAEMON,       /* --daemon */
 	MODE_CHECK_CONFIG, /* --check-config */
+	MODE_EXPLAIN,
 	MODE_HELP,
 	MODE_VERSION,
 	MODE_LIST_SETTINGS, /* --set help */
@@ -33,9 +34,10 @@ struct options {
 	bool no_follow;
 	enum hook_set hooks;
 	enum stack_mode stacks;
-	char **command;        /* NULL-terminated part of argv; NULL: none */
-	const char *recording; /* replay: "-" is stdin */
-	uint64_t given;        /* which options stood there, by row of the table */
+	char **command;          /* NULL-terminated part of argv; NULL: none */
+	const char *recording;   /* replay: "-" is stdin */
+	const char *fingerprint; /* explain: its first digits */
+	uint64_t given;          /* which options stood there, by row of the table */
 };
 
 /*

@@ -55,6 +55,8 @@ static const struct setting table[] = {
 	  "kernel memory for unwind tables" },
 	{ "stacks.memory", SETTING_SIZE, offsetof(struct settings, stacks_memory_bytes), 32 * MIB, MIB, GIB,
 	  "bound of the stacks kept; the least used go first" },
+	{ "evidence.max", SETTING_SIZE, offsetof(struct settings, evidence_max_bytes), 64 * MIB, 0, GIB,
+	  "what root's runs keep on disk for explain; 0: nothing" },
 	{ "fault.drop", SETTING_COUNT, offsetof(struct settings, fault_drop_percent), 0, 0, 100,
 	  "for tests: percent of the assertions to drop" },
 	{ "fault.delay", SETTING_COUNT, offsetof(struct settings, fault_delay_percent), 0, 0, 100,

@@ -26,6 +26,7 @@ struct settings {
 	uint64_t stacks_budget_ppm;   /* stacks.budget=1% of one CPU, in millionths */
 	uint64_t stacks_tables_bytes; /* stacks.tables=16M: unwind tables, in kernel memory */
 	uint64_t stacks_memory_bytes; /* stacks.memory=32M: stacks in words */
+	uint64_t evidence_max_bytes;  /* evidence.max=64M: what explain reads; 0: none is kept */
 	uint64_t fault_drop_percent;  /* fault.drop=0: run/fault.h */
 	uint64_t fault_delay_percent; /* fault.delay=0 */
 };

@@ -13,6 +13,7 @@
 #include "core/rule.h"
 #include "core/settings.h"
 #include "source/bpf.h"
+#include "util/redact.h" /* enum command_line */
 
 struct trouble;
 
@@ -30,8 +31,6 @@ struct output_config {
 	bool summaries;             /* also fdtrace.summary and fdtrace.state lines */
 	uint64_t queue_bytes;       /* bound of what waits for a slow reader */
 };
-
-enum command_line { COMMAND_LINE_FULL, COMMAND_LINE_ARGV0, COMMAND_LINE_OFF };
 
 struct config {
 	const char *path; /* where it was read; "" for the built-in one */

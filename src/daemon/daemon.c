@@ -205,6 +205,12 @@ static void take(struct daemon *d, struct config *config, struct suppression_lis
 	d->run.interval_ns = config->summary_interval_ns;
 }
 
+static int redact(struct daemon *d, const struct config *config, struct trouble *trouble)
+{
+	return outputs_redact(d->outputs, config->command_line, config->redact,
+			      config->redact_count, trouble);
+}
+
 static bool reload(struct daemon *d)
 {
 	struct suppression_list *suppressions = NULL;
@@ -214,6 +220,8 @@ static bool reload(struct daemon *d)
 
 	if (!err)
 		err = lines_apply(&d->lines, next, now_ns(), &trouble);
+	if (!err)
+		err = redact(d, next, &trouble);
 	if (err) {
 		log_trouble(&trouble);
 		log_warn("the configuration read before stays in force");
@@ -442,6 +450,8 @@ static int begin(struct daemon *d, struct trouble *trouble)
 		return err;
 	prepare(d);
 	err = open_outputs(d, trouble);
+	if (!err)
+		err = redact(d, d->config, trouble);
 	if (!err)
 		err = publisher_begin(&d->publisher, d->config, trouble);
 	if (!err)

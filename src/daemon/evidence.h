@@ -15,15 +15,22 @@ struct trouble;
 #define EVIDENCE_PATH "/var/lib/fdtrace/evidence"
 #define EVIDENCE_BYTES (64u << 20)
 #define EVIDENCE_KEPT 4
+#define EVIDENCE_ENVIRON "FDTRACE_EVIDENCE" /* instead of EVIDENCE_PATH */
 
 struct evidence;
+
+/* $FDTRACE_EVIDENCE or EVIDENCE_PATH. */
+const char *evidence_path(void);
 
 /* Makes the folder (0700) if need be; refuses one that others may write to. 0 or -errno with *trouble. */
 int evidence_open(const char *path, uint64_t max_bytes, struct evidence **ret_evidence,
 		  struct trouble *trouble);
 void evidence_free(struct evidence *evidence); /* NULL is allowed */
 
-/* line: JSON, newline included. 0 or -errno: the store stays as it was. */
+/*
+ * line: JSON, newline included. 0 or -errno: the store stays as it was. -EAGAIN: another fdtrace
+ * held the lock for 100 ms. A fingerprint's lines may be removed by any put, oldest file first.
+ */
 int evidence_put(struct evidence *evidence, uint64_t fingerprint, const char *line, size_t length);
 
 /*

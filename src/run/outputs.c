@@ -9,9 +9,12 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "daemon/evidence.h"
+#include "sink/json.h"
 #include "sink/record.h"
 #include "util/escape.h"
 #include "util/log.h"
+#include "util/redact.h"
 #include "util/trouble.h"
 
 #define NAME_SIZE 128
@@ -27,8 +30,12 @@ struct outputs {
 	struct file data, recording;
 	struct outputs_lines lines; /* all NULL: data has a file */
 	struct sink *sink;
-	struct sink *full; /* NULL: not wanted */
 	struct recorder *recorder;
+	const struct hostinfo *host;
+	struct redaction *redaction;
+	struct evidence *evidence; /* opened with the first finding */
+	uint64_t evidence_bytes;   /* 0: nothing is kept (any more) */
+	enum severity min_severity;
 	bool reader_gone;
 	bool lost;
 };
@@ -122,9 +129,8 @@ static int make_sink(struct outputs *o, const struct hostinfo *host)
 	struct sink_options options = {
 		.fd = o->data.fd,
 		.host = host,
-		.min_severity = run->min_severity ? run->min_severity
-				: run->json       ? SEVERITY_INFO
-						  : SEVERITY_WARNING,
+		.redaction = o->redaction,
+		.min_severity = o->min_severity,
 		.width = terminal_width(o->data.fd),
 		.color = wants_color(o->data.fd),
 		.verbosity = run->verbosity,
@@ -136,20 +142,16 @@ static int make_sink(struct outputs *o, const struct hostinfo *host)
 	return run->json ? json_sink_new(&options, &o->sink) : text_sink_new(&options, &o->sink);
 }
 
-static int make_line_sinks(struct outputs *o, const struct hostinfo *host)
+static int make_line_sink(struct outputs *o, const struct hostinfo *host)
 {
 	struct sink_options options = { .fd = -1,
 					.write = o->lines.line,
 					.write_ctx = o->lines.ctx,
 					.host = host,
+					.redaction = o->redaction,
 					.min_severity = SEVERITY_INFO };
-	int err = json_sink_new(&options, &o->sink);
 
-	if (err || !o->lines.full)
-		return err;
-	options.write = o->lines.full;
-	options.full = true;
-	return json_sink_new(&options, &o->full);
+	return json_sink_new(&options, &o->sink);
 }
 
 /* One message for each output that fails; then it is left alone. */
@@ -169,8 +171,17 @@ static void check(struct outputs *o, struct file *file, int err)
 
 int outputs_begin(struct outputs *o, const struct hostinfo *host, struct trouble *trouble)
 {
-	int err = o->lines.line ? make_line_sinks(o, host) : make_sink(o, host);
+	const struct run_options *run = o->options;
+	int err = o->redaction ? 0
+			       : redaction_new(COMMAND_LINE_FULL, NULL, 0, &o->redaction, trouble);
 
+	if (err)
+		return err;
+	o->host = host;
+	o->min_severity = run->min_severity ? run->min_severity
+			  : run->json       ? SEVERITY_INFO
+					    : SEVERITY_WARNING;
+	err = o->lines.line ? make_line_sink(o, host) : make_sink(o, host);
 	if (err)
 		return trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL, "out of memory");
 	if (o->recording.fd < 0)
@@ -179,6 +190,21 @@ int outputs_begin(struct outputs *o, const struct hostinfo *host, struct trouble
 	if (err == -ENOMEM)
 		return trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL, "out of memory");
 	check(o, &o->recording, err);
+	return 0;
+}
+
+int outputs_redact(struct outputs *o, enum command_line mode, const char *const *patterns,
+		   unsigned int count, struct trouble *trouble)
+{
+	struct redaction *redaction;
+	int err = redaction_new(mode, patterns, count, &redaction, trouble);
+
+	if (err)
+		return err;
+	if (o->redaction)
+		redaction_take(o->redaction, redaction); /* the sink knows the old one */
+	else
+		o->redaction = redaction;
 	return 0;
 }
 
@@ -206,12 +232,73 @@ void outputs_coverage(struct outputs *o, const struct coverage_change *change)
 		check(o, &o->data, o->sink->ops->coverage(o->sink, change));
 }
 
+void outputs_keep(struct outputs *o, uint64_t max_bytes)
+{
+	o->evidence_bytes = geteuid() == 0 ? max_bytes : 0;
+}
+
+static void stop_keeping(struct outputs *o, const char *why)
+{
+	if (o->options->verbosity)
+		log_info("findings are not kept for explain: %s", why);
+	o->evidence_bytes = 0;
+}
+
+static int open_evidence(struct outputs *o)
+{
+	struct trouble trouble;
+	int err;
+
+	if (o->evidence)
+		return 0;
+	err = evidence_open(evidence_path(), o->evidence_bytes, &o->evidence, &trouble);
+	if (err)
+		stop_keeping(o, trouble.what);
+	return err;
+}
+
+/* One that is too long for the store, or comes while another run is stuck, is only not kept itself. */
+static int put_evidence(struct outputs *o, const struct finding *finding)
+{
+	size_t length;
+	char *line;
+	int err = json_finding_line(o->host, o->redaction, finding, &line, &length);
+
+	if (err)
+		return err;
+	err = evidence_put(o->evidence, finding->fingerprint, line, length);
+	free(line);
+	if (err && err != -EFBIG && err != -EAGAIN)
+		stop_keeping(o, strerror(-err));
+	return err;
+}
+
+/* To the store of whoever takes the lines. */
+static bool give_full(struct outputs *o, const struct finding *finding)
+{
+	size_t length;
+	char *line;
+	int err = json_finding_line(o->host, o->redaction, finding, &line, &length);
+
+	if (err)
+		return false;
+	err = o->lines.full(o->lines.ctx, line, length, finding);
+	free(line);
+	return !err;
+}
+
+static bool keep(struct outputs *o, const struct finding *finding)
+{
+	return o->evidence_bytes && finding->severity >= o->min_severity && !open_evidence(o) &&
+	       !put_evidence(o, finding);
+}
+
 void outputs_finding(struct outputs *o, const struct finding *finding)
 {
-	if (!o->data.failed)
-		check(o, &o->data, o->sink->ops->finding(o->sink, finding));
-	if (o->full)
-		o->full->ops->finding(o->full, finding);
+	if (o->data.failed)
+		return;
+	o->sink->kept = o->lines.full ? give_full(o, finding) : keep(o, finding);
+	check(o, &o->data, o->sink->ops->finding(o->sink, finding));
 }
 
 void outputs_withheld(struct outputs *o, const struct withheld *withheld)
@@ -270,8 +357,11 @@ void outputs_close(struct outputs *o)
 	if (err)
 		check(o, &o->recording, err);
 	sink_free(o->sink);
-	sink_free(o->full);
-	o->sink = o->full = NULL;
+	o->sink = NULL;
+	evidence_free(o->evidence);
+	o->evidence = NULL;
+	redaction_free(o->redaction);
+	o->redaction = NULL;
 	close_file(o, &o->recording);
 	close_file(o, &o->data);
 }

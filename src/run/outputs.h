@@ -12,6 +12,7 @@
 
 #include "run/session.h"
 #include "sink/sink.h"
+#include "util/redact.h"
 
 struct outputs;
 
@@ -36,6 +37,19 @@ int outputs_open_lines(const struct run_options *options, const struct outputs_l
 
 /* Makes the sink and the recorder. host: borrowed; may be filled in until the first finding. */
 int outputs_begin(struct outputs *outputs, const struct hostinfo *host, struct trouble *trouble);
+
+/*
+ * From now on root's findings are kept for explain, in at most so many bytes; 0: not. That it
+ * cannot be done is told at -v, once. Not for replays: their findings are of another time and host.
+ */
+void outputs_keep(struct outputs *outputs, uint64_t max_bytes);
+
+/*
+ * What of command lines is shown from now on; else they are whole but for what redact.h always
+ * hides. 0, or -errno with *trouble filled: as before.
+ */
+int outputs_redact(struct outputs *outputs, enum command_line mode, const char *const *patterns,
+		   unsigned int pattern_count, struct trouble *trouble);
 
 void outputs_record(struct outputs *outputs, const void *event, size_t size);
 void outputs_record_flush(struct outputs *outputs);

@@ -825,6 +825,8 @@ static int begin(struct session *s)
 	if (err)
 		return err;
 	if (!s->config->replay)
+		outputs_keep(s->config->outputs, s->meta.settings.evidence_max_bytes);
+	if (!s->config->replay)
 		meta_write(&s->meta, record_meta, s);
 	err = source->ops->start(source, on_event, s, s->trouble);
 	return err == -ECANCELED ? 0 : err;

@@ -65,18 +65,19 @@ static const struct diet diets[] = {
 #undef ALL
 #define DIETS (sizeof(diets) / sizeof(diets[0]))
 
+static const struct diet feast = { JSON_ALL, JSON_ALL, JSON_ALL, JSON_ALL, JSON_ALL, FRAME_SYSTEM };
+
 typedef json_t *(*build_fn)(struct builder *b, const void *what);
 
 /* Builds the line with ever less in it until it fits. Each try depends on its diet alone. */
 static int build_line(struct json_sink *s, build_fn build, const void *what, char **ret_line,
 		      size_t *ret_length)
 {
-	static const struct diet feast = { JSON_ALL, JSON_ALL, JSON_ALL,
-					   JSON_ALL, JSON_ALL, FRAME_SYSTEM };
 	size_t tries = s->options.full ? 1 : DIETS;
 
 	for (size_t i = 0; i < tries; i++) {
 		struct builder b = { .host = s->options.host,
+				     .redaction = s->options.redaction,
 				     .diet = s->options.full ? feast : diets[i] };
 		json_t *object = build(&b, what);
 		int err = b.failed ? -ENOMEM : json_line(object, ret_line, ret_length);
@@ -227,6 +228,19 @@ static int write_coverage(struct sink *sink, const struct coverage_change *chang
 static json_t *finding_object(struct builder *b, const void *what)
 {
 	return json_finding_object(b, what);
+}
+
+int json_finding_line(const struct hostinfo *host, const struct redaction *redaction,
+		      const struct finding *f, char **ret_line, size_t *ret_length)
+{
+	struct builder b = {
+		.host = host, .redaction = redaction, .diet = feast, .identities = true
+	};
+	json_t *object = json_finding_object(&b, f);
+	int err = b.failed ? -ENOMEM : json_line(object, ret_line, ret_length);
+
+	json_decref(object);
+	return err;
 }
 
 static int write_finding(struct sink *sink, const struct finding *finding)

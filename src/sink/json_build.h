@@ -14,6 +14,7 @@
 #include "core/stack.h"
 
 struct hostinfo;
+struct redaction;
 struct process;
 struct descriptor;
 
@@ -32,9 +33,11 @@ struct diet {
 
 struct builder {
 	const struct hostinfo *host;
+	const struct redaction *redaction; /* NULL: nothing is hidden */
 	struct diet diet;
-	bool cut;    /* something did not fit the diet */
-	bool failed; /* no memory: the object is incomplete */
+	bool identities; /* of each frame, beside its words */
+	bool cut;        /* something did not fit the diet */
+	bool failed;     /* no memory: the object is incomplete */
 };
 
 /* Takes value; NULL counts as want of memory. */

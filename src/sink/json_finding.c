@@ -116,12 +116,27 @@ static json_t *stack_value(struct builder *b, const struct site *site)
 	return array;
 }
 
+/* Of all frames, innermost first: what they are on every host, whatever lines and names say. */
+static void put_identities(struct builder *b, json_t *object, const struct stack *stack)
+{
+	json_t *array = json_put_array(b, object, "stack_ids");
+	char text[20];
+
+	for (unsigned int i = 0; i < stack->frame_count; i++) {
+		snprintf(text, sizeof(text), "%016" PRIx64, stack->frames[i].identity);
+		put_words(b, array, text);
+	}
+}
+
 void json_put_stack(struct builder *b, json_t *object, const struct site *site)
 {
 	json_t *stack = stack_value(b, site);
 
-	if (stack)
-		json_put(b, object, "stack", stack);
+	if (!stack)
+		return;
+	json_put(b, object, "stack", stack);
+	if (b->identities)
+		put_identities(b, object, site->stack);
 }
 
 static void put_error_name(struct builder *b, json_t *object, const char *key, int32_t error)

@@ -12,6 +12,7 @@
 #include "daemon/container.h"
 #include "sink/phrase.h"
 #include "util/hostinfo.h"
+#include "util/redact.h"
 
 #define ECS_VERSION "8.11.0"
 #define ADDRESS_MAX 64
@@ -34,26 +35,15 @@ void json_put_host(struct builder *b, json_t *line)
 /* Arguments with blanks between them, as ECS has it; where one ends is lost thereby. */
 static void put_command_line(struct builder *b, json_t *process, const struct process *p)
 {
-	size_t size = p->args ? p->args_size : 0;
-	char *joined;
+	char *text = p->args ? redact_arguments(b->redaction, p->args, p->args_size) : NULL;
 
-	while (size && !p->args[size - 1])
-		size--;
-	if (!size)
-		return;
-	if (!b->diet.command_bytes) {
-		b->cut = true;
-		return;
-	}
-	joined = malloc(size);
-	if (joined) {
-		for (size_t i = 0; i < size; i++)
-			joined[i] = p->args[i] ? p->args[i] : ' ';
+	b->failed |= p->args && !text;
+	if (text && text[0] && b->diet.command_bytes)
 		json_put(b, process, "command_line",
-			 json_text_value(b, joined, size, b->diet.command_bytes));
-	}
-	b->failed |= !joined;
-	free(joined);
+			 json_text_value(b, text, strlen(text), b->diet.command_bytes));
+	else if (text && text[0])
+		b->cut = true;
+	free(text);
 }
 
 /*

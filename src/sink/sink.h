@@ -9,6 +9,7 @@
 #include "core/engine.h"
 
 struct hostinfo;
+struct redaction;
 struct suppression_list;
 
 /* What the end (or an interval) of a run looks like. */
@@ -52,6 +53,7 @@ struct sink_ops {
 };
 struct sink {
 	const struct sink_ops *ops;
+	bool kept; /* set before finding(): explain will tell all of it */
 };
 
 struct sink_options {
@@ -64,6 +66,7 @@ struct sink_options {
 	void *write_ctx;
 	const struct hostinfo *
 		host; /* borrowed, must outlive the sink; may still be filled in until the first call */
+	const struct redaction *redaction; /* of command lines; borrowed; NULL: nothing is hidden */
 	enum severity min_severity;
 	unsigned int width;     /* text: columns; 0: unlimited (not a terminal) */
 	bool color;             /* text */

@@ -11,6 +11,8 @@ struct text_sink {
 	struct sink sink;
 	struct sink_options options;
 	struct page page;
+	enum severity next_severity; /* of what the summary advises to explain; 0: nothing */
+	uint64_t next;
 };
 
 #define TEXT_BAR_COLUMNS 20

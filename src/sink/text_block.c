@@ -10,11 +10,13 @@
  *      3 | used      0       tid 4121  sendto = EBADF  send_payment (pay.py:140)
  *        = why:  ...
  *        = help: ...
+ *        = more: fdtrace explain 9f31c2d4
  */
 #include "sink/text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/process.h"
@@ -22,6 +24,7 @@
 #include "core/syscall_name.h"
 #include "daemon/container.h"
 #include "util/hostinfo.h"
+#include "util/redact.h"
 
 #define UNIT_COLUMNS 40 /* at most of a unit's name */
 
@@ -137,23 +140,23 @@ static void place(struct text_sink *t, const struct finding *f)
 }
 
 /* With -v: which program that was. */
-static void program(struct page *page, const struct finding *f)
+static void program(struct text_sink *t, const struct finding *f)
 {
+	struct page *page = &t->page;
 	const struct process *p = f->process;
-	const char *argument = p->args;
+	char *arguments = NULL;
 
+	if (p->args)
+		arguments = redact_arguments(t->options.redaction, p->args, p->args_size);
 	text_frame(page, 0);
 	page_printf(page, " uid %" PRIu32 ", parent %" PRIu32 "   ", p->uid, p->parent_pid);
 	page_path(page, p->exe ? p->exe : "?", 48);
-	page_text(page, p->args ? ":" : "", PAGE_ALL);
-	while (argument && argument < p->args + p->args_size && page_room(page) > 1) {
-		size_t left = (size_t)(p->args + p->args_size - argument);
-		char one[TEXT_LABEL_BYTES];
-
-		snprintf(one, sizeof(one), " %.*s", (int)left, argument);
-		page_text(page, one, PAGE_ALL);
-		argument += strnlen(argument, left) + 1;
+	if (arguments && arguments[0]) {
+		page_text(page, ":", PAGE_ALL);
+		page_tab(page, 0, 1);
+		page_text(page, arguments, PAGE_ALL);
 	}
+	free(arguments);
 	page_newline(page);
 	if (f->subject && f->subject[0]) {
 		text_frame(page, 0);
@@ -464,6 +467,19 @@ static void note(struct page *page, const char *lead, const char *text)
 	page_wrap(page, 11, text, NULL);
 }
 
+/* The gravest of them is what the summary names. */
+static void note_more(struct text_sink *t, const struct finding *f)
+{
+	char command[40];
+
+	snprintf(command, sizeof(command), "fdtrace explain %08" PRIx64, f->fingerprint >> 32);
+	note(&t->page, "more:", command);
+	if (f->severity <= t->next_severity)
+		return;
+	t->next_severity = f->severity;
+	t->next = f->fingerprint;
+}
+
 void text_finding_block(struct text_sink *t, const struct finding *f)
 {
 	struct page *page = &t->page;
@@ -471,7 +487,7 @@ void text_finding_block(struct text_sink *t, const struct finding *f)
 	headline(page, f);
 	place(t, f);
 	if (t->options.verbosity && f->process)
-		program(page, f);
+		program(t, f);
 	descriptor_line(page, &f->descriptor);
 	other_end_line(page, &f->other_end);
 	text_biography(page, f, t->options.verbosity);
@@ -481,6 +497,8 @@ void text_finding_block(struct text_sink *t, const struct finding *f)
 	victims(page, f);
 	note(page, "why:", f->why);
 	note(page, "help:", f->help);
+	if (t->sink.kept)
+		note_more(t, f);
 	if (t->options.verbosity)
 		text_suppression(page, f);
 	page_newline(page);

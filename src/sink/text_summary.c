@@ -500,6 +500,15 @@ static void what_is_missing(struct overview *o, const struct summary *s)
 	text_suppressed_sum(page, s);
 }
 
+static void next_step(struct page *page, uint64_t fingerprint)
+{
+	page_style(page, STYLE_BOLD);
+	page_text(page, "Next:", PAGE_ALL);
+	page_style(page, STYLE_PLAIN);
+	page_printf(page, " fdtrace explain %08" PRIx64, fingerprint >> 32);
+	page_newline(page);
+}
+
 void text_summary(struct text_sink *t, const struct summary *s)
 {
 	struct overview o = {
@@ -515,6 +524,8 @@ void text_summary(struct text_sink *t, const struct summary *s)
 	finding_table(&o, s->engine);
 	process_table(&o, t->options.verbosity);
 	what_is_missing(&o, s);
+	if (s->final && t->next_severity)
+		next_step(&t->page, t->next);
 	if (!s->final)
 		page_newline(&t->page);
 }

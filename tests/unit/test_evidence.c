@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* The store of evidence: bounded, whole lines only, whoever else writes to it or litters it. */
+#include "sink_fixture.h"
+
+#include <dirent.h>
+#include <jansson.h>
+#include <sys/wait.h>
+
+#include "cli/explain.h"
+#include "daemon/evidence.h"
+#include "sink/json.h"
+#include "sink/page.h"
+#include "util/trouble.h"
+
+static char top[64], folder[96];
+
+static int make_folder(void **state)
+{
+	(void)state;
+	snprintf(top, sizeof(top), "/tmp/test_evidence.XXXXXX");
+	snprintf(folder, sizeof(folder), "%s/state/evidence", mkdtemp(top) ? top : "/nowhere");
+	return 0;
+}
+
+static void empty(const char *path)
+{
+	DIR *list = opendir(path);
+	struct dirent *entry;
+
+	while (list && (entry = readdir(list)))
+		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
+			if (unlinkat(dirfd(list), entry->d_name, 0) < 0)
+				unlinkat(dirfd(list), entry->d_name, AT_REMOVEDIR);
+	if (list)
+		closedir(list);
+	rmdir(path);
+}
+
+static int remove_folder(void **state)
+{
+	char state_folder[80];
+
+	(void)state;
+	snprintf(state_folder, sizeof(state_folder), "%s/state", top);
+	empty(folder);
+	rmdir(state_folder);
+	return rmdir(top);
+}
+
+static struct evidence *opened(uint64_t bytes)
+{
+	struct evidence *e = NULL;
+	struct trouble trouble = { 0 };
+	int err = evidence_open(folder, bytes, &e, &trouble);
+
+	if (err)
+		print_message("%s\n", trouble.what);
+	assert_int_equal(err, 0);
+	return e;
+}
+
+static int put_number(struct evidence *e, uint64_t fingerprint, unsigned int number)
+{
+	char line[64];
+	int length = snprintf(line, sizeof(line), "{\"n\":%u}\n", number);
+
+	return evidence_put(e, fingerprint, line, (size_t)length);
+}
+
+/* All lines found, one after the other. */
+struct text {
+	char data[8192];
+	unsigned int lines;
+};
+
+static int keep_line(void *ctx, const char *line, size_t length)
+{
+	struct text *t = ctx;
+
+	assert_int_equal(line[length - 1], '\n');
+	assert_true(strlen(t->data) + length < sizeof(t->data));
+	strncat(t->data, line, length);
+	t->lines++;
+	return 0;
+}
+
+static struct text found(const char *prefix)
+{
+	struct text t = { 0 };
+	struct trouble trouble;
+
+	assert_int_equal(evidence_find(folder, prefix, keep_line, &t, &trouble), 0);
+	return t;
+}
+
+static struct trouble not_found(const char *path, const char *prefix, int expected)
+{
+	struct text t = { 0 };
+	struct trouble trouble = { 0 };
+
+	assert_int_equal(evidence_find(path, prefix, keep_line, &t, &trouble), -expected);
+	assert_int_equal(t.lines, 0);
+	assert_true(trouble.what[0]);
+	return trouble;
+}
+
+static void the_latest_lines_are_kept(void **state)
+{
+	struct evidence *e = opened(1 << 20);
+	struct stat file;
+
+	(void)state;
+	for (unsigned int i = 1; i <= 6; i++)
+		assert_int_equal(put_number(e, 0x9f31c2d4a7b80e15, i), 0);
+	assert_string_equal(found("9f31").data, "{\"n\":3}\n{\"n\":4}\n{\"n\":5}\n{\"n\":6}\n");
+	assert_string_equal(found("9F31C2D4A7B80E15").data, found("9f31c2").data);
+	assert_int_equal(stat(folder, &file), 0);
+	assert_int_equal(file.st_mode & 077, 0);
+	assert_int_equal(evidence_put(e, 1, "no end", 6), -EINVAL);
+	evidence_free(e);
+}
+
+static void a_prefix_must_name_one(void **state)
+{
+	struct evidence *e = opened(1 << 20);
+	struct trouble trouble;
+
+	(void)state;
+	not_found("/nonexistent/evidence", "9f31", ENOENT);
+	put_number(e, 0x9f31c2d400000001, 1);
+	put_number(e, 0x9f31c2d400000002, 2);
+	trouble = not_found(folder, "9f31c2d4", ENOTUNIQ);
+	assert_non_null(strstr(trouble.cause, "9f31c2d400000001"));
+	assert_non_null(strstr(trouble.cause, "9f31c2d400000002"));
+	trouble = not_found(folder, "1234", ENOENT);
+	assert_non_null(strstr(trouble.what, "1234"));
+	assert_non_null(strstr(trouble.what, folder));
+	not_found(folder, "9f3", EINVAL);
+	not_found(folder, "9f31c2d4000000011", EINVAL);
+	not_found(folder, "../9f31", EINVAL);
+	not_found(folder, "", EINVAL);
+	evidence_free(e);
+}
+
+static uint64_t bytes_kept(unsigned int *ret_files)
+{
+	DIR *list = opendir(folder);
+	struct dirent *entry;
+	struct stat file;
+	uint64_t bytes = 0;
+
+	*ret_files = 0;
+	while ((entry = readdir(list)))
+		if (strstr(entry->d_name, ".jsonl") &&
+		    fstatat(dirfd(list), entry->d_name, &file, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISREG(file.st_mode)) {
+			bytes += ((uint64_t)file.st_size + 4095) / 4096 * 4096;
+			++*ret_files;
+		}
+	closedir(list);
+	return bytes;
+}
+
+static void the_oldest_make_room(void **state)
+{
+	struct evidence *e = opened(40 * 4096);
+	static char huge[1 << 20];
+	char line[3000], name[160];
+	unsigned int files;
+
+	(void)state;
+	memset(line, 'x', sizeof(line));
+	line[sizeof(line) - 1] = '\n';
+	for (unsigned int i = 1; i <= 200; i++) {
+		struct timespec times[2] = { { .tv_sec = i }, { .tv_sec = i } };
+
+		assert_int_equal(evidence_put(e, i, line, sizeof(line)), 0);
+		assert_true(bytes_kept(&files) <= 40 * 4096);
+		snprintf(name, sizeof(name), "%s/%016x.jsonl", folder, i);
+		assert_int_equal(utimensat(AT_FDCWD, name, times, 0), 0);
+	}
+	assert_in_range(files, 30, 40);
+	assert_int_equal(found("00000000000000c8").lines == 0, 0);
+	not_found(folder, "0000000000000001", ENOENT);
+	memset(huge, '\n', sizeof(huge));
+	assert_int_equal(evidence_put(e, 1, huge, sizeof(huge)), -EFBIG);
+	evidence_free(e);
+}
+
+/* A line without an end in the file is none; what is no file of ours is neither read nor followed. */
+static void litter_does_no_harm(void **state)
+{
+	struct evidence *e = opened(1 << 20);
+	char name[160], outside[96];
+	int fd;
+
+	(void)state;
+	snprintf(outside, sizeof(outside), "%s/outside", top);
+	fd = open(outside, O_RDWR | O_CREAT, 0600);
+	assert_int_equal(write(fd, "{\"n\":0}\n", 8), 8);
+	snprintf(name, sizeof(name), "%s/00000000000000aa.jsonl", folder);
+	assert_int_equal(symlink(outside, name), 0);
+	not_found(folder, "00000000000000aa", ENOENT);
+	assert_int_equal(put_number(e, 0xaa, 1), 0);
+	assert_string_equal(found("00000000000000aa").data, "{\"n\":1}\n");
+	assert_int_equal(lseek(fd, 0, SEEK_END), 8);
+	snprintf(name, sizeof(name), "%s/00000000000000bb.jsonl", folder);
+	assert_int_equal(mkdir(name, 0700), 0);
+	assert_true(put_number(e, 0xbb, 1) < 0);
+	snprintf(name, sizeof(name), "%s/00000000000000cc.jsonl", folder);
+	assert_int_equal(mkfifo(name, 0600), 0);
+	assert_int_equal(put_number(e, 0xcc, 1), 0);
+	snprintf(name, sizeof(name), "%s/.new", folder);
+	assert_int_equal(symlink(outside, name), 0);
+	assert_int_equal(put_number(e, 0xdd, 1), 0);
+	snprintf(name, sizeof(name), "%s/00000000000000dd.jsonl", folder);
+	close(fd);
+	fd = open(name, O_WRONLY | O_APPEND);
+	assert_int_equal(write(fd, "{\"tor", 5), 5);
+	assert_int_equal(put_number(e, 0xdd, 2), 0);
+	assert_string_equal(found("00000000000000dd").data, "{\"n\":1}\n{\"n\":2}\n");
+	close(fd);
+	unlink(outside);
+	evidence_free(e);
+}
+
+static void a_folder_others_may_write_to_is_refused(void **state)
+{
+	struct evidence *e = opened(1 << 20);
+	struct trouble trouble;
+	char link_name[160];
+
+	(void)state;
+	evidence_free(e);
+	e = NULL;
+	assert_int_equal(chmod(folder, 0777), 0);
+	assert_int_equal(evidence_open(folder, 1 << 20, &e, &trouble), -EPERM);
+	assert_true(trouble.remedy[0]);
+	assert_int_equal(chmod(folder, 0700), 0);
+	snprintf(link_name, sizeof(link_name), "%s/link", top);
+	assert_int_equal(symlink(folder, link_name), 0);
+	assert_true(evidence_open(link_name, 1 << 20, &e, &trouble) < 0);
+	unlink(link_name);
+	assert_null(e);
+}
+
+/* Four processes at once: every line is whole, and none is lost but by the bound. */
+static void runs_go_on_beside_each_other(void **state)
+{
+	pid_t child[4];
+	int status;
+
+	(void)state;
+	evidence_free(opened(1 << 20));
+	for (unsigned int c = 0; c < 4; c++) {
+		child[c] = fork();
+		if (child[c] == 0) {
+			struct evidence *e = opened(1 << 20);
+			int err = 0;
+
+			for (unsigned int i = 0; i < 50 && !err; i++)
+				err = put_number(e, i, c) ?: put_number(e, 0xffff0000 + c, i);
+			_exit(err ? 1 : 0);
+		}
+	}
+	for (unsigned int c = 0; c < 4; c++) {
+		assert_int_equal(waitpid(child[c], &status, 0), child[c]);
+		assert_int_equal(status, 0);
+	}
+	for (unsigned int i = 0; i < 50; i++) {
+		char prefix[20];
+
+		snprintf(prefix, sizeof(prefix), "%016x", i);
+		assert_int_equal(found(prefix).lines, 4);
+	}
+	assert_string_equal(found("00000000ffff0002").data,
+			    "{\"n\":46}\n{\"n\":47}\n{\"n\":48}\n{\"n\":49}\n");
+}
+
+/* A finding with everything in it, as it is kept and told. */
+static void explain_tells_all_there_is(void **state)
+{
+	static const char *const told[] = {
+		"error[close.unowned]",
+		"fd 4 was closed by worker()",
+		"9f31c2d4",
+		"python3[4121]",
+		"/usr/bin/python3.11",
+		"python3 app.py --port=80",
+		"worker (app.py:57)",
+		"Pool.connect (pool.py:88)",
+		"send_payment (pay.py:140)",
+		"10.0.0.9:5432",
+		"web-17",
+		"exact",
+	};
+	struct finding f = finding_unowned();
+	struct sink_options options = capture_options(-1);
+	struct page page;
+	char *line;
+	size_t length;
+
+	(void)state;
+	assert_int_equal(json_finding_line(options.host, NULL, &f, &line, &length), 0);
+	page_init(&page, 0, false);
+	assert_int_equal(explain_line(&page, line, length), 0);
+	assert_false(page.failed);
+	for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
+		if (!memmem(page.data, page.length, told[i], strlen(told[i])))
+			print_message("not told: %s in\n%.*s\n", told[i], (int)page.length,
+				      page.data);
+		assert_non_null(memmem(page.data, page.length, told[i], strlen(told[i])));
+	}
+	assert_int_equal(explain_line(&page, "[1]\n", 4), -EINVAL);
+	assert_int_equal(explain_line(&page, "{\"mess", 6), -EINVAL);
+	assert_int_equal(explain_line(&page, "{\"message\":\"a\\u001b[2J\"}\n", 25), 0);
+	assert_null(memchr(page.data, '\033', page.length));
+	page_done(&page);
+	free(line);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, make_folder, remove_folder)
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(the_latest_lines_are_kept),
+		TEST(a_prefix_must_name_one),
+		TEST(the_oldest_make_room),
+		TEST(litter_does_no_harm),
+		TEST(a_folder_others_may_write_to_is_refused),
+		TEST(runs_go_on_beside_each_other),
+		cmocka_unit_test(explain_tells_all_there_is),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
