@@ -127,6 +127,7 @@ def steps():
     tests("details", ["tests/live/details.py"], PYTHON)
     tests("rates", ["tests/live/rates.py"], PYTHON)
     tests("events", ["tests/live/events.py"], PYTHON)
+    tests("metrics", ["tests/live/metrics.py", "tests/fleet/prometheus.py"], PYTHON)
     tests("stacks", ["tests/stacks/stacks.py", "tests/stacks/places.py"], PYTHON)
     tests("property", ["tests/property/property.py"], PYTHON)
     tests("bad days", ["tests/live/bad_days.py"], PYTHON)

@@ -38,6 +38,8 @@ setpriv                util-linux       util-linux              util-linux
 bash                   bash             bash                    bash
 git                    git              git                     git
 gdb                    gdb              gdb                     gdb
+promtool               prometheus       golang-github-prometheus prometheus
+prometheus-node-exporter prometheus-node-exporter node-exporter  prometheus-node-exporter
 '
 # What a healthy machine runs. Servers are not started by being installed: see start_nothing.
 healthy='
@@ -124,7 +126,7 @@ lacking=$(missing "$wanted")
 if command -v apt-get >/dev/null; then
 	packages=$(echo "$lacking" | awk '{ print $2 }' | sort -u)
 	echo "installing:" $packages
-	[ "$1" != healthy ] || start_nothing
+	[ "$1" = build ] || start_nothing
 	as_root apt-get -q update
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends $packages
 	lacking=$(missing "$wanted")
