@@ -48,8 +48,8 @@ struct metrics {
  * The Prometheus text format 0.0.4: valid UTF-8, no CR, no timestamps, each series once. Labels
  * are made safe (escape_text()) and cut; what then has the same labels is one series: the largest
  * ratio, the sum of counters. The standard process_* metrics of this process come last, from
- * *ret_textfile_length on: node_exporter has its own, and answers nobody if a textfile has them
- * too. To be freed; NULL: no memory.
+ * *ret_textfile_length on: node_exporter has its own, drops those of a textfile and logs an error
+ * at each scrape (1.5.0). To be freed; NULL: no memory.
  */
 char *metrics_text(const struct metrics *metrics, size_t *ret_length, size_t *ret_textfile_length);
 

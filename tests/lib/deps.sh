@@ -43,6 +43,8 @@ git                    git              git                     git
 gdb                    gdb              gdb                     gdb
 rsyslogd               rsyslog          rsyslog                 rsyslog
 /lib/systemd/systemd-journald systemd   systemd                 systemd
+promtool               prometheus       golang-github-prometheus prometheus
+prometheus-node-exporter prometheus-node-exporter node-exporter  prometheus-node-exporter
 '
 # What a healthy machine runs. Servers (of test, too) are not started by being installed: see start_nothing.
 healthy='
