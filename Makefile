@@ -98,6 +98,8 @@ live_tests := \
 	tests/live/verify.py \
 	tests/live/details.py \
 	tests/live/events.py \
+	tests/live/where.py \
+	tests/live/deploy.py \
 	tests/live/rates.py \
 	tests/live/bad_days.py \
 	tests/live/hard_days.py \

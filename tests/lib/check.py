@@ -127,6 +127,7 @@ def steps():
     tests("details", ["tests/live/details.py"], PYTHON)
     tests("rates", ["tests/live/rates.py"], PYTHON)
     tests("events", ["tests/live/events.py"], PYTHON)
+    tests("where", ["tests/live/where.py", "tests/live/deploy.py"], PYTHON)
     tests("stacks", ["tests/stacks/stacks.py", "tests/stacks/places.py"], PYTHON)
     tests("property", ["tests/property/property.py"], PYTHON)
     tests("bad days", ["tests/live/bad_days.py"], PYTHON)
