@@ -6,16 +6,14 @@ namespaces, made by hand and by podman; a replay tells the same.
 import contextlib
 import functools
 import os
-import re
-import shutil
 import sys
-import tarfile
 import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import recording
-from harness import FDTRACE, Background, Skip, alone, attach, case, fdtrace, main, need_tracing, program, run, until
+from harness import FDTRACE, Background, Skip, alone, attach, case, fdtrace, main, need_tracing, program, until
+from podman import Podman
 
 ID = "3f2a9c1b7d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8"
 POD = "1b4c2a33-9d1e-4f0a-8b77-0123456789ab"
@@ -172,41 +170,13 @@ def a_hostile_name():
 
 # --- podman ---
 
-def image_of(name, path):
-    """A root file system that holds the program and what it is linked to."""
-    libraries = re.findall(r"(/\S+) \(0x", run(["ldd", program(name)]).out.decode())
-    assert libraries, "no libraries?"
-    with tarfile.open(path, "w") as tar:
-        for file in libraries:
-            tar.add(os.path.realpath(file), arcname=file)
-        tar.add(program(name), arcname="/" + name)
-
-
-class Podman:
-    """Podman with a store of its own below a folder."""
-
-    def __init__(self, folder):
-        self.argv = ["podman", "--root", folder + "/root", "--runroot", folder + "/run", "--tmpdir", folder + "/tmp",
-                     "--storage-driver=vfs", "--cgroup-manager=cgroupfs", "--events-backend=none"]
-        if shutil.which("runc"):  # crun refuses a hybrid of both versions of cgroups
-            self.argv += ["--runtime", "runc"]
-
-    def run(self, *argv):
-        result = run(self.argv + list(argv))
-        assert result.status == 0, f"{result}"
-        return result.out.decode().strip()
-
-
 @case("podman: the id it tells, and pid 1")
 @alone
 def podman():
     need_tracing()
-    if not shutil.which("podman"):
-        raise Skip("there is no podman")
     with tempfile.TemporaryDirectory() as folder:
         pod = Podman(folder)
-        image_of("greedy", folder + "/image.tar")
-        pod.run("import", "-q", folder + "/image.tar", "fdtrace-test")
+        pod.image({"/greedy": program("greedy")})
         made = pod.run("create", "-i", "--network=none", "--log-driver=none", "--ulimit=nofile=64:64",
                        "--ulimit=nproc=1000:1000", "fdtrace-test", "/" + GREEDY[0], *GREEDY[1:])
         try:
