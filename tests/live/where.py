@@ -183,7 +183,7 @@ def podman():
                 tracer.wait_for(b"fdtrace.state")
                 with Background(pod.argv + ["start", "-ai", made]) as client:
                     client.say(b"\n")
-                    tracer.wait_for(f'"container":{{{{"id":"{made}"'.encode())
+                    tracer.wait_for(f'"container":{{"id":"{made}"'.encode())
                     result = tracer.interrupt()
         finally:
             pod.run("rm", "-f", "-t", "0", made)
