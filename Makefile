@@ -110,6 +110,8 @@ live_tests := \
 	tests/live/details.py \
 	tests/live/events.py \
 	tests/live/outputs.py \
+	tests/live/where.py \
+	tests/live/deploy.py \
 	tests/live/rates.py \
 	tests/live/metrics.py \
 	tests/fleet/prometheus.py \

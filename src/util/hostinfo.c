@@ -70,6 +70,15 @@ static void make_start_id(struct hostinfo *info)
 	snprintf(info->start_id, sizeof(info->start_id), "%016" PRIx64, hash);
 }
 
+/* In a container the kernel tells the container's name: whoever starts it knows better. */
+static void name_host(struct hostinfo *info)
+{
+	const char *name = getenv(HOST_NAME_VARIABLE);
+
+	if (name && name[0])
+		snprintf(info->host_name, sizeof(info->host_name), "%s", name);
+}
+
 void hostinfo_gather(struct hostinfo *info)
 {
 	struct utsname names;
@@ -80,6 +89,7 @@ void hostinfo_gather(struct hostinfo *info)
 		snprintf(info->host_name, sizeof(info->host_name), "%s", names.nodename);
 		snprintf(info->kernel, sizeof(info->kernel), "%s", names.release);
 	}
+	name_host(info);
 	read_line("/etc/machine-id", info->host_id, sizeof(info->host_id));
 	read_line("/proc/sys/kernel/random/boot_id", info->boot_id, sizeof(info->boot_id));
 	info->wall_offset_ns = hostinfo_wall_offset();

@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <stddef.h>
 
+#define HOST_NAME_VARIABLE "FDTRACE_HOST_NAME" /* environment: goes before what uname(2) says */
+
 struct hostinfo {
 	char version[32];
 	char host_name[65];

@@ -130,6 +130,7 @@ def steps():
     tests("events", ["tests/live/events.py"], PYTHON)
     tests("outputs", ["tests/live/outputs.py"], PYTHON)
     tests("metrics", ["tests/live/metrics.py", "tests/fleet/prometheus.py"], PYTHON)
+    tests("where", ["tests/live/where.py", "tests/live/deploy.py"], PYTHON)
     tests("stacks", ["tests/stacks/stacks.py", "tests/stacks/places.py"], PYTHON)
     tests("property", ["tests/property/property.py"], PYTHON)
     tests("bad days", ["tests/live/bad_days.py"], PYTHON)

@@ -33,6 +33,9 @@ python:jsonschema      python3-jsonschema python3-jsonschema    python-jsonschem
 python:cherrypy        python3-cherrypy3 python3-cherrypy       python-cherrypy
 python:gevent          python3-gevent   python3-gevent          python-gevent
 python:zmq             python3-zmq      python3-zmq             python-pyzmq
+python:yaml            python3-yaml     python3-pyyaml          python-yaml
+podman                 podman           podman                  podman
+runc                   runc             runc                    runc
 valgrind               valgrind         valgrind                valgrind
 jq                     jq               jq                      jq
 clang-format           clang-format     clang-tools-extra       clang
