@@ -126,6 +126,7 @@ def steps():
     tests("verify", ["tests/live/verify.py"], PYTHON)
     tests("details", ["tests/live/details.py"], PYTHON)
     tests("rates", ["tests/live/rates.py"], PYTHON)
+    tests("budget", ["tests/live/budget.py"], PYTHON)
     tests("events", ["tests/live/events.py"], PYTHON)
     tests("stacks", ["tests/stacks/stacks.py", "tests/stacks/places.py"], PYTHON)
     tests("property", ["tests/property/property.py"], PYTHON)
