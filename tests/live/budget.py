@@ -72,17 +72,19 @@ def there_and_back():
         [(f["rule"]["id"], f["fdtrace"]["fingerprint"], f["fdtrace"]["coverage"]) for f in result.findings], again
 
 
-@case("budget=0: no hooks at all; a leak is told all the same, its opener unknown")
+@case("a budget that pays for hardly a window: censuses find a leak, its opener unknown")
 @alone
 def census_only():
-    with machine("--set", "budget=0", *FAST) as tracer, load("hold", "40"), load("leak", "20", "1000") as leak:
-        tracer.wait_for(b'"to":"census"')
+    with machine("--set", "budget=500ppm", *FAST) as tracer, load("0", "1000", "0"), load("hold", "40"), \
+            load("leak", "20", "1000") as leak:
+        tracer.wait_for(b'"to":"duty"')
         tracer.wait_for(b'whose opener is unknown', 400)
         result = tracer.interrupt()
     valid(result)
     found = growth_of(result, leak.pid)
     assert len(found) == 1 and "opener unknown: hooks were off" in found[0]["event"]["reason"], found
-    assert found[0]["fdtrace"]["coverage"] == "census", found
+    assert found[0]["fdtrace"]["confidence"] == "after_loss", found
+    assert found[0]["fdtrace"]["sites"][0].get("stack") is None, found
     assert not [f for f in result.findings if f["rule"]["id"] == "leak.growth" and f["process"]["pid"] != leak.pid]
 
 
