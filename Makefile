@@ -115,6 +115,7 @@ live_tests := \
 	tests/live/rates.py \
 	tests/live/metrics.py \
 	tests/fleet/prometheus.py \
+	tests/live/budget.py \
 	tests/live/bad_days.py \
 	tests/live/hard_days.py \
 	tests/live/daemon.py \
@@ -159,6 +160,10 @@ bench-stacks: all live-programs
 # What it adds to a call that a rule wants to be told of it: a minute.
 bench-wanted: all live-programs
 	$(Q)BUILD=$(B) /usr/bin/python3 tests/bench/wanted.py
+
+# What tracing a whole machine costs, with and without a budget: some ten minutes on an idle machine.
+bench-fleet: all live-programs
+	$(Q)BUILD=$(B) /usr/bin/python3 tests/bench/fleet.py
 
 purity: $(core_obj)
 	$(Q)tests/lib/purity.sh $(core_obj)
@@ -228,11 +233,11 @@ help:
 	@echo 'make healthy      installs servers and more, lets them work, and nothing may be told of them (as root)'
 	@echo 'make purity       what the core imports;  make format-check: clang-format'
 	@echo 'make deps         packages to build;  make deps-test: packages to test'
-	@echo 'make property     random programs against the kernel and a model;  make bench-exact, bench-stacks, bench-wanted: figures'
+	@echo 'make property     random programs against the kernel and a model;  make bench-exact, bench-stacks, bench-wanted, bench-fleet: figures'
 	@echo 'make clean        remove $(B) and $(B)-*'
 	@echo 'B=FOLDER builds elsewhere, CC=clang with clang, V=1 shows the commands'
 
-.PHONY: all objects unit-programs fuzz-programs fuzz live-programs unit live fleet replay property bench-exact bench-stacks bench-wanted purity sanitize valgrind format-check check-vmlinux
+.PHONY: all objects unit-programs fuzz-programs fuzz live-programs unit live fleet replay property bench-exact bench-stacks bench-wanted bench-fleet purity sanitize valgrind format-check check-vmlinux
 .PHONY: deps deps-test deps-healthy demo check healthy clean help
 .SECONDARY:
 -include $(shell find $(B) -type f -name '*.d' 2>/dev/null)

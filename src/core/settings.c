@@ -78,7 +78,9 @@ static const struct unit time_units[] = { { "d", DAY }, { "h", HOUR }, { "m", MI
 static const struct unit size_units[] = {
 	{ "G", GIB }, { "M", MIB }, { "K", KIB }, { "", 1 }, { NULL, 0 }
 };
-static const struct unit share_units[] = { { "%", PERCENT }, { "", PERCENT }, { NULL, 0 } };
+static const struct unit share_units[] = {
+	{ "%", PERCENT }, { "", PERCENT }, { "ppm", 1 }, { NULL, 0 }
+};
 static const struct unit count_units[] = { { "", 1 }, { NULL, 0 } };
 
 const struct setting *settings_table(size_t *ret_count)

@@ -53,7 +53,7 @@ void settings_default(struct settings *settings);
 
 /*
  * "leak.min_age=30s". Times take ms, s, m, h, d (a bare number: seconds); sizes K, M, G (1024);
- * shares % (a bare number: percent).
+ * shares % (a bare number: percent) and ppm (millionths).
  * 0; -ENOENT no such key; -EINVAL value not understood; -ERANGE outside min..max or not a
  * power of two where one is needed. On error
  * *settings is untouched and *ret_setting (may be NULL) is the row if the key is known.

@@ -528,6 +528,20 @@ static void tell_coverage(struct session *s, struct coverage_change *change)
 	outputs_coverage(s->config->outputs, change);
 }
 
+static int drain_for_verify(void *ctx)
+{
+	return drain(ctx);
+}
+
+/* Every second some of the tables; all of them in the end. */
+static int verify(struct session *s, bool all)
+{
+	if (!s->verify || !s->engine || (!all && s->now_ns < s->verify_ns))
+		return 0;
+	s->verify_ns = s->now_ns + VERIFY_NS;
+	return verify_round(s->verify, s->engine, all ? 0 : VERIFY_TABLES, drain_for_verify, s);
+}
+
 /* Hooks that cannot be turned on again end the run: a gap without an end is no trace. */
 static int keep_budget(struct session *s)
 {
@@ -537,7 +551,9 @@ static int keep_budget(struct session *s)
 	if (!s->config->budget || !s->engine)
 		return 0;
 	orders = coverage_step(&s->coverage, engine_suspects(s->engine));
-	if (orders.turn)
+	if (orders.turn && !orders.hooks)
+		err = verify(s, true); /* what the window has left */
+	if (!err && orders.turn)
 		err = s->config->budget->hooks(s->config->source, orders.hooks, from_source, s,
 					       s->trouble);
 	if (!err && orders.census)
@@ -547,20 +563,6 @@ static int keep_budget(struct session *s)
 	if (orders.tell)
 		tell_coverage(s, &orders.change);
 	return err;
-}
-
-static int drain_for_verify(void *ctx)
-{
-	return drain(ctx);
-}
-
-/* Every second some of the tables; all of them in the end. */
-static int verify(struct session *s, bool all)
-{
-	if (!s->verify || !s->engine || (!all && s->now_ns < s->verify_ns) || hooks_are_off(s))
-		return 0;
-	s->verify_ns = s->now_ns + VERIFY_NS;
-	return verify_round(s->verify, s->engine, all ? 0 : VERIFY_TABLES, drain_for_verify, s);
 }
 
 /*
@@ -652,7 +654,7 @@ static int turn(struct session *s)
 		err = keep_budget(s);
 	if (!err && !s->stop && !over)
 		err = audit(s);
-	if (!err && !s->stop && !over)
+	if (!err && !s->stop && !over && !hooks_are_off(s))
 		err = verify(s, false);
 	if (over)
 		s->stop = true;
@@ -841,6 +843,8 @@ static void last_look(struct session *s)
 
 	s->trouble = &ignored;
 	drain(s);
+	if (s->verify && hooks_are_off(s))
+		s->config->budget->hooks(s->config->source, true, from_source, s, &ignored);
 	if (s->verify && s->lost && snapshot(s, FDT_WHY_LOSS) == 0)
 		drain(s);
 	verify(s, true);

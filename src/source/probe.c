@@ -327,6 +327,27 @@ static void probe_pid_namespace(struct probe_report *report)
 		     "not the initial one");
 }
 
+static int ignore(void *ctx, const void *event, size_t size)
+{
+	(void)ctx, (void)event, (void)size;
+	return 0;
+}
+
+/* What the overhead budget of a fleet rests on. */
+static void probe_budget(struct probe_report *report, struct source *source)
+{
+	struct trouble trouble;
+
+	if (bpf_source_hooks(source, false, ignore, NULL, &trouble) ||
+	    bpf_source_hooks(source, true, ignore, NULL, &trouble))
+		line(report, VERDICT_WARN, "budget",
+		     "overhead cannot be bounded: do not set budget=", "%s", trouble.what);
+	else
+		line(report, VERDICT_OK, "budget",
+		     "-a --set budget=1%: beyond it hooks are off part of the time, and it is told",
+		     "hooks go off and on again");
+}
+
 /* The proof: everything is loaded and attached, and taken away again. */
 static void probe_programs(struct probe_report *report)
 {
@@ -339,6 +360,7 @@ static void probe_programs(struct probe_report *report)
 	if (report->can_trace) {
 		line(report, VERDICT_OK, "programs", "", "all load and attach; hooks: %s",
 		     bpf_source_coverage(source));
+		probe_budget(report, source);
 		source_free(source);
 		return;
 	}

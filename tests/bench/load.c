@@ -4,7 +4,8 @@
  * there can be), pinned to the CPU. Prints "started", and at the end or on SIGTERM the pairs a second and the
  * nanoseconds of CPU time of each.
  * "load leak RATE SECONDS": leaves so many descriptors open a second instead, from one place.
- * "load hold COUNT": opens so many, prints "started" and waits for the end of its standard input.
+ * "load hold COUNT": opens so many, in several processes if need be, each of which prints "started"
+ * when it has, and waits for the end of its standard input.
  */
 #include <fcntl.h>
 #include <sched.h>
@@ -13,10 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define BATCH_NS 1000000ull
+#define SPARE 64 /* descriptors */
 
 static volatile sig_atomic_t over;
 
@@ -82,12 +85,17 @@ static void load(double rate, double seconds)
 	       done ? (double)cpu / done : 0);
 }
 
-static void allow(unsigned long long count)
+/* As many as may be, at most so many. Returns how many are. */
+static unsigned long long allow(unsigned long long count)
 {
-	struct rlimit limit = { count + 64, count + 64 };
+	struct rlimit limit;
 
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		abort();
+	limit.rlim_cur = limit.rlim_max < count + SPARE ? limit.rlim_max : count + SPARE;
 	if (setrlimit(RLIMIT_NOFILE, &limit))
 		abort();
+	return limit.rlim_cur - SPARE;
 }
 
 static void leak(double rate, double seconds)
@@ -102,16 +110,28 @@ static void leak(double rate, double seconds)
 	}
 }
 
+/* In as many processes as the limit on descriptors makes necessary. */
 static void hold(unsigned long long count)
 {
+	unsigned long long most = allow(count);
 	char c;
 
-	allow(count);
-	for (unsigned long long i = 0; i < count; i++)
-		if (open("/dev/null", O_RDONLY | O_CLOEXEC) < 0)
+	if (count > most) {
+		pid_t child = fork();
+
+		if (!child) {
+			hold(count - most);
+			_exit(0);
+		}
+		count = most;
+	}
+	while (count--)
+		if (open("/dev/null", O_RDONLY) < 0)
 			abort();
 	puts("started");
 	while (read(0, &c, 1) > 0)
+		;
+	while (wait(NULL) > 0)
 		;
 }
 

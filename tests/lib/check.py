@@ -127,6 +127,7 @@ def steps():
     tests("verify", ["tests/live/verify.py"], PYTHON)
     tests("details", ["tests/live/details.py"], PYTHON)
     tests("rates", ["tests/live/rates.py"], PYTHON)
+    tests("budget", ["tests/live/budget.py"], PYTHON)
     tests("events", ["tests/live/events.py"], PYTHON)
     tests("outputs", ["tests/live/outputs.py"], PYTHON)
     tests("metrics", ["tests/live/metrics.py", "tests/fleet/prometheus.py"], PYTHON)
