@@ -737,8 +737,7 @@ void options_help(FILE *out)
 	      "       fdtrace [OPTION...] -a                 the whole machine\n"
 	      "       fdtrace replay [OPTION...] FILE        analyse a recording\n"
 	      "       fdtrace explain [-j] FINGERPRINT       all that was kept of a finding\n"
-	      "       fdtrace doctor [--json]                what this machine offers\n"
-	      "       fdtrace --daemon [-c FILE]             a service; or --check-config\n",
+	      "       fdtrace doctor; fdtrace --daemon       what is possible here; a service\n",
 	      out);
 	for (size_t i = 0; i < ROWS; i++) {
 		if (table[i].help)
