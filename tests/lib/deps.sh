@@ -38,6 +38,7 @@ setpriv                util-linux       util-linux              util-linux
 bash                   bash             bash                    bash
 git                    git              git                     git
 gdb                    gdb              gdb                     gdb
+systemd-analyze        systemd          systemd                 systemd
 '
 # What a healthy machine runs. Servers are not started by being installed: see start_nothing.
 healthy='
