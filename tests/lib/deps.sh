@@ -48,6 +48,7 @@ rsyslogd               rsyslog          rsyslog                 rsyslog
 /lib/systemd/systemd-journald systemd   systemd                 systemd
 promtool               prometheus       golang-github-prometheus prometheus
 prometheus-node-exporter prometheus-node-exporter node-exporter  prometheus-node-exporter
+systemd-analyze        systemd          systemd                 systemd
 '
 # What a healthy machine runs. Servers (of test, too) are not started by being installed: see start_nothing.
 healthy='

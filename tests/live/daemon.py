@@ -399,17 +399,59 @@ bad_state("a directory", os.mkdir, kept=False)
 
 # --- with no more rights than the unit gives ---
 
-def unit_capabilities():
+def unit_lines(key):
     with open(os.path.join(TOP, "src/systemd/fdtrace.service"), encoding="utf-8") as unit:
-        line, = re.findall(r"^CapabilityBoundingSet=(.*)$", unit.read(), re.M)
+        return re.findall(rf"^{key}=(.*)$", unit.read(), re.M)
+
+
+def unit_capabilities():
+    line, = unit_lines("CapabilityBoundingSet")
     return sorted(c.lower().removeprefix("cap_") for c in line.split())
 
 
+def call_numbers():
+    """Of all system calls, as the C library's header has them."""
+    text = subprocess.run(["cc", "-E", "-dM", "-include", "sys/syscall.h", "-"], stdin=subprocess.DEVNULL,
+                          capture_output=True, check=True, text=True).stdout
+    values = dict(re.findall(r"^#define (__NR\w*) (\w+)$", text, re.M))
+    while any(v in values for v in values.values()):
+        values = {k: values.get(v, v) for k, v in values.items()}
+    return {k.removeprefix("__NR_"): int(v) for k, v in values.items() if v.isdigit()}
+
+
+def call_sets():
+    """systemd's groups of system calls: name -> calls and names of other groups."""
+    said = subprocess.run(["systemd-analyze", "syscall-filter"], stdin=subprocess.DEVNULL, capture_output=True,
+                          check=True, text=True).stdout
+    sets, calls = {}, None
+    for line in said.splitlines():
+        if line.startswith("@"):
+            calls = sets[line.strip()] = []
+        elif line.startswith("    ") and calls is not None and not line.strip().startswith("#"):
+            calls.append(line.strip())
+    return sets
+
+
+def expand(sets, word):
+    return {c for w in sets[word] for c in expand(sets, w)} if word.startswith("@") else {word}
+
+
+def unit_calls():
+    """What the unit's SystemCallFilter= lines let through, by number."""
+    sets, numbers, allowed = call_sets(), call_numbers(), set()
+    for words in unit_lines("SystemCallFilter"):
+        for word in words.removeprefix("~").split():
+            (allowed.difference_update if words.startswith("~") else allowed.update)(expand(sets, word))
+    assert "bpf" in allowed and "reboot" not in allowed and len(allowed) > 100, sorted(allowed)
+    return ",".join(str(numbers[call]) for call in sorted(allowed) if call in numbers)
+
+
 def hardened(at, setpriv):
-    """As ProtectSystem=strict does: everything read-only but the daemon's own folder."""
+    """As ProtectSystem=strict and the unit's filter do: everything read-only but the daemon's own folder."""
     script = (f"mount --make-rprivate / && mount --bind {at.folder} {at.folder} && mount -o remount,ro,bind / && "
               f'! touch /etc/fdtrace-test 2>/dev/null && exec setpriv --no-new-privs {setpriv} "$@"')
-    return ["unshare", "--mount", "sh", "-c", script, "sh"]
+    return ["unshare", "--mount", "sh", "-c", script, "sh",
+            PYTHON, os.path.join(TOP, "tests/lib/seccomp.py"), unit_calls()]
 
 
 def suffices(setpriv, uid):
@@ -417,11 +459,12 @@ def suffices(setpriv, uid):
     with place() as at:
         os.chown(at.folder, uid, uid)
         os.chown(os.path.join(at.folder, "run"), uid, uid)
-        with open(at.config, encoding="utf-8"):
-            os.chmod(at.folder, 0o755)
+        os.chmod(at.folder, 0o755)
         with at.start(before=hardened(at, setpriv)) as daemon:
             with open(f"/proc/{daemon.pid}/status", encoding="ascii") as status:
-                effective, = re.findall(r"^CapEff:\s*([0-9a-f]+)", status.read(), re.M)
+                said = status.read()
+                effective, = re.findall(r"^CapEff:\s*([0-9a-f]+)", said, re.M)
+                assert "\nSeccomp:\t2\n" in said and "\nNoNewPrivs:\t1\n" in said, said
             assert bin(int(effective, 16)).count("1") == len(CAPS), effective
             name = f"hardened_{uid}"
             be_guilty(name, ["setpriv", "--reuid=1234", "--regid=1234", "--clear-groups", "--"])
@@ -438,12 +481,25 @@ def _():
     assert unit_capabilities() == sorted(CAPS), unit_capabilities()
 
 
-@case("the unit's capabilities suffice for root, with a read-only file system")
+@case("systemd understands the unit")
+def _():
+    with tempfile.TemporaryDirectory(prefix="fdtrace-unit-") as folder:
+        with open(os.path.join(TOP, "src/systemd/fdtrace.service"), encoding="utf-8") as unit:
+            text = unit.read().replace("=/usr/bin/fdtrace", "=" + FDTRACE).replace("Documentation=", "#")
+        with open(os.path.join(folder, "fdtrace.service"), "w", encoding="utf-8") as unit:
+            unit.write(text)
+        said = subprocess.run(["systemd-analyze", "verify", "--man=no", unit.name], stdin=subprocess.DEVNULL,
+                              capture_output=True, check=False, text=True)
+        about = [line for line in said.stderr.splitlines() if "fdtrace" in line]
+        assert said.returncode == 0 and not about, said.stderr
+
+
+@case("the unit's capabilities and system calls suffice for root, with a read-only file system")
 def _():
     suffices("--bounding-set=-all," + ",".join("+" + c for c in CAPS), 0)
 
 
-@case("the unit's capabilities suffice for another user, with a read-only file system")
+@case("the unit's capabilities and system calls suffice for another user, with a read-only file system")
 def _():
     caps = ",".join("+" + c for c in CAPS)
     suffices(f"--reuid=65534 --regid=65534 --clear-groups --inh-caps=-all,{caps} --ambient-caps={caps} "
