@@ -246,6 +246,29 @@ static void a_file_is_rotated_by_rename(void **state)
 	channel_free(c);
 }
 
+/* What has come in its place is not ours to write to: lines wait until that has gone again. */
+static void a_file_is_rotated_into_something_else(void **state)
+{
+	struct output_config config = config_of(OUTPUT_FILE);
+	struct channel *c = opened(&config);
+	char moved[128];
+
+	(void)state;
+	snprintf(moved, sizeof(moved), "%s.1", path);
+	put_number(c, 1, S);
+	assert_int_equal(rename(path, moved), 0);
+	assert_int_equal(symlink(moved, path), 0);
+	channel_tick(c, 2 * S);
+	put_number(c, 2, 2 * S);
+	assert_int_equal(counters_of(c).failures, 1);
+	assert_int_equal(read_file(moved).lines, 1);
+	unlink(path);
+	channel_tick(c, 4 * S);
+	assert_int_equal(counters_of(c).sent, 2);
+	assert_int_equal(read_file(path).last, 2);
+	channel_free(c);
+}
+
 static void refused(const struct output_config *config, int expected)
 {
 	struct channel *c = NULL;
@@ -672,6 +695,7 @@ int main(void)
 		TEST(a_file_is_appended_to),
 		TEST(a_line_left_unfinished_is_ended),
 		TEST(a_file_is_rotated_by_rename),
+		TEST(a_file_is_rotated_into_something_else),
 		TEST(what_is_no_file_of_ours_is_refused),
 		TEST(a_full_disk_tears_no_line),
 		TEST(a_slow_reader_loses_the_newest),

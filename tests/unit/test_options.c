@@ -114,6 +114,11 @@ static void replay_and_doctor_take_options_anywhere(void **state)
 	assert_int_equal(parse(&l, "replay -"), 0);
 	assert_string_equal(l.options.recording, "-");
 	options_done(&l.options);
+	assert_int_equal(parse(&l, "explain 9f31c2d4 -j"), 0);
+	assert_int_equal(l.options.mode, MODE_EXPLAIN);
+	assert_string_equal(l.options.fingerprint, "9f31c2d4");
+	assert_true(l.options.run.json);
+	options_done(&l.options);
 	assert_int_equal(parse(&l, "doctor --json"), 0);
 	assert_int_equal(l.options.mode, MODE_DOCTOR);
 	assert_true(l.options.run.json);
@@ -196,6 +201,10 @@ static void mistakes_name_the_word_and_what_is_allowed(void **state)
 		{ "replay -r b a", "--record has no meaning for replay", "" },
 		{ "replay --hooks auto a", "--hooks has no meaning for replay", "" },
 		{ "doctor a", "\"a\" is too much", "" },
+		{ "explain", "explain needs the FINGERPRINT", "" },
+		{ "explain 9f31 1b7e", "\"1b7e\" is too much", "--help" },
+		{ "explain -e 9f31", "--events has no meaning for explain", "" },
+		{ "explain --json=full 9f31", "--json=full", "" },
 		{ "doctor -e", "--events has no meaning for doctor", "" },
 		{ "doctor --json=full", "--json=full", "--json" },
 	};
