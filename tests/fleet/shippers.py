@@ -194,11 +194,11 @@ def bad_day(client, collector, number):
         arrived(folder, lines, (shipper, store))
 
 
-def full_queue(client, collector, full):
+def full_queue(client, collector, full, count, size):
     """More comes than the shipper's queue takes while the collector is away: the rest waits in the file."""
     with rig(client, collector) as (folder, shipper, store):
         store.end()
-        lines = [line[:-1] + b',"pad":"' + b"x" * 1000 + b'"}' for line in numbered(0, 6000)]
+        lines = [line[:-1] + b',"pad":"' + b"x" * size + b'"}' for line in numbered(0, count)]
         put(folder, lines)
         until("a full queue", lambda: full(folder))
         assert not shipper_has(folder, lines[-1]), "the queue was large enough for all"
@@ -266,13 +266,13 @@ def relp_burst():
 @case("rsyslog: a full queue leaves the rest in the file: nothing lost")
 def rsyslog_full():
     full_queue(lambda *where: rsyslog_client(*where, {'queue.size="50000"': 'queue.size="2000"'}),
-               rsyslog_collector, lambda folder: queue_bytes(folder) > 1900 * 1000)
+               rsyslog_collector, lambda folder: queue_bytes(folder) > 1900 * 1000, 4000, 1000)
 
 
 @case("syslog-ng: a full disk buffer leaves the rest in the file: nothing lost")
 def syslog_ng_full():
-    full_queue(lambda *where: syslog_ng_client(*where, {"268435456": "3145728"}),
-               syslog_ng_collector, lambda folder: queue_bytes(folder) > 1500 * 1024)
+    full_queue(lambda *where: syslog_ng_client(*where, {"268435456": "2097152"}),
+               syslog_ng_collector, lambda folder: queue_bytes(folder) > 1100 * 1024, 800, 3800)
 
 
 @case("syslog-ng: collector ended, file rotated, shipper killed: nothing lost")
