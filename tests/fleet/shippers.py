@@ -68,7 +68,8 @@ def big_numbers():
 
 def long_line():
     """As `--json=full` may write them; a shipper's default would cut it."""
-    return json.dumps({"event": {"dataset": "fdtrace.state", "id": "long"}, "pad": "ä" * 10000}).encode()
+    return json.dumps({"event": {"dataset": "fdtrace.state", "id": "long"}, "pad": "ä" * 25000},
+                      ensure_ascii=False).encode()
 
 
 def free_port():
@@ -99,10 +100,10 @@ def rig(client, collector):
                 yield folder, shipper, store
 
 
-def rsyslog_client(folder, port, _):
+def rsyslog_client(folder, port, _, changes=()):
     return rsyslog(folder + "/client", "rsyslog.conf", {
         SOURCE: folder + "/log/", "/var/spool/rsyslog": folder + "/queue", "collector.example": "127.0.0.1",
-        'port="10514"': f'port="{port}"', 'resumeInterval="5"': 'resumeInterval="1"'})
+        'port="10514"': f'port="{port}"', 'resumeInterval="5"': 'resumeInterval="1"', **dict(changes)})
 
 
 def relp_client(folder, _, port):
@@ -116,10 +117,10 @@ def rsyslog_collector(folder, port, relp):
         STORE: folder + "/store", 'port="10514"': f'port="{port}"', 'port="10515"': f'port="{relp}"'})
 
 
-def syslog_ng_client(folder, port, _):
+def syslog_ng_client(folder, port, _, changes=()):
     return syslog_ng(folder + "/client", "syslog-ng.conf", {
         SOURCE: folder + "/log/", "/var/lib/syslog-ng": folder + "/queue", "collector.example": "127.0.0.1",
-        "port(10514)": f"port({port})", "time-reopen(5)": "time-reopen(1)"})
+        "port(10514)": f"port({port})", "time-reopen(5)": "time-reopen(1)", **dict(changes)})
 
 
 def syslog_ng_collector(folder, port, _):
@@ -193,6 +194,22 @@ def bad_day(client, collector, number):
         arrived(folder, lines, (shipper, store))
 
 
+def full_queue(client, collector, full, count, size):
+    """More comes than the shipper's queue takes while the collector is away: the rest waits in the file."""
+    with rig(client, collector) as (folder, shipper, store):
+        store.end()
+        lines = [line[:-1] + b',"pad":"' + b"x" * size + b'"}' for line in numbered(0, count)]
+        put(folder, lines)
+        until("a full queue", lambda: full(folder))
+        assert not shipper_has(folder, lines[-1]), "the queue was large enough for all"
+        store.start()
+        arrived(folder, lines, (shipper, store))
+
+
+def queue_bytes(folder):
+    return sum(os.path.getsize(os.path.join(folder, "queue", name)) for name in os.listdir(folder + "/queue"))
+
+
 def rotate(folder):
     os.rename(folder + "/log/fdtrace.jsonl", folder + "/log/fdtrace.jsonl.1")
 
@@ -231,6 +248,31 @@ def rsyslog_bad_day():
 @case("rsyslog with RELP: collector killed, file rotated, shipper killed: nothing lost")
 def relp_bad_day():
     bad_day(relp_client, rsyslog_collector, signal.SIGKILL)
+
+
+@case("rsyslog with RELP: collector killed twice in the middle of a burst: nothing lost")
+def relp_burst():
+    with rig(relp_client, rsyslog_collector) as (folder, shipper, store):
+        lines = numbered(0, 4000)
+        put(folder, lines)
+        for share in (500, 2000):
+            until(f"{share} lines", lambda n=share: len(read_lines(folder + "/store/fdtrace.jsonl")) >= n)
+            store.end(signal.SIGKILL)
+            assert len(set(read_lines(folder + "/store/fdtrace.jsonl"))) < len(lines), "the burst is over already"
+            store.start()
+        arrived(folder, lines, (shipper, store))
+
+
+@case("rsyslog: a full queue leaves the rest in the file: nothing lost")
+def rsyslog_full():
+    full_queue(lambda *where: rsyslog_client(*where, {'queue.size="50000"': 'queue.size="2000"'}),
+               rsyslog_collector, lambda folder: queue_bytes(folder) > 1900 * 1000, 4000, 1000)
+
+
+@case("syslog-ng: a full disk buffer leaves the rest in the file: nothing lost")
+def syslog_ng_full():
+    full_queue(lambda *where: syslog_ng_client(*where, {"268435456": "2097152"}),
+               syslog_ng_collector, lambda folder: queue_bytes(folder) > 1100 * 1024, 800, 3800)
 
 
 @case("syslog-ng: collector ended, file rotated, shipper killed: nothing lost")
