@@ -33,6 +33,9 @@
 #define SETTINGS_MAX 64
 #define STEPS_MAX 3
 #define KIB UINT64_C(1024)
+/* Of a ring in use every page counts twice; the budget keeps events to what this has room for. */
+#define RING_BYTES (UINT64_C(4) << 20)
+
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
 #define SEC UINT64_C(1000000000)
@@ -864,6 +867,7 @@ static struct loaded *loaded_new(void)
 		.evidence_bytes = EVIDENCE_BYTES,
 	};
 	settings_default(&loaded->config.settings);
+	loaded->config.settings.ring_size_bytes = RING_BYTES;
 	return loaded;
 }
 

@@ -826,7 +826,7 @@ static int begin(struct session *s)
 	err = outputs_begin(s->config->outputs, &s->meta.host, s->trouble);
 	if (err)
 		return err;
-	if (!s->config->replay)
+	if (!s->config->replay && !s->config->service) /* a service has a store of its own */
 		outputs_keep(s->config->outputs, s->meta.settings.evidence_max_bytes);
 	if (!s->config->replay)
 		meta_write(&s->meta, record_meta, s);
