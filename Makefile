@@ -169,9 +169,9 @@ purity: $(core_obj)
 	$(Q)tests/lib/purity.sh $(core_obj)
 
 # Unit tests and replay under AddressSanitizer and UndefinedBehaviorSanitizer, in a build folder of their own.
-sanitize: all live-programs
-	$(Q)$(MAKE) --no-print-directory B=$(B)-asan SANITIZE='$(ASAN)' all unit
-	$(Q)BUILD=$(B)-asan FDTRACE_RECORDER=$(abspath $(B))/fdtrace prove -e /usr/bin/python3 tests/replay/replay.py
+sanitize: deps deps-test
+	+$(Q)$(MAKE) --no-print-directory all
+	$(Q)BUILD=$(B) $(CHECK) sanitize
 
 # Fixed changes to real files, under the sanitizers: the same in every run. The same sources serve
 # clang -DFUZZER -fsanitize=fuzzer.

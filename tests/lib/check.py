@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""`make check`: the tests of the project, one step after the other (`make valgrind`: those under
-valgrind), and a closing line
+"""`make check`: the tests of the project, one step after the other (`make valgrind`, `make sanitize`:
+unit tests and replays once more under these), and a closing line
 
     N passed, N failed
 
@@ -113,9 +113,8 @@ def steps():
     if not command("build with gcc", make(f"B={BUILD}", "CC=gcc", "CFLAGS=-O2 -g -Werror", "all", "unit-programs",
                                           "live-programs")):
         return
-    clang, asan = BUILD + "-clang", BUILD + "-asan"
+    clang = BUILD + "-clang"
     command("build with clang", make(f"B={clang}", "CC=clang", "CFLAGS=-O2 -g -Werror", "objects"))
-    asan_built = command("build with sanitizers", make(f"B={asan}", "CC=gcc", f"SANITIZE={ASAN}", "all", "unit-programs"))
     command("format", make("format-check"))
     command("the core is pure", make(f"B={BUILD}", "purity"))
     if os.path.exists("/sys/kernel/btf/vmlinux"):
@@ -140,10 +139,15 @@ def steps():
     tests("stories", ["tests/stories/run.py"], PYTHON)
     tests("fleet", ["tests/fleet/shippers.py", "tests/fleet/fleet.py"], PYTHON)
     tests("replay", ["tests/replay/replay.py"], PYTHON)
-    if asan_built:
-        recorder = os.path.abspath(os.path.join(TOP, BUILD, "fdtrace"))
-        tests("unit, sanitizers", unit_programs(asan), jobs=os.cpu_count() or 1)
-        tests("replay, sanitizers", ["tests/replay/replay.py"], PYTHON, BUILD=asan, FDTRACE_RECORDER=recorder)
+
+
+def sanitizer_steps():
+    asan = BUILD + "-asan"
+    if not command("build with sanitizers", make(f"B={asan}", "CC=gcc", f"SANITIZE={ASAN}", "all", "unit-programs")):
+        return
+    recorder = os.path.abspath(os.path.join(TOP, BUILD, "fdtrace"))
+    tests("unit, sanitizers", unit_programs(asan), jobs=os.cpu_count() or 1)
+    tests("replay, sanitizers", ["tests/replay/replay.py"], PYTHON, BUILD=asan, FDTRACE_RECORDER=recorder)
 
 
 def valgrind_steps():
@@ -155,7 +159,7 @@ def valgrind_steps():
 
 def main():
     global failed
-    valgrind_steps() if sys.argv[1:] == ["valgrind"] else steps()
+    {"valgrind": valgrind_steps, "sanitize": sanitizer_steps, "check": steps}[(sys.argv[1:] or ["check"])[0]]()
     if os.environ.get("CI") == "true":
         failed += len(skipped)
     if skipped:
