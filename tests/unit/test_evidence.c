@@ -260,6 +260,7 @@ static void runs_go_on_beside_each_other(void **state)
 
 			for (unsigned int i = 0; i < 50 && !err; i++)
 				err = put_number(e, i, c) ?: put_number(e, 0xffff0000 + c, i);
+			evidence_free(e);
 			_exit(err ? 1 : 0);
 		}
 	}
