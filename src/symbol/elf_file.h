@@ -31,7 +31,13 @@ int elf_file_from_memory(const void *image, size_t size, const char *name,
 			 struct elf_file **ret_file);
 void elf_file_free(struct elf_file *file); /* NULL is allowed */
 
-Elf *elf_file_elf(const struct elf_file *file); /* borrowed */
+/*
+ * Gives back the memory of everything read so far; it is read again where it is needed. Before the
+ * first elf_file_places(). 0; or -ENOEXEC: the file is no ELF file any more, free it.
+ */
+int elf_file_settle(struct elf_file *file);
+
+Elf *elf_file_elf(const struct elf_file *file); /* borrowed; until elf_file_settle() */
 const char *elf_file_name(const struct elf_file *file);
 const char *elf_file_base_name(const struct elf_file *file);
 

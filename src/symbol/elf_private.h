@@ -28,6 +28,12 @@ int elf_image_open(int fd, struct elf_image *ret_image);
 int elf_image_copy(const void *bytes, size_t size, struct elf_image *ret_image);
 void elf_image_done(struct elf_image *image);
 
+/*
+ * Opens the image anew in place, without what libelf has read of it so far: pointers into that
+ * are invalid from here on. 0; or -ENOEXEC: the file has changed, and the image is let go.
+ */
+int elf_image_renew(struct elf_image *image);
+
 /* Bytes at an offset of the file. 0, or -EFAULT: they are not (all) there. */
 int elf_image_bytes(const struct elf_image *image, uint64_t offset, void *buffer, size_t size);
 

@@ -137,6 +137,15 @@ static int open_vdso(struct elf_file **ret_elf)
 	return elf_file_from_memory((const void *)base, end - start, "[vdso]", ret_elf);
 }
 
+/* Most files are never asked for a symbol: what was read for their tables is not kept. */
+static void settle(struct job *job)
+{
+	if (!elf_file_settle(job->elf))
+		return;
+	elf_file_free(job->elf);
+	job->elf = NULL;
+}
+
 static void job_do(struct job *job)
 {
 	uint64_t began = now_ns();
@@ -149,6 +158,7 @@ static void job_do(struct job *job)
 		job->has_table = !unwind_table_build(job->elf, &job->table);
 		job->python = python_recognise(job->elf, &job->offsets, job->description,
 					       sizeof(job->description));
+		settle(job);
 	}
 	job->took_ns = now_ns() - began;
 }
