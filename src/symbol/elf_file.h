@@ -91,4 +91,10 @@ unsigned int elf_file_places(struct elf_file *file, uint64_t vaddr, bool is_retu
  */
 void elf_file_symbols_only(struct elf_file *file);
 
+/*
+ * If no place was asked for since the last call: lets go of all that places need, until the next is
+ * asked for. Strings of places are invalid from then on.
+ */
+void elf_file_rest(struct elf_file *file);
+
 #endif

@@ -46,6 +46,7 @@ struct elf_file {
 	char *name;
 	/* what places need, made when the first is asked for */
 	bool prepared;
+	bool used;                   /* since the last elf_file_rest() */
 	bool symbols_only;           /* lines are not wanted */
 	struct elf_image debug;      /* .elf NULL: there is no separate debug file */
 	struct elf_symbols *symbols; /* NULL: none */

@@ -23,7 +23,8 @@
 #include "util/log.h"
 
 #define VDSO_DEV (~0u) /* as in bpf/unwind.bpf.h */
-#define MAPS_MAX 4096  /* lines of /proc/PID/maps that are looked at */
+#define REST_NS 60000000000ull
+#define MAPS_MAX 4096 /* lines of /proc/PID/maps that are looked at */
 
 /* A file being read. Belongs to the thread from pending to done. */
 struct job {
@@ -61,6 +62,7 @@ struct files {
 	unsigned int unfinished; /* asked for, not collected */
 	struct files_counters counters;
 	int done_fd;
+	uint64_t rest_ns; /* when files that nobody asks for give their symbols back */
 	/* shared with the thread, under the lock */
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -144,6 +146,8 @@ static void settle(struct job *job)
 		return;
 	elf_file_free(job->elf);
 	job->elf = NULL;
+	job->has_table = false;
+	job->python = 0;
 }
 
 static void job_do(struct job *job)
@@ -561,6 +565,18 @@ void files_collect(struct files *files, int timeout_ms)
 			return;
 		poll(&done, 1, timeout_ms < 0 ? -1 : (int)((until_ns - now) / 1000000 + 1));
 	}
+}
+
+void files_rest(struct files *files)
+{
+	uint64_t now = now_ns();
+
+	if (now < files->rest_ns)
+		return;
+	files->rest_ns = now + REST_NS;
+	for (uint32_t id = 1; id <= files->count; id++)
+		if (files->by_id[id]->file.elf)
+			elf_file_rest(files->by_id[id]->file.elf);
 }
 
 /* ---- looking up ---- */
