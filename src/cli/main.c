@@ -29,7 +29,7 @@
 #include "util/log.h"
 #include "util/trouble.h"
 
-#define OWN_DESCRIPTORS 256
+#define OWN_DESCRIPTORS 4096 /* most of them for ELF files of traced processes */
 #define LARGE_BYTES (64 << 10)
 
 /* Bits of stdio_guard(): which of 0, 1 and 2 were closed when we began. */

@@ -198,7 +198,10 @@ void elf_image_done(struct elf_image *image)
 	if (image->fd >= 0 && !image->bytes)
 		close(image->fd);
 	free(image->bytes);
-	*image = (struct elf_image){ .fd = -1 };
+	image->elf = NULL;
+	image->fd = -1;
+	image->bytes = NULL;
+	image->size = image->phnum = 0;
 }
 
 static int file_new(struct elf_image *image, const char *name, struct elf_file **ret_file)

@@ -93,8 +93,14 @@ void elf_file_symbols_only(struct elf_file *file);
 
 /*
  * If no place was asked for since the last call: lets go of all that places need, until the next is
- * asked for. Strings of places are invalid from then on.
+ * asked for, and returns true. Strings of places are invalid from then on.
  */
-void elf_file_rest(struct elf_file *file);
+bool elf_file_rest(struct elf_file *file);
+
+/*
+ * Closes the file for good, unless it holds what places need (elf_file_rest()) or is closed: false.
+ * Its name remains; it has no places, symbols or bytes any more.
+ */
+bool elf_file_close(struct elf_file *file);
 
 #endif

@@ -220,15 +220,25 @@ void elf_places_free(struct elf_file *file)
 	file->symbols = NULL;
 }
 
-void elf_file_rest(struct elf_file *file)
+bool elf_file_rest(struct elf_file *file)
 {
 	bool used = file->used;
 
 	file->used = false;
-	if (used || !file->prepared)
-		return;
+	if (used || !file->cache)
+		return false;
 	elf_places_free(file);
 	elf_image_done(&file->debug);
 	/* one that is no ELF file any more has no places from now on */
 	file->prepared = elf_image_renew(&file->image) != 0;
+	return true;
+}
+
+bool elf_file_close(struct elf_file *file)
+{
+	if (file->cache || file->image.fd < 0)
+		return false;
+	elf_image_done(&file->image);
+	file->prepared = true;
+	return true;
 }
