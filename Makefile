@@ -119,6 +119,7 @@ live_tests := \
 	tests/live/bad_days.py \
 	tests/live/hard_days.py \
 	tests/live/daemon.py \
+	tests/fleet/long_life.py \
 	tests/live/patterns.py \
 	tests/stories/run.py \
 	tests/stacks/stacks.py \
@@ -137,6 +138,10 @@ live: all live-programs
 # Log shippers at work, and three hosts with a collector: a minute, as root.
 fleet: all live-programs
 	$(Q)BUILD=$(B) prove -e /usr/bin/python3 tests/fleet/shippers.py tests/fleet/fleet.py
+
+# A service's weeks in an hour or so, as root.
+long-life: all live-programs
+	$(Q)BUILD=$(B) LONG_LIFE=full prove -v -e /usr/bin/python3 tests/fleet/long_life.py
 
 property: all live-programs
 	$(Q)BUILD=$(B) prove -v -e /usr/bin/python3 tests/property/property.py
@@ -226,6 +231,7 @@ help:
 	@echo 'make check        install what is missing, build, run every test (as root; a few minutes)'
 	@echo 'make unit         unit tests: no privilege needed'
 	@echo 'make live         guilty and innocent programs, attaching, bad days (as root)'
+	@echo 'make long-life    100,000 processes and 100 million descriptors under a service: an hour'
 	@echo 'make fleet        log shippers and a fleet of three hosts (as root, after make deps-test)'
 	@echo 'make replay       recordings: the same findings, damaged files (recording needs root)'
 	@echo 'make sanitize     unit and replay tests under ASan and UBSan;  make valgrind: under valgrind'
@@ -237,7 +243,7 @@ help:
 	@echo 'make clean        remove $(B) and $(B)-*'
 	@echo 'B=FOLDER builds elsewhere, CC=clang with clang, V=1 shows the commands'
 
-.PHONY: all objects unit-programs fuzz-programs fuzz live-programs unit live fleet replay property bench-exact bench-stacks bench-wanted bench-fleet purity sanitize valgrind format-check check-vmlinux
+.PHONY: all objects unit-programs fuzz-programs fuzz live-programs unit live fleet long-life replay property bench-exact bench-stacks bench-wanted bench-fleet purity sanitize valgrind format-check check-vmlinux
 .PHONY: deps deps-test deps-healthy demo check healthy clean help
 .SECONDARY:
 -include $(shell find $(B) -type f -name '*.d' 2>/dev/null)

@@ -4,6 +4,7 @@
  * session; everything else can be built and tested without libbpf.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -28,7 +29,8 @@
 #include "util/log.h"
 #include "util/trouble.h"
 
-#define OWN_DESCRIPTORS 256
+#define OWN_DESCRIPTORS 4096 /* most of them for ELF files of traced processes */
+#define LARGE_BYTES (64 << 10)
 
 /* Bits of stdio_guard(): which of 0, 1 and 2 were closed when we began. */
 struct start {
@@ -434,6 +436,18 @@ static int finish_stdout(int status)
 	return status == EXIT_OK ? EXIT_INTERNAL : status;
 }
 
+/*
+ * A service stays small if large blocks go back to the kernel when they are freed: glibc would
+ * raise that threshold with the first of them, and give the thread that reads ELF files a heap of
+ * its own.
+ */
+static void keep_memory_small(void)
+{
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+	mallopt(M_TRIM_THRESHOLD, LARGE_BYTES);
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
@@ -441,6 +455,7 @@ int main(int argc, char **argv)
 	struct trouble trouble;
 	int status;
 
+	keep_memory_small();
 	if (stdio_guard(&start.was_closed))
 		return EXIT_INTERNAL;
 	if (options_parse(argc, argv, &options, &trouble) == 0) {

@@ -12,7 +12,8 @@
 
 struct stack_maps {
 	struct stack_map_fds fds;
-	struct fdt_text_page *page; /* mapped, as are the next two */
+	/* Mapped only while something is written: a mapping of all of it counts as our memory. */
+	struct fdt_text_page *page;
 	struct fdt_slab *slab;
 	uint32_t *rule;
 	uint32_t pages_used, slabs_used; /* the last slab in use may have room left: */
@@ -44,22 +45,48 @@ static size_t slabs_bytes(const struct stack_maps *maps)
 
 #define RULES_BYTES (FDT_RULES_MAX * RULE_STRIDE * sizeof(uint32_t))
 
+static void unmap(struct stack_maps *maps)
+{
+	if (maps->page)
+		munmap(maps->page, pages_bytes(maps));
+	if (maps->slab)
+		munmap(maps->slab, slabs_bytes(maps));
+	if (maps->rule)
+		munmap(maps->rule, RULES_BYTES);
+	maps->page = NULL;
+	maps->slab = NULL;
+	maps->rule = NULL;
+}
+
+/* 0 or -errno. */
+static int map_all(struct stack_maps *maps)
+{
+	int err;
+
+	maps->page = map_memory(maps->fds.text_pages, pages_bytes(maps));
+	maps->slab = map_memory(maps->fds.slabs, slabs_bytes(maps));
+	maps->rule = map_memory(maps->fds.rules, RULES_BYTES);
+	if (maps->page && maps->slab && maps->rule)
+		return 0;
+	err = -errno;
+	unmap(maps);
+	return err;
+}
+
 int stack_maps_open(const struct stack_map_fds *fds, struct stack_maps **ret_maps)
 {
 	struct stack_maps *maps = calloc(1, sizeof(*maps));
+	int err;
 
 	if (!maps)
 		return -ENOMEM;
 	maps->fds = *fds;
-	maps->page = map_memory(fds->text_pages, pages_bytes(maps));
-	maps->slab = map_memory(fds->slabs, slabs_bytes(maps));
-	maps->rule = map_memory(fds->rules, RULES_BYTES);
-	if (!maps->page || !maps->slab || !maps->rule) {
-		int err = -errno;
-
+	err = map_all(maps); /* whether it can be done is known from the start */
+	if (err) {
 		stack_maps_free(maps);
 		return err;
 	}
+	unmap(maps);
 	maps->rules_used = 1; /* rule 0 is FDT_RULE_NONE: all zero */
 	*ret_maps = maps;
 	return 0;
@@ -69,12 +96,6 @@ void stack_maps_free(struct stack_maps *maps)
 {
 	if (!maps)
 		return;
-	if (maps->page)
-		munmap(maps->page, pages_bytes(maps));
-	if (maps->slab)
-		munmap(maps->slab, slabs_bytes(maps));
-	if (maps->rule)
-		munmap(maps->rule, RULES_BYTES);
 	map_done(&maps->mem, &maps->rule_index);
 	free(maps);
 }
@@ -165,9 +186,11 @@ static int pages_put(struct stack_maps *maps, const struct unwind_table *table,
 static int table_put(struct stack_maps *maps, const struct unwind_table *table, uint32_t *ret_page0)
 {
 	uint16_t *local = calloc(table->rule_count + 1, sizeof(*local));
-	int err = local ? rules_put(maps, table, local) : -ENOMEM;
+	int err = local ? map_all(maps) : -ENOMEM;
 
+	err = err ?: rules_put(maps, table, local);
 	err = err ?: pages_put(maps, table, local);
+	unmap(maps);
 	free(local);
 	if (err)
 		return err;

@@ -123,7 +123,7 @@ static void build_id_read(struct elf_image *image)
 }
 
 /* image->fd or ->bytes, and ->size, are there; on failure they are let go. */
-static int image_begin(struct elf_image *image)
+static int image_load(struct elf_image *image)
 {
 	int err = header_check(image);
 
@@ -133,11 +133,25 @@ static int image_begin(struct elf_image *image)
 					  : elf_begin(image->fd, ELF_C_READ, NULL);
 		err = image->elf ? counts_check(image) : -ENOEXEC;
 	}
-	if (err == 0)
-		build_id_read(image);
-	else
+	if (err != 0)
 		elf_image_done(image);
 	return err;
+}
+
+static int image_begin(struct elf_image *image)
+{
+	int err = image_load(image);
+
+	if (err == 0)
+		build_id_read(image);
+	return err;
+}
+
+int elf_image_renew(struct elf_image *image)
+{
+	elf_end(image->elf);
+	image->elf = NULL;
+	return image_load(image);
 }
 
 int elf_image_open(int fd, struct elf_image *ret_image)
@@ -184,7 +198,10 @@ void elf_image_done(struct elf_image *image)
 	if (image->fd >= 0 && !image->bytes)
 		close(image->fd);
 	free(image->bytes);
-	*image = (struct elf_image){ .fd = -1 };
+	image->elf = NULL;
+	image->fd = -1;
+	image->bytes = NULL;
+	image->size = image->phnum = 0;
 }
 
 static int file_new(struct elf_image *image, const char *name, struct elf_file **ret_file)
@@ -230,6 +247,11 @@ void elf_file_free(struct elf_file *file)
 	elf_image_done(&file->image);
 	free(file->name);
 	free(file);
+}
+
+int elf_file_settle(struct elf_file *file)
+{
+	return elf_image_renew(&file->image);
 }
 
 Elf *elf_file_elf(const struct elf_file *file)

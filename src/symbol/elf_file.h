@@ -31,7 +31,13 @@ int elf_file_from_memory(const void *image, size_t size, const char *name,
 			 struct elf_file **ret_file);
 void elf_file_free(struct elf_file *file); /* NULL is allowed */
 
-Elf *elf_file_elf(const struct elf_file *file); /* borrowed */
+/*
+ * Gives back the memory of everything read so far; it is read again where it is needed. Before the
+ * first elf_file_places(). 0; or -ENOEXEC: the file is no ELF file any more, free it.
+ */
+int elf_file_settle(struct elf_file *file);
+
+Elf *elf_file_elf(const struct elf_file *file); /* borrowed; until elf_file_settle() */
 const char *elf_file_name(const struct elf_file *file);
 const char *elf_file_base_name(const struct elf_file *file);
 
@@ -84,5 +90,17 @@ unsigned int elf_file_places(struct elf_file *file, uint64_t vaddr, bool is_retu
  * debug information takes a tenth of a second to open. Before the first elf_file_places().
  */
 void elf_file_symbols_only(struct elf_file *file);
+
+/*
+ * If no place was asked for since the last call: lets go of all that places need, until the next is
+ * asked for, and returns true. Strings of places are invalid from then on.
+ */
+bool elf_file_rest(struct elf_file *file);
+
+/*
+ * Closes the file for good, unless it holds what places need (elf_file_rest()) or is closed: false.
+ * Its name remains; it has no places, symbols or bytes any more.
+ */
+bool elf_file_close(struct elf_file *file);
 
 #endif

@@ -191,6 +191,7 @@ unsigned int elf_file_places(struct elf_file *file, uint64_t vaddr, bool is_retu
 	struct elf_place found[PLACES_MAX];
 
 	prepare(file);
+	file->used = true;
 	if (!file->cache) {
 		memset(places, 0, sizeof(*places));
 		return 1;
@@ -214,4 +215,30 @@ void elf_places_free(struct elf_file *file)
 	free(file->cache);
 	elf_lines_free(file->lines);
 	elf_symbols_free(file->symbols);
+	file->cache = NULL;
+	file->lines = NULL;
+	file->symbols = NULL;
+}
+
+bool elf_file_rest(struct elf_file *file)
+{
+	bool used = file->used;
+
+	file->used = false;
+	if (used || !file->cache)
+		return false;
+	elf_places_free(file);
+	elf_image_done(&file->debug);
+	/* one that is no ELF file any more has no places from now on */
+	file->prepared = elf_image_renew(&file->image) != 0;
+	return true;
+}
+
+bool elf_file_close(struct elf_file *file)
+{
+	if (file->cache || file->image.fd < 0)
+		return false;
+	elf_image_done(&file->image);
+	file->prepared = true;
+	return true;
 }

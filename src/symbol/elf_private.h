@@ -28,6 +28,12 @@ int elf_image_open(int fd, struct elf_image *ret_image);
 int elf_image_copy(const void *bytes, size_t size, struct elf_image *ret_image);
 void elf_image_done(struct elf_image *image);
 
+/*
+ * Opens the image anew in place, without what libelf has read of it so far: pointers into that
+ * are invalid from here on. 0; or -ENOEXEC: the file has changed, and the image is let go.
+ */
+int elf_image_renew(struct elf_image *image);
+
 /* Bytes at an offset of the file. 0, or -EFAULT: they are not (all) there. */
 int elf_image_bytes(const struct elf_image *image, uint64_t offset, void *buffer, size_t size);
 
@@ -40,6 +46,7 @@ struct elf_file {
 	char *name;
 	/* what places need, made when the first is asked for */
 	bool prepared;
+	bool used;                   /* since the last elf_file_rest() */
 	bool symbols_only;           /* lines are not wanted */
 	struct elf_image debug;      /* .elf NULL: there is no separate debug file */
 	struct elf_symbols *symbols; /* NULL: none */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -23,7 +24,9 @@
 #include "util/log.h"
 
 #define VDSO_DEV (~0u) /* as in bpf/unwind.bpf.h */
-#define MAPS_MAX 4096  /* lines of /proc/PID/maps that are looked at */
+#define OPEN_MAX 2048  /* files held open: half of what the unit allows */
+#define REST_NS 60000000000ull
+#define MAPS_MAX 4096 /* lines of /proc/PID/maps that are looked at */
 
 /* A file being read. Belongs to the thread from pending to done. */
 struct job {
@@ -61,6 +64,9 @@ struct files {
 	unsigned int unfinished; /* asked for, not collected */
 	struct files_counters counters;
 	int done_fd;
+	unsigned int open; /* files whose descriptor is held */
+	uint32_t hand;     /* the id that was closed last */
+	uint64_t rest_ns;  /* when files that nobody asks for give their symbols back */
 	/* shared with the thread, under the lock */
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -137,6 +143,17 @@ static int open_vdso(struct elf_file **ret_elf)
 	return elf_file_from_memory((const void *)base, end - start, "[vdso]", ret_elf);
 }
 
+/* Most files are never asked for a symbol: what was read for their tables is not kept. */
+static void settle(struct job *job)
+{
+	if (!elf_file_settle(job->elf))
+		return;
+	elf_file_free(job->elf);
+	job->elf = NULL;
+	job->has_table = false;
+	job->python = 0;
+}
+
 static void job_do(struct job *job)
 {
 	uint64_t began = now_ns();
@@ -149,6 +166,7 @@ static void job_do(struct job *job)
 		job->has_table = !unwind_table_build(job->elf, &job->table);
 		job->python = python_recognise(job->elf, &job->offsets, job->description,
 					       sizeof(job->description));
+		settle(job);
 	}
 	job->took_ns = now_ns() - began;
 }
@@ -495,6 +513,25 @@ static void install(struct files *files, struct entry *entry, const struct job *
 		  err ? ", no room for it" : "");
 }
 
+/*
+ * Every file is held open until its symbols are wanted: a machine that builds programs all day would
+ * take all descriptors we may have. The first that nobody asks about is closed.
+ */
+static void bound_open(struct files *files)
+{
+	if (files->open < OPEN_MAX) {
+		files->open++;
+		return;
+	}
+	for (uint32_t i = 0; i < files->count; i++) {
+		files->hand = files->hand % files->count + 1;
+		if (files->by_id[files->hand]->file.elf &&
+		    elf_file_close(files->by_id[files->hand]->file.elf))
+			return;
+	}
+	files->open++;
+}
+
 static void collect(struct files *files, struct job *job)
 {
 	struct entry *entry = calloc(1, sizeof(*entry));
@@ -519,6 +556,8 @@ static void collect(struct files *files, struct job *job)
 			elf_file_symbols_only(entry->file.elf);
 	}
 	install(files, entry, job);
+	if (entry->file.elf)
+		bound_open(files);
 }
 
 static void collect_done(struct files *files)
@@ -539,18 +578,43 @@ static void collect_done(struct files *files)
 	}
 }
 
+/* Reading a large file takes tens of megabytes, from many pieces. */
+static void collect_and_trim(struct files *files)
+{
+	uint64_t before = files->counters.files;
+
+	collect_done(files);
+	if (!files->unfinished && files->counters.files != before)
+		malloc_trim(0);
+}
+
 void files_collect(struct files *files, int timeout_ms)
 {
 	struct pollfd done = { .fd = files->done_fd, .events = POLLIN };
 	uint64_t until_ns = now_ns() + (uint64_t)(timeout_ms > 0 ? timeout_ms : 0) * 1000000, now;
 
 	while (files->unfinished) {
-		collect_done(files);
+		collect_and_trim(files);
 		now = now_ns();
 		if (!files->unfinished || (timeout_ms >= 0 && now >= until_ns))
 			return;
 		poll(&done, 1, timeout_ms < 0 ? -1 : (int)((until_ns - now) / 1000000 + 1));
 	}
+}
+
+void files_rest(struct files *files)
+{
+	uint64_t now = now_ns();
+	bool rested = false;
+
+	if (now < files->rest_ns)
+		return;
+	files->rest_ns = now + REST_NS;
+	for (uint32_t id = 1; id <= files->count; id++)
+		if (files->by_id[id]->file.elf)
+			rested |= elf_file_rest(files->by_id[id]->file.elf);
+	if (rested)
+		malloc_trim(0);
 }
 
 /* ---- looking up ---- */

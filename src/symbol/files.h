@@ -71,6 +71,12 @@ int files_want_path(struct files *files, const char *path);
  */
 void files_collect(struct files *files, int timeout_ms);
 
+/*
+ * To be called now and then: lets go of the symbols of files that no place was asked of for one to two
+ * minutes. They are read again where they are needed.
+ */
+void files_rest(struct files *files);
+
 /* NULL: there is none. Lives until files_free(). */
 const struct symbol_file *files_by_id(const struct files *files, uint32_t id);
 const struct symbol_file *files_by_key(const struct files *files, const struct fdt_elf_key *key);

@@ -266,6 +266,7 @@ void stacks_tick(struct stacks *s, int timeout_ms)
 {
 	files_collect(s->files, timeout_ms);
 	tell_unknown(s);
+	files_rest(s->files);
 }
 
 void stacks_counters(const struct stacks *s, struct stacks_counters *ret_counters)

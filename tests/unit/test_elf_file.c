@@ -217,6 +217,52 @@ static void function_is(const char *library, const char *name)
 	dlclose(handle);
 }
 
+static void rests_and_knows_it_again(void **state)
+{
+	struct elf_place place;
+	struct elf_text text;
+	const char *path;
+	uint64_t vaddr = vaddr_of((void *)(uintptr_t)rests_and_knows_it_again, &path);
+	struct elf_file *file = open_file(path);
+
+	(void)state;
+	assert_int_equal(elf_file_settle(file), 0);
+	assert_false(elf_file_rest(file));
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(elf_file_places(file, vaddr, false, &place, 1), 1);
+		assert_string_equal(place.function, "rests_and_knows_it_again");
+		assert_false(elf_file_rest(file));
+		assert_false(elf_file_close(file));
+		assert_true(elf_file_rest(file));
+	}
+	assert_true(elf_file_text(file, &text));
+	elf_file_free(file);
+}
+
+static void closed_it_keeps_its_name(void **state)
+{
+	struct elf_place place;
+	struct elf_text text;
+	const char *path;
+	uint64_t vaddr = vaddr_of((void *)(uintptr_t)closed_it_keeps_its_name, &path), size;
+	struct elf_file *file = open_file(path);
+	char build_id[256], byte;
+
+	(void)state;
+	snprintf(build_id, sizeof(build_id), "%s", elf_file_build_id(file));
+	assert_true(elf_file_close(file));
+	assert_false(elf_file_close(file));
+	assert_false(elf_file_rest(file));
+	assert_string_equal(elf_file_base_name(file), "exe");
+	assert_string_equal(elf_file_build_id(file), build_id);
+	assert_int_equal(elf_file_places(file, vaddr, false, &place, 1), 1);
+	assert_null(place.function);
+	assert_false(elf_file_text(file, &text));
+	assert_int_equal(elf_file_symbol(file, "main", &vaddr, &size), -ENOENT);
+	assert_int_equal(elf_file_read(file, vaddr, &byte, 1), -EFAULT);
+	elf_file_free(file);
+}
+
 static void names_functions_of_libc(void **state)
 {
 	(void)state;
@@ -387,6 +433,8 @@ int main(void)
 		cmocka_unit_test(knows_an_image_in_memory),
 		cmocka_unit_test(refuses_what_is_no_elf_file),
 		cmocka_unit_test(tells_lines_and_inlined_functions),
+		cmocka_unit_test(rests_and_knows_it_again),
+		cmocka_unit_test(closed_it_keeps_its_name),
 		cmocka_unit_test(names_functions_of_libc),
 		cmocka_unit_test(knows_only_what_is_there),
 		cmocka_unit_test(survives_damaged_files),
