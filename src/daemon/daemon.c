@@ -12,6 +12,7 @@
 
 #include "daemon/lines.h"
 #include "daemon/lock.h"
+#include "daemon/place.h"
 #include "daemon/publish.h"
 #include "daemon/told.h"
 #include "run/outputs.h"
@@ -247,6 +248,15 @@ static bool on_reload(void *ctx)
 	return done;
 }
 
+/* --- whose findings --- */
+
+static bool on_wanted(void *ctx, const char *cgroup)
+{
+	const struct daemon *d = ctx;
+
+	return place_wanted(d->config, cgroup);
+}
+
 /* --- what was told --- */
 
 static void on_engine(void *ctx, struct engine *engine)
@@ -393,6 +403,7 @@ static void prepare(struct daemon *d)
 				       .verbosity = d->options->run->verbosity,
 				       .interval_ns = d->config->summary_interval_ns };
 	d->service = (struct session_service){ .ctx = d,
+					       .wanted = on_wanted,
 					       .settings = &d->config->settings,
 					       .rules = d->config->rules,
 					       .engine = on_engine,
