@@ -284,12 +284,15 @@ static void save_now(struct daemon *d)
 
 	if (!path || !d->engine)
 		return;
-	d->saved = d->lines.findings;
 	err = told_save(path, d->engine);
 	if (err && !d->save_failed)
 		log_warn("%s: cannot be written: %s; after a restart findings are told again", path,
 			 strerror(-err));
+	if (!err && d->save_failed)
+		log_info("%s: is written again", path);
 	d->save_failed = err;
+	if (!err)
+		d->saved = d->lines.findings;
 }
 
 /* Where nothing new was told the minute does not begin: the next finding is kept within a second. */

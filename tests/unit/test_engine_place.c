@@ -264,10 +264,14 @@ static void want_of_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(asked_when_told),       cmocka_unit_test(asked_once_for_an_image),
-		cmocka_unit_test(asked_before_it_ends),  TEST(not_even_counted_elsewhere),
-		TEST(told_where_the_place_is_not_known), cmocka_unit_test(a_recorded_place),
-		cmocka_unit_test(recorded_and_live),     cmocka_unit_test(hostile_places),
+		cmocka_unit_test(asked_when_told),
+		cmocka_unit_test(asked_once_for_an_image),
+		cmocka_unit_test(asked_before_it_ends),
+		cmocka_unit_test(not_even_counted_elsewhere),
+		cmocka_unit_test(told_where_the_place_is_not_known),
+		cmocka_unit_test(a_recorded_place),
+		cmocka_unit_test(recorded_and_live),
+		cmocka_unit_test(hostile_places),
 		cmocka_unit_test(want_of_memory),
 	};
 
