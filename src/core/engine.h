@@ -83,6 +83,11 @@ struct engine_callbacks {
 	 * the finding complete; it is then counted and not told. NULL: nothing is suppressed.
 	 */
 	bool (*suppressed)(void *ctx, const struct finding *finding);
+	/*
+	 * Whether findings of processes in this cgroup (NULL: not known) are anybody's business here.
+	 * Others are not even counted: the same cause elsewhere is still news. NULL: all are.
+	 */
+	bool (*wanted)(void *ctx, const char *cgroup);
 	/* So many were found and not told (findings.burst); NULL: not wanted. */
 	void (*withheld)(void *ctx, const struct withheld *withheld);
 };

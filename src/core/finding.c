@@ -565,11 +565,21 @@ bool finding_is_news(const struct engine *e, const struct finding *f)
 	       (!entry->told || f->severity > entry->severity || is_long_ago(e, entry));
 }
 
+static bool is_elsewhere(struct engine *e, const struct finding *f)
+{
+	const struct engine_callbacks *callbacks = &e->options.callbacks;
+
+	if (!callbacks->wanted || !f->process)
+		return false;
+	tasks_ask_place(e, (struct process *)f->process);
+	return !callbacks->wanted(callbacks->ctx, f->process->cgroup);
+}
+
 void finding_report(struct engine *e, struct finding *f)
 {
 	struct finding_entry *entry;
 
-	if (!finding_wanted(e, f->rule) || e->finished)
+	if (!finding_wanted(e, f->rule) || e->finished || is_elsewhere(e, f))
 		return;
 	complete(e, f);
 	e->counters.by_rule[f->rule].found++;

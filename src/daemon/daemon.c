@@ -12,6 +12,7 @@
 
 #include "daemon/lines.h"
 #include "daemon/lock.h"
+#include "daemon/place.h"
 #include "daemon/publish.h"
 #include "daemon/told.h"
 #include "run/outputs.h"
@@ -247,6 +248,15 @@ static bool on_reload(void *ctx)
 	return done;
 }
 
+/* --- whose findings --- */
+
+static bool on_wanted(void *ctx, const char *cgroup)
+{
+	const struct daemon *d = ctx;
+
+	return place_wanted(d->config, cgroup);
+}
+
 /* --- what was told --- */
 
 static void on_engine(void *ctx, struct engine *engine)
@@ -274,12 +284,15 @@ static void save_now(struct daemon *d)
 
 	if (!path || !d->engine)
 		return;
-	d->saved = d->lines.findings;
 	err = told_save(path, d->engine);
 	if (err && !d->save_failed)
 		log_warn("%s: cannot be written: %s; after a restart findings are told again", path,
 			 strerror(-err));
+	if (!err && d->save_failed)
+		log_info("%s: is written again", path);
 	d->save_failed = err;
+	if (!err)
+		d->saved = d->lines.findings;
 }
 
 /* Where nothing new was told the minute does not begin: the next finding is kept within a second. */
@@ -393,6 +406,7 @@ static void prepare(struct daemon *d)
 				       .verbosity = d->options->run->verbosity,
 				       .interval_ns = d->config->summary_interval_ns };
 	d->service = (struct session_service){ .ctx = d,
+					       .wanted = on_wanted,
 					       .settings = &d->config->settings,
 					       .rules = d->config->rules,
 					       .engine = on_engine,

@@ -13,7 +13,6 @@
 #include "core/process.h"
 #include "daemon/channel.h"
 #include "daemon/evidence.h"
-#include "daemon/place.h"
 #include "util/escape.h"
 #include "util/log.h"
 #include "util/trouble.h"
@@ -117,7 +116,6 @@ int lines_apply(struct lines *lines, const struct config *config, uint64_t now,
 			channel_reopen(lines->channels[i], now);
 	drop(lines, &next);
 	*lines = next;
-	lines->config = config;
 	open_evidence(lines, config);
 	return 0;
 }
@@ -182,12 +180,6 @@ static void put_other(struct lines *lines, const char *json, size_t length)
 	json_decref(root);
 }
 
-/* Findings of other cgroups than those the operator asked for are nobody's here. */
-static bool is_wanted(const struct lines *lines, const struct finding *f)
-{
-	return !f->process || place_wanted(lines->config, f->process->cgroup);
-}
-
 int lines_put(void *ctx, const char *json, size_t length, const struct finding *finding)
 {
 	struct lines *lines = ctx;
@@ -205,7 +197,7 @@ int lines_keep(void *ctx, const char *json, size_t length, const struct finding 
 	struct lines *lines = ctx;
 	int err;
 
-	if (!lines->evidence || !finding || !is_wanted(lines, finding))
+	if (!lines->evidence || !finding)
 		return 0;
 	err = evidence_put(lines->evidence, finding->fingerprint, json, length);
 	if (err && !lines->evidence_failed)

@@ -16,14 +16,13 @@ struct lines {
 	char *paths[CONFIG_OUTPUTS_MAX];
 	struct channel *channels[CONFIG_OUTPUTS_MAX];
 	unsigned int count;
-	const struct config *config; /* as applied; borrowed: which cgroups are wanted */
-	struct evidence *evidence;   /* NULL: none kept */
-	bool evidence_failed;        /* and told */
-	uint64_t findings;           /* put so far */
+	struct evidence *evidence; /* NULL: none kept */
+	bool evidence_failed;      /* and told */
+	uint64_t findings;         /* put so far */
 };
 
 /*
- * config lives until another one is applied. Opens what the configuration names. Channels of *lines that are wanted as they are stay, with
+ * Opens what the configuration names. Channels of *lines that are wanted as they are stay, with
  * what waits in them, and are opened again; the others get one last try. 0, or -errno with
  * *trouble filled: *lines is as before.
  */

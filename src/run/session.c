@@ -194,14 +194,21 @@ static void on_stack_forgotten(void *ctx, uint64_t hash)
 	s->config->forget_site(s->config->source, hash);
 }
 
-/* --- events --- */
-
 static const struct session_service *service(const struct session *s)
 {
 	static const struct session_service none;
 
 	return s->config->service ? s->config->service : &none;
 }
+
+static bool on_wanted(void *ctx, const char *cgroup)
+{
+	struct session *s = ctx;
+
+	return service(s)->wanted(service(s)->ctx, cgroup);
+}
+
+/* --- events --- */
 
 static void call(const struct session *s, void (*function)(void *ctx))
 {
@@ -220,6 +227,7 @@ static int begin_engine(struct session *s)
 			       .detail = s->naming ? on_detail : NULL,
 			       .suppressed = on_suppressed,
 			       .withheld = on_withheld,
+			       .wanted = service(s)->wanted ? on_wanted : NULL,
 			       .environment = s->naming ? on_environment : NULL,
 			       .place = s->naming ? on_place : NULL,
 			       .stack_forgotten =

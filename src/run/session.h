@@ -50,10 +50,12 @@ void run_options_apply(const struct run_options *options, struct settings *setti
 
 /*
  * What a service adds to a run: it goes on until it is told to end, and SIGHUP means to reload. All
- * functions are called between events, never from within the engine; each may be NULL.
+ * functions but `wanted` are called between events, never from within the engine; each may be NULL.
  */
 struct session_service {
 	void *ctx;
+	/* Whether findings of processes in this cgroup are told; NULL: it is not known. */
+	bool (*wanted)(void *ctx, const char *cgroup);
 	/* Instead of the standard ones; what the command line says goes on top of them. */
 	const struct settings *settings;
 	rule_set rules;

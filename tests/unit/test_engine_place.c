@@ -138,6 +138,60 @@ static void asked_before_it_ends(void **state)
 	stream_end(&w.s);
 }
 
+static bool only_others(void *ctx, const char *cgroup)
+{
+	struct world *w = ctx;
+
+	snprintf(w->place, sizeof(w->place), "%s", cgroup ? cgroup : "unknown");
+	return !cgroup || strcmp(cgroup, UNIT) != 0;
+}
+
+static void start_elsewhere(struct world *w)
+{
+	struct engine_options options = stream_options(&w->s, ENGINE_PID);
+
+	*w = (struct world){ .s = { .now_ns = 1000 * S } };
+	options.callbacks = (struct engine_callbacks){
+		.ctx = w, .finding = keep_place, .place = answer_place, .wanted = only_others
+	};
+	assert_int_equal(engine_new(&options, &w->s.engine), 0);
+	task(&w->s, FDT_OP_SNAPSHOT, PID, PID, TABLE, PID, 0);
+}
+
+/* The same cause in a place that is wanted is still news then. */
+static void not_even_counted_elsewhere(void **state)
+{
+	struct engine_counters counters;
+	struct world w;
+
+	(void)state;
+	start_elsewhere(&w);
+	another_limit(&w);
+	another_limit(&w);
+	assert_string_equal(w.place, UNIT);
+	assert_int_equal(w.told, 0);
+	assert_int_equal(w.asked, 1);
+	engine_counters(w.s.engine, &counters);
+	for (unsigned int r = 0; r < RULE_COUNT; r++)
+		assert_int_equal(counters.by_rule[r].found, 0);
+	told_place(&w, PID, 4, "/abc");
+	another_limit(&w);
+	assert_int_equal(w.told, 1);
+	stream_end(&w.s);
+}
+
+static void told_where_the_place_is_not_known(void **state)
+{
+	struct world w;
+
+	(void)state;
+	start_elsewhere(&w);
+	w.answer = -ESRCH;
+	another_limit(&w);
+	assert_int_equal(w.told, 1);
+	stream_end(&w.s);
+}
+
 static void a_recorded_place(void **state)
 {
 	struct world w;
@@ -210,9 +264,14 @@ static void want_of_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(asked_when_told),      cmocka_unit_test(asked_once_for_an_image),
-		cmocka_unit_test(asked_before_it_ends), cmocka_unit_test(a_recorded_place),
-		cmocka_unit_test(recorded_and_live),    cmocka_unit_test(hostile_places),
+		cmocka_unit_test(asked_when_told),
+		cmocka_unit_test(asked_once_for_an_image),
+		cmocka_unit_test(asked_before_it_ends),
+		cmocka_unit_test(not_even_counted_elsewhere),
+		cmocka_unit_test(told_where_the_place_is_not_known),
+		cmocka_unit_test(a_recorded_place),
+		cmocka_unit_test(recorded_and_live),
+		cmocka_unit_test(hostile_places),
 		cmocka_unit_test(want_of_memory),
 	};
 
