@@ -25,7 +25,7 @@
 
 #define VDSO_DEV (~0u) /* as in bpf/unwind.bpf.h */
 #define OPEN_MAX 2048  /* files held open: half of what the unit allows */
-#define REST_NS 60000000000ull
+#define REST_NS 20000000000ull
 #define MAPS_MAX 4096 /* lines of /proc/PID/maps that are looked at */
 
 /* A file being read. Belongs to the thread from pending to done. */

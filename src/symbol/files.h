@@ -72,8 +72,8 @@ int files_want_path(struct files *files, const char *path);
 void files_collect(struct files *files, int timeout_ms);
 
 /*
- * To be called now and then: lets go of the symbols of files that no place was asked of for one to two
- * minutes. They are read again where they are needed.
+ * To be called now and then: lets go of the symbols of files that no place was asked of for 20 to 40
+ * seconds. They are read again where they are needed.
  */
 void files_rest(struct files *files);
 
