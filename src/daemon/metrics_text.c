@@ -133,8 +133,7 @@ static void put_events(FILE *out, const struct metrics *m)
 	      "How often all tables were read anew because events had been lost.", m->resyncs);
 	count(out, "fdtrace_table_corrections_total", COUNTER,
 	      "Slots of descriptor tables that reading them showed to be other than known.",
-	      m->counters.corrections -
-		      m->counters.corrections_by[CORRECTION_AFTER_LOSS]);
+	      m->counters.corrections - m->counters.corrections_by[CORRECTION_AFTER_LOSS]);
 	measure(out, "fdtrace_last_event_timestamp_seconds", GAUGE,
 		"When the latest event was seen, in seconds since 1970.", m->last_event_s);
 }
