@@ -119,6 +119,7 @@ live_tests := \
 	tests/live/bad_days.py \
 	tests/live/hard_days.py \
 	tests/live/daemon.py \
+	tests/live/daemon_days.py \
 	tests/live/patterns.py \
 	tests/stories/run.py \
 	tests/stacks/stacks.py \
