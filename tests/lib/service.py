@@ -118,29 +118,35 @@ def reload(daemon, message=b"read anew"):
     os.kill(daemon.pid, signal.SIGHUP)
     until(f"{message!r} again in {daemon.err()!r}", lambda: daemon.err().count(message) > before)
 
-# Closes twice in so many functions that each time is a finding of its own.
+# Closes twice in so many functions that each time is a finding of its own; others to warm up with.
 FLOOD = """
 import os, sys
-made = []
-for i in range({count}):
+def make(name):
     scope = {{"os": os}}
-    exec(f"def {name}_{{i:04}}_twice(fd):\\n"
+    exec(f"def {{name}}_twice(fd):\\n"
          "    os.close(fd)\\n    try:\\n        os.close(fd)\\n    except OSError:\\n        pass\\n", scope)
-    made.append(scope[f"{name}_{{i:04}}_twice"])
+    return scope[name + "_twice"]
+made, warm = [make(f"{name}_{{i:04}}") for i in range({count})], 0
 print("ready", flush=True)
-for function in made:
-    sys.stdin.read(1)
-    function(os.open("/dev/null", os.O_RDONLY))
-print("done", flush=True)
-sys.stdin.read()
+while word := sys.stdin.read(1):
+    warm += word == "w"
+    (make(f"{name}_warm{{warm}}") if word == "w" else made.pop(0))(os.open("/dev/null", os.O_RDONLY))
 """
 
 
 @contextlib.contextmanager
-def flood(name, count):
-    """Sins once for each byte that is said to it; `findings.every: 0` lets all of that be told."""
+def flood(at, name, count):
+    """Sins once for each "x" that is said to it; `findings.every: 0s` lets all of that be told.
+
+    Python's frames are known a moment after a program's start: the flood is ready when they are.
+    """
     with Background([PYTHON, "-c", FLOOD.format(name=name, count=count)]) as guilty:
         guilty.wait_for(b"ready")
+
+        def is_warm():
+            guilty.say(b"w")
+            return any(name.encode() + b"_warm" in line for line in at.lines())
+        until(f"the frames of {name} are known", is_warm)
         yield guilty
 
 

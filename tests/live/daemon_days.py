@@ -174,7 +174,7 @@ def _():
     need_tracing()
     with place() as at:
         at.write(ALL)
-        with at.start() as daemon, flood("rotated", COUNT) as guilty:
+        with at.start() as daemon, flood(at, "rotated", COUNT) as guilty:
             rotated = []
             flow = threading.Thread(target=lambda: [guilty.say(b"x") for _ in range(COUNT)])
             flow.start()
@@ -240,7 +240,7 @@ def _():
         listening.listen()
         listening.settimeout(30)
         at.write(ALL, outputs=f"- type: unix\n  path: {path}\n  queue: 64K\n")
-        with at.start() as daemon, flood("deaf", 400) as guilty:
+        with at.start() as daemon, flood(at, "deaf", 400) as guilty:
             reader, _ = listening.accept()
             guilty.say(b"x" * 400)
             all_told(at, "deaf", 400)
@@ -261,7 +261,7 @@ def _():
     need_tracing()
     with place() as at:
         at.write(ALL, outputs="- type: stdout\n  queue: 64K\n")
-        with at.start() as daemon, flood("unread", 400) as guilty:
+        with at.start() as daemon, flood(at, "unread", 400) as guilty:
             guilty.say(b"x" * 400)
             all_told(at, "unread", 400)
             daemon.child.stdout.close()
@@ -348,7 +348,7 @@ def _():
     need_tracing()
     with place() as at:
         at.write(ALL)
-        with at.start() as daemon, flood("both_storms", COUNT) as guilty:
+        with at.start() as daemon, flood(at, "both_storms", COUNT) as guilty:
             for _ in range(COUNT):
                 guilty.say(b"x")
                 for _ in range(10):
