@@ -120,6 +120,7 @@ live_tests := \
 	tests/live/hard_days.py \
 	tests/live/daemon.py \
 	tests/fleet/long_life.py \
+	tests/live/daemon_days.py \
 	tests/live/patterns.py \
 	tests/stories/run.py \
 	tests/stacks/stacks.py \

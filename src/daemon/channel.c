@@ -335,6 +335,7 @@ int channel_open(const struct output_config *config, struct channel **ret_channe
 	if (err && c->kind->for_good(err)) {
 		trouble_set(trouble, -err, EXIT_CANNOT, c->kind->remedy(err), NULL,
 			    "cannot write %s: %s", c->name, strerror(-err));
+		c->complained = true; /* once is enough */
 		channel_free(c);
 		return err;
 	}

@@ -71,6 +71,7 @@ static const char *file_remedy(int err)
 	case EINVAL:
 	case ENXIO: return "name a regular file";
 	case ELOOP: return "name the file itself: symbolic links are not followed";
+	case EACCES:
 	case EPERM:
 		return "it must belong to root or to who runs fdtrace, have one name, and nobody "
 		       "else may write to it";

@@ -137,6 +137,7 @@ def steps():
     tests("hard days", ["tests/live/hard_days.py"], PYTHON)
     tests("daemon", ["tests/live/daemon.py"], PYTHON)
     tests("long life", ["tests/fleet/long_life.py"], PYTHON)
+    tests("daemon's bad days", ["tests/live/daemon_days.py"], PYTHON)
     tests("stories", ["tests/stories/run.py"], PYTHON)
     tests("fleet", ["tests/fleet/shippers.py", "tests/fleet/fleet.py"], PYTHON)
     tests("replay", ["tests/replay/replay.py"], PYTHON)

@@ -1,11 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
 """The daemon: from its configuration to a line in a file, reloads, restarts, and with no more rights than its unit gives it."""
-import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import stat
@@ -16,119 +14,10 @@ import time
 
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import DEADLINE_S, FDTRACE, PYTHON, TOP, Background, case, check_line, fdtrace, main, need_tracing, until
+from harness import DEADLINE_S, FDTRACE, PYTHON, TOP, case, fdtrace, main, need_tracing, until
+from service import be_guilty, end, place, program, reload, sin
 
 CAPS = ["bpf", "perfmon", "sys_ptrace", "dac_read_search"]
-
-# A program with one function of its own name: its findings are told apart from all others' by that.
-GUILTY = """
-import os, sys
-def {name}():
-    return os.open("/dev/null", os.O_RDONLY)
-def {name}_twice(fd):
-    os.close(fd)
-    try:
-        os.close(fd)
-    except OSError:
-        pass
-fd = {name}()
-print("open", flush=True)
-sys.stdin.read(1)
-{name}_twice(fd)
-print("done", flush=True)
-sys.stdin.read()
-"""
-
-
-@contextlib.contextmanager
-def place():
-    """A folder for one daemon: configuration, output, state, lock, notify socket."""
-    folder = tempfile.mkdtemp(prefix="fdtrace-daemon-")
-    try:
-        os.mkdir(os.path.join(folder, "run"))
-        yield Place(folder)
-    finally:
-        shutil.rmtree(folder)
-
-
-def whole_attention():
-    """Findings go by their stacks here: none may be left out to keep to a budget."""
-    known = fdtrace("--set", "help").out.decode()
-    return [f"{key}=100%" for key in ("budget", "stacks.budget") if f"\n{key}=" in known]
-
-
-class Place:
-    def __init__(self, folder):
-        self.folder = folder
-        self.config, self.out, self.state = (os.path.join(folder, n) for n in ("c.yaml", "out.jsonl", "told.json"))
-        self.environment = {**os.environ, "RUNTIME_DIRECTORY": os.path.join(folder, "run")}
-        self.write()
-
-    def write(self, more=""):
-        with open(self.config, "w", encoding="utf-8") as config:
-            config.write(f"outputs:\n- type: file\n  path: {self.out}\nstate: {self.state}\n"
-                         f"evidence:\n  path: off\nmetrics:\n  listen: off\n{more}")
-
-    def lines(self):
-        try:
-            with open(self.out, "rb") as out:
-                return [line for line in out.read().split(b"\n")[:-1]]
-        except FileNotFoundError:
-            return []
-
-    def records(self):
-        return [check_line(line, self.out) for line in self.lines()]
-
-    def findings(self, name):
-        """Those about the program whose functions are called so."""
-        return [r for r, line in zip(self.records(), self.lines())
-                if r["event"]["dataset"] == "fdtrace.finding" and name.encode() + b"_twice" in line]
-
-    def wait(self, name, count=1):
-        return until(f"{count} finding(s) of {name} in {self.lines()[-5:]}",
-                     lambda: len(self.findings(name)) >= count and self.findings(name))
-
-    def start(self, *args, before=(), ready=b"the whole machine is traced"):
-        settings = [word for setting in whole_attention() for word in ("--set", setting)]
-        daemon = Background([*before, FDTRACE, "--daemon", "-c", self.config, *settings, *args],
-                            env=self.environment)
-        try:
-            daemon.wait_for_message(ready)
-        except BaseException:
-            daemon.__exit__()
-            raise
-        return daemon
-
-
-def end(daemon, number=signal.SIGTERM):
-    result = daemon.interrupt(number)
-    assert result.status == 0, result
-    return result
-
-
-@contextlib.contextmanager
-def program(name, before=()):
-    """Has opened, and closes twice once it is told to."""
-    with Background([*before, PYTHON, "-c", GUILTY.format(name=name)]) as guilty:
-        guilty.wait_for(b"open")
-        yield guilty
-
-
-def sin(guilty):
-    guilty.say(b"x")
-    guilty.wait_for(b"done")
-
-
-def be_guilty(name, before=()):
-    with program(name, before) as guilty:
-        sin(guilty)
-
-
-def reload(daemon, message=b"read anew"):
-    before = daemon.err().count(message)
-    os.kill(daemon.pid, signal.SIGHUP)
-    until(f"{message!r} again in {daemon.err()!r}", lambda: daemon.err().count(message) > before)
-
 
 # --- --check-config ---
 

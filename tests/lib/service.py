@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the tests of the daemon share: a place for one, and programs for it to find guilty."""
+import contextlib
+import os
+import re
+import shutil
+import signal
+import tempfile
+
+from harness import FDTRACE, PYTHON, Background, Skip, check_line, fdtrace, until
+
+# A program with one function of its own name: its findings are told apart from all others' by that.
+GUILTY = """
+import os, sys
+def {name}():
+    return os.open("/dev/null", os.O_RDONLY)
+def {name}_twice(fd):
+    os.close(fd)
+    try:
+        os.close(fd)
+    except OSError:
+        pass
+fd = {name}()
+print("open", flush=True)
+sys.stdin.read(1)
+{name}_twice(fd)
+print("done", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def place():
+    """A folder for one daemon: configuration, output, state, lock, notify socket."""
+    folder = tempfile.mkdtemp(prefix="fdtrace-daemon-")
+    try:
+        os.mkdir(os.path.join(folder, "run"))
+        yield Place(folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+def whole_attention():
+    """Findings go by their stacks here: none may be left out to keep to a budget."""
+    known = fdtrace("--set", "help").out.decode()
+    return [f"{key}=100%" for key in ("budget", "stacks.budget") if f"\n{key}=" in known]
+
+
+class Place:
+    def __init__(self, folder):
+        self.folder = folder
+        self.config, self.out, self.state = (os.path.join(folder, n) for n in ("c.yaml", "out.jsonl", "told.json"))
+        self.environment = {**os.environ, "RUNTIME_DIRECTORY": os.path.join(folder, "run")}
+        self.write()
+
+    def write(self, more="", outputs="", evidence="off", listen="off"):
+        """`outputs`: YAML of more places than the file; `more`: of other keys."""
+        with open(self.config, "w", encoding="utf-8") as config:
+            config.write(f"outputs:\n- type: file\n  path: {self.out}\n{outputs}state: {self.state}\n"
+                         f"evidence:\n  path: {evidence}\nmetrics:\n  listen: {listen}\n{more}")
+
+    def lines(self):
+        try:
+            with open(self.out, "rb") as out:
+                return [line for line in out.read().split(b"\n")[:-1]]
+        except FileNotFoundError:
+            return []
+
+    def records(self):
+        return [check_line(line, self.out) for line in self.lines()]
+
+    def findings(self, name):
+        """Those about the program whose functions are called so."""
+        return [r for r, line in zip(self.records(), self.lines())
+                if r["event"]["dataset"] == "fdtrace.finding" and name.encode() + b"_twice" in line]
+
+    def wait(self, name, count=1):
+        return until(f"{count} finding(s) of {name} in {self.lines()[-5:]}",
+                     lambda: len(self.findings(name)) >= count and self.findings(name))
+
+    def start(self, *args, before=(), ready=b"the whole machine is traced"):
+        settings = [word for setting in whole_attention() for word in ("--set", setting)]
+        daemon = Background([*before, FDTRACE, "--daemon", "-c", self.config, *settings, *args],
+                            env=self.environment)
+        try:
+            daemon.wait_for_message(ready)
+        except BaseException:
+            daemon.__exit__()
+            raise
+        return daemon
+
+
+def end(daemon, number=signal.SIGTERM):
+    result = daemon.interrupt(number)
+    assert result.status == 0, result
+    return result
+
+
+@contextlib.contextmanager
+def program(name, before=()):
+    """Has opened, and closes twice once it is told to."""
+    with Background([*before, PYTHON, "-c", GUILTY.format(name=name)]) as guilty:
+        guilty.wait_for(b"open")
+        yield guilty
+
+
+def sin(guilty):
+    guilty.say(b"x")
+    guilty.wait_for(b"done")
+
+
+def be_guilty(name, before=()):
+    with program(name, before) as guilty:
+        sin(guilty)
+
+
+def reload(daemon, message=b"read anew"):
+    before = daemon.err().count(message)
+    os.kill(daemon.pid, signal.SIGHUP)
+    until(f"{message!r} again in {daemon.err()!r}", lambda: daemon.err().count(message) > before)
+
+# Closes twice in so many functions that each time is a finding of its own; others to warm up with.
+FLOOD = """
+import os, sys
+def make(name):
+    scope = {{"os": os}}
+    exec(f"def {{name}}_twice(fd):\\n"
+         "    os.close(fd)\\n    try:\\n        os.close(fd)\\n    except OSError:\\n        pass\\n", scope)
+    return scope[name + "_twice"]
+made, warm = [make(f"{name}_{{i:04}}") for i in range({count})], 0
+print("ready", flush=True)
+while word := sys.stdin.read(1):
+    warm += word == "w"
+    (make(f"{name}_warm{{warm}}") if word == "w" else made.pop(0))(os.open("/dev/null", os.O_RDONLY))
+"""
+
+
+@contextlib.contextmanager
+def flood(at, name, count):
+    """Sins once for each "x" that is said to it; `findings.every: 0s` lets all of that be told.
+
+    Python's frames are known a moment after a program's start: the flood is ready when they are.
+    """
+    with Background([PYTHON, "-c", FLOOD.format(name=name, count=count)]) as guilty:
+        guilty.wait_for(b"ready")
+
+        def is_warm():
+            guilty.say(b"w")
+            return any(re.search(name.encode() + rb"_warm\d", line) for line in at.lines())  # no command line has the digit
+        until(f"the frames of {name} are known", is_warm)
+        yield guilty
+
+
+# --- control groups ---
+
+def hierarchy(kind, option=""):
+    """Where cgroups are mounted: "cgroup2", or "cgroup" with a controller among the options."""
+    with open("/proc/self/mounts", encoding="ascii", errors="replace") as mounts:
+        for mount in mounts:
+            _, folder, fs, options, *_ = mount.split()
+            if fs == kind and (not option or option in options.split(",")):
+                return folder
+    return None
+
+
+@contextlib.contextmanager
+def cgroup(name, parent=None):
+    """A group of our own, removed in the end: processes in it have ended by then."""
+    parent = parent or hierarchy("cgroup2")
+    if not parent:
+        raise Skip("no cgroup2 is mounted here")
+    folder = os.path.join(parent, name)
+    try:
+        os.mkdir(folder)
+    except OSError as why:
+        raise Skip(f"no cgroup can be made here: {why}") from None
+    try:
+        yield folder
+    finally:
+        os.rmdir(folder)
+
+
+def inside(folder):
+    """In front of a command: it runs in that cgroup."""
+    return ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', folder]
