@@ -94,7 +94,7 @@ $(B)/tests/live/facts: tests/live/facts.c $(B)/src/source/inspect.o
 $(B)/tests/live/metrics_server: tests/live/metrics_server.c $(core_obj) $(filter $(B)/src/daemon/metrics% $(B)/src/util/%,$(other_obj))
 	$(call say,TEST,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) -Itests/lib $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o,$^) -pthread
+	$(Q)$(CC) $(CPPFLAGS) -Itests/lib $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o,$^) $(LDLIBS)
 
 # Puts lines into a channel.
 $(B)/tests/live/lines: tests/live/lines.c $(core_obj) $(filter-out $(skeleton_obj),$(other_obj))

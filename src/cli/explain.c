@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/evidence.h"
+#include "run/evidence.h"
 #include "sink/page.h"
 #include "util/io.h"
 #include "util/trouble.h"

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include "cli/nearest.h"
+#include "util/nearest.h"
 #include "util/escape.h"
 #include "util/trouble.h"
 

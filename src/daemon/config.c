@@ -18,11 +18,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "cli/nearest.h"
-#include "daemon/evidence.h"
+#include "util/nearest.h"
+#include "run/evidence.h"
 #include "daemon/metrics.h"
 #include "daemon/told.h"
-#include "daemon/yaml_place.h"
+#include "util/yaml_place.h"
 #include "util/escape.h"
 #include "util/trouble.h"
 

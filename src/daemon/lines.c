@@ -12,7 +12,7 @@
 #include "core/finding.h"
 #include "core/process.h"
 #include "daemon/channel.h"
-#include "daemon/evidence.h"
+#include "run/evidence.h"
 #include "util/escape.h"
 #include "util/log.h"
 #include "util/trouble.h"

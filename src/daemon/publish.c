@@ -7,7 +7,7 @@
 
 #include "daemon/channel.h"
 #include "daemon/config.h"
-#include "daemon/container.h"
+#include "run/container.h"
 #include "daemon/lines.h"
 #include "run/coverage.h"
 #include "source/cost.h"

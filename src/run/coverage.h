@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Keeps a run to its overhead budget (daemon/budget.h): asks the source what it costs, turns the
+ * Keeps a run to its overhead budget (run/budget.h): asks the source what it costs, turns the
  * hooks on system calls off and on, and says in words which coverage is in force. To be called
  * each turn of the session's loop.
  */
@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "daemon/budget.h"
+#include "run/budget.h"
 #include "sink/sink.h"
 #include "source/source.h"
 

@@ -9,7 +9,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "daemon/evidence.h"
+#include "run/evidence.h"
 #include "sink/json.h"
 #include "sink/record.h"
 #include "util/escape.h"

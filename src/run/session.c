@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "core/suppression.h"
-#include "daemon/container.h"
+#include "run/container.h"
 #include "run/coverage.h"
 #include "run/environ.h"
 #include "run/fault.h"

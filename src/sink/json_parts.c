@@ -9,7 +9,7 @@
 #include "core/finding.h"
 #include "core/hash.h"
 #include "core/process.h"
-#include "daemon/container.h"
+#include "run/container.h"
 #include "sink/phrase.h"
 #include "util/hostinfo.h"
 #include "util/redact.h"

@@ -22,7 +22,7 @@
 #include "core/process.h"
 #include "core/site.h"
 #include "core/syscall_name.h"
-#include "daemon/container.h"
+#include "run/container.h"
 #include "util/hostinfo.h"
 #include "util/redact.h"
 

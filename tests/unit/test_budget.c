@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "daemon/budget.h"
+#include "run/budget.h"
 
 #define MS 1000000ull
 #define S 1000000000ull

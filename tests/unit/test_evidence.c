@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 
 #include "cli/explain.h"
-#include "daemon/evidence.h"
+#include "run/evidence.h"
 #include "sink/json.h"
 #include "sink/page.h"
 #include "util/trouble.h"

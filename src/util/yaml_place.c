@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "daemon/yaml_place.h"
+#include "util/yaml_place.h"
 
 #include <stdio.h>
 #include <string.h>

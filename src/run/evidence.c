@@ -3,7 +3,7 @@
  * Files are written beside their name and renamed, under a lock that all runs of fdtrace share.
  * Whatever else lies in the folder is neither followed, read, counted nor removed.
  */
-#include "daemon/evidence.h"
+#include "run/evidence.h"
 
 #include <dirent.h>
 #include <errno.h>

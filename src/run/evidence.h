@@ -4,8 +4,8 @@
  * cap, in a bounded folder. `fdtrace explain` reads it. One file a fingerprint, named after it;
  * the latest EVIDENCE_KEPT lines of each; the files untouched longest go first.
  */
-#ifndef FDTRACE_DAEMON_EVIDENCE_H
-#define FDTRACE_DAEMON_EVIDENCE_H
+#ifndef FDTRACE_RUN_EVIDENCE_H
+#define FDTRACE_RUN_EVIDENCE_H
 
 #include <stddef.h>
 #include <stdint.h>

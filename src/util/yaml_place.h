@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Where something stands in a YAML text, and what makes a text one that we do not read at all. */
-#ifndef FDTRACE_DAEMON_YAML_PLACE_H
-#define FDTRACE_DAEMON_YAML_PLACE_H
+#ifndef FDTRACE_UTIL_YAML_PLACE_H
+#define FDTRACE_UTIL_YAML_PLACE_H
 
 #include <stdbool.h>
 #include <stddef.h>

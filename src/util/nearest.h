@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* "Did you mean ...?" */
-#ifndef FDTRACE_CLI_NEAREST_H
-#define FDTRACE_CLI_NEAREST_H
+#ifndef FDTRACE_UTIL_NEAREST_H
+#define FDTRACE_UTIL_NEAREST_H
 
 #include <stddef.h>
 

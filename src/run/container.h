@@ -4,8 +4,8 @@
  * cgroups are chosen by whoever makes them: any byte but '/' and newline, and who may make
  * cgroups below his own can name one like a container.
  */
-#ifndef FDTRACE_DAEMON_CONTAINER_H
-#define FDTRACE_DAEMON_CONTAINER_H
+#ifndef FDTRACE_RUN_CONTAINER_H
+#define FDTRACE_RUN_CONTAINER_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "daemon/budget.h"
+#include "run/budget.h"
 
 #include <string.h>
 

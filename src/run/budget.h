@@ -16,8 +16,8 @@
  * A quarter of the income may go into censuses; a twentieth while there are suspects, as
  * windows, which can tell who opens, are worth more then.
  */
-#ifndef FDTRACE_DAEMON_BUDGET_H
-#define FDTRACE_DAEMON_BUDGET_H
+#ifndef FDTRACE_RUN_BUDGET_H
+#define FDTRACE_RUN_BUDGET_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "daemon/container.h"
+#include "run/container.h"
 
 #include <errno.h>
 #include <fcntl.h>
