@@ -122,10 +122,10 @@ static unsigned int images_behind(const struct fdtable *table, const struct proc
 	return count;
 }
 
-static struct victim victim_of(struct engine *e, const struct fdtable *table, int32_t fd,
-			       struct slot *slot)
+static struct victim victim_of(struct engine *e, const struct fdtable *table, int32_t fd)
 {
-	const char *name = slots_name(e, table, fd, slot); /* before the kind: it may change that */
+	const char *name = slots_name(e, table, fd); /* before the kind: it may change that */
+	const struct slot *slot = fdtable_slot(table, fd);
 
 	return (struct victim){
 		.fd = fd, .kind = slot->kind, .name = name, .opened = party_opened(slot)
@@ -136,12 +136,10 @@ static void add_victims(struct engine *e, struct finding *f, const struct fdtabl
 			const struct process *process)
 {
 	fdtable_each (table, fd) {
-		struct slot *slot = fdtable_slot(table, fd);
-
-		if (!exec_unused(slot, fd, process))
+		if (!exec_unused(fdtable_slot(table, fd), fd, process))
 			continue;
 		if (f->victim_count < FINDING_VICTIMS_MAX)
-			f->victims[f->victim_count++] = victim_of(e, table, fd, slot);
+			f->victims[f->victim_count++] = victim_of(e, table, fd);
 		f->victim_total++;
 	}
 }

@@ -238,7 +238,6 @@ static void word(struct finding *f, const struct lock_range *range, const char *
 static void report(struct engine *e, struct fdtable *table, uint32_t fd, const struct slot *was,
 		   const struct actor *actor, const struct lock_range *range)
 {
-	struct slot *holder = fdtable_slot(table, range->fd);
 	const struct past *past = finding_past(e, table, fd, was->generation);
 	struct finding f = { .rule = RULE_CLOSE_LOCK,
 			     .severity = SEVERITY_WARNING,
@@ -253,7 +252,7 @@ static void report(struct engine *e, struct fdtable *table, uint32_t fd, const s
 	f.descriptor = (struct descriptor){ .fd = fd,
 					    .generation = was->generation,
 					    .kind = was->kind,
-					    .name = slots_name(e, table, range->fd, holder) };
+					    .name = slots_name(e, table, range->fd) };
 	f.opened = party_past_opened(past);
 	f.closed = party_past_closed(past);
 	finding_history(e, &f, past->next);

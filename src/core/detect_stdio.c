@@ -112,20 +112,22 @@ static void report(struct engine *e, const struct fdtable *table, int32_t fd)
 }
 
 /* Its name is asked for now: at the end of the process nobody can tell it. */
-static void wait_for(struct engine *e, const struct fdtable *table, uint32_t fd, struct slot *slot)
+static void wait_for(struct engine *e, const struct fdtable *table, uint32_t fd)
 {
 	if (e->stdio_guest_count == STDIO_GUESTS_MAX)
 		return;
-	slots_name(e, table, fd, slot);
-	e->stdio_guests[e->stdio_guest_count++] = (struct stdio_guest){
-		.table = table->key, .time_ns = e->now_ns, .fd = fd, .generation = slot->generation
-	};
+	slots_name(e, table, fd);
+	e->stdio_guests[e->stdio_guest_count++] =
+		(struct stdio_guest){ .table = table->key,
+				      .time_ns = e->now_ns,
+				      .fd = fd,
+				      .generation = fdtable_slot(table, fd)->generation };
 }
 
 void stdio_opened(struct engine *e, struct fdtable *table, uint32_t fd, const struct fdt_head *head,
 		  const struct actor *actor)
 {
-	struct slot *slot = fd < STDIO_NUMBERS ? fdtable_slot(table, fd) : NULL;
+	const struct slot *slot = fd < STDIO_NUMBERS ? fdtable_slot(table, fd) : NULL;
 
 	if (!slot || !holds_data(slot) || head->op == FDT_OP_REPLACE ||
 	    !finding_wanted(e, RULE_CLOSE_STDIO) || process_is_newborn(actor->process, e->now_ns))
@@ -133,7 +135,7 @@ void stdio_opened(struct engine *e, struct fdtable *table, uint32_t fd, const st
 	if (is_socket(slot) || slot->flags & SLOT_WRITES)
 		report(e, table, fd);
 	else
-		wait_for(e, table, fd, slot);
+		wait_for(e, table, fd);
 }
 
 static void settle(struct engine *e, unsigned int index)

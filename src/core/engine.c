@@ -217,10 +217,10 @@ static int apply_snapshot(struct engine *e, const struct fdt_head *event)
 static void learn_kind(struct engine *e, const struct fdt_name *event, const char *name)
 {
 	const struct fdtable *table = map_get(&e->tables, event->head.table);
-	struct slot *slot = table && event->fd >= 0 ? fdtable_slot(table, event->fd) : NULL;
+	const struct slot *slot = table && event->fd >= 0 ? fdtable_slot(table, event->fd) : NULL;
 
 	if (name && slot && slot->file == event->file.file && slot->inode == event->file.inode)
-		slots_learn_kind(slot, name);
+		slots_learn_kind(table, event->fd, name);
 }
 
 static int apply_name(struct engine *e, const struct fdt_name *event, size_t size)

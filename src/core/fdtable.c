@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "core/fdtable.h"
 
+#include <errno.h>
+
 #include "core/mem.h"
 #include "core/process.h"
 #include "core/site.h"
@@ -133,19 +135,22 @@ void pasts_drop(struct pasts *pasts, uint32_t head)
 	}
 }
 
-struct fdtable *fdtable_new(struct mem *m, uint64_t key)
+struct fdtable *fdtable_new(struct mem *m, struct sites *sites, uint64_t key)
 {
 	struct fdtable *table = mem_alloc(m, sizeof(*table));
 
-	if (table)
-		table->key = key;
+	if (!table)
+		return NULL;
+	table->key = key;
+	table->mem = m;
+	table->sites = sites;
 	return table;
 }
 
-void fdtable_free(struct mem *m, struct fdtable *table)
+void fdtable_free(struct fdtable *table)
 {
-	for (uint32_t i = 0; i < table->chunk_count; i++)
-		mem_free(m, table->chunks[i], sizeof(struct chunk));
+	struct mem *m = table->mem;
+
 	mem_free(m, table->chunks, table->chunk_count * sizeof(*table->chunks));
 	if (table->growth)
 		mem_free(m, table->growth, sizeof(*table->growth));
@@ -153,42 +158,143 @@ void fdtable_free(struct mem *m, struct fdtable *table)
 	mem_free(m, table, sizeof(*table));
 }
 
-struct slot *fdtable_slot(const struct fdtable *table, uint32_t fd)
+static struct chunk *chunk_of(const struct fdtable *table, uint32_t fd)
 {
 	uint32_t index = fd / CHUNK_SLOTS;
 
-	if (index >= table->chunk_count || !table->chunks[index])
-		return NULL;
-	return &table->chunks[index]->slots[fd % CHUNK_SLOTS];
+	return index < table->chunk_count ? table->chunks[index] : NULL;
 }
 
-static int grow_directory(struct mem *m, struct fdtable *table, uint32_t index)
+#define COPIED_FLAGS (SLOT_CROSSED_EXEC | SLOT_SHARED | SLOT_CLOEXEC | SLOT_MEANT | SLOT_ACCESS)
+
+/* As one who has it from its parent sees a slot: without its history, and not counted again. */
+static void inherited(struct slot *slot, const struct slot *from)
+{
+	*slot = *from;
+	slot->past = 0;
+	slot->flags = from->file ? SLOT_INHERITED | (from->flags & COPIED_FLAGS) : 0;
+	if (!from->file)
+		slot->generation = 0;
+}
+
+const struct slot *fdtable_look(const struct fdtable *table, uint32_t fd, struct slot *room)
+{
+	const struct chunk *chunk = chunk_of(table, fd);
+
+	if (!chunk)
+		return NULL;
+	if (chunk->owner == table)
+		return &chunk->slots[fd % CHUNK_SLOTS];
+	inherited(room, &chunk->slots[fd % CHUNK_SLOTS]);
+	return room;
+}
+
+static void chunk_free(struct fdtable *table, struct chunk *chunk)
+{
+	for (uint32_t i = 0; i < CHUNK_SLOTS; i++)
+		site_unref(table->sites, chunk->slots[i].site);
+	mem_free(table->mem, chunk, sizeof(*chunk));
+}
+
+void fdtable_release(struct fdtable *table, uint32_t index)
+{
+	struct chunk *chunk = table->chunks[index];
+
+	table->chunks[index] = NULL;
+	if (chunk->owner == table)
+		chunk->owner = NULL;
+	if (!--chunk->tables)
+		chunk_free(table, chunk);
+}
+
+static void take_slots(struct fdtable *table, struct chunk *to, const struct chunk *from)
+{
+	for (uint32_t i = 0; i < CHUNK_SLOTS; i++) {
+		if (from->owner == table)
+			to->slots[i] = from->slots[i];
+		else
+			inherited(&to->slots[i], &from->slots[i]);
+		if (to->slots[i].site)
+			site_ref(to->slots[i].site);
+	}
+}
+
+/* A chunk that others have as well is left to them. */
+static struct chunk *take_copy(struct fdtable *table, uint32_t index)
+{
+	struct chunk *shared = table->chunks[index], *copy = mem_alloc(table->mem, sizeof(*copy));
+
+	if (!copy) {
+		table->refused = table->tainted = true;
+		return NULL;
+	}
+	take_slots(table, copy, shared);
+	copy->filled = shared->filled;
+	copy->unknown = shared->unknown;
+	copy->tables = 1;
+	copy->owner = table;
+	fdtable_release(table, index);
+	table->chunks[index] = copy;
+	return copy;
+}
+
+struct slot *fdtable_own(struct fdtable *table, uint32_t fd)
+{
+	struct chunk *chunk = chunk_of(table, fd);
+
+	if (!chunk)
+		return NULL;
+	if (chunk->owner != table || chunk->tables > 1)
+		chunk = take_copy(table, fd / CHUNK_SLOTS);
+	if (!chunk)
+		return NULL;
+	chunk->copied = false;
+	return &chunk->slots[fd % CHUNK_SLOTS];
+}
+
+static int grow_directory(struct fdtable *table, uint32_t index)
 {
 	uint32_t count = table->chunk_count ? table->chunk_count : 1;
 	struct chunk **chunks;
 
+	if (index < table->chunk_count)
+		return 0;
 	while (count <= index)
 		count *= 2;
-	chunks = mem_resize(m, table->chunks, table->chunk_count * sizeof(*chunks),
+	chunks = mem_resize(table->mem, table->chunks, table->chunk_count * sizeof(*chunks),
 			    count * sizeof(*chunks));
 	if (!chunks)
-		return -1;
+		return -ENOMEM;
 	table->chunks = chunks;
 	table->chunk_count = count;
 	return 0;
 }
 
-struct slot *fdtable_make_slot(struct mem *m, struct fdtable *table, uint32_t fd)
+static void new_chunk(struct fdtable *table, uint32_t index)
+{
+	struct chunk *chunk = mem_alloc(table->mem, sizeof(*chunk));
+
+	if (!chunk)
+		return;
+	chunk->tables = 1;
+	chunk->owner = table;
+	table->chunks[index] = chunk;
+}
+
+struct slot *fdtable_make_slot(struct fdtable *table, uint32_t fd)
 {
 	uint32_t index = fd / CHUNK_SLOTS;
 
-	if (fd >= FD_MAX)
-		return NULL;
-	if (index >= table->chunk_count && grow_directory(m, table, index))
+	if (fd >= FD_MAX || grow_directory(table, index))
 		return NULL;
 	if (!table->chunks[index])
-		table->chunks[index] = mem_alloc(m, sizeof(struct chunk));
-	return fdtable_slot(table, fd);
+		new_chunk(table, index);
+	return fdtable_own(table, fd);
+}
+
+void fdtable_set_kind(const struct fdtable *table, uint32_t fd, enum fd_kind kind)
+{
+	chunk_of(table, fd)->slots[fd % CHUNK_SLOTS].kind = kind;
 }
 
 static int32_t next_in_chunk(const struct chunk *chunk, uint32_t from)
@@ -216,5 +322,34 @@ int32_t fdtable_next(const struct fdtable *table, int32_t fd)
 void fdtable_count(struct fdtable *table, uint32_t fd, int change)
 {
 	table->open += change;
-	table->chunks[fd / CHUNK_SLOTS]->filled += change;
+	chunk_of(table, fd)->filled += change;
+}
+
+void fdtable_count_unknown(struct fdtable *table, uint32_t fd, int change)
+{
+	table->unknown += change;
+	chunk_of(table, fd)->unknown += change;
+}
+
+/* Of a chunk that is copied again before it has changed, the slots need no visit. */
+static void mark_copied(struct chunk *chunk)
+{
+	for (uint32_t i = 0; !chunk->copied && i < CHUNK_SLOTS; i++)
+		if (chunk->slots[i].file)
+			chunk->slots[i].flags |= SLOT_SHARED;
+	chunk->copied = true;
+}
+
+int fdtable_borrow(struct fdtable *table, const struct fdtable *source, uint32_t index)
+{
+	struct chunk *chunk = source->chunks[index];
+
+	if (grow_directory(table, index))
+		return -ENOMEM;
+	mark_copied(chunk);
+	chunk->tables++;
+	table->chunks[index] = chunk;
+	table->open += chunk->filled;
+	table->unknown += chunk->unknown;
+	return 0;
 }

@@ -6,6 +6,10 @@
  * last PAST_PER_NUMBER generations of each number are kept: without them the reuse of a number
  * can't be explained. Slots are reached through a directory of chunks of 64, so a table costs
  * memory for the numbers in use, not for the highest of them.
+ *
+ * A table that is born as a copy borrows its source's chunks, and whoever changes a chunk that
+ * others have as well takes a copy of its own first. So there are two ways to a slot:
+ * fdtable_slot() reads it, fdtable_own() is for changing it.
  */
 #ifndef FDTRACE_CORE_FDTABLE_H
 #define FDTRACE_CORE_FDTABLE_H
@@ -99,13 +103,20 @@ void pasts_drop(struct pasts *pasts, uint32_t head); /* the whole list */
 
 #define CHUNK_SLOTS 64
 
+struct fdtable;
 struct chunk {
-	uint32_t filled;
+	uint32_t filled, unknown; /* slots; of them: without a site */
+	uint32_t tables;          /* that have it */
+	bool copied;              /* its slots are marked SLOT_SHARED, and have not changed since */
+	/* Whose counts, pasts and marks are in the slots: others see inherited(). NULL: that one is gone. */
+	const struct fdtable *owner;
 	struct slot slots[CHUNK_SLOTS];
 };
 
 struct fdtable {
-	uint64_t key;       /* files_struct address */
+	uint64_t key; /* files_struct address */
+	struct mem *mem;
+	struct sites *sites;
 	unsigned int tasks; /* bound to it; the table dies with the last */
 	struct process *
 		owner; /* the process of the task bound first, later of the one that execs; owned reference */
@@ -128,18 +139,40 @@ struct fdtable {
 	bool refused; /* memory for it was, since the snapshot of it began: that repairs nothing */
 };
 
-struct fdtable *fdtable_new(struct mem *m, uint64_t key);
-/* Slots must be empty and pasts dropped. */
-void fdtable_free(struct mem *m, struct fdtable *table);
+struct fdtable *fdtable_new(struct mem *m, struct sites *sites, uint64_t key);
+/* Its chunks must have been released. */
+void fdtable_free(struct fdtable *table);
 
-/* NULL: never filled. */
-struct slot *fdtable_slot(const struct fdtable *table, uint32_t fd);
+/*
+ * What a number holds, to be read; NULL: it never held anything. *room is used for a slot that
+ * is borrowed. The macro's room lasts as long as the block it is used in.
+ */
+const struct slot *fdtable_look(const struct fdtable *table, uint32_t fd, struct slot *room);
+#define fdtable_slot(table, fd) fdtable_look(table, fd, &(struct slot){ 0 })
+
+/*
+ * The same, to be changed: a borrowed chunk is copied first. NULL also when there is no memory
+ * for that: the table is marked as one that may lack something, until it is told again.
+ */
+struct slot *fdtable_own(struct fdtable *table, uint32_t fd);
 /* Made if need be. NULL: out of memory, or fd >= FD_MAX. */
-struct slot *fdtable_make_slot(struct mem *m, struct fdtable *table, uint32_t fd);
+struct slot *fdtable_make_slot(struct fdtable *table, uint32_t fd);
+/* What the file of a filled slot is, for all that have it. */
+void fdtable_set_kind(const struct fdtable *table, uint32_t fd, enum fd_kind kind);
 /* The first filled number at or after fd; -1: none. */
 int32_t fdtable_next(const struct fdtable *table, int32_t fd);
 /* Keeps the counts of filled slots; call when slot->file goes from or to 0. */
 void fdtable_count(struct fdtable *table, uint32_t fd, int change);
+/* The same for slots without a site. */
+void fdtable_count_unknown(struct fdtable *table, uint32_t fd, int change);
+
+/*
+ * Gives a newborn table, which must have nothing there, a share in chunk `index` of its source:
+ * both hold the same 64 slots. -ENOMEM: it got none.
+ */
+int fdtable_borrow(struct fdtable *table, const struct fdtable *source, uint32_t index);
+/* Lets go of chunk `index`. The owner's counts and pasts must have been given up before. */
+void fdtable_release(struct fdtable *table, uint32_t index);
 
 #define fdtable_each(table, fd) \
 	for (int32_t fd = fdtable_next(table, 0); fd >= 0; fd = fdtable_next(table, fd + 1))

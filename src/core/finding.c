@@ -211,14 +211,14 @@ static int more_open_first(const void *a, const void *b)
 static struct site_row row_of(struct engine *e, const struct fdtable *table,
 			      const struct tally *tally, char *label, size_t label_size)
 {
-	struct slot *oldest = fdtable_slot(table, tally->oldest_fd);
 	struct site_row row = { .site = tally->site,
 				.label = label,
 				.open = tally->open,
 				.example_fd = tally->oldest_fd };
 
-	row.example_name = slots_name(e, table, tally->oldest_fd, oldest);
-	row.kind = oldest->kind;
+	row.example_name =
+		slots_name(e, table, tally->oldest_fd); /* before the kind: it may change that */
+	row.kind = fdtable_slot(table, tally->oldest_fd)->kind;
 	if (!tally->site) {
 		snprintf(label, label_size, "opener unknown");
 		return row;

@@ -57,27 +57,30 @@ static struct fdt_file file_of(const struct slot *slot)
 }
 
 /* One that was found by a snapshot looks like any file of a tmpfs until its name is known. */
-void slots_learn_kind(struct slot *slot, const char *name)
+void slots_learn_kind(const struct fdtable *table, uint32_t fd, const char *name)
 {
 	static const char memfd[] = "memfd:"; /* paths begin with '/' */
 
-	if (slot->kind == FD_KIND_FILE && strncmp(name, memfd, sizeof(memfd) - 1) == 0)
-		slot->kind = FD_KIND_MEMFD;
+	if (fdtable_slot(table, fd)->kind == FD_KIND_FILE &&
+	    strncmp(name, memfd, sizeof(memfd) - 1) == 0)
+		fdtable_set_kind(table, fd, FD_KIND_MEMFD);
 }
 
-static const char *known_name(struct engine *e, struct slot *slot)
+static const char *known_name(struct engine *e, const struct fdtable *table, int32_t fd)
 {
+	const struct slot *slot = fdtable_slot(table, fd);
 	const char *name = names_get(&e->names, slot->file, slot->inode, slot->dev);
 
 	if (name)
-		slots_learn_kind(slot, name);
+		slots_learn_kind(table, fd, name);
 	return name;
 }
 
 /* Asks the host for the name the first time somebody needs it. */
-const char *slots_name(struct engine *e, const struct fdtable *table, int32_t fd, struct slot *slot)
+const char *slots_name(struct engine *e, const struct fdtable *table, int32_t fd)
 {
-	const char *name = known_name(e, slot);
+	const struct slot *slot = fdtable_slot(table, fd);
+	const char *name = known_name(e, table, fd);
 	struct fdt_file file = file_of(slot);
 	char text[NAME_SIZE_MAX];
 
@@ -87,7 +90,7 @@ const char *slots_name(struct engine *e, const struct fdtable *table, int32_t fd
 				      sizeof(text)))
 		return NULL;
 	names_put(&e->names, slot->file, slot->inode, slot->dev, text, sizeof(text));
-	return known_name(e, slot);
+	return known_name(e, table, fd);
 }
 
 /* Those whose state changes while they are open. */
@@ -145,16 +148,16 @@ static const struct fdt_detail *slots_detail(struct engine *e, const struct fdta
 
 struct descriptor slots_descriptor(struct engine *e, const struct fdtable *table, int32_t fd)
 {
-	struct slot *slot = fdtable_slot(table, fd);
+	const struct slot *slot = fdtable_slot(table, fd);
 	struct descriptor d = { .fd = fd };
 
 	if (!slot || !slot->file)
 		return d;
 	d.generation = slot->generation;
 	d.file = file_of(slot);
-	d.name = slots_name(e, table, fd, slot);
+	d.name = slots_name(e, table, fd);
 	d.detail = slots_detail(e, table, fd, slot);
-	d.kind = slot->kind; /* which the name may have changed */
+	d.kind = fdtable_slot(table, fd)->kind; /* which the name may have changed */
 	return d;
 }
 
@@ -183,7 +186,7 @@ static void tell_change(const struct place *p, enum change_op op, const struct a
 						 .file = file_of(slot) };
 	/* What is being closed can't be asked any more. */
 	if (op == CHANGE_CLOSE)
-		change.descriptor.name = known_name(p->e, p->slot);
+		change.descriptor.name = known_name(p->e, p->table, (int32_t)p->fd);
 	else
 		change.descriptor = slots_descriptor(p->e, p->table, (int32_t)p->fd);
 	change.descriptor.kind = slot->kind;
@@ -240,7 +243,7 @@ static void count_unknown(const struct place *p, int change)
 {
 	struct fdtable *table = p->table;
 
-	table->unknown += (uint32_t)change;
+	fdtable_count_unknown(table, p->fd, change);
 	if (!table->growth)
 		return;
 	if (change > 0)
@@ -492,8 +495,8 @@ int slots_apply(struct engine *e, const struct fdt_slot *event)
 	p.table->changes++;
 	/* An empty slot in a table that never had it needs no memory to be true. */
 	p.slot = event->file.file || event->head.op == FDT_OP_OPEN
-			 ? fdtable_make_slot(&e->mem, p.table, p.fd)
-			 : fdtable_slot(p.table, p.fd);
+			 ? fdtable_make_slot(p.table, p.fd)
+			 : fdtable_own(p.table, p.fd);
 	if (p.slot)
 		apply_op(&p, event, &actor);
 	else if (event->file.file)
@@ -503,11 +506,12 @@ int slots_apply(struct engine *e, const struct fdt_slot *event)
 
 int slots_mark(struct engine *e, const struct fdt_slot *event)
 {
-	const struct fdtable *table = map_get(&e->tables, event->head.table);
-	struct slot *slot = table && event->fd >= 0 ? fdtable_slot(table, event->fd) : NULL;
+	struct fdtable *table = map_get(&e->tables, event->head.table);
+	struct slot *slot;
 
 	if (event->fd < 0)
 		return -EINVAL;
+	slot = table ? fdtable_own(table, event->fd) : NULL;
 	if (!slot || !slot->file || !slots_same_file(slot, &event->file))
 		return 0;
 	slot->flags &= ~(SLOT_CLOEXEC | SLOT_MEANT);
@@ -545,7 +549,7 @@ static void correct(struct engine *e, const struct place *p, bool filled)
 static bool unexplained(struct engine *e, const struct correction *c)
 {
 	struct fdtable *table = map_get(&e->tables, c->table);
-	struct slot *slot = table ? fdtable_slot(table, c->fd) : NULL;
+	const struct slot *slot = table ? fdtable_slot(table, c->fd) : NULL;
 	struct past *past;
 
 	if (!slot || slot->generation != c->generation)
@@ -569,7 +573,7 @@ void slots_audit_done(struct engine *e)
 /* The newborn table's slot is its source's, if that still holds the same file. */
 static void copy_opener(const struct place *p, uint16_t flags)
 {
-	struct slot *from = p->table->source ? fdtable_slot(p->table->source, p->fd) : NULL;
+	struct slot *from = p->table->source ? fdtable_own(p->table->source, p->fd) : NULL;
 	struct slot *slot = p->slot;
 
 	if (!from || from->file != slot->file || from->inode != slot->inode)
@@ -608,8 +612,7 @@ static void vec_slot(struct engine *e, struct fdtable *table, uint32_t fd,
 		     const struct fdt_file *file, const struct fdt_head *head)
 {
 	struct place p = { e, table, fd,
-			   file->file ? fdtable_make_slot(&e->mem, table, fd)
-				      : fdtable_slot(table, fd) };
+			   file->file ? fdtable_make_slot(table, fd) : fdtable_own(table, fd) };
 
 	if (!p.slot) {
 		table->refused |= file->file != 0;
@@ -649,9 +652,45 @@ static void vec_last(struct engine *e, struct fdtable *table, const struct fdt_h
 		exec_image_started(e, table->owner);
 }
 
+static bool vec_agrees(const struct chunk *chunk, const struct fdt_vec *event)
+{
+	for (uint32_t i = 0; i < FDT_VEC_SLOTS; i++)
+		if (!slots_same_file(&chunk->slots[i], &event->file[i]))
+			return false;
+	return true;
+}
+
+static struct chunk *chunk_at(const struct fdtable *table, uint32_t fd)
+{
+	uint32_t index = fd / CHUNK_SLOTS;
+
+	return fd % CHUNK_SLOTS == 0 && index < table->chunk_count ? table->chunks[index] : NULL;
+}
+
+_Static_assert(CHUNK_SLOTS == FDT_VEC_SLOTS, "a VEC is compared with a chunk");
+
+/* What is known already, or what the source of a newborn table still has, needs no look at each slot. */
+static bool vec_whole(struct engine *e, struct fdtable *table, const struct fdt_vec *event)
+{
+	const struct chunk *own = chunk_at(table, event->first_fd), *from;
+
+	if (event->head.op == FDT_OP_EXEC)
+		return false;
+	if (own)
+		return vec_agrees(own, event);
+	from = table->source && !table->complete ? chunk_at(table->source, event->first_fd) : NULL;
+	if (!from || !from->filled || !vec_agrees(from, event))
+		return false;
+	if (fdtable_borrow(table, table->source, event->first_fd / CHUNK_SLOTS))
+		return false;
+	e->counters.descriptors += from->filled;
+	return true;
+}
+
 int slots_apply_vec(struct engine *e, const struct fdt_vec *event)
 {
 	struct fdtable *table;
+	bool whole;
 
 	if (event->first_fd >= FD_MAX)
 		return -EINVAL;
@@ -661,7 +700,8 @@ int slots_apply_vec(struct engine *e, const struct fdt_vec *event)
 	table->changes += event->head.op != FDT_OP_SNAPSHOT;
 	if (event->head.op == FDT_OP_SNAPSHOT && event->head.flags & FDT_FIRST)
 		table->refused = false;
-	for (uint32_t i = 0; i < FDT_VEC_SLOTS; i++)
+	whole = vec_whole(e, table, event);
+	for (uint32_t i = 0; !whole && i < FDT_VEC_SLOTS; i++)
 		vec_slot(e, table, event->first_fd + i, &event->file[i], &event->head);
 	if (event->head.flags & FDT_LAST) {
 		empty_beyond(e, table, event->first_fd + FDT_VEC_SLOTS, &event->head);
@@ -711,10 +751,11 @@ static int words_of_range(struct engine *e, const struct fdt_words *event)
 	actor.process = task->process;
 	task->table->changes++;
 	for (int32_t fd = event->first_fd; next_emptied(task->table, event, &fd); fd++) {
-		struct place p = { e, task->table, fd, fdtable_slot(task->table, fd) };
+		struct place p = { e, task->table, fd, fdtable_own(task->table, fd) };
 		bool ours = (uint32_t)fd >= event->low && (uint32_t)fd <= event->high;
 
-		slot_end(&p, ours ? &actor : NULL, ours ? END_RANGE : END_UNKNOWN);
+		if (p.slot)
+			slot_end(&p, ours ? &actor : NULL, ours ? END_RANGE : END_UNKNOWN);
 	}
 	sweep_range(e, event, &actor);
 	return 0;
@@ -727,21 +768,28 @@ int slots_apply_words(struct engine *e, const struct fdt_words *event)
 	return event->head.op == FDT_OP_RANGE ? words_of_range(e, event) : words_of_walk(e, event);
 }
 
+/* What only the owner of a chunk has in it. */
+static void drop_own(struct engine *e, struct chunk *chunk)
+{
+	for (uint32_t i = 0; i < CHUNK_SLOTS; i++) {
+		struct slot *slot = &chunk->slots[i];
+
+		if (slot->file && slot->flags & SLOT_COUNTED)
+			site_count_close(slot->site);
+		pasts_drop(&e->pasts, slot->past);
+	}
+}
+
 void slots_drop_all(struct engine *e, struct fdtable *table)
 {
-	for (uint32_t fd = 0; fd < table->chunk_count * CHUNK_SLOTS; fd++) {
-		struct slot *slot = fdtable_slot(table, fd);
+	for (uint32_t i = 0; i < table->chunk_count; i++) {
+		struct chunk *chunk = table->chunks[i];
 
-		if (!slot) {
-			fd |= CHUNK_SLOTS - 1; /* the whole chunk was never filled */
+		if (!chunk)
 			continue;
-		}
-		if (slot->file) {
-			if (slot->flags & SLOT_COUNTED)
-				site_count_close(slot->site);
-			site_unref(&e->sites, slot->site);
-			e->counters.descriptors--;
-		}
-		pasts_drop(&e->pasts, slot->past);
+		e->counters.descriptors -= chunk->filled;
+		if (chunk->owner == table)
+			drop_own(e, chunk);
+		fdtable_release(table, i);
 	}
 }

@@ -232,9 +232,8 @@ struct descriptor slots_descriptor(struct engine *e, const struct fdtable *table
  */
 const struct fdt_detail *slots_look(struct engine *e, const struct fdtable *table, int32_t fd);
 /* Both may learn what kind it really is. */
-const char *slots_name(struct engine *e, const struct fdtable *table, int32_t fd,
-		       struct slot *slot);
-void slots_learn_kind(struct slot *slot, const char *name);
+const char *slots_name(struct engine *e, const struct fdtable *table, int32_t fd);
+void slots_learn_kind(const struct fdtable *table, uint32_t fd, const char *name);
 void engine_tell_change(struct engine *e, const struct change *change);
 
 /* finding.c: helpers that fill parts of a finding, and the way out */

@@ -11,7 +11,7 @@ static void table_free(struct engine *e, struct fdtable *table)
 		map_remove(&e->tables, table->key);
 	slots_drop_all(e, table);
 	e->counters.tables--;
-	fdtable_free(&e->mem, table);
+	fdtable_free(table);
 }
 
 /* It is gone, or another was born at its address, by which what is kept of it is known. */
@@ -58,12 +58,12 @@ void tasks_copied(struct engine *e, struct fdtable *table)
 
 static struct fdtable *table_new(struct engine *e, uint64_t key, struct process *owner)
 {
-	struct fdtable *table = fdtable_new(&e->mem, key);
+	struct fdtable *table = fdtable_new(&e->mem, &e->sites, key);
 
 	if (!table)
 		return NULL;
 	if (map_put(&e->mem, &e->tables, key, table)) {
-		fdtable_free(&e->mem, table);
+		fdtable_free(table);
 		return NULL;
 	}
 	table->owner = process_ref(owner);
