@@ -13,6 +13,9 @@ struct mem;
 
 #define DETAILS_MAX 4096
 
+/* Of fdt_detail.state: include/net/tcp_states.h; unix sockets use the same numbers. */
+enum { STATE_ESTABLISHED = 1, STATE_CLOSE_WAIT = 8, STATE_LISTEN = 10 };
+
 struct known_detail;
 struct details {
 	struct mem *mem;

@@ -13,7 +13,6 @@
 
 #define WATCHED_MAX 4096 /* FDT_TASK_WATCHED: numbers below it are */
 #define PENDING_MAX 65536
-#define STATE_LISTEN 10 /* include/net/tcp_states.h; unix sockets use it, too */
 #define RACE_NS 1000000000ull
 #define ACCUMULATES 3 /* images of one pid, each of which left something behind */
 

@@ -12,7 +12,6 @@
 
 #include "core/state.h"
 
-#define STATE_LISTEN 10        /* include/net/tcp_states.h; unix sockets use it, too */
 #define SLOTS_A_LOOK 500000u   /* of all tables, gone through to find who holds one */
 #define QUESTIONS_A_LOOK 2500u /* about 2 us each */
 #define WRITERS_MAX 16

@@ -26,19 +26,6 @@ static enum fullness judge(const struct fdt_error *event, const struct fdtable *
 	return table->tainted ? TABLE_UNSURE : OTHER_LIMIT;
 }
 
-/* Numbers above the limit (it was lowered, or they were inherited) take no place below it. */
-static uint64_t open_below(const struct fdtable *table, uint64_t nofile)
-{
-	uint64_t open = 0;
-
-	fdtable_each (table, fd) {
-		if ((uint64_t)fd >= nofile)
-			break;
-		open++;
-	}
-	return open;
-}
-
 static const char *row_noun(const struct site_row *row)
 {
 	uint32_t syscall = row->site ? row->site->syscall : 0;
@@ -322,11 +309,14 @@ void limit_done(struct engine *e)
 void limit_failed(struct engine *e, const struct fdt_error *event, const struct actor *actor,
 		  struct fdtable *table)
 {
-	struct failure x = { .event = event,
-			     .actor = *actor,
-			     .table = table,
-			     .open = open_below(table, event->nofile),
-			     .count = event->count };
+	struct failure x = {
+		.event = event,
+		.actor = *actor,
+		.table = table,
+		/* numbers above (it was lowered, or they were inherited) take no place */
+		.open = fdtable_open_below(table, event->nofile),
+		.count = event->count
+	};
 
 	if (!finding_wanted(e, RULE_LIMIT_EMFILE))
 		return;

@@ -10,7 +10,6 @@
 #include "core/hash.h"
 #include "core/state.h"
 
-#define STATE_CLOSE_WAIT 8      /* include/net/tcp_states.h */
 #define QUESTIONS_A_SECOND 500u /* about 2 us each: a thousandth of one CPU */
 #define SLOTS_A_TICK 20000u
 /*

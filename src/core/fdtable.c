@@ -319,6 +319,17 @@ int32_t fdtable_next(const struct fdtable *table, int32_t fd)
 	return -1;
 }
 
+uint32_t fdtable_open_below(const struct fdtable *table, uint64_t fd)
+{
+	uint32_t open = 0, whole = fd < FD_MAX ? fd / CHUNK_SLOTS : FD_MAX / CHUNK_SLOTS;
+
+	for (uint32_t index = 0; index < whole && index < table->chunk_count; index++)
+		open += table->chunks[index] ? table->chunks[index]->filled : 0;
+	for (uint64_t i = (uint64_t)whole * CHUNK_SLOTS; i < fd && chunk_of(table, i); i++)
+		open += chunk_of(table, i)->slots[i % CHUNK_SLOTS].file != 0;
+	return open;
+}
+
 void fdtable_count(struct fdtable *table, uint32_t fd, int change)
 {
 	table->open += change;

@@ -161,6 +161,8 @@ struct slot *fdtable_make_slot(struct fdtable *table, uint32_t fd);
 void fdtable_set_kind(const struct fdtable *table, uint32_t fd, enum fd_kind kind);
 /* The first filled number at or after fd; -1: none. */
 int32_t fdtable_next(const struct fdtable *table, int32_t fd);
+/* How many numbers below that one are filled. */
+uint32_t fdtable_open_below(const struct fdtable *table, uint64_t fd);
 /* Keeps the counts of filled slots; call when slot->file goes from or to 0. */
 void fdtable_count(struct fdtable *table, uint32_t fd, int change);
 /* The same for slots without a site. */

@@ -4,10 +4,6 @@
 
 #include "core/state.h"
 
-/* As in include/net/tcp_states.h; unix sockets use the same numbers. */
-#define STATE_ESTABLISHED 1
-#define STATE_CLOSE_WAIT 8
-
 /* Pipes keep no times, nor anything else that tells of use. */
 static bool can_be_asked(const struct slot *slot)
 {

@@ -173,7 +173,7 @@ def journal():
     if not os.path.exists(JOURNALD):
         raise Skip(f"there is no {JOURNALD}")
     with server(["unshare", "-m", "sh", "-c", PRIVATE_JOURNAL, "sh", JOURNALD]) as journald:
-        there = f"/proc/{journald.pid}/root/run/"
+        there = os.path.join("/proc", str(journald.pid), "root", "run", "")
         path = there + "systemd/journal/socket"
         until("journald listens", lambda: journald.poll() is not None or is_private(journald.pid) and is_socket(path))
         assert journald.poll() is None, journald.stdout.read().decode()
