@@ -6,7 +6,6 @@
 #include "daemon/config.h"
 
 #include <arpa/inet.h>
-#include <cyaml/cyaml.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -22,7 +21,8 @@
 #include "run/evidence.h"
 #include "daemon/metrics.h"
 #include "daemon/told.h"
-#include "util/yaml_place.h"
+#include "util/io.h"
+#include "util/yaml_load.h"
 #include "util/escape.h"
 #include "util/trouble.h"
 
@@ -31,7 +31,6 @@
 #define TEXT_MAX 4095
 #define PATTERN_MAX 1024 /* compiled, a pattern may be far larger */
 #define SETTINGS_MAX 64
-#define STEPS_MAX 3
 #define KIB UINT64_C(1024)
 /* Of a ring in use every page counts twice; the budget keeps events to what this has room for. */
 #define RING_BYTES (UINT64_C(4) << 20)
@@ -147,21 +146,13 @@ static void fill_schema(struct schema *schema)
 
 /* --- reading --- */
 
-/* What libcyaml had to say, put together as it comes in pieces. */
-struct complaint {
-	char text[160];                    /* "Unexpected key: rulo" */
-	char keys[STEPS_MAX][64];          /* where, by the backtrace, from the inside out */
-	struct yaml_step steps[STEPS_MAX]; /* the same */
-	unsigned int step_count;
-};
-
 struct file {
 	const char *path;
 	char name[128]; /* safe to print */
 	char *text;
 	size_t size;
 	struct schema schema;
-	struct complaint complaint;
+	struct yaml_complaint complaint;
 	struct loaded *loaded;
 	struct trouble *trouble;
 };
@@ -184,18 +175,6 @@ static int refuse_at(struct file *file, struct yaml_place place, const char *rem
 			   file->name, place.line, place.column, what);
 }
 
-static int read_some(struct file *file, int fd)
-{
-	ssize_t got;
-
-	do {
-		got = read(fd, file->text + file->size, BYTES_MAX + 1 - file->size);
-		if (got > 0)
-			file->size += (size_t)got;
-	} while (got > 0 || (got < 0 && errno == EINTR));
-	return got < 0 ? cannot_read(file, errno) : 0;
-}
-
 static int read_text(struct file *file, int fd)
 {
 	struct stat status;
@@ -208,14 +187,13 @@ static int read_text(struct file *file, int fd)
 				   EXIT_USAGE, "name a YAML file: -c FILE", NULL, "%s is %s",
 				   file->name,
 				   S_ISDIR(status.st_mode) ? "a directory" : "no regular file");
-	file->text = malloc(BYTES_MAX + 1);
-	if (!file->text)
-		return no_memory(file->trouble);
-	err = read_some(file, fd);
-	if (!err && file->size > BYTES_MAX)
+	err = read_bounded(fd, BYTES_MAX, &file->text, &file->size);
+	if (err == -EFBIG)
 		return trouble_set(file->trouble, EFBIG, EXIT_USAGE, NULL, NULL,
 				   "%s is larger than 1 MiB", file->name);
-	return err;
+	if (err == -ENOMEM)
+		return no_memory(file->trouble);
+	return err ? cannot_read(file, -err) : 0;
 }
 
 /* O_NONBLOCK: a FIFO would keep us waiting before it can be refused. */
@@ -232,55 +210,10 @@ static int read_file(struct file *file)
 
 /* --- libcyaml's words as ours --- */
 
-/* The first line is the complaint, those after it tell where. */
-__attribute__((format(printf, 3, 0))) static void on_log(cyaml_log_t level, void *ctx,
-							 const char *format, va_list args)
-{
-	struct complaint *c = ctx;
-	struct yaml_step *step = &c->steps[c->step_count];
-	char text[256];
-	unsigned int entry;
-
-	(void)level;
-	if (vsnprintf(text, sizeof(text), format, args) < 0)
-		return;
-	text[strcspn(text, "\n")] = '\0';
-	if (!c->text[0] && strncmp(text, "Load: ", 6) == 0)
-		escape_text(c->text, sizeof(c->text), text + 6, strlen(text + 6));
-	if (c->step_count == STEPS_MAX)
-		return;
-	if (sscanf(text, " in mapping field '%63[^']", c->keys[c->step_count]) == 1) {
-		step->key = c->keys[c->step_count++];
-	} else if (sscanf(text, " in sequence entry '%u'", &entry) == 1) {
-		step->index = entry - 1;
-		c->step_count++;
-	}
-}
-
-static const char *after(const char *text, const char *lead)
-{
-	size_t length = strlen(lead);
-
-	return strncmp(text, lead, length) == 0 ? text + length : NULL;
-}
-
-/* From the outside in, as yaml_find() takes them, with one more if `key` is not NULL. */
-static unsigned int way(const struct complaint *c, const char *key,
-			struct yaml_step steps[STEPS_MAX + 1])
-{
-	unsigned int count = c->step_count;
-
-	for (unsigned int i = 0; i < count; i++)
-		steps[i] = c->steps[count - 1 - i];
-	if (key)
-		steps[count++] = (struct yaml_step){ .key = key };
-	return count;
-}
-
 /* The keys that may stand where the unknown one does. */
 static const cyaml_schema_field_t *fields_of(const struct file *file)
 {
-	const struct complaint *c = &file->complaint;
+	const struct yaml_complaint *c = &file->complaint;
 	const char *outermost = c->step_count ? c->steps[c->step_count - 1].key : NULL;
 
 	if (!outermost)
@@ -326,14 +259,14 @@ static const char *kind_wanted(const char *key)
 	return "plain text";
 }
 
-static void describe(const struct complaint *c, cyaml_err_t err, char *what, size_t size)
+static void describe(const struct yaml_complaint *c, cyaml_err_t err, char *what, size_t size)
 {
 	const struct yaml_step *innermost = c->step_count ? &c->steps[0] : NULL;
 	const char *key = innermost ? innermost->key : NULL;
 
-	if (after(c->text, "Missing required"))
+	if (yaml_complains(c, "Missing required"))
 		snprintf(what, size, "an output has no type");
-	else if (after(c->text, "Mapping field already seen"))
+	else if (yaml_complains(c, "Mapping field already seen"))
 		snprintf(what, size, "\"%s\" stands here twice", key ? key : "a key");
 	else if (err == CYAML_ERR_SEQUENCE_ENTRIES_MAX)
 		snprintf(what, size, "more entries than may be: %d",
@@ -359,16 +292,16 @@ static void describe(const struct complaint *c, cyaml_err_t err, char *what, siz
 
 static int not_understood(struct file *file, cyaml_err_t err)
 {
-	const struct complaint *c = &file->complaint;
-	const char *unknown = after(c->text, "Unexpected key: ");
-	struct yaml_step steps[STEPS_MAX + 1];
+	const struct yaml_complaint *c = &file->complaint;
+	const char *unknown = yaml_complains(c, "Unexpected key: ");
+	struct yaml_step steps[YAML_STEPS_MAX + 1];
 	char what[224], remedy[224] = "";
 	unsigned int count;
 
 	if (err == CYAML_ERR_OOM)
 		return no_memory(file->trouble);
-	count = way(c, unknown, steps);
-	if (after(c->text, "Missing required") && count && steps[count - 1].key)
+	count = yaml_way(c, unknown, steps);
+	if (yaml_complains(c, "Missing required") && count && steps[count - 1].key)
 		count--; /* it names the last key that is there */
 	if (unknown)
 		describe_unknown(file, unknown, what, sizeof(what), remedy, sizeof(remedy));
@@ -378,18 +311,9 @@ static int not_understood(struct file *file, cyaml_err_t err)
 			 what);
 }
 
-static cyaml_config_t cyaml_config_of(struct complaint *complaint)
-{
-	return (cyaml_config_t){ .log_fn = on_log,
-				 .log_ctx = complaint,
-				 .log_level = CYAML_LOG_WARNING,
-				 .mem_fn = cyaml_mem,
-				 .flags = CYAML_CFG_NO_ALIAS };
-}
-
 static int parse_file(struct file *file)
 {
-	cyaml_config_t config = cyaml_config_of(&file->complaint);
+	cyaml_config_t config = yaml_config(&file->complaint);
 	struct yaml_place place;
 	char buffer[160];
 	const char *fault;
@@ -411,7 +335,7 @@ static int parse_file(struct file *file)
 /* Of one value: where it stands, for a complaint. */
 struct at {
 	struct file *file;
-	struct yaml_step steps[STEPS_MAX];
+	struct yaml_step steps[YAML_STEPS_MAX];
 	unsigned int count;
 };
 
@@ -918,8 +842,8 @@ int config_load(const char *path, struct config **ret_config, struct trouble *tr
 void config_free(struct config *config)
 {
 	struct loaded *loaded = (struct loaded *)config;
-	struct complaint complaint = { 0 };
-	cyaml_config_t cyaml = cyaml_config_of(&complaint);
+	struct yaml_complaint complaint = { 0 };
+	cyaml_config_t cyaml = yaml_config(&complaint);
 	struct schema schema;
 
 	if (!loaded)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 static int wait_writable(int fd)
@@ -36,6 +37,37 @@ int write_all(int fd, const void *data, size_t size)
 			return err;
 	}
 	return 0;
+}
+
+static int read_some(int fd, size_t max, char *text, size_t *size)
+{
+	ssize_t got;
+
+	do {
+		got = read(fd, text + *size, max + 1 - *size);
+		if (got > 0)
+			*size += (size_t)got;
+	} while (got > 0 || (got < 0 && errno == EINTR));
+	if (got < 0)
+		return -errno;
+	return *size > max ? -EFBIG : 0;
+}
+
+int read_bounded(int fd, size_t max, char **ret_text, size_t *ret_size)
+{
+	char *text = malloc(max + 1);
+	int err;
+
+	*ret_text = NULL;
+	*ret_size = 0;
+	if (!text)
+		return -ENOMEM;
+	err = read_some(fd, max, text, ret_size);
+	if (err)
+		free(text);
+	else
+		*ret_text = text;
+	return err;
 }
 
 /*

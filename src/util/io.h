@@ -8,6 +8,12 @@
 int write_all(int fd, const void *data, size_t size);
 
 /*
+ * All that can be read, at most max bytes: into *ret_text, which the caller frees. 0, -EFBIG when there
+ * is more, -ENOMEM or -errno; then *ret_text is NULL. The size is found by reading: a pipe has none.
+ */
+int read_bounded(int fd, size_t max, char **ret_text, size_t *ret_size);
+
+/*
  * Makes sure that 0, 1 and 2 are open (closed ones on /dev/null), so that no descriptor of
  * ours ever lands there. Bit n of *ret_was_closed: n was closed. 0 or -errno.
  */

@@ -50,6 +50,9 @@ static struct yaml_place problem_place(const yaml_parser_t *parser, const char *
 {
 	struct yaml_place place = { 1, 1 };
 
+	/* What never ends is wrong where it begins. */
+	if (parser->error == YAML_SCANNER_ERROR && strstr(parser->problem, "end of stream"))
+		return place_of(&parser->context_mark);
 	if (parser->error != YAML_READER_ERROR)
 		return place_of(&parser->problem_mark);
 	for (size_t i = 0; i < parser->problem_offset; i++) {

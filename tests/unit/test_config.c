@@ -257,7 +257,7 @@ static void mistakes_name_line_and_column(void **state)
 		{ "metrics: {listen: '0.0.0.0:80'}\n", "1:19: ", "other machines" },
 		{ "metrics: {listen: '[::]:80'}\n", "1:19: ", "other machines" },
 		{ "metrics: {remote: 1}\n", "1:19: ", "\"1\"" },
-		{ "rules: 'open\n", "2:1: ", "no YAML" },
+		{ "rules: 'open\n", "1:8: ", "no YAML" },
 		{ "a: b: c\n", "1:5: ", "no YAML" },
 		{ "rules: leak\n---\nrules: exec\n", "2:1: ", "more than one document" },
 		{ "rules: &a leak\nstate: *a\n", "2:8: ", "aliases" },

@@ -132,7 +132,7 @@ static void mistakes_name_file_and_line(void **state)
 	refused("- name: a\n  comment: b\n", "line 1: an entry without a condition");
 	refused("- name: a\n  rule:\n", "line 2: rule is empty");
 	refused("- name: a\n  rule: [leak]\n", "line 2: rule is no plain text");
-	refused("- name: a\n  rule: leak\n  rule: leak\n", "line 2: \"rule\" stands twice");
+	refused("- name: a\n  rule: leak\n  rule: leak\n", "line 3: \"rule\" stands twice");
 	refused("- name: a\n  rule: \"leak\n", "line 2: no YAML");
 	refused("rule: leak\n", "no list of mappings");
 	refused("- a\n", "line 1");
