@@ -63,7 +63,7 @@ objects: $(main_obj) $(core_obj) $(other_obj)
 
 # --- tests: see README.md; `make check` runs all of them by tests/lib/check.py ---
 
-live_src   := $(filter-out $(addprefix tests/live/,facts.c lines.c metrics_server.c),$(wildcard tests/live/*.c tests/live/patterns/*.c tests/property/*.c tests/bench/*.c)) $(filter-out tests/stacks/hidden.c,$(wildcard tests/stacks/*.c))
+live_src   := $(filter-out $(addprefix tests/live/,facts.c lines.c metrics_server.c) tests/bench/engine.c tests/bench/stream.c,$(wildcard tests/live/*.c tests/live/patterns/*.c tests/property/*.c tests/bench/*.c)) $(filter-out tests/stacks/hidden.c,$(wildcard tests/stacks/*.c))
 live_bin   := $(live_src:%.c=$(B)/%)
 format_src := $(wildcard src/*/*.[ch] include/fdtrace/*.h bpf/*.[ch] tests/*/*.[ch] tests/live/patterns/*.c)
 ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -85,7 +85,7 @@ $(live_bin): $(B)/%: %.c
 	$(Q)$(CC) $(CPPFLAGS) -Itests/lib $(CFLAGS) $(LDFLAGS) -MMD -MP -pthread -o $@ $<
 
 # The only live program that asks the kernel by fdtrace's own code.
-$(B)/tests/live/facts: tests/live/facts.c $(B)/src/source/inspect.o
+$(B)/tests/live/facts: tests/live/facts.c $(B)/src/source/inspect.o $(B)/src/source/programs.o $(filter $(B)/src/util/%,$(other_obj))
 	$(call say,TEST,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -Itests/lib $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o,$^) $(LDLIBS)
@@ -101,6 +101,12 @@ $(B)/tests/live/lines: tests/live/lines.c $(core_obj) $(filter-out $(skeleton_ob
 	$(call say,TEST,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o,$^) $(LDLIBS)
+
+# The engine alone, on made-up streams.
+$(B)/tests/bench/engine: tests/bench/engine.c $(B)/tests/bench/stream.o $(core_obj) $(B)/src/sink/record.o $(B)/src/util/io.o
+	$(call say,TEST,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o,$^)
 
 # One a line: everybody adds to it.
 live_tests := \
@@ -128,7 +134,7 @@ live_tests := \
 
 unit-programs: $(unit_bin)
 
-live-programs: $(live_bin) $(addprefix $(B)/tests/live/,facts lines metrics_server) $(B)/tests/stacks/libhidden.so
+live-programs: $(live_bin) $(addprefix $(B)/tests/live/,facts lines metrics_server) $(B)/tests/bench/engine $(B)/tests/stacks/libhidden.so
 
 unit: $(unit_bin)
 	$(Q)$(PROVE) -e '' $(unit_bin)
@@ -170,6 +176,15 @@ bench-wanted: all live-programs
 # What tracing a whole machine costs, with and without a budget: some ten minutes on an idle machine.
 bench-fleet: all live-programs
 	$(Q)BUILD=$(B) /usr/bin/python3 tests/bench/fleet.py
+
+# What an event costs the engine and how that grows with the work: a minute, no root needed.
+bench-engine: $(B)/fdtrace $(B)/tests/bench/engine
+	$(Q)BUILD=$(B) /usr/bin/python3 tests/bench/engine.py
+
+# Has it become dearer? Counted instructions, not times, against tests/bench/limits.json.
+# ACCEPT=1: what is counted now becomes what later changes are compared with.
+check-cost: $(B)/fdtrace $(B)/tests/bench/engine
+	$(Q)BUILD=$(B) ACCEPT=$(ACCEPT) prove -v -e /usr/bin/python3 tests/bench/cost.py
 
 purity: $(core_obj)
 	$(Q)tests/lib/purity.sh $(core_obj)
@@ -240,11 +255,12 @@ help:
 	@echo 'make healthy      installs servers and more, lets them work, and nothing may be told of them (as root)'
 	@echo 'make purity       what the core imports;  make format-check: clang-format'
 	@echo 'make deps         packages to build;  make deps-test: packages to test'
-	@echo 'make property     random programs against the kernel and a model;  make bench-exact, bench-stacks, bench-wanted, bench-fleet: figures'
+	@echo 'make property     random programs against the kernel and a model;  make bench-exact, bench-stacks, bench-wanted, bench-fleet, bench-engine: figures'
+	@echo 'make check-cost   instructions an event and a BPF program take, against tests/bench/limits.json'
 	@echo 'make clean        remove $(B) and $(B)-*'
 	@echo 'B=FOLDER builds elsewhere, CC=clang with clang, V=1 shows the commands'
 
-.PHONY: all objects unit-programs fuzz-programs fuzz live-programs unit live fleet long-life replay property bench-exact bench-stacks bench-wanted bench-fleet purity sanitize valgrind format-check check-vmlinux
+.PHONY: all objects unit-programs fuzz-programs fuzz live-programs unit live fleet long-life replay property bench-exact bench-stacks bench-wanted bench-fleet bench-engine check-cost purity sanitize valgrind format-check check-vmlinux
 .PHONY: deps deps-test deps-healthy demo check healthy clean help
 .SECONDARY:
 -include $(shell find $(B) -type f -name '*.d' 2>/dev/null)

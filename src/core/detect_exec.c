@@ -358,19 +358,17 @@ static bool is_due(const struct engine *e, const struct process *process)
 	return process->ended_ns || (!process->exec_judged && is_old_enough(e, process));
 }
 
+/* One that is settled is no longer due: it has left the map, and another may stand there, or not. */
 void exec_tick(struct engine *e)
 {
-	struct process *due[64];
-	unsigned int count;
+	for (size_t i = 0; i < e->pending_execs.capacity;) {
+		struct process *process = e->pending_execs.entries[i].value;
 
-	do { /* the map must not change while it is walked */
-		count = 0;
-		map_each (&e->pending_execs, entry)
-			if (is_due(e, entry->value) && count < 64)
-				due[count++] = entry->value;
-		for (unsigned int i = 0; i < count; i++)
-			settle(e, due[i], due[i]->ended_ns ? NULL : process_table(due[i]));
-	} while (count == 64);
+		if (process && is_due(e, process))
+			settle(e, process, process->ended_ns ? NULL : process_table(process));
+		else
+			i++;
+	}
 }
 
 void exec_table_died(struct engine *e, struct fdtable *table)

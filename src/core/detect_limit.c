@@ -8,7 +8,8 @@
 #include "fdtrace/syscall.h"
 
 #define KEPT_NS 2000000000ull /* longer than ROW_IDLE_NS: what is idle now shows as idle then */
-#define SPINS 3               /* failures to accept within that time */
+#define LOOK_EVERY_NS 1000000000ull
+#define SPINS 3 /* failures to accept within that time */
 
 enum fullness { TABLE_FULL, TABLE_UNSURE, OTHER_LIMIT, SYSTEM_FULL };
 
@@ -171,6 +172,45 @@ static void word_why(const struct failure *x, const struct site_row *row, char *
 			 row->idle);
 }
 
+/* ---- looking up who holds a table means to walk through all of it: once a second must do ---- */
+
+static struct full_table *full_of(struct engine *e, const struct fdtable *table)
+{
+	return &e->full_tables[(table->key * 0x9e3779b97f4a7c15ull >> 32) % FULL_TABLES_MAX];
+}
+
+/* The fingerprint, where it is known without a walk. 0: it is not. */
+static uint64_t recall(struct engine *e, const struct failure *x)
+{
+	const struct full_table *full = full_of(e, x->table);
+
+	if (x->fullness != TABLE_FULL)
+		return finding_fingerprint(RULE_LIMIT_EMFILE, x->actor.process, x->actor.site);
+	if (full->table != x->table->key || full->process != x->actor.process->serial ||
+	    e->now_ns - full->looked_ns >= LOOK_EVERY_NS)
+		return 0;
+	return full->fingerprint;
+}
+
+static void keep_in_mind(struct engine *e, const struct failure *x, uint64_t fingerprint)
+{
+	*full_of(e, x->table) = (struct full_table){ .table = x->table->key,
+						     .looked_ns = e->now_ns,
+						     .process = x->actor.process->serial,
+						     .fingerprint = fingerprint };
+}
+
+/* True: it was one more of those that were told, and has been counted. */
+static bool is_counted(struct engine *e, const struct failure *x, struct finding *f)
+{
+	f->fingerprint = recall(e, x);
+	if (!f->fingerprint || finding_is_news(e, f))
+		return false;
+	f->message = "";
+	finding_report(e, f);
+	return true;
+}
+
 static void tell(struct engine *e, const struct failure *x)
 {
 	struct finding f = {
@@ -187,10 +227,14 @@ static void tell(struct engine *e, const struct failure *x)
 	char message[384], why[320];
 	const struct site *place;
 
+	if (is_counted(e, x, &f))
+		return;
 	finding_sites(e, &f, x->table, NULL, NULL, &labels);
 	place = f.site_count && f.sites[0].site && x->fullness == TABLE_FULL ? f.sites[0].site
 									     : x->actor.site;
 	f.fingerprint = finding_fingerprint(f.rule, x->actor.process, place);
+	if (x->fullness == TABLE_FULL)
+		keep_in_mind(e, x, f.fingerprint);
 	if (f.site_count && x->fullness == TABLE_FULL && finding_is_news(e, &f))
 		finding_ask_idle(e, x->table, &f.sites[0], 0, ROW_IDLE_NS);
 	word(&f, x->fullness, message, sizeof(message));

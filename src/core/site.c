@@ -105,8 +105,12 @@ struct site *site_get(struct sites *sites, struct process *process, uint32_t sys
 	struct stack_hash *entry = hash ? stacks_hash(&sites->stacks, hash) : NULL;
 	struct place place = { process, entry ? entry->stack : NULL, entry, syscall };
 	struct site *site;
-	uint64_t key = find_key(sites, &place, &site);
+	uint64_t key;
 
+	/* Most hashes have one site: it is found without its key. */
+	if (entry && entry->sites && is(entry->sites, &place))
+		return site_ref(entry->sites);
+	key = find_key(sites, &place, &site);
 	if (site)
 		return site_ref(site);
 	if (entry)

@@ -79,6 +79,14 @@ struct kept_limit {
 };
 #define KEPT_LIMITS_MAX 16
 
+/* Who held a full table most when that was last looked up; detect_limit.c. */
+struct full_table {
+	uint64_t table, looked_ns;
+	uint32_t process; /* serial of the image that failed; 0: none yet */
+	uint64_t fingerprint;
+};
+#define FULL_TABLES_MAX 64
+
 /* detect_stale.c */
 struct stale {
 	struct walk walk;
@@ -157,6 +165,7 @@ struct engine {
 	struct held held;
 	struct kept_limit kept_limits[KEPT_LIMITS_MAX]; /* detect_limit.c */
 	unsigned int kept_limit_count;
+	struct full_table full_tables[FULL_TABLES_MAX]; /* by hash: the latest of each */
 	struct correction corrections[CORRECTIONS_MAX];
 	unsigned int correction_count;
 	struct kept_failure kept_failures[KEPT_FAILURES_MAX]; /* detect_close.c */

@@ -556,25 +556,6 @@ int tasks_apply_limit(struct engine *e, const struct fdt_limit *event)
 	return 0;
 }
 
-#define VANISHED_BATCH 64
-
-/*
- * One that was not found may be about to tell its own end (an exiting task is left out of
- * snapshots), so only the second time counts.
- */
-static unsigned int gather_vanished(const struct engine *e, struct task *gone[VANISHED_BATCH])
-{
-	unsigned int count = 0;
-
-	map_each (&e->tasks, entry) {
-		struct task *task = entry->value;
-
-		if (task->missed > 1 && count < VANISHED_BATCH)
-			gone[count++] = task;
-	}
-	return count;
-}
-
 static void end_vanished(struct engine *e, struct task *task)
 {
 	struct process *process = process_ref(task->process);
@@ -585,20 +566,26 @@ static void end_vanished(struct engine *e, struct task *task)
 	process_unref(&e->mem, process);
 }
 
-/* In batches, because ending a task changes the map; a fork bomb may have ended unseen. */
+/*
+ * One that was not found may be about to tell its own end (an exiting task is left out of
+ * snapshots), so only the second time counts. Where one is taken out of the map another may move
+ * in from behind, so its place is looked at again: one pass, for a fork bomb may have ended unseen.
+ */
 void tasks_snapshot_done(struct engine *e)
 {
-	struct task *gone[VANISHED_BATCH];
-	unsigned int count;
-
 	map_each (&e->tasks, entry) {
 		struct task *task = entry->value;
 
 		task->missed = task->seen_in == e->snapshot_serial ? 0 : task->missed + 1;
 	}
-	while ((count = gather_vanished(e, gone)))
-		while (count)
-			end_vanished(e, gone[--count]);
+	for (size_t i = 0; i < e->tasks.capacity;) {
+		struct task *task = e->tasks.entries[i].value;
+
+		if (task && task->missed > 1)
+			end_vanished(e, task);
+		else
+			i++;
+	}
 }
 
 void tasks_done(struct engine *e)

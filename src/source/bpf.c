@@ -25,6 +25,7 @@
 #include "source/libbpf_log.h"
 #include "source/privilege.h"
 #include "source/procfs.h"
+#include "source/programs.h"
 #include "source/snapshot.h"
 #include "source/syscalls.h"
 #include "util/log.h"
@@ -708,6 +709,8 @@ static int load(struct bpf_source *s, const struct bpf_source_options *options,
 		return explain(-errno, options, trouble);
 	err = configure(s->skel, options);
 	err = err ?: fdtrace_bpf__load(s->skel);
+	if (!err)
+		programs_log(s->skel->obj);
 	err = err ?: stacking_open(s->skel, &options->stacks, &s->stacking);
 	if (!err)
 		stacking_prepare(s->stacking, options->pids, options->pid_count);

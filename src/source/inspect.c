@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "fdtrace/kernel.h"
+#include "source/programs.h"
 
 /* The generated skeleton spells types as the program does. */
 typedef uint32_t u32;
@@ -34,11 +35,16 @@ static u64 jiffy_ns(void)
 
 static int load(struct inspector *i)
 {
+	int err;
+
 	i->skel = inspect_bpf__open();
 	if (!i->skel)
 		return -errno;
 	i->skel->rodata->jiffy_ns = jiffy_ns();
-	return inspect_bpf__load(i->skel);
+	err = inspect_bpf__load(i->skel);
+	if (!err)
+		programs_log(i->skel->obj);
+	return err;
 }
 
 int inspector_new(struct inspector **ret_inspector)

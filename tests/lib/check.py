@@ -120,6 +120,7 @@ def steps():
     if os.path.exists("/sys/kernel/btf/vmlinux"):
         command("vmlinux.h agrees with this kernel", make(f"B={BUILD}", "check-vmlinux"))
     tests("unit", unit_programs(BUILD))
+    tests("cost", ["tests/bench/cost.py"], PYTHON)
     tests("live", ["tests/live/run.py"], PYTHON)
     tests("patterns", ["tests/live/patterns.py"], PYTHON)
     tests("attach", ["tests/live/attach.py"], PYTHON)

@@ -232,6 +232,62 @@ static void full_table(void **state)
 	stream_end(&s);
 }
 
+/* What stands above a limit that was lowered takes no place below it. */
+static void full_below_a_lowered_limit(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	for (int fd = 3; fd < 64; fd++)
+		opens(&s, PID, fd, fd);
+	opens(&s, PID, 100, 100);
+	opens(&s, PID, 5000, 101);
+	fails(&s, FDT_SYS_openat, PID, -1, EMFILE);
+	assert_int_equal(only_finding(&s, RULE_LIMIT_EMFILE)->open, 61);
+	stream_end(&s);
+}
+
+static uint64_t times_found(struct stream *s, enum rule rule)
+{
+	struct engine_counters counters;
+
+	engine_counters(s->engine, &counters);
+	return counters.by_rule[rule].found;
+}
+
+static void fill_by(struct stream *s, unsigned int syscall)
+{
+	for (int fd = 3; fd < 64; fd++) {
+		closes(s, PID, fd);
+		put(s, FDT_OP_OPEN, syscall, PID, fd, a_file(fd));
+	}
+}
+
+/* Each failure counts, and who holds the table is looked up anew after a second. */
+static void full_table_storm(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	fill_by(&s, FDT_SYS_openat);
+	for (int i = 0; i < 1000; i++)
+		fails(&s, i % 2 ? FDT_SYS_openat : FDT_SYS_socket, PID, -1, EMFILE);
+	assert_int_equal(times_found(&s, RULE_LIMIT_EMFILE), 1000);
+	assert_string_equal(only_finding(&s, RULE_LIMIT_EMFILE)->site, "openat");
+	fill_by(&s, FDT_SYS_socket);
+	s.now_ns += S / 2;
+	fails(&s, FDT_SYS_openat, PID, -1, EMFILE);
+	assert_int_equal(s.kept_count, 1);
+	s.now_ns += S / 2;
+	fails(&s, FDT_SYS_openat, PID, -1, EMFILE);
+	assert_int_equal(s.kept_count, 2);
+	assert_string_equal(s.kept[1].site, "socket");
+	assert_int_equal(times_found(&s, RULE_LIMIT_EMFILE), 1002);
+	stream_end(&s);
+}
+
 static void another_limit(void **state)
 {
 	struct stream s;
@@ -277,6 +333,29 @@ static void inherited_and_unused(void **state)
 	assert_int_equal(only_finding(&s, RULE_EXEC_INHERIT)->victim_total, 2);
 	assert_int_equal(s.kept[0].severity, SEVERITY_INFO);
 	assert_int_equal(s.kept[0].opened_tid, PID);
+	stream_end(&s);
+}
+
+/* However many are due at one tick. */
+static void a_crowd_inherits(void **state)
+{
+	const uint64_t files[] = { 0, 0, 0, 1 };
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	opens(&s, PID, 3, 1);
+	for (uint32_t i = 0; i < 1000; i++) {
+		task(&s, FDT_OP_FORK, CHILD + i, CHILD + i, CHILD_TABLE + i * 4096, PID, 0);
+		vec(&s, FDT_OP_FORK, CHILD + i, CHILD_TABLE + i * 4096, 4, files);
+		task(&s, FDT_OP_EXEC, CHILD + i, CHILD + i, CHILD_TABLE + i * 4096, CHILD + i,
+		     FDT_TASK_WATCHED);
+		vec(&s, FDT_OP_EXEC, CHILD + i, CHILD_TABLE + i * 4096, 4, files);
+	}
+	tick(&s, 6 * S);
+	assert_int_equal(times_found(&s, RULE_EXEC_INHERIT), 1000);
+	tick(&s, 6 * S);
+	assert_int_equal(times_found(&s, RULE_EXEC_INHERIT), 1000);
 	stream_end(&s);
 }
 
@@ -506,8 +585,11 @@ int main(void)
 		cmocka_unit_test(leak_rises),
 		cmocka_unit_test(plateau_and_sawtooth_are_no_leak),
 		cmocka_unit_test(full_table),
+		cmocka_unit_test(full_below_a_lowered_limit),
+		cmocka_unit_test(full_table_storm),
 		cmocka_unit_test(another_limit),
 		cmocka_unit_test(inherited_and_unused),
+		cmocka_unit_test(a_crowd_inherits),
 		cmocka_unit_test(inherited_and_used),
 		cmocka_unit_test(inherited_and_not_watched),
 		cmocka_unit_test(exec_accumulates),
