@@ -45,14 +45,17 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(B)/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.bpf.h include/fdtrace/*.h) vmlinux/vmlinux.h
+bpf_cc := $(CLANG) -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -Wall -Wextra -Werror -Ivmlinux -Iinclude -Ibpf
+bpf_headers := $(wildcard bpf/*.bpf.h include/fdtrace/*.h) vmlinux/vmlinux.h
+
+$(B)/%.bpf.o: bpf/%.bpf.c $(bpf_headers)
 	$(call say,BPF,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -Wall -Wextra -Werror -Ivmlinux -Iinclude -Ibpf -c $< -o $@
+	$(Q)$(bpf_cc) -c $< -o $@
 
 $(B)/%.skel.h: $(B)/%.bpf.o
 	$(call say,SKEL,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@.tmp && mv $@.tmp $@
+	$(Q)$(BPFTOOL) gen skeleton $< name $(notdir $*)_bpf > $@.tmp && mv $@.tmp $@
 
 $(unit_bin) $(fuzz_bin): $(B)/%: %.c $(core_obj) $(filter-out $(skeleton_obj),$(other_obj))
 	$(call say,TEST,$@)
@@ -63,7 +66,9 @@ objects: $(main_obj) $(core_obj) $(other_obj)
 
 # --- tests: see README.md; `make check` runs all of them by tests/lib/check.py ---
 
-live_src   := $(filter-out $(addprefix tests/live/,facts.c lines.c metrics_server.c) tests/bench/engine.c tests/bench/stream.c,$(wildcard tests/live/*.c tests/live/patterns/*.c tests/property/*.c tests/bench/*.c)) $(filter-out tests/stacks/hidden.c,$(wildcard tests/stacks/*.c))
+# Programs of more than one file have rules of their own.
+own_rules  := $(addprefix tests/live/,facts.c lines.c metrics_server.c) $(addprefix tests/bench/,engine.c stream.c hotpath.c) $(wildcard tests/bench/*.bpf.c)
+live_src   := $(filter-out $(own_rules),$(wildcard tests/live/*.c tests/live/patterns/*.c tests/property/*.c tests/bench/*.c)) $(filter-out tests/stacks/hidden.c,$(wildcard tests/stacks/*.c))
 live_bin   := $(live_src:%.c=$(B)/%)
 format_src := $(wildcard src/*/*.[ch] include/fdtrace/*.h bpf/*.[ch] tests/*/*.[ch] tests/live/patterns/*.c)
 ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -89,6 +94,17 @@ $(B)/tests/live/facts: tests/live/facts.c $(B)/src/source/inspect.o $(B)/src/sou
 	$(call say,TEST,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -Itests/lib $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o,$^) $(LDLIBS)
+
+# The product's programs beside variants of them.
+$(B)/tests/bench/%.bpf.o: tests/bench/%.bpf.c $(bpf_headers)
+	$(call say,BPF,$@)
+	@mkdir -p $(@D)
+	$(Q)$(bpf_cc) -c $< -o $@
+
+$(B)/tests/bench/hotpath: tests/bench/hotpath.c $(B)/tests/bench/hotpath.skel.h $(B)/src/source/syscalls.o
+	$(call say,TEST,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -pthread -o $@ $(filter %.c %.o,$^) -lbpf
 
 # Serves made-up facts by fdtrace's own code.
 $(B)/tests/live/metrics_server: tests/live/metrics_server.c $(core_obj) $(filter $(B)/src/daemon/metrics% $(B)/src/util/%,$(other_obj))
@@ -173,6 +189,10 @@ bench-stacks: all live-programs
 bench-wanted: all live-programs
 	$(Q)BUILD=$(B) /usr/bin/python3 tests/bench/wanted.py
 
+# What each decision about the hot path is worth: some two minutes.
+bench-hotpath: $(B)/tests/bench/hotpath
+	$(Q)BUILD=$(B) /usr/bin/python3 tests/bench/hotpath.py
+
 # What tracing a whole machine costs, with and without a budget: some ten minutes on an idle machine.
 bench-fleet: all live-programs
 	$(Q)BUILD=$(B) /usr/bin/python3 tests/bench/fleet.py
@@ -185,6 +205,8 @@ bench-engine: $(B)/fdtrace $(B)/tests/bench/engine
 # ACCEPT=1: what is counted now becomes what later changes are compared with.
 check-cost: $(B)/fdtrace $(B)/tests/bench/engine
 	$(Q)BUILD=$(B) ACCEPT=$(ACCEPT) prove -v -e /usr/bin/python3 tests/bench/cost.py
+
+benches := bench-exact bench-stacks bench-wanted bench-hotpath bench-fleet bench-engine
 
 purity: $(core_obj)
 	$(Q)tests/lib/purity.sh $(core_obj)
@@ -255,12 +277,13 @@ help:
 	@echo 'make healthy      installs servers and more, lets them work, and nothing may be told of them (as root)'
 	@echo 'make purity       what the core imports;  make format-check: clang-format'
 	@echo 'make deps         packages to build;  make deps-test: packages to test'
-	@echo 'make property     random programs against the kernel and a model;  make bench-exact, bench-stacks, bench-wanted, bench-fleet, bench-engine: figures'
+	@echo 'make property     random programs against the kernel and a model'
 	@echo 'make check-cost   instructions an event and a BPF program take, against tests/bench/limits.json'
+	@echo 'figures:          $(benches)'
 	@echo 'make clean        remove $(B) and $(B)-*'
 	@echo 'B=FOLDER builds elsewhere, CC=clang with clang, V=1 shows the commands'
 
-.PHONY: all objects unit-programs fuzz-programs fuzz live-programs unit live fleet long-life replay property bench-exact bench-stacks bench-wanted bench-fleet bench-engine check-cost purity sanitize valgrind format-check check-vmlinux
+.PHONY: all objects unit-programs fuzz-programs fuzz live-programs unit live fleet long-life replay property check-cost purity sanitize valgrind format-check check-vmlinux $(benches)
 .PHONY: deps deps-test deps-healthy demo check healthy clean help
 .SECONDARY:
 -include $(shell find $(B) -type f -name '*.d' 2>/dev/null)

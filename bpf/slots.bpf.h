@@ -47,8 +47,8 @@ static __always_inline u8 kind_of(u8 op)
 /* What the current task's table holds under that number. SLOT, or USE or MARK, which look the same. */
 GLOBAL int emit_slot(u8 op, u32 syscall, u32 fd, s32 result, u64 site)
 {
-	struct task_struct *task = plain(CURRENT);
-	u64 table = (u64)task->files;
+	struct task_struct *task = CURRENT; /* its numbers, read so, need no test of the address */
+	u64 table = (u64)plain(task)->files;
 	struct fdt_slot *event = RESERVE(fdt_slot);
 
 	if (!event)

@@ -42,7 +42,7 @@ static __always_inline void assert_slot(struct fdt_exit *x, u8 op, u32 fd)
 
 static __always_inline void took(struct fdt_exit *x, u32 fd)
 {
-	if (is_watched(bpf_get_current_pid_tgid() >> 32))
+	if (any_watched() && is_watched(bpf_get_current_pid_tgid() >> 32))
 		watch_take(fd, x->syscall, false);
 }
 

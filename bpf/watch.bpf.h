@@ -27,9 +27,14 @@ struct {
 
 static const struct fdt_watch no_watch; /* too large for a BPF stack */
 
+static __always_inline bool any_watched(void)
+{
+	return watched_count.value;
+}
+
 static __always_inline bool is_watched(u32 tgid)
 {
-	return watched_count.value && pid_test(watched_pids, tgid);
+	return any_watched() && pid_test(watched_pids, tgid);
 }
 
 /* 0 to 2 are there to be inherited. */
