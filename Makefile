@@ -66,8 +66,10 @@ objects: $(main_obj) $(core_obj) $(other_obj)
 
 # --- tests: see README.md; `make check` runs all of them by tests/lib/check.py ---
 
+include tests/bench/bench.mk
+
 # Programs of more than one file have rules of their own.
-own_rules  := $(addprefix tests/live/,facts.c lines.c metrics_server.c) $(addprefix tests/bench/,engine.c stream.c hotpath.c) $(wildcard tests/bench/*.bpf.c)
+own_rules  := $(addprefix tests/live/,facts.c lines.c metrics_server.c) $(bench_own)
 live_src   := $(filter-out $(own_rules),$(wildcard tests/live/*.c tests/live/patterns/*.c tests/property/*.c tests/bench/*.c)) $(filter-out tests/stacks/hidden.c,$(wildcard tests/stacks/*.c))
 live_bin   := $(live_src:%.c=$(B)/%)
 format_src := $(wildcard src/*/*.[ch] include/fdtrace/*.h bpf/*.[ch] tests/*/*.[ch] tests/live/patterns/*.c)
@@ -95,17 +97,6 @@ $(B)/tests/live/facts: tests/live/facts.c $(B)/src/source/inspect.o $(B)/src/sou
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -Itests/lib $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o,$^) $(LDLIBS)
 
-# The product's programs beside variants of them.
-$(B)/tests/bench/%.bpf.o: tests/bench/%.bpf.c $(bpf_headers)
-	$(call say,BPF,$@)
-	@mkdir -p $(@D)
-	$(Q)$(bpf_cc) -c $< -o $@
-
-$(B)/tests/bench/hotpath: tests/bench/hotpath.c $(B)/tests/bench/hotpath.skel.h $(B)/src/source/syscalls.o
-	$(call say,TEST,$@)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -pthread -o $@ $(filter %.c %.o,$^) -lbpf
-
 # Serves made-up facts by fdtrace's own code.
 $(B)/tests/live/metrics_server: tests/live/metrics_server.c $(core_obj) $(filter $(B)/src/daemon/metrics% $(B)/src/util/%,$(other_obj))
 	$(call say,TEST,$@)
@@ -117,12 +108,6 @@ $(B)/tests/live/lines: tests/live/lines.c $(core_obj) $(filter-out $(skeleton_ob
 	$(call say,TEST,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o,$^) $(LDLIBS)
-
-# The engine alone, on made-up streams.
-$(B)/tests/bench/engine: tests/bench/engine.c $(B)/tests/bench/stream.o $(core_obj) $(B)/src/sink/record.o $(B)/src/util/io.o
-	$(call say,TEST,$@)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o,$^)
 
 # One a line: everybody adds to it.
 live_tests := \
@@ -177,37 +162,6 @@ healthy: deps deps-healthy
 	+$(Q)$(MAKE) --no-print-directory all
 	$(Q)BUILD=$(B) prove -v -e /usr/bin/python3 tests/healthy/healthy.py
 
-# Figures, not tests: a few minutes of racing threads, huge tables and stress-ng.
-bench-exact: all live-programs
-	$(Q)BUILD=$(B) /usr/bin/python3 tests/bench/exact.py
-
-# What a stack costs, in time and memory: about two minutes.
-bench-stacks: all live-programs
-	$(Q)BUILD=$(B) /usr/bin/python3 tests/bench/stacks.py
-
-# What it adds to a call that a rule wants to be told of it: a minute.
-bench-wanted: all live-programs
-	$(Q)BUILD=$(B) /usr/bin/python3 tests/bench/wanted.py
-
-# What each decision about the hot path is worth: some two minutes.
-bench-hotpath: $(B)/tests/bench/hotpath
-	$(Q)BUILD=$(B) /usr/bin/python3 tests/bench/hotpath.py
-
-# What tracing a whole machine costs, with and without a budget: some ten minutes on an idle machine.
-bench-fleet: all live-programs
-	$(Q)BUILD=$(B) /usr/bin/python3 tests/bench/fleet.py
-
-# What an event costs the engine and how that grows with the work: a minute, no root needed.
-bench-engine: $(B)/fdtrace $(B)/tests/bench/engine
-	$(Q)BUILD=$(B) /usr/bin/python3 tests/bench/engine.py
-
-# Has it become dearer? Counted instructions, not times, against tests/bench/limits.json.
-# ACCEPT=1: what is counted now becomes what later changes are compared with.
-check-cost: $(B)/fdtrace $(B)/tests/bench/engine
-	$(Q)BUILD=$(B) ACCEPT=$(ACCEPT) prove -v -e /usr/bin/python3 tests/bench/cost.py
-
-benches := bench-exact bench-stacks bench-wanted bench-hotpath bench-fleet bench-engine
-
 purity: $(core_obj)
 	$(Q)tests/lib/purity.sh $(core_obj)
 
@@ -242,6 +196,7 @@ deps-test:
 
 deps-healthy:
 	$(Q)tests/lib/deps.sh healthy
+
 
 demo: deps
 	+$(Q)$(MAKE) --no-print-directory all live-programs
@@ -279,11 +234,13 @@ help:
 	@echo 'make deps         packages to build;  make deps-test: packages to test'
 	@echo 'make property     random programs against the kernel and a model'
 	@echo 'make check-cost   instructions an event and a BPF program take, against tests/bench/limits.json'
-	@echo 'figures:          $(benches)'
+	@echo 'make bench        installs strace, perf, bpftrace, valgrind, and prints what fdtrace costs beside them (as root)'
+	@echo 'make bench-quick  the same without them, in a minute (as root)'
+	@echo 'more figures:     $(sort $(benches))'
 	@echo 'make clean        remove $(B) and $(B)-*'
 	@echo 'B=FOLDER builds elsewhere, CC=clang with clang, V=1 shows the commands'
 
-.PHONY: all objects unit-programs fuzz-programs fuzz live-programs unit live fleet long-life replay property check-cost purity sanitize valgrind format-check check-vmlinux $(benches)
+.PHONY: all objects unit-programs fuzz-programs fuzz live-programs unit live fleet long-life replay property purity sanitize valgrind format-check check-vmlinux
 .PHONY: deps deps-test deps-healthy demo check healthy clean help
 .SECONDARY:
 -include $(shell find $(B) -type f -name '*.d' 2>/dev/null)

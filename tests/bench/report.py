@@ -60,11 +60,13 @@ class Report:
         self.name, self.facts, self.rows = name, machine(), []
         print(f"{name}: {machine_line(self.facts)}", flush=True)
 
-    def figure(self, section, what, unit, values, note=""):
-        """A row; values: one number or several measurements of the same thing. Returns the median."""
+    def figure(self, section, what, unit, values, note="", shown=True):
+        """A row; values: one number or several measurements of the same thing. Returns the median. Not shown: in the JSON only."""
         low, middle, high = quartiles(list(values) if isinstance(values, (list, tuple)) else [values])
         self.rows.append({"section": section, "what": what, "unit": unit, "median": middle, "low": low, "high": high,
                           "note": note})
+        if not shown:
+            return middle
         spread = f" [{low:,.1f} .. {high:,.1f}]" if low != high else ""
         print(f"{section:>14}  {what:<46} {middle:>14,.1f} {unit}{spread}{'  ' + note if note else ''}", flush=True)
         return middle

@@ -111,7 +111,7 @@ def unit_programs(build):
 
 def steps():
     if not command("build with gcc", make(f"B={BUILD}", "CC=gcc", "CFLAGS=-O2 -g -Werror", "all", "unit-programs",
-                                          "live-programs")):
+                                          "live-programs", "bench-programs")):
         return
     clang = BUILD + "-clang"
     command("build with clang", make(f"B={clang}", "CC=clang", "CFLAGS=-O2 -g -Werror", "objects"))

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Installs what is missing, and only that. Usage: deps.sh build|test|healthy
+# Installs what is missing, and only that. Usage: deps.sh build|test|healthy|bench
 # Debian and Ubuntu: by apt-get. Elsewhere it names the packages and fails.
 set -eu
 
@@ -74,6 +74,15 @@ logger                 bsdutils         util-linux              util-linux
 cron                   cron             cronie                  cronie
 anacron                anacron          cronie-anacron          cronie
 '
+# Peers to compare with; a bench goes on without one that the distribution does not have.
+bench='
+python3                python3          python3                 python
+unshare                util-linux       util-linux              util-linux
+strace                 strace           strace                  strace
+perf                   linux-perf       perf                    perf
+bpftrace               bpftrace         bpftrace                bpftrace
+valgrind               valgrind         valgrind                valgrind
+'
 
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -122,11 +131,22 @@ start_nothing()
 	trap 'as_root rm -f /usr/sbin/policy-rc.d' EXIT
 }
 
+# One by one, for what is wanted and not needed.
+install_what_there_is()
+{
+	as_root apt-get -q update || echo "make deps-bench: going on with what is known of packages" >&2
+	for package in "$@"; do
+		as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "$package" ||
+			echo "make deps-bench: going on without $package" >&2
+	done
+}
+
 case ${1-} in
 build) wanted=$build ;;
 test) wanted=$test ;;
 healthy) wanted=$(echo "$healthy" | sed "s/@PYTHON@/$(python_version)/") ;;
-*) echo "usage: $0 build|test|healthy" >&2; exit 2 ;;
+bench) wanted=$bench ;;
+*) echo "usage: $0 build|test|healthy|bench" >&2; exit 2 ;;
 esac
 
 lacking=$(missing "$wanted")
@@ -136,6 +156,10 @@ if command -v apt-get >/dev/null; then
 	packages=$(echo "$lacking" | awk '{ print $2 }' | sort -u)
 	echo "installing:" $packages
 	[ "$1" = build ] || start_nothing
+	if [ "$1" = bench ]; then
+		install_what_there_is $packages
+		exit 0
+	fi
 	as_root apt-get -q update
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends $packages
 	lacking=$(missing "$wanted")
@@ -150,4 +174,4 @@ fi
 	echo "  Arch:    sudo pacman -S" $(echo "$lacking" | awk '{ print $4 }' | sort -u)
 	echo "  others:  look for the packages that hold the programs and headers named above"
 } >&2
-exit 1
+[ "$1" = bench ] # a bench goes on without
