@@ -47,6 +47,8 @@ static const struct setting table[] = {
 	  1024 * GIB, "bound of the engine's tables" },
 	{ "ring.size", SETTING_POWER, offsetof(struct settings, ring_size_bytes), 16 * MIB, 64 * KIB,
 	  GIB, "ring buffer between kernel and fdtrace; a power of two" },
+	{ "drain.interval", SETTING_TIME, offsetof(struct settings, drain_interval_ns), 20 * MSEC, MSEC, SEC,
+	  "it is read so often, and whenever an eighth of it has filled" },
 	{ "budget", SETTING_PERCENT, offsetof(struct settings, budget_ppm), PERCENT, 0, 100 * PERCENT,
 	  "overhead, of all CPUs; daemon, or -a if set: hooks go off to keep it" },
 	{ "stacks.budget", SETTING_PERCENT, offsetof(struct settings, stacks_budget_ppm), PERCENT, 0,

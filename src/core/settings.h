@@ -21,6 +21,7 @@ struct settings {
 	uint64_t audit_interval_ns;    /* audit.interval=10s; 0: never */
 	uint64_t memory_max_bytes;     /* memory.max=256M: the engine's tables */
 	uint64_t ring_size_bytes;      /* ring.size=16M: power of two, multiple of a page */
+	uint64_t drain_interval_ns;    /* drain.interval=20ms: the ring is read so often */
 	uint64_t
 		budget_ppm; /* budget=1% of the time of all CPUs, in millionths: the daemon, and -a */
 	uint64_t stacks_budget_ppm;   /* stacks.budget=1% of one CPU, in millionths */

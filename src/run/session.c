@@ -29,8 +29,7 @@
 #define SEC UINT64_C(1000000000)
 #define MSEC UINT64_C(1000000)
 
-#define PACE_MS 20        /* between drains; the ring is made for that */
-#define PACE_IDLE_MS 100  /* when nothing happens */
+#define PACE_IDLE_MS 100  /* between drains when nothing happens */
 #define LOSS_PAUSE_NS SEC /* between snapshots because of losses: they load the ring themselves */
 #define FLUSH_NS SEC
 #define VERIFY_NS SEC
@@ -451,6 +450,17 @@ static void record_meta(void *ctx, const void *event, size_t size)
 
 /* --- the loop --- */
 
+/* Until the next drain: as long as was asked for, and longer when nothing happens. */
+static void keep_pace(struct session *s)
+{
+	int least = (int)(s->meta.settings.drain_interval_ns / MSEC);
+	int most = least > PACE_IDLE_MS ? least : PACE_IDLE_MS;
+
+	s->pace_ms = s->events || s->pace_ms < least ? least : s->pace_ms * 2;
+	if (s->pace_ms > most)
+		s->pace_ms = most;
+}
+
 static int drain(struct session *s)
 {
 	struct source *source = s->config->source;
@@ -468,9 +478,7 @@ static int drain(struct session *s)
 		naming_resolve(s->naming, s->now_ns,
 			       s->meta.mode == ENGINE_ALL ? NAMES_A_DRAIN_ALL : NAMES_A_DRAIN,
 			       on_looked_up, s);
-	s->pace_ms = s->events ? PACE_MS : s->pace_ms * 2;
-	if (s->pace_ms > PACE_IDLE_MS)
-		s->pace_ms = PACE_IDLE_MS;
+	keep_pace(s);
 	return 0;
 }
 
@@ -608,7 +616,7 @@ static int until(uint64_t due_ns, uint64_t now_ns, int ms)
 	uint64_t left;
 
 	if (due_ns <= now_ns)
-		return 0;
+		return 1; /* the source's next tick does what is due: no race to it */
 	left = (due_ns - now_ns + MSEC - 1) / MSEC;
 	return left < (uint64_t)ms ? (int)left : ms;
 }
@@ -751,7 +759,7 @@ static int watch(struct session *s, int fd, uint32_t events)
 
 /*
  * Edges only from the kernel's ring: it polls readable whenever it holds anything, and without
- * that we would turn once for each event instead of once in 20 ms.
+ * that we would turn once for each event instead of once in drain.interval.
  */
 static int watch_source(struct session *s)
 {
@@ -934,7 +942,6 @@ int session_run(const struct session_config *config, struct session_result *ret_
 	struct session s = { .config = config,
 			     .trouble = trouble,
 			     .epoll_fd = -1,
-			     .pace_ms = PACE_MS,
 			     .real_began_ns = now_on(CLOCK_MONOTONIC),
 			     .cpu_began_ns = now_on(CLOCK_PROCESS_CPUTIME_ID) };
 	int err = begin(&s);

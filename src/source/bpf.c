@@ -68,6 +68,8 @@ struct bpf_source {
 	/* told so far */
 	u64 last_ns;
 	u64 tick_ns;
+	u64 stage_ns; /* when the last stage of the start was over */
+	u64 walk_ns;  /* what the kernel took of the snapshot going on */
 	u64 lost;
 	u64 missed[PROGRAMS_MAX];
 };
@@ -75,6 +77,15 @@ struct bpf_source {
 static struct bpf_source *of(const struct source *source)
 {
 	return (struct bpf_source *)(uintptr_t)source;
+}
+
+/* For messages about ourselves. */
+static u64 fine_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (u64)now.tv_sec * 1000000000ull + (u64)now.tv_nsec;
 }
 
 /* As of the last timer tick, as the events' times are: never ahead of the next event's. */
@@ -302,12 +313,15 @@ static int snapshot_round(struct bpf_source *s)
 	const struct fdt_cursor *cursor = &s->skel->bss->cursor;
 	int fd = bpf_iter_create(bpf_link__fd(s->skel->links.snapshot)), err = 0;
 	char piece[PIECE_BYTES];
+	u64 before;
 	ssize_t n;
 
 	if (fd < 0)
 		return fd;
 	do {
+		before = fine_now();
 		n = read(fd, piece, sizeof(piece));
+		s->walk_ns += fine_now() - before;
 		if (n < 0 && errno != EAGAIN && errno != EINTR)
 			err = -errno;
 		err = err ?: consume(s);
@@ -352,7 +366,9 @@ static int snapshot_all(struct bpf_source *s, unsigned int why)
 	int err = tell_border(s, FDT_OP_BEGIN, why);
 
 	s->found.count = 0;
+	s->walk_ns = 0;
 	err = err ?: snapshot_rounds(s, 0);
+	log_debug("tables walked by the kernel in %.2f ms", (double)s->walk_ns / 1e6);
 	if (!err && why != FDT_WHY_AUDIT && why != FDT_WHY_CENSUS && why != FDT_WHY_END)
 		err = snapshot_tell(&s->found, coarse_now(), s->event, s->ctx);
 	err = err ?: tell_lost(s); /* what a snapshot did not find is gone only if it could tell all */
@@ -698,17 +714,28 @@ static void load_inspector(struct bpf_source *s)
 			 libbpf_log_end());
 }
 
+static void end_stage(struct bpf_source *s, const char *what)
+{
+	u64 now = fine_now();
+
+	log_debug("start: %s in %.1f ms", what, (double)(now - s->stage_ns) / 1e6);
+	s->stage_ns = now;
+}
+
 static int load(struct bpf_source *s, const struct bpf_source_options *options,
 		struct trouble *trouble)
 {
 	int err;
 
 	libbpf_log_begin();
+	s->stage_ns = fine_now();
 	s->skel = fdtrace_bpf__open();
 	if (!s->skel)
 		return explain(-errno, options, trouble);
 	err = configure(s->skel, options);
+	end_stage(s, "programs read");
 	err = err ?: fdtrace_bpf__load(s->skel);
+	end_stage(s, "programs loaded");
 	if (!err)
 		programs_log(s->skel->obj);
 	err = err ?: stacking_open(s->skel, &options->stacks, &s->stacking);
@@ -716,8 +743,10 @@ static int load(struct bpf_source *s, const struct bpf_source_options *options,
 		stacking_prepare(s->stacking, options->pids, options->pid_count);
 	for (unsigned int i = 0; !err && i < options->pid_count; i++)
 		trace_pid(s->skel, options->pids[i]);
+	end_stage(s, "stacks prepared");
 	if (!err)
 		load_inspector(s);
+	end_stage(s, "inspector loaded");
 	if (!err && options->cost) {
 		s->cost = cost_meter_new(s->skel);
 		err = s->cost ? 0 : -ENOMEM;
@@ -734,6 +763,7 @@ static int load(struct bpf_source *s, const struct bpf_source_options *options,
 	stacking_start(s->stacking);
 	if (s->cost)
 		cost_meter_calibrate(s->cost, true);
+	end_stage(s, "hooks attached");
 	malloc_trim(0); /* the kernel's types alone took tens of megabytes */
 	s->ring = ring_buffer__new(bpf_map__fd(s->skel->maps.ring), on_record, s, NULL);
 	return s->ring ? 0 : explain(-errno, options, trouble);

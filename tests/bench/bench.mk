@@ -6,6 +6,7 @@ bench_of_bench-exact    := exact.py    # racing threads, huge tables, stress-ng:
 bench_of_bench-stacks   := stacks.py   # what a stack costs, in time and memory: two minutes
 bench_of_bench-wanted   := wanted.py   # calls that a rule wants to be told of: a minute
 bench_of_bench-hotpath  := hotpath.py  # what each decision about the hot path is worth: two minutes
+bench_of_bench-capacity := capacity.py # events a second, memory, snapshots, start, forks: four minutes
 bench_of_bench-fleet    := fleet.py    # a whole machine, with and without a budget: ten minutes
 bench_of_bench-engine   := engine.py   # what an event costs the engine, and how that grows: a minute
 benches := $(patsubst bench_of_%,%,$(filter bench_of_%,$(.VARIABLES)))

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""How exact the tables are, and what large tables cost: `make bench-exact` (as root).
+"""How exact the tables are: `make bench-exact` (as root). What they cost: `make bench-capacity`.
 
 Prints figures; fails only where a table differs from the kernel's. EXACT_STRESS_S: seconds of
 stress-ng (default 300, 0: none). EXACT_ROUNDS: of the race (default 15,000,000); 0: the stress
@@ -14,7 +14,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -98,69 +97,28 @@ def stress():
     report("stress-ng, whole machine", result)
 
 
-def memory_kib(pid, what):
-    with open(f"/proc/{pid}/status", encoding="ascii") as status:
-        return int(re.search(rf"{what}:\s+(\d+)", status.read())[1])
-
-
 def answer(program_, command):
-    """The milliseconds that the program says a command took."""
+    """Until the program says that it has done what it was told."""
     program_.out = b""
     program_.say(command)
     program_.wait_for(b"\n", timeout=120)
-    return program_.out.decode().strip()
 
 
 def large(count):
+    """A table as large as the hard limit allows, forked and emptied."""
     with Background([program("many"), str(count)]) as many:
         many.wait_for(b"\n")
         held = int(many.out)
-        start = time.monotonic()
         with attach(many.pid, "--verify", "--set", "memory.max=1G", "--set", "ring.size=64M") as tracer:
-            attached = time.monotonic() - start
-            rss = memory_kib(tracer.child.pid, "VmRSS")
-            forked, closed = answer(many, b"f\n"), answer(many, b"c\n")
+            answer(many, b"f\n")
+            answer(many, b"c\n")
             result = tracer.interrupt(signal.SIGINT, timeout=120)
         many.finish()
-    print(f"{held:,} descriptors: attached after {attached * 1e3:.0f} ms, fdtrace's RSS {rss / 1024:.0f} MiB; "
-          f"the program's fork {forked} ms, closing them all {closed} ms")
-    report("    tables", result)
-
-
-def untraced(count):
-    with Background([program("many"), str(count)]) as many:
-        many.wait_for(b"\n")
-        print(f"{int(many.out):,} descriptors, nobody tracing: fork {answer(many, b'f' + bytes([10]))} ms, "
-              f"closing them all {answer(many, b'c' + bytes([10]))} ms")
-        many.finish()
-
-
-def snapshots(processes, count):
-    """The time of a snapshot of all their tables, as fdtrace -vv tells it."""
-    many = [Background([program("many"), str(count)]) for _ in range(processes)]
-    try:
-        for one in many:
-            one.wait_for(b"\n")
-        pids = ",".join(str(one.pid) for one in many)
-        with attach(pids, "-vv", "--set", "audit.interval=500ms") as tracer:
-            for _ in range(4):
-                tracer.wait_for_message(b"snapshot")
-                time.sleep(0.6)
-            result = tracer.interrupt(signal.SIGINT)
-        for told in re.findall(r"snapshot: .*", result.messages)[:5]:
-            print(f"    {told}")
-        run = totals(result)
-        print(f"{processes} processes with {sum(int(one.out) for one in many):,} descriptors: {run['memory_bytes'] / 2**20:.1f} MiB "
-              f"of tables, {run['memory_bytes'] / max(1, run['descriptors']):.0f} bytes a descriptor")
-    finally:
-        for one in many:
-            one.finish()
+    report(f"{held:,} descriptors, forked, then closed", result)
 
 
 if ROUNDS:
     race("eight threads, a dozen numbers", "--verify")
-    untraced(1000000)
     large(1000000)
-    snapshots(6, 1000000)
 stress()
 sys.exit(failed)

@@ -39,6 +39,7 @@ static void standards_are_in_range_and_read_back(void **state)
 	assert_true(standard.leak_window_ns == 10 * SEC && standard.leak_min_age_ns == 30 * SEC);
 	assert_true(standard.memory_max_bytes == 256u << 20 &&
 		    standard.ring_size_bytes == 16u << 20);
+	assert_true(standard.drain_interval_ns == SEC / 50);
 	assert_true(standard.leak_exit_severity == SEVERITY_INFO);
 }
 
@@ -93,6 +94,8 @@ static void nonsense_is_refused_and_changes_nothing(void **state)
 	refuse("leak.min_count=1", -ERANGE, true);
 	refuse("ring.size=3M", -ERANGE, true);
 	refuse("ring.size=4K", -ERANGE, true);
+	refuse("drain.interval=0", -ERANGE, true);
+	refuse("drain.interval=1001ms", -ERANGE, true);
 }
 
 static void formats_take_the_largest_unit(void **state)
