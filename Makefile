@@ -221,10 +221,10 @@ clean:
 help:
 	@echo 'make              build $(B)/fdtrace'
 	@echo 'make demo         install what is missing, build, and show real findings (as root)'
-	@echo 'make check        install what is missing, build, run every test (as root; a few minutes)'
+	@echo 'make check        install what is missing, build, run the tests (as root; under ten minutes)'
 	@echo 'make unit         unit tests: no privilege needed'
 	@echo 'make live         guilty and innocent programs, attaching, bad days (as root)'
-	@echo 'make long-life    100,000 processes and 100 million descriptors under a service: an hour'
+	@echo 'make long-life    100,000 processes and 100 million descriptors under a service: an hour or more'
 	@echo 'make fleet        log shippers and a fleet of three hosts (as root, after make deps-test)'
 	@echo 'make replay       recordings: the same findings, damaged files (recording needs root)'
 	@echo 'make sanitize     unit and replay tests under ASan and UBSan;  make valgrind: under valgrind'
