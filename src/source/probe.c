@@ -19,6 +19,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "source/attempt.h"
 #include "source/bpf.h"
 #include "source/libbpf_log.h"
 #include "source/privilege.h"
@@ -43,103 +44,6 @@ line(struct probe_report *report, enum verdict verdict, const char *what, const 
 	va_start(args, found);
 	vsnprintf(out->found, sizeof(out->found), found, args);
 	va_end(args);
-}
-
-/* First line of a file, without its newline. 0 or -errno. */
-static int read_line(const char *path, char *buffer, size_t size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC), err;
-	ssize_t length;
-
-	if (fd < 0)
-		return -errno;
-	length = read(fd, buffer, size - 1);
-	err = length < 0 ? -errno : 0;
-	close(fd);
-	buffer[err ? 0 : length] = '\0';
-	buffer[strcspn(buffer, "\n")] = '\0';
-	return err;
-}
-
-/* ---- tiny programs: return 0 ---- */
-
-static int load_tiny(enum bpf_prog_type type, enum bpf_attach_type attach_type, int btf_id)
-{
-	static const struct bpf_insn code[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
-		{ .code = BPF_JMP | BPF_EXIT },
-	};
-	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = attach_type,
-		    .attach_btf_id = (__u32)btf_id);
-
-	return bpf_prog_load(type, "fdtrace_probe", "GPL", code, sizeof(code) / sizeof(*code),
-			     &options);
-}
-
-/* A tracing program of that sort on that function or tracepoint. 0 or -errno. */
-static int try_tracing(const struct btf *btf, enum bpf_attach_type type, const char *name,
-		       __u32 kind)
-{
-	int id = btf__find_by_name_kind(btf, name, kind), program, link, err;
-
-	if (id < 0)
-		return -ENOENT;
-	program = load_tiny(BPF_PROG_TYPE_TRACING, type, id);
-	if (program < 0)
-		return program;
-	link = type == BPF_TRACE_ITER ? bpf_link_create(program, 0, type, NULL)
-				      : bpf_raw_tracepoint_open(NULL, program);
-	err = link < 0 ? link : 0;
-	if (link >= 0)
-		close(link);
-	close(program);
-	return err;
-}
-
-static int try_perf_event(struct perf_event_attr *attr, enum bpf_prog_type type)
-{
-	int program = load_tiny(type, (enum bpf_attach_type)0, 0), event, err = 0;
-
-	if (program < 0)
-		return program;
-	attr->size = sizeof(*attr);
-	event = (int)syscall(SYS_perf_event_open, attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
-	if (event < 0)
-		err = -errno;
-	else if (ioctl(event, PERF_EVENT_IOC_SET_BPF, program) ||
-		 ioctl(event, PERF_EVENT_IOC_ENABLE, 0))
-		err = -errno;
-	if (event >= 0)
-		close(event);
-	close(program);
-	return err;
-}
-
-static int try_kprobe(void)
-{
-	struct perf_event_attr attr = { .config1 = (__u64)(uintptr_t) "fd_install" };
-	char type[16];
-	int err = read_line("/sys/bus/event_source/devices/kprobe/type", type, sizeof(type));
-
-	if (err)
-		return err;
-	attr.type = (__u32)atoi(type);
-	return try_perf_event(&attr, BPF_PROG_TYPE_KPROBE);
-}
-
-static int try_classic_tracepoint(void)
-{
-	struct perf_event_attr attr = { .type = PERF_TYPE_TRACEPOINT, .sample_period = 1 };
-	char id[16];
-	int err = read_line("/sys/kernel/tracing/events/raw_syscalls/sys_exit/id", id, sizeof(id));
-
-	if (err)
-		err = read_line("/sys/kernel/debug/tracing/events/raw_syscalls/sys_exit/id", id,
-				sizeof(id));
-	if (err)
-		return err;
-	attr.config = (__u64)atoi(id);
-	return try_perf_event(&attr, BPF_PROG_TYPE_TRACEPOINT);
 }
 
 /* ---- the lines ---- */
@@ -182,7 +86,7 @@ static void probe_capabilities(struct probe_report *report)
 static void probe_lockdown(struct probe_report *report)
 {
 	char text[64];
-	int err = read_line("/sys/kernel/security/lockdown", text, sizeof(text));
+	int err = attempt_read_line("/sys/kernel/security/lockdown", text, sizeof(text));
 
 	if (err)
 		line(report, VERDICT_OK, "lockdown", "", "not told (%s)", strerror(-err));
@@ -241,11 +145,8 @@ static void probe_btf_tracepoints(struct probe_report *report, const struct btf 
 					     "sched_process_exit" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		char symbol[64];
-		int err;
+		int err = attempt_btf_tracepoint(btf, names[i]);
 
-		snprintf(symbol, sizeof(symbol), "btf_trace_%s", names[i]);
-		err = try_tracing(btf, BPF_TRACE_RAW_TP, symbol, BTF_KIND_TYPEDEF);
 		if (!err)
 			continue;
 		line(report, VERDICT_FAIL, "BTF tracepoints",
@@ -259,21 +160,18 @@ static void probe_btf_tracepoints(struct probe_report *report, const struct btf 
 static void probe_attachments(struct probe_report *report, const struct btf *btf)
 {
 	probe_btf_tracepoints(report, btf);
-	trial(report, try_classic_tracepoint(), VERDICT_WARN, "classic tracepoint",
-	      "raw_syscalls/sys_exit",
+	trial(report, attempt_tracepoint("raw_syscalls", "sys_exit"), VERDICT_WARN,
+	      "classic tracepoint", "raw_syscalls/sys_exit",
 	      "needed where the kernel skips events of preempted threads (7.x): mount -t tracefs "
 	      "nodev /sys/kernel/tracing");
-	trial(report, try_tracing(btf, BPF_TRACE_ITER, "bpf_iter_task", BTF_KIND_FUNC),
-	      VERDICT_FAIL, "task iterator", "iter/task",
+	trial(report, attempt_iterator(btf, "task"), VERDICT_FAIL, "task iterator", "iter/task",
 	      "tables as they are now cannot be read: no start, no repair after loss");
-	trial(report,
-	      try_tracing(btf, BPF_TRACE_RAW_TP, "btf_trace_io_uring_complete", BTF_KIND_TYPEDEF),
-	      VERDICT_WARN, "io_uring", "io_uring_complete",
-	      "descriptors made by io_uring are found by the next audit only");
-	trial(report, try_tracing(btf, BPF_TRACE_FENTRY, "fd_install", BTF_KIND_FUNC), VERDICT_WARN,
-	      "function hooks", "fentry on fd_install", "not used by this version");
-	trial(report, try_kprobe(), VERDICT_WARN, "kprobes", "kprobe on fd_install",
-	      "not used by this version");
+	trial(report, attempt_btf_tracepoint(btf, "io_uring_complete"), VERDICT_WARN, "io_uring",
+	      "io_uring_complete", "descriptors made by io_uring are found by the next audit only");
+	trial(report, attempt_fexit(btf, "fd_install"), VERDICT_WARN, "function hooks",
+	      "fexit of fd_install", "not used by this version");
+	trial(report, attempt_kprobe("fd_install", false), VERDICT_WARN, "kprobes",
+	      "kprobe on fd_install", "not used by this version");
 }
 
 static void probe_btf(struct probe_report *report)
@@ -313,7 +211,7 @@ static void probe_limits(struct probe_report *report)
 		     (unsigned long long)memlock.rlim_cur / 1024);
 	else
 		line(report, VERDICT_OK, "memlock", "", "unlimited");
-	if (!read_line("/proc/sys/kernel/perf_event_paranoid", paranoid, sizeof(paranoid)))
+	if (!attempt_read_line("/proc/sys/kernel/perf_event_paranoid", paranoid, sizeof(paranoid)))
 		line(report, VERDICT_OK, "perf_event_paranoid", "", "%s", paranoid);
 }
 

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the kernel allows is found out by doing it with a program that does nothing. Nothing stays. */
+#ifndef FDTRACE_SOURCE_ATTEMPT_H
+#define FDTRACE_SOURCE_ATTEMPT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct btf;
+
+/* All return 0 or -errno. */
+int attempt_btf_tracepoint(const struct btf *btf, const char *name); /* "sys_exit" */
+int attempt_iterator(const struct btf *btf, const char *name);       /* "task" */
+int attempt_fexit(const struct btf *btf, const char *function);
+int attempt_kprobe(const char *function, bool at_return);
+int attempt_tracepoint(const char *category,
+		       const char *name); /* the classic form: needs tracefs */
+
+/* First line of a file, without its newline. 0 or -errno. */
+int attempt_read_line(const char *path, char *buffer, size_t size);
+
+#endif
