@@ -37,7 +37,7 @@ $(B)/fdtrace: $(main_obj) $(core_obj) $(other_obj)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # The objects that include a skeleton; listed because a pattern rule without a recipe would cancel %.o.
-skeleton_obj := $(B)/src/source/bpf.o $(B)/src/source/probe.o $(B)/src/source/inspect.o $(B)/src/source/stacking.o $(B)/src/source/cost.o
+skeleton_obj := $(B)/src/source/bpf.o $(B)/src/source/probe.o $(B)/src/source/inspect.o $(B)/src/source/stacking.o $(B)/src/source/cost.o $(B)/src/source/hooks.o
 $(skeleton_obj): $(skeletons)
 
 $(B)/%.o: %.c

@@ -39,6 +39,9 @@ static __always_inline struct task_struct *plain(struct task_struct *task)
 	return can_cast ? CAST(task, task_struct) : task;
 }
 
+/* Keeps clang from concluding what the verifier does not see. */
+#define OPAQUE(variable) asm volatile("" : "+r"(variable))
+
 #define CALL_ARGS 6
 #define X32_BIT 0x40000000u /* __X32_SYSCALL_BIT */
 
@@ -65,6 +68,17 @@ static __always_inline void call_args(struct pt_regs *regs, bool compat, u64 arg
 	args[5] = compat ? (u32)regs->bp : regs->r9;
 }
 
+/* Of a function of the kernel: its first arguments at entry, its result at return. */
+static __always_inline u64 function_arg(const struct pt_regs *regs, const u32 index)
+{
+	return index == 0 ? regs->di : index == 1 ? regs->si : regs->dx;
+}
+
+static __always_inline u64 function_result(const struct pt_regs *regs)
+{
+	return regs->ax;
+}
+
 #elif defined(__TARGET_ARCH_arm64)
 
 #define TIF_32BIT 22 /* asm/thread_info.h */
@@ -87,6 +101,16 @@ static __always_inline void call_args(struct pt_regs *regs, bool compat, u64 arg
 	args[3] = compat ? (u32)regs->regs[3] : regs->regs[3];
 	args[4] = compat ? (u32)regs->regs[4] : regs->regs[4];
 	args[5] = compat ? (u32)regs->regs[5] : regs->regs[5];
+}
+
+static __always_inline u64 function_arg(const struct pt_regs *regs, const u32 index)
+{
+	return regs->regs[index];
+}
+
+static __always_inline u64 function_result(const struct pt_regs *regs)
+{
+	return regs->regs[0];
 }
 
 #endif

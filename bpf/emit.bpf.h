@@ -16,7 +16,10 @@
 
 #define WAKEUP_BATCH 4096 /* bytes a CPU counts by itself before it tells the others */
 
-/* NULL when the ring is full: counted, and then there is nothing to do. */
+/*
+ * NULL when the ring is full: counted, and then there is nothing to do. To be tested at once: a test
+ * after other calls is a second one, of which older verifiers (6.1) think that it may come out otherwise.
+ */
 #define RESERVE(type) ((struct type *)reserve(bpf_ringbuf_reserve(&ring, sizeof(struct type), 0)))
 
 static __always_inline void *reserve(void *room)

@@ -39,8 +39,8 @@ static __always_inline u64 nofile_of(struct task_struct *task)
 
 static __always_inline void emit_error(struct fdt_run *run, u32 flags)
 {
-	struct fdt_error *event = RESERVE(fdt_error);
 	struct task_struct *task = plain(CURRENT);
+	struct fdt_error *event = RESERVE(fdt_error);
 
 	if (!event)
 		return;

@@ -31,6 +31,7 @@
 #include "waits.bpf.h"
 #include "syscalls.bpf.h"
 #include "uring.bpf.h"
+#include "functions.bpf.h"
 #include "snapshot.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -89,4 +90,134 @@ SEC("iter/task")
 int snapshot(struct bpf_iter__task *ctx)
 {
 	return MEASURED(FDT_PROGRAM_SNAPSHOT, on_snapshot_task(ctx->meta->seq, ctx->task));
+}
+
+/*
+ * Programs on functions. The names of those that are not the same in all kernels are filled in by
+ * the loader; where no function of that purpose can be hooked the program is not loaded.
+ */
+static __always_inline u64 argument(void *ctx, u32 index)
+{
+	u64 value = 0;
+
+	bpf_get_func_arg(ctx, index, &value);
+	return value;
+}
+
+static __always_inline u64 returned(void *ctx)
+{
+	u64 value = 0;
+
+	bpf_get_func_ret(ctx, &value);
+	return value;
+}
+
+SEC("fexit/fd_install")
+int installed(u64 *ctx)
+{
+	return MEASURED(FDT_PROGRAM_FUNCTION, on_installed(argument(ctx, 0)));
+}
+
+SEC("fexit/do_dup2")
+int replaced(u64 *ctx)
+{
+	return MEASURED(FDT_PROGRAM_FUNCTION,
+			on_replaced(argument(ctx, 0), argument(ctx, 2), (s32)returned(ctx)));
+}
+
+SEC("fexit/pick_file")
+int emptied(u64 *ctx)
+{
+	return MEASURED(FDT_PROGRAM_FUNCTION,
+			on_emptied(argument(ctx, 0), argument(ctx, 1), returned(ctx)));
+}
+
+/* Before Linux 6.0 io_uring's close empties the slot by itself. */
+SEC("fexit/__close_fd_get_file")
+int uring_emptied(u64 *ctx)
+{
+	return MEASURED(FDT_PROGRAM_FUNCTION, on_emptied(0, argument(ctx, 0), !(s32)returned(ctx)));
+}
+
+SEC("fexit/close_fd")
+int close_returned(u64 *ctx)
+{
+	return MEASURED(FDT_PROGRAM_FUNCTION, on_close_returned(argument(ctx, 0), returned(ctx)));
+}
+
+SEC("fexit/ksys_unshare")
+int unshare_returned(u64 *ctx)
+{
+	return MEASURED(FDT_PROGRAM_FUNCTION,
+			on_call_returned(FDT_CALL_UNSHARE, FDT_SYS_unshare, (s32)returned(ctx)));
+}
+
+SEC("fexit/__close_range")
+int range_returned(u64 *ctx)
+{
+	return MEASURED(FDT_PROGRAM_FUNCTION,
+			on_call_returned(FDT_CALL_RANGE, FDT_SYS_close_range, (s32)returned(ctx)));
+}
+
+SEC("kprobe/fd_install")
+int install_entered(struct pt_regs *regs)
+{
+	return entry_put(0, function_arg(regs, 0));
+}
+
+SEC("kretprobe/fd_install")
+int install_left(__attribute__((unused)) struct pt_regs *regs)
+{
+	struct fdt_entry entry;
+
+	return entry_take(&entry) ? MEASURED(FDT_PROGRAM_FUNCTION, on_installed(entry.fd)) : 0;
+}
+
+SEC("kprobe/do_dup2")
+int replace_entered(struct pt_regs *regs)
+{
+	return entry_put(function_arg(regs, 0), function_arg(regs, 2));
+}
+
+SEC("kretprobe/do_dup2")
+int replace_left(struct pt_regs *regs)
+{
+	struct fdt_entry entry;
+
+	return entry_take(&entry)
+		       ? MEASURED(FDT_PROGRAM_FUNCTION,
+				  on_replaced(entry.table, entry.fd, (s32)function_result(regs)))
+		       : 0;
+}
+
+SEC("kprobe/pick_file")
+int empty_entered(struct pt_regs *regs)
+{
+	return entry_put(function_arg(regs, 0), function_arg(regs, 1));
+}
+
+SEC("kretprobe/pick_file")
+int empty_left(struct pt_regs *regs)
+{
+	struct fdt_entry entry;
+
+	return entry_take(&entry)
+		       ? MEASURED(FDT_PROGRAM_FUNCTION,
+				  on_emptied(entry.table, entry.fd, function_result(regs)))
+		       : 0;
+}
+
+/* Neither needs its entry: the arguments are those of the system call. */
+SEC("kretprobe/ksys_unshare")
+int unshare_left(struct pt_regs *regs)
+{
+	return MEASURED(FDT_PROGRAM_FUNCTION, on_call_returned(FDT_CALL_UNSHARE, FDT_SYS_unshare,
+							       (s32)function_result(regs)));
+}
+
+SEC("kretprobe/__close_range")
+int range_left(struct pt_regs *regs)
+{
+	return MEASURED(FDT_PROGRAM_FUNCTION, on_call_returned(FDT_CALL_RANGE, FDT_SYS_close_range,
+							       (s32)function_result(regs)));
 }

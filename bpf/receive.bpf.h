@@ -94,7 +94,8 @@ static long receive_cmsg(__attribute__((unused)) u64 i, struct fdt_receiving *r)
 	return 0;
 }
 
-static __always_inline long read_msghdr(struct fdt_receiving *r, u64 address)
+/* A function of its own: what it reads would be on the stack as long as its caller runs. */
+static __noinline long read_msghdr(struct fdt_receiving *r, u64 address)
 {
 	struct fdt_msghdr m;
 	struct fdt_msghdr32 m32;
@@ -191,7 +192,7 @@ GLOBAL int receive_many(u32 compat, u64 address, u32 count, u64 site)
  * descriptors come, and the call's stack is of interest. (Taken here, and handed down: the
  * verifier allows eight functions to be in each other.)
  */
-static __always_inline bool expects_control(u32 compat, u64 address)
+GLOBAL int expects_control(u32 compat, u64 address)
 {
 	struct fdt_receiving r = { .compat = compat };
 

@@ -119,9 +119,9 @@ static __always_inline bool is_leaving(const struct fdt_walk *walk)
 
 static long vec_emit(u64 i, struct fdt_walk *walk)
 {
-	struct fdt_vec *event = RESERVE(fdt_vec);
 	struct task_struct *task = walk->task;
 	u32 first_fd = walk->block_fd + i * FDT_VEC_SLOTS, capacity;
+	struct fdt_vec *event = RESERVE(fdt_vec);
 
 	if (!event) {
 		walk->stopped = 1;

@@ -165,7 +165,4 @@ static __always_inline u64 mix(u64 hash, u64 value)
 	return hash ^ hash >> 32;
 }
 
-/* Keeps clang from concluding what the verifier does not see. */
-#define OPAQUE(variable) asm volatile("" : "+r"(variable))
-
 #endif

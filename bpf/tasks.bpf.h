@@ -178,7 +178,7 @@ static __always_inline int on_newtask(struct task_struct *child, u64 clone_flags
 	struct task_struct *creator = CURRENT;
 	u32 flags = fork_flags(clone_flags);
 
-	if (clone_flags & CLONE_PIDFD)
+	if (clone_flags & CLONE_PIDFD && !by_functions)
 		on_pidfd(creator);
 	if (is_kernel(child) || is_worker(child) || !child_is_traced(creator, child, clone_flags))
 		return 0;

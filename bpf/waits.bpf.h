@@ -24,27 +24,48 @@ struct fdt_pollfd {
 };
 
 struct fdt_polling {
-	struct fdt_pollfd polled[POLLFDS_MAX];
+	u64 address;
 	u32 syscall;
-	u32 count;
 	u32 watched;
+	s32 fd; /* the one looked at last */
+	u32 in_a_row;
 };
+
+/* The stack has no room for all of them. Returns what poll said of it. */
+static __always_inline u16 polled_at(struct fdt_polling *p, u64 i)
+{
+	struct fdt_pollfd polled;
+
+	p->fd = -1;
+	if (bpf_probe_read_user(&polled, sizeof(polled), (void *)(p->address + i * sizeof(polled))))
+		return 0;
+	p->fd = polled.fd;
+	return polled.revents;
+}
 
 /* POLLNVAL is how poll says EBADF. */
 static long poll_one(u64 i, struct fdt_polling *p)
 {
-	struct fdt_pollfd *polled;
+	u16 revents = polled_at(p, i);
 
-	if (i >= POLLFDS_MAX)
-		return 1;
-	polled = &p->polled[i];
-	if (polled->fd < 0)
+	if (p->fd < 0)
 		return 0;
-	if (polled->revents & POLLNVAL)
-		report_error(p->syscall, EBADF, polled->fd,
-			     slot_file(current_table(), polled->fd) ? 0 : FDT_ERR_EMPTY);
+	if (revents & POLLNVAL)
+		report_error(p->syscall, EBADF, p->fd,
+			     slot_file(current_table(), p->fd) ? 0 : FDT_ERR_EMPTY);
 	else if (p->watched)
-		watch_take(polled->fd, p->syscall, true);
+		watch_take(p->fd, p->syscall, true);
+	return 0;
+}
+
+static long poll_in_a_row(u64 i, struct fdt_polling *p)
+{
+	s32 before = p->fd;
+
+	polled_at(p, i);
+	if (i && p->fd != before + 1)
+		return 1;
+	p->in_a_row++;
 	return 0;
 }
 
@@ -52,25 +73,21 @@ static long poll_one(u64 i, struct fdt_polling *p)
  * One number after the other, from three on, without waiting: nobody's events look like that. It asks
  * which numbers are open, as xargs does before it lets children inherit them.
  */
-static __always_inline bool asks_which_are_open(const struct fdt_polling *p, u32 count)
+static __always_inline bool asks_which_are_open(struct fdt_polling *p, u32 count)
 {
-	for (u32 i = 1; i < POLLFDS_MAX && i < count; i++)
-		if (p->polled[i].fd != p->polled[i - 1].fd + 1)
-			return false;
-	return count >= ASKED_MIN;
+	bpf_loop(count, poll_in_a_row, p, 0);
+	return count >= ASKED_MIN && p->in_a_row == count;
 }
 
 /* at_once: the call does not wait. */
 GLOBAL int on_poll(u64 address, u64 count, u32 syscall, u32 at_once)
 {
-	struct fdt_polling p = { .syscall = syscall };
+	struct fdt_polling p = { .address = address, .syscall = syscall };
 	struct task_struct *task = plain(CURRENT);
 
 	p.watched = is_watched(task->tgid);
 	if (count > POLLFDS_MAX)
 		count = POLLFDS_MAX;
-	if (!count || bpf_probe_read_user(p.polled, count * sizeof(p.polled[0]), (void *)address))
-		return 0;
 	if (at_once && asks_which_are_open(&p, count))
 		return 0;
 	bpf_loop(count, poll_one, &p, 0);

@@ -149,10 +149,14 @@ static __noinline int watch_fork(struct task_struct *parent, struct task_struct 
 static __always_inline bool cross_off(struct fdt_watch *watch, u32 fd)
 {
 	u64 bit = 1ull << (fd % 64);
+	u32 word = fd / 64;
 
-	if (!is_watchable(fd) || !(watch->word[fd / 64] & bit))
+	if (!is_watchable(fd))
 		return false;
-	return __sync_fetch_and_and(&watch->word[fd / 64], ~bit) & bit;
+	OPAQUE(word); /* of a test of a range older verifiers (6.1) do not learn what is asked here */
+	if (word >= WATCH_WORDS || !(watch->word[word] & bit))
+		return false;
+	return __sync_fetch_and_and(&watch->word[word], ~bit) & bit;
 }
 
 /* Takes a number off the list of the current process; a use is told, anything else is not. */

@@ -20,6 +20,7 @@
 
 #include "fdtrace/event.h"
 #include "fdtrace/kernel.h"
+#include "source/hooks.h"
 #include "source/inspect.h"
 #include "source/kinds.h"
 #include "source/libbpf_log.h"
@@ -42,14 +43,12 @@ typedef uint64_t u64;
 #define TICK_NS 100000000ull          /* between two FDT_TICK, and two looks for misses */
 #define SNAPSHOT_MAX_NS 5000000000ull /* longer than that and the ring is not being emptied */
 #define PIECE_BYTES 2048              /* of the iterator: 32 tasks, then the ring is emptied */
-#define PROGRAMS_MAX 16
-#define SMALLEST_EVENT 40 /* bytes in the ring, its own header included */
+#define SMALLEST_EVENT 40             /* bytes in the ring, its own header included */
 
 struct bpf_source {
 	struct source source;
 	struct fdtrace_bpf *skel;
-	struct fdtrace_bpf *classic; /* NULL until misses made it necessary */
-	bool classic_tried;
+	struct hooks *hooks;
 	struct inspector *inspector; /* NULL: the kernel refused it */
 	struct ring_buffer *ring;
 	struct stacking *stacking;
@@ -71,7 +70,6 @@ struct bpf_source {
 	u64 stage_ns; /* when the last stage of the start was over */
 	u64 walk_ns;  /* what the kernel took of the snapshot going on */
 	u64 lost;
-	u64 missed[PROGRAMS_MAX];
 };
 
 static struct bpf_source *of(const struct source *source)
@@ -205,104 +203,9 @@ static int tell_lost(struct bpf_source *s)
 	return more ? tell_loss(s, FDT_LOSS_RING, more, "ring") : 0;
 }
 
-static u64 misses_of(const struct bpf_program *program)
+static int on_missed(void *ctx, enum fdt_loss_cause cause, uint64_t count, const char *program)
 {
-	struct bpf_prog_info info;
-	u32 size = sizeof(info);
-
-	memset(&info, 0, sizeof(info));
-	if (bpf_program__fd(program) < 0 ||
-	    bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size))
-		return 0;
-	return info.recursion_misses;
-}
-
-static int share_maps(struct fdtrace_bpf *to, const struct fdtrace_bpf *from)
-{
-	struct bpf_map *map = NULL;
-	int err = 0;
-
-	bpf_object__for_each_map(map, to->obj)
-	{
-		const char *name = bpf_map__name(map);
-		const struct bpf_map *other = bpf_object__find_map_by_name(from->obj, name);
-
-		err = err ?: other ? bpf_map__reuse_fd(map, bpf_map__fd(other)) : -ENOENT;
-	}
-	return err;
-}
-
-static void only_program(struct bpf_object *object, const struct bpf_program *wanted)
-{
-	struct bpf_program *program;
-
-	bpf_object__for_each_program (program, object)
-		bpf_program__set_autoload(program, program == wanted);
-}
-
-/* The classic form of the sys_exit program, on the maps of the first. NULL: not to be had. */
-static struct fdtrace_bpf *load_classic(const struct fdtrace_bpf *first)
-{
-	struct fdtrace_bpf *classic = fdtrace_bpf__open();
-
-	if (!classic)
-		return NULL;
-	only_program(classic->obj, classic->progs.sys_exit_classic);
-	if (!share_maps(classic, first) && !fdtrace_bpf__load(classic))
-		classic->links.sys_exit_classic =
-			bpf_program__attach(classic->progs.sys_exit_classic);
-	if (classic->links.sys_exit_classic)
-		return classic;
-	fdtrace_bpf__destroy(classic);
-	return NULL;
-}
-
-/*
- * Programs on BTF tracepoints are skipped while another thread has been preempted inside them
- * (Linux 7.x); classic tracepoints run with preemption off. Both are in force for a moment:
- * asserting a slot twice does no harm.
- */
-static void switch_to_classic(struct bpf_source *s)
-{
-	if (s->classic_tried)
-		return;
-	s->classic_tried = true;
-	libbpf_log_begin();
-	s->classic = load_classic(s->skel);
-	if (!s->classic) {
-		log_warn("this kernel skips events of preempted threads, and raw_syscalls/sys_exit "
-			 "is not to be "
-			 "had instead (%s); mount tracefs on /sys/kernel/tracing",
-			 libbpf_log_end());
-		return;
-	}
-	bpf_link__destroy(s->skel->links.sys_exit);
-	s->skel->links.sys_exit = NULL;
-	if (s->hooks_off) {
-		bpf_link__destroy(s->classic->links.sys_exit_classic);
-		s->classic->links.sys_exit_classic = NULL;
-	}
-	log_info("this kernel skips events of preempted threads: using raw_syscalls/sys_exit from "
-		 "now on");
-}
-
-static int tell_missed(struct bpf_source *s)
-{
-	struct bpf_program *program;
-	unsigned int i = 0;
-	int err = 0;
-
-	bpf_object__for_each_program (program, s->skel->obj) {
-		u64 missed = misses_of(program), more = missed - s->missed[i];
-
-		s->missed[i++] = missed;
-		if (!more || err)
-			continue;
-		err = tell_loss(s, FDT_LOSS_RECURSION, more, bpf_program__name(program));
-		if (program == s->skel->progs.sys_exit)
-			switch_to_classic(s);
-	}
-	return err;
+	return tell_loss(ctx, cause, count, program);
 }
 
 /* ---- snapshots ---- */
@@ -311,7 +214,7 @@ static int tell_missed(struct bpf_source *s)
 static int snapshot_round(struct bpf_source *s)
 {
 	const struct fdt_cursor *cursor = &s->skel->bss->cursor;
-	int fd = bpf_iter_create(bpf_link__fd(s->skel->links.snapshot)), err = 0;
+	int fd = bpf_iter_create(hooks_iterator_fd(s->hooks)), err = 0;
 	char piece[PIECE_BYTES];
 	u64 before;
 	ssize_t n;
@@ -401,7 +304,7 @@ static int tell_kinds(struct bpf_source *s)
 	kind_samples_init(&samples);
 	kind_samples_add(&samples, bpf_map__fd(s->skel->maps.ring), FD_KIND_BPF);
 	kind_samples_add(&samples, bpf_program__fd(s->skel->progs.snapshot), FD_KIND_BPF);
-	kind_samples_add(&samples, bpf_link__fd(s->skel->links.snapshot), FD_KIND_BPF);
+	kind_samples_add(&samples, hooks_iterator_fd(s->hooks), FD_KIND_BPF);
 	s->samples = &samples;
 	err = snapshot_rounds(s, (u32)s->self);
 	s->samples = NULL;
@@ -458,7 +361,7 @@ static int bpf_drain(struct source *source, source_event_fn event, void *ctx,
 	err = err ?: tell_lost(s);
 	if (due && !err) {
 		s->tick_ns = now;
-		err = tell_missed(s);
+		err = hooks_misses(s->hooks, on_missed, s);
 		err = err || more ? err : tell_tick(s, now);
 	}
 	if (err < 0)
@@ -482,7 +385,7 @@ static void bpf_free(struct source *source)
 	ring_buffer__free(s->ring);
 	stacking_free(s->stacking);
 	cost_meter_free(s->cost);
-	fdtrace_bpf__destroy(s->classic);
+	hooks_free(s->hooks);
 	fdtrace_bpf__destroy(s->skel);
 	snapshot_done(&s->found);
 	free(s);
@@ -499,36 +402,20 @@ static const struct source_ops bpf_ops = {
 
 /* ---- loading ---- */
 
-/* Parameters of the tracepoint of that name, the context first; 0: there is no such tracepoint. */
-static u32 tracepoint_params(const struct btf *btf, const char *name)
-{
-	const struct btf_type *type;
-	char symbol[64];
-	int id;
-
-	snprintf(symbol, sizeof(symbol), "btf_trace_%s", name);
-	id = btf__find_by_name_kind(btf, symbol, BTF_KIND_TYPEDEF);
-	if (id < 0)
-		return 0;
-	type = btf__type_by_id(btf, btf__type_by_id(btf, (u32)id)->type); /* pointer to */
-	return btf_vlen(btf__type_by_id(btf, type->type));                /* prototype */
-}
-
-static int adapt_to_kernel(struct fdtrace_bpf *skel)
+/* Of the programs, those for this kernel and the hooks asked for. */
+static int adapt_to_kernel(struct bpf_source *s, enum hook_set hooks, struct trouble *trouble)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
-	u32 uring;
+	int err;
 
 	if (!btf)
-		return -errno;
-	uring = tracepoint_params(btf, "io_uring_complete");
-	skel->rodata->can_cast = btf__find_by_name_kind(btf, "bpf_rdonly_cast", BTF_KIND_FUNC) > 0;
-	skel->rodata->exit_tells_last = tracepoint_params(btf, "sched_process_exit") >= 3;
-	skel->rodata->uring_args = uring ? uring - 1 : 0;
-	bpf_program__set_autoload(skel->progs.io_uring_complete, uring >= 4);
-	bpf_program__set_autoload(skel->progs.sys_exit_classic, false);
+		return trouble_set(trouble, errno, EXIT_CANNOT, "see: fdtrace doctor", NULL,
+				   "cannot read this kernel's types (BTF): %s", strerror(errno));
+	s->skel->rodata->can_cast =
+		btf__find_by_name_kind(btf, "bpf_rdonly_cast", BTF_KIND_FUNC) > 0;
+	err = hooks_choose(s->skel, hooks, btf, &s->hooks, trouble);
 	btf__free(btf);
-	return 0;
+	return err;
 }
 
 static u32 log2_of(u64 value)
@@ -575,7 +462,6 @@ static int configure(struct fdtrace_bpf *skel, const struct bpf_source_options *
 	syscalls_fill(skel->rodata->native_calls, skel->rodata->compat_calls,
 		      skel->rodata->socketcalls);
 	err = configure_wanted(skel, options);
-	err = err ?: adapt_to_kernel(skel);
 	return err ?: bpf_map__set_max_entries(skel->maps.ring, (u32)ring);
 }
 
@@ -645,26 +531,6 @@ static void trace_sharers(struct fdtrace_bpf *skel, const struct bpf_source_opti
 			break;
 }
 
-static int attach_one(struct bpf_program *program, struct bpf_link **ret_link)
-{
-	if (!bpf_program__autoload(program))
-		return 0;
-	*ret_link = bpf_program__attach(program);
-	return *ret_link ? 0 : -errno;
-}
-
-/* Birth and death first, so that no process is half seen. */
-static int attach_all(struct fdtrace_bpf *skel)
-{
-	int err = attach_one(skel->progs.sched_process_exit, &skel->links.sched_process_exit);
-
-	err = err ?: attach_one(skel->progs.task_newtask, &skel->links.task_newtask);
-	err = err ?: attach_one(skel->progs.sched_process_exec, &skel->links.sched_process_exec);
-	err = err ?: attach_one(skel->progs.sys_exit, &skel->links.sys_exit);
-	err = err ?: attach_one(skel->progs.io_uring_complete, &skel->links.io_uring_complete);
-	return err ?: attach_one(skel->progs.snapshot, &skel->links.snapshot);
-}
-
 static bool ring_is_refused(u64 bytes)
 {
 	int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, NULL, 0, 0, (u32)bytes, NULL);
@@ -732,6 +598,9 @@ static int load(struct bpf_source *s, const struct bpf_source_options *options,
 	s->skel = fdtrace_bpf__open();
 	if (!s->skel)
 		return explain(-errno, options, trouble);
+	err = adapt_to_kernel(s, options->hooks, trouble);
+	if (err)
+		return err;
 	err = configure(s->skel, options);
 	end_stage(s, "programs read");
 	err = err ?: fdtrace_bpf__load(s->skel);
@@ -754,7 +623,7 @@ static int load(struct bpf_source *s, const struct bpf_source_options *options,
 	if (s->cost)
 		cost_meter_calibrate(s->cost, false);
 	/* From here on events come, and wait in the ring: nothing slow may follow. */
-	err = err ?: attach_all(s->skel);
+	err = err ?: hooks_attach(s->hooks);
 	if (err)
 		return explain(err, options, trouble);
 	for (unsigned int i = 0; i < options->pid_count; i++)
@@ -796,9 +665,6 @@ static int check_pid(pid_t pid, struct trouble *trouble)
 
 static int check_machine(const struct bpf_source_options *options, struct trouble *trouble)
 {
-	if (options->hooks == HOOKS_FUNCTION)
-		return trouble_set(trouble, ENOTSUP, EXIT_CANNOT, "use --hooks=tracepoint", NULL,
-				   "function hooks are not part of this version");
 	if (!privilege_to_trace())
 		return explain(-EPERM, options, trouble);
 	if (access("/sys/kernel/btf/vmlinux", R_OK))
@@ -860,48 +726,19 @@ void bpf_source_forget_site(struct source *source, uint64_t hash)
 
 /* ---- on and off ---- */
 
-/* The program in force, and its link. */
-static struct bpf_link **sys_exit_link(struct bpf_source *s, struct bpf_program **ret_program)
-{
-	struct fdtrace_bpf *skel = s->classic ?: s->skel;
-
-	*ret_program = s->classic ? skel->progs.sys_exit_classic : skel->progs.sys_exit;
-	return s->classic ? &skel->links.sys_exit_classic : &skel->links.sys_exit;
-}
-
-/* What was mapped meanwhile is not known: what was learnt of address spaces is forgotten first. */
-static int attach_sys_exit(struct bpf_source *s)
-{
-	struct bpf_program *program;
-	struct bpf_link **link = sys_exit_link(s, &program);
-
-	__atomic_fetch_add(&s->skel->bss->space_epoch, 1, __ATOMIC_RELAXED);
-	return attach_one(program, link);
-}
-
-static void detach_sys_exit(struct bpf_source *s)
-{
-	struct bpf_program *program;
-	struct bpf_link **link = sys_exit_link(s, &program);
-
-	bpf_link__destroy(*link);
-	*link = NULL;
-}
-
 /* Where the hooks are off is told after they are, so that nothing seen is called a gap too late. */
 static int turn_hooks(struct bpf_source *s, bool on)
 {
 	u64 began = coarse_now();
-	int err = 0;
+	int err;
 
-	if (on)
-		err = attach_sys_exit(s);
-	else
-		detach_sys_exit(s);
+	if (on) /* what was mapped meanwhile is not known: what was learnt of it is forgotten first */
+		__atomic_fetch_add(&s->skel->bss->space_epoch, 1, __ATOMIC_RELAXED);
+	err = hooks_turn(s->hooks, on);
 	if (err)
 		return err;
 	s->hooks_off = !on;
-	log_debug("hooks on system calls are %s after %.1f ms", on ? "on" : "off",
+	log_debug("hooks are %s after %.1f ms", on ? "on" : "off",
 		  (double)(coarse_now() - began) / 1e6);
 	if (s->cost)
 		cost_meter_hooks(s->cost, on, coarse_now());
@@ -938,8 +775,12 @@ void bpf_source_cost(struct source *source, uint64_t now_ns, struct bpf_cost *re
 
 const char *bpf_source_coverage(const struct source *source)
 {
-	(void)source;
-	return "tracepoint";
+	return hooks_name(of(source)->hooks);
+}
+
+const char *bpf_source_blind(const struct source *source)
+{
+	return hooks_blind(of(source)->hooks);
 }
 
 bool bpf_source_idle(const struct source *source)

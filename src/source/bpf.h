@@ -7,10 +7,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include "source/cost.h"
+#include "source/hooks.h"
 #include "source/source.h"
 #include "source/stacking.h"
-
-enum hook_set { HOOKS_AUTO, HOOKS_FUNCTION, HOOKS_TRACEPOINT };
 
 struct bpf_source_options {
 	const pid_t *pids; /* processes to trace; NULL with count 0: the whole machine */
@@ -37,6 +36,8 @@ int bpf_source_open(const struct bpf_source_options *options, struct source **re
 
 /* "tracepoint" or "function": what is in force. */
 const char *bpf_source_coverage(const struct source *source);
+/* hooks_blind() of it. */
+const char *bpf_source_blind(const struct source *source);
 
 /*
  * Turns the hooks on system calls off, or on again; those on fork, exec and exit stay. Tells it
