@@ -39,9 +39,6 @@ static __always_inline struct task_struct *plain(struct task_struct *task)
 	return can_cast ? CAST(task, task_struct) : task;
 }
 
-/* Keeps clang from concluding what the verifier does not see. */
-#define OPAQUE(variable) asm volatile("" : "+r"(variable))
-
 #define CALL_ARGS 6
 #define X32_BIT 0x40000000u /* __X32_SYSCALL_BIT */
 

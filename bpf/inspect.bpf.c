@@ -13,6 +13,7 @@
 
 const volatile bool can_cast; /* never set: this is asked too seldom to be worth the casts */
 #define CURRENT bpf_get_current_task_btf()
+#include "verifier.bpf.h"
 #include "compat.bpf.h"
 #include "file.bpf.h"
 

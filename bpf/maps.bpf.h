@@ -78,7 +78,10 @@ static __always_inline void measured(u32 program, u64 began)
 
 static __always_inline bool pid_test(const u64 *bits, u32 pid)
 {
-	return pid < FDT_PIDS_MAX && bits[pid / 64] >> (pid % 64) & 1;
+	u32 word = pid / 64;
+
+	OPAQUE(word);
+	return word < FDT_PIDS_MAX / 64 && bits[word] >> (pid % 64) & 1;
 }
 
 static __always_inline void pid_set(u64 *bits, struct fdt_counter *count, u32 pid)

@@ -13,6 +13,7 @@
 #include "fdtrace/stack.h"
 #include "fdtrace/python.h"
 
+#include "verifier.bpf.h"
 #include "maps.bpf.h"
 #include "compat.bpf.h"
 #include "emit.bpf.h"
