@@ -163,7 +163,7 @@ int range_returned(u64 *ctx)
 SEC("kprobe/fd_install")
 int install_entered(struct pt_regs *regs)
 {
-	return entry_put(0, function_arg(regs, 0));
+	return entry_put(ENTRY_SLOT, 0, function_arg(regs, 0));
 }
 
 SEC("kretprobe/fd_install")
@@ -171,13 +171,15 @@ int install_left(__attribute__((unused)) struct pt_regs *regs)
 {
 	struct fdt_entry entry;
 
-	return entry_take(&entry) ? MEASURED(FDT_PROGRAM_FUNCTION, on_installed(entry.fd)) : 0;
+	return entry_take(ENTRY_SLOT, &entry)
+		       ? MEASURED(FDT_PROGRAM_FUNCTION, on_installed(entry.fd))
+		       : 0;
 }
 
 SEC("kprobe/do_dup2")
 int replace_entered(struct pt_regs *regs)
 {
-	return entry_put(function_arg(regs, 0), function_arg(regs, 2));
+	return entry_put(ENTRY_SLOT, function_arg(regs, 0), function_arg(regs, 2));
 }
 
 SEC("kretprobe/do_dup2")
@@ -185,7 +187,7 @@ int replace_left(struct pt_regs *regs)
 {
 	struct fdt_entry entry;
 
-	return entry_take(&entry)
+	return entry_take(ENTRY_SLOT, &entry)
 		       ? MEASURED(FDT_PROGRAM_FUNCTION,
 				  on_replaced(entry.table, entry.fd, (s32)function_result(regs)))
 		       : 0;
@@ -194,7 +196,7 @@ int replace_left(struct pt_regs *regs)
 SEC("kprobe/pick_file")
 int empty_entered(struct pt_regs *regs)
 {
-	return entry_put(function_arg(regs, 0), function_arg(regs, 1));
+	return entry_put(ENTRY_SLOT, function_arg(regs, 0), function_arg(regs, 1));
 }
 
 SEC("kretprobe/pick_file")
@@ -202,9 +204,26 @@ int empty_left(struct pt_regs *regs)
 {
 	struct fdt_entry entry;
 
-	return entry_take(&entry)
+	return entry_take(ENTRY_SLOT, &entry)
 		       ? MEASURED(FDT_PROGRAM_FUNCTION,
 				  on_emptied(entry.table, entry.fd, function_result(regs)))
+		       : 0;
+}
+
+SEC("kprobe/close_fd")
+int close_entered(struct pt_regs *regs)
+{
+	return entry_put(ENTRY_CLOSE, 0, function_arg(regs, 0));
+}
+
+SEC("kretprobe/close_fd")
+int close_left(struct pt_regs *regs)
+{
+	struct fdt_entry entry;
+
+	return entry_take(ENTRY_CLOSE, &entry)
+		       ? MEASURED(FDT_PROGRAM_FUNCTION,
+				  on_close_returned(entry.fd, function_result(regs)))
 		       : 0;
 }
 

@@ -117,34 +117,43 @@ static __always_inline int on_call_returned(u8 what, u32 syscall, s64 result)
 
 /*
  * The same by kprobes, where programs on functions can be preempted and are then skipped: what the
- * function was given is kept from its entry to its return. Neither calls the other.
+ * function was given is kept from its entry to its return. Those that change slots do not call
+ * each other; the one that closes calls them.
  */
+enum { ENTRY_SLOT, ENTRY_CLOSE, ENTRIES };
+
 struct fdt_entry {
 	u64 table;
 	u32 fd;
 	u32 valid;
 };
 
+struct fdt_entries {
+	struct fdt_entry of[ENTRIES];
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
-	__type(value, struct fdt_entry);
+	__type(value, struct fdt_entries);
 } entries SEC(".maps");
 
 struct fdt_counter missed_returns;
 
-static __always_inline int entry_put(u64 table, u32 fd)
+static __always_inline int entry_put(const u32 which, u64 table, u32 fd)
 {
+	struct fdt_entries *entries_here;
 	struct fdt_entry *entry;
 
 	if (!is_traced(bpf_get_current_pid_tgid() >> 32))
 		return 0;
-	entry = bpf_task_storage_get(&entries, CURRENT, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!entry) {
+	entries_here = bpf_task_storage_get(&entries, CURRENT, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!entries_here) {
 		__sync_fetch_and_add(&lost_events.value, 1);
 		return 0;
 	}
+	entry = &entries_here->of[which];
 	if (entry->valid) /* the return of what was entered before went unseen */
 		__sync_fetch_and_add(&missed_returns.value, 1);
 	entry->table = table;
@@ -154,9 +163,10 @@ static __always_inline int entry_put(u64 table, u32 fd)
 }
 
 /* False: its entry was not seen. */
-static __always_inline bool entry_take(struct fdt_entry *ret_entry)
+static __always_inline bool entry_take(const u32 which, struct fdt_entry *ret_entry)
 {
-	struct fdt_entry *entry = bpf_task_storage_get(&entries, CURRENT, 0, 0);
+	struct fdt_entries *entries_here = bpf_task_storage_get(&entries, CURRENT, 0, 0);
+	struct fdt_entry *entry = entries_here ? &entries_here->of[which] : NULL;
 
 	if (!entry || !entry->valid)
 		return false;

@@ -186,6 +186,12 @@ static int tell_gap(struct bpf_source *s, enum fdt_loss_cause cause, enum fdt_op
 				 .count = count };
 
 	snprintf(loss.program, sizeof(loss.program), "%s", program);
+	if (cause != FDT_LOSS_COVERAGE)
+		log_info("lost %llu events: %s%s", (unsigned long long)count,
+			 cause == FDT_LOSS_RING        ? "no room in the ring buffer"
+			 : cause == FDT_LOSS_RECURSION ? "the kernel skipped program "
+						       : "no return was seen of function ",
+			 cause == FDT_LOSS_RING ? "" : program);
 	return deliver(s, &loss, sizeof(loss)) ? s->stopped : 0;
 }
 

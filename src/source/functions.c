@@ -96,7 +96,7 @@ int functions_choose(const struct btf *btf, struct functions *f, char *buffer, u
 	if (!f->emptied.hook)
 		return lacking(emptied, buffer, size);
 	f->uring_emptied = choose(btf, uring_emptied, FUNCTION_EXIT, FUNCTION_NONE);
-	f->failed_close = choose(btf, failed_close, FUNCTION_EXIT, FUNCTION_NONE);
+	f->failed_close = choose(btf, failed_close, always, FUNCTION_PAIR);
 	f->failed_close_is_null =
 		f->failed_close.hook && strcmp(f->failed_close.name, "close_fd") != 0;
 	f->unshared = choose(btf, unshared, always, FUNCTION_PAIR);

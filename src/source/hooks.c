@@ -113,7 +113,9 @@ static int add_functions(struct hooks *h)
 		      ?: add_choice(h, &f->emptied, skel->progs.emptied, skel->progs.empty_entered,
 				    skel->progs.empty_left);
 	err = err ?: add_choice(h, &f->uring_emptied, skel->progs.uring_emptied, NULL, NULL);
-	err = err ?: add_choice(h, &f->failed_close, skel->progs.close_returned, NULL, NULL);
+	err = err
+		      ?: add_choice(h, &f->failed_close, skel->progs.close_returned,
+				    skel->progs.close_entered, skel->progs.close_left);
 	err = err
 		      ?: add_choice(h, &f->unshared, skel->progs.unshare_returned, NULL,
 				    skel->progs.unshare_left);
@@ -317,6 +319,9 @@ static struct other_form other_form_of(const struct hooks *h, const struct hook 
 	if (hook->program == skel->progs.emptied)
 		return (struct other_form){ "empty_entered", "empty_left",
 					    h->functions.emptied.name };
+	if (hook->program == skel->progs.close_returned)
+		return (struct other_form){ "close_entered", "close_left",
+					    h->functions.failed_close.name };
 	return (struct other_form){ 0 };
 }
 
