@@ -203,7 +203,8 @@ static __always_inline int on_exec(struct task_struct *task, u32 old_tid, struct
 	space_replaced(task);
 	if (stack_level)
 		want_executable(bprm);
-	flags = watch_exec(task) ? FDT_TASK_WATCHED : 0;
+	flags = !by_functions && watch_exec(task) ? FDT_TASK_WATCHED
+						  : 0; /* uses are not heard of */
 	emit_task(task, FDT_OP_EXEC, flags, old_tid, 0);
 	emit_process(task, bprm);
 	emit_table(task, FDT_OP_EXEC);

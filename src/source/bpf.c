@@ -26,6 +26,7 @@
 #include "source/libbpf_log.h"
 #include "source/privilege.h"
 #include "source/procfs.h"
+#include "source/self_test.h"
 #include "source/programs.h"
 #include "source/snapshot.h"
 #include "source/syscalls.h"
@@ -594,6 +595,54 @@ static void end_stage(struct bpf_source *s, const char *what)
 	s->stage_ns = now;
 }
 
+static int on_tested(void *ctx, const void *event, size_t size)
+{
+	self_test_event(ctx, event, size);
+	return 0;
+}
+
+/* What others do meanwhile is told by the snapshot that every start begins with. */
+static int run_self_test(struct bpf_source *s, struct self_test *test, struct trouble *trouble)
+{
+	const char *missing;
+	int err;
+
+	trace_pid(s->skel, self_test_pid(test));
+	err = self_test_run(test);
+	s->event = on_tested;
+	s->ctx = test;
+	if (!err)
+		err = consume(s);
+	if (err == -EAGAIN)
+		err = 0;
+	missing = self_test_missing(test);
+	if (err)
+		return trouble_set(trouble, -err, EXIT_CANNOT, "use --hooks=tracepoint", NULL,
+				   "the function hooks could not be tested: %s", strerror(-err));
+	if (!missing)
+		return 0;
+	return trouble_set(trouble, ENOTSUP, EXIT_CANNOT, "use --hooks=tracepoint",
+			   "they are attached, but do not tell everything on this kernel",
+			   "the function hooks failed their test: %s was not heard of", missing);
+}
+
+/* Tracepoints are an interface of the kernel; functions are not. */
+static int test_hooks(struct bpf_source *s, struct trouble *trouble)
+{
+	struct self_test *test;
+	int err;
+
+	if (hooks_set(s->hooks) != HOOKS_FUNCTION)
+		return 0;
+	err = self_test_new(&test);
+	if (err)
+		return trouble_set(trouble, -err, EXIT_CANNOT, NULL, NULL,
+				   "the function hooks could not be tested: %s", strerror(-err));
+	err = run_self_test(s, test, trouble);
+	self_test_free(test);
+	return err;
+}
+
 static int load(struct bpf_source *s, const struct bpf_source_options *options,
 		struct trouble *trouble)
 {
@@ -641,7 +690,11 @@ static int load(struct bpf_source *s, const struct bpf_source_options *options,
 	end_stage(s, "hooks attached");
 	malloc_trim(0); /* the kernel's types alone took tens of megabytes */
 	s->ring = ring_buffer__new(bpf_map__fd(s->skel->maps.ring), on_record, s, NULL);
-	return s->ring ? 0 : explain(-errno, options, trouble);
+	if (!s->ring)
+		return explain(-errno, options, trouble);
+	err = test_hooks(s, trouble);
+	end_stage(s, "hooks tested");
+	return err;
 }
 
 /* ---- what is asked for ---- */

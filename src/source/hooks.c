@@ -417,6 +417,11 @@ int hooks_misses(struct hooks *h,
 
 /* ---- in words ---- */
 
+enum hook_set hooks_set(const struct hooks *h)
+{
+	return h->set;
+}
+
 const char *hooks_name(const struct hooks *h)
 {
 	return h->set == HOOKS_FUNCTION ? "function" : "tracepoint";

@@ -44,6 +44,8 @@ int hooks_misses(struct hooks *hooks,
 /* Of the iterator that takes snapshots; valid while attached. */
 int hooks_iterator_fd(const struct hooks *hooks);
 
+/* What was chosen; never HOOKS_AUTO. */
+enum hook_set hooks_set(const struct hooks *hooks);
 /* "tracepoint" or "function". */
 const char *hooks_name(const struct hooks *hooks);
 /* What the set in force does not see, as the end of a sentence; "": nothing that the other sees. */
