@@ -191,6 +191,7 @@ static int trace(const struct start *start, struct run *run)
 	config.suppressions = run->suppressions;
 	config.launch = run->launch;
 	config.coverage = bpf_source_coverage(run->source);
+	config.not_seen = bpf_source_blind(run->source);
 	config.mode = options->all ? ENGINE_ALL : options->command ? ENGINE_COMMAND : ENGINE_PID;
 	config.forget_site = bpf_source_forget_site;
 	config.stacking = bpf_source_stacking;
@@ -332,6 +333,7 @@ static struct daemon_options daemon_options(const struct start *start)
 {
 	static const struct daemon_kernel kernel = { .open = open_for_daemon,
 						     .coverage = bpf_source_coverage,
+						     .not_seen = bpf_source_blind,
 						     .budget = &budget_ops,
 						     .forget_site = bpf_source_forget_site,
 						     .stacking = bpf_source_stacking };

@@ -475,6 +475,7 @@ static int begin(struct daemon *d, struct trouble *trouble)
 	privilege_drop();
 	d->session.source = d->source;
 	d->session.coverage = d->options->kernel->coverage(d->source);
+	d->session.not_seen = d->options->kernel->not_seen(d->source);
 	d->session.outputs = d->outputs;
 	return lines_apply(&d->lines, d->config, now_ns(), trouble);
 }

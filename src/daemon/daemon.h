@@ -17,6 +17,7 @@ struct daemon_kernel {
 	int (*open)(const struct config *config, struct source **ret_source,
 		    struct trouble *trouble);
 	const char *(*coverage)(const struct source *source);
+	const char *(*not_seen)(const struct source *source);
 	const struct coverage_ops *budget;
 	void (*forget_site)(struct source *source, uint64_t hash);
 	void (*stacking)(const struct source *source, struct stacking_counters *ret_counters);

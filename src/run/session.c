@@ -800,6 +800,8 @@ static void begin_meta(struct session *s)
 		return;
 	hostinfo_gather(&meta->host);
 	strncpy(meta->host.coverage, config->coverage, sizeof(meta->host.coverage) - 1);
+	if (config->not_seen)
+		strncpy(meta->host.not_seen, config->not_seen, sizeof(meta->host.not_seen) - 1);
 	strncpy(meta->host.mode, engine_mode_name(meta->mode), sizeof(meta->host.mode) - 1);
 }
 

@@ -88,6 +88,7 @@ struct session_config {
 	void (*stacking)(const struct source *source, struct stacking_counters *ret_counters);
 	enum engine_mode mode; /* replay: unless the recording tells */
 	const char *coverage;  /* "tracepoint", "function"; replay: NULL */
+	const char *not_seen;  /* what these hooks are blind to; "" or NULL: nothing */
 	/* Keeps to budget=: what turns hooks off and on and tells their cost. NULL: always on. */
 	const struct coverage_ops *budget;
 	struct launch *launch; /* the command to start once all is ready; NULL: none */

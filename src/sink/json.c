@@ -141,6 +141,8 @@ static json_t *put_own(struct builder *b, json_t *line)
 
 	json_put_number(b, fdtrace, "schema", JSON_SCHEMA);
 	json_put_text(b, fdtrace, "coverage", b->host->coverage);
+	if (b->host->not_seen[0])
+		json_put_text(b, fdtrace, "not_seen", b->host->not_seen);
 	return fdtrace;
 }
 

@@ -446,6 +446,20 @@ static void told(struct page *page, const char *lead, uint64_t count, const char
 	page_wrap(page, 10, text, NULL);
 }
 
+static void hooks_are_blind(struct page *page, const char *not_seen)
+{
+	char text[160];
+
+	if (!*not_seen)
+		return;
+	snprintf(text, sizeof(text), "by these hooks: %s.", not_seen);
+	page_style(page, STYLE_WARNING);
+	page_text(page, "not seen:", PAGE_ALL);
+	page_style(page, STYLE_PLAIN);
+	page_tab(page, 0, 1);
+	page_wrap(page, 10, text, NULL);
+}
+
 static uint64_t hidden_notes(const struct overview *o, const struct engine_counters *c)
 {
 	uint64_t hidden = 0;
@@ -523,6 +537,7 @@ void text_summary(struct text_sink *t, const struct summary *s)
 	first_line(&o, s);
 	finding_table(&o, s->engine);
 	process_table(&o, t->options.verbosity);
+	hooks_are_blind(&t->page, t->options.host->not_seen);
 	what_is_missing(&o, s);
 	if (s->final && t->next_severity)
 		next_step(&t->page, t->next);

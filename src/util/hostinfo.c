@@ -25,7 +25,7 @@ static const struct text_key {
 } text_keys[] = {
 	TEXT("version", version), TEXT("host.name", host_name), TEXT("host.id", host_id),
 	TEXT("boot.id", boot_id), TEXT("kernel", kernel),       TEXT("coverage", coverage),
-	TEXT("mode", mode),       TEXT("start_id", start_id),
+	TEXT("mode", mode),       TEXT("start_id", start_id),   TEXT("not_seen", not_seen),
 };
 #define TEXT_KEYS (sizeof(text_keys) / sizeof(text_keys[0]))
 

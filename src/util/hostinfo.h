@@ -18,13 +18,14 @@ struct hostinfo {
 	char boot_id[40];
 	char kernel[65];
 	char coverage[32];      /* "tracepoint", "function" */
+	char not_seen[96];      /* what these hooks are blind to; "": nothing that others see */
 	char mode[16];          /* "pid", "command", "all" */
 	char start_id[32];      /* unique to this run: boot id, start time and pid hashed, hex */
 	int64_t wall_offset_ns; /* CLOCK_REALTIME minus CLOCK_MONOTONIC */
 };
 
 /*
- * From this machine; never fails (unknown parts are ""). coverage and mode come out "": they
+ * From this machine; never fails (unknown parts are ""). coverage, not_seen and mode come out "": they
  * are the caller's to set afterwards.
  */
 void hostinfo_gather(struct hostinfo *info);
