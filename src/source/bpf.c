@@ -41,7 +41,8 @@ typedef uint32_t u32;
 typedef uint64_t u64;
 #include "fdtrace.skel.h"
 
-#define TICK_NS 100000000ull          /* between two FDT_TICK, and two looks for misses */
+#define TICK_NS 100000000ull /* between two FDT_TICK, and two looks for misses */
+#define SPACE_NS 1000000000ull
 #define SNAPSHOT_MAX_NS 5000000000ull /* longer than that and the ring is not being emptied */
 #define PIECE_BYTES 2048              /* of the iterator: 32 tasks, then the ring is emptied */
 #define SMALLEST_EVENT 40             /* bytes in the ring, its own header included */
@@ -355,7 +356,8 @@ static int bpf_drain(struct source *source, source_event_fn event, void *ctx,
 {
 	struct bpf_source *s = of(source);
 	u64 now = coarse_now();
-	bool due = now - s->tick_ns >= TICK_NS, more;
+	u64 last = s->tick_ns;
+	bool due = now - last >= TICK_NS, more;
 	int err;
 
 	s->event = event;
@@ -368,6 +370,9 @@ static int bpf_drain(struct source *source, source_event_fn event, void *ctx,
 	err = err ?: tell_lost(s);
 	if (due && !err) {
 		s->tick_ns = now;
+		/* What function hooks do not see of mappings is looked up anew now and then. */
+		if (hooks_set(s->hooks) == HOOKS_FUNCTION && now / SPACE_NS != last / SPACE_NS)
+			__atomic_fetch_add(&s->skel->bss->space_epoch, 1, __ATOMIC_RELAXED);
 		err = hooks_misses(s->hooks, on_missed, s);
 		err = err || more ? err : tell_tick(s, now);
 	}
