@@ -124,6 +124,7 @@ live_tests := \
 	tests/fleet/prometheus.py \
 	tests/live/budget.py \
 	tests/live/bad_days.py \
+	tests/live/doctor.py \
 	tests/live/hard_days.py \
 	tests/live/daemon.py \
 	tests/fleet/long_life.py \

@@ -3,6 +3,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
@@ -41,6 +42,35 @@ static int load_tiny(enum bpf_prog_type type, enum bpf_attach_type attach_type, 
 
 	return bpf_prog_load(type, "fdtrace_probe", "GPL", code, sizeof(code) / sizeof(*code),
 			     &options);
+}
+
+static int given_back(int fd)
+{
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return 0;
+}
+
+int attempt_load(void)
+{
+	return given_back(load_tiny(BPF_PROG_TYPE_TRACEPOINT, (enum bpf_attach_type)0, 0));
+}
+
+int attempt_helper(int helper)
+{
+	int found;
+
+	if (attempt_load())
+		return -EOPNOTSUPP;
+	found = libbpf_probe_bpf_helper(BPF_PROG_TYPE_TRACEPOINT, (enum bpf_func_id)helper, NULL);
+	return found == 1 ? 0 : found == 0 ? -EINVAL : -EOPNOTSUPP;
+}
+
+int attempt_ring(uint64_t bytes)
+{
+	return given_back(
+		bpf_map_create(BPF_MAP_TYPE_RINGBUF, "fdtrace_probe", 0, 0, (__u32)bytes, NULL));
 }
 
 static int attempt_tracing(const struct btf *btf, enum bpf_attach_type type, const char *name,

@@ -24,7 +24,7 @@
 #include "source/inspect.h"
 #include "source/kinds.h"
 #include "source/libbpf_log.h"
-#include "source/privilege.h"
+#include "source/obstacle.h"
 #include "source/procfs.h"
 #include "source/self_test.h"
 #include "source/programs.h"
@@ -543,43 +543,16 @@ static void trace_sharers(struct fdtrace_bpf *skel, const struct bpf_source_opti
 			break;
 }
 
-static bool ring_is_refused(u64 bytes)
-{
-	int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, NULL, 0, 0, (u32)bytes, NULL);
-
-	if (fd < 0)
-		return true;
-	close(fd);
-	return false;
-}
-
+/* Only what failed is worth the time that finding out why takes. */
 static int explain(int err, const struct bpf_source_options *options, struct trouble *trouble)
 {
-	char cause[sizeof(trouble->cause)];
+	char log[sizeof(trouble->cause)];
+	struct circumstances c;
 
-	if (err == -EPERM || err == -EACCES) {
-		char have[128];
-
-		privilege_describe(have, sizeof(have));
-		if (privilege_to_trace())
-			snprintf(cause, sizeof(cause),
-				 "capabilities are not the reason (%s): lockdown or a seccomp "
-				 "filter? %s",
-				 have, libbpf_log_end());
-		else
-			snprintf(cause, sizeof(cause), "needs CAP_BPF and CAP_PERFMON: %s", have);
-		return trouble_set(trouble, EPERM, EXIT_CANNOT,
-				   "try it with sudo, or see: fdtrace doctor", cause,
-				   "cannot load programs into the kernel: permission denied");
-	}
-	if (ring_is_refused(options->ring_size_bytes))
-		return trouble_set(
-			trouble, ENOMEM, EXIT_CANNOT, "try: --set ring.size=4M",
-			"memory, RLIMIT_MEMLOCK or a control group's limit does not allow it",
-			"the kernel refused a ring buffer of %llu KiB",
-			(unsigned long long)options->ring_size_bytes / 1024);
-	return trouble_set(trouble, -err, EXIT_CANNOT, "see: fdtrace doctor", libbpf_log_end(),
-			   "cannot load programs into the kernel: %s", strerror(-err));
+	snprintf(log, sizeof(log), "%s",
+		 libbpf_log_end()); /* of the failure, not of what follows */
+	circumstances_gather_all(&c, options->ring_size_bytes);
+	return obstacle_explain(obstacle_of(&c), &c, err, log, trouble);
 }
 
 /* Without it descriptors have a kind and no name; what is found stays the same. */
@@ -729,18 +702,14 @@ static int check_pid(pid_t pid, struct trouble *trouble)
 
 static int check_machine(const struct bpf_source_options *options, struct trouble *trouble)
 {
-	if (!privilege_to_trace())
-		return explain(-EPERM, options, trouble);
-	if (access("/sys/kernel/btf/vmlinux", R_OK))
-		return trouble_set(trouble, ENOENT, EXIT_CANNOT,
-				   "use a kernel built with CONFIG_DEBUG_INFO_BTF",
-				   "/sys/kernel/btf/vmlinux is not there",
-				   "this kernel does not describe its types (BTF)");
-	if (!procfs_initial_pid_namespace())
-		return trouble_set(trouble, ENOTSUP, EXIT_CANNOT,
-				   "run it in the host's: docker run --pid=host",
-				   "process numbers here are not those that the kernel's hooks see",
-				   "cannot trace from inside a pid namespace");
+	struct circumstances c;
+	enum obstacle obstacle;
+
+	libbpf_log_begin();
+	circumstances_gather(&c);
+	obstacle = obstacle_of(&c);
+	if (obstacle)
+		return obstacle_explain(obstacle, &c, c.load ?: -EPERM, "", trouble);
 	if (options->ring_size_bytes & (options->ring_size_bytes - 1) ||
 	    options->ring_size_bytes < (u64)sysconf(_SC_PAGESIZE) ||
 	    options->ring_size_bytes > 1u << 31)

@@ -2,144 +2,170 @@
 /* Each line is found out by trying: a tiny program of that kind is loaded and attached. */
 #include "source/probe.h"
 
-#include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/bpf.h>
-#include <linux/perf_event.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "core/settings.h"
 #include "source/attempt.h"
 #include "source/bpf.h"
+#include "source/functions.h"
 #include "source/libbpf_log.h"
+#include "source/limits.h"
 #include "source/privilege.h"
+#include "source/probe_private.h"
 #include "source/procfs.h"
 #include "util/trouble.h"
 
 #define TRIAL_RING_BYTES (1 << 20)
 
-static void __attribute__((format(printf, 5, 6)))
-line(struct probe_report *report, enum verdict verdict, const char *what, const char *consequence,
-     const char *found, ...)
-{
-	struct probe_line *out = &report->line[report->count];
-	va_list args;
+/* ---- the machine and what fdtrace may do on it ---- */
 
-	if (report->count == PROBE_LINES_MAX)
-		return;
-	report->count++;
-	out->verdict = verdict;
-	snprintf(out->what, sizeof(out->what), "%s", what);
-	snprintf(out->consequence, sizeof(out->consequence), "%s", consequence);
-	va_start(args, found);
-	vsnprintf(out->found, sizeof(out->found), found, args);
-	va_end(args);
-}
-
-/* ---- the lines ---- */
-
-static void probe_kernel(struct probe_report *report)
+static void probe_kernel(struct probe_report *report, const struct circumstances *c)
 {
 	struct utsname name;
-	int loops = libbpf_probe_bpf_helper(BPF_PROG_TYPE_TRACEPOINT, BPF_FUNC_loop, NULL);
 
 	if (uname(&name))
 		memset(&name, 0, sizeof(name));
-	if (loops == 1)
-		line(report, VERDICT_OK, "kernel", "", "%s %s", name.release, name.machine);
+	if (c->loop == -EINVAL)
+		probe_tell(report, VERDICT_FAIL, "kernel", "it lacks bpf_loop: nothing is traced",
+			   obstacle_remedy(OBSTACLE_OLD_KERNEL), "%s %s", name.release,
+			   name.machine);
 	else
-		line(report, VERDICT_FAIL, "kernel",
-		     loops < 0 ? "it could not be asked what it offers: see below"
-			       : "lacks bpf_loop: Linux 5.17 or newer is needed",
-		     "%s %s", name.release, name.machine);
+		probe_fine(report, "kernel", "%s %s", name.release, name.machine);
 }
 
-static void probe_capabilities(struct probe_report *report)
+static void probe_capabilities(struct probe_report *report, const struct circumstances *c)
 {
-	char text[128];
-
-	privilege_describe(text, sizeof(text));
-	if (!privilege_to_trace())
-		line(report, VERDICT_FAIL, "capabilities",
-		     "nothing can be loaded: run as root, or docker run --cap-add BPF --cap-add "
-		     "PERFMON --cap-add SYS_PTRACE (and DAC_READ_SEARCH if not as root)",
-		     "%s", text);
+	if (!c->may_trace)
+		probe_tell(report, VERDICT_FAIL, "capabilities", "nothing can be loaded",
+			   obstacle_remedy(OBSTACLE_CAPABILITIES), "%s", c->capabilities);
 	else if (!privilege_to_inspect())
-		line(report, VERDICT_WARN, "capabilities",
-		     "tables are seen, but no names of other users' files: docker run --cap-add "
-		     "SYS_PTRACE, or as root",
-		     "%s", text);
+		probe_tell(report, VERDICT_WARN, "capabilities",
+			   "no names and no stacks of other users' processes",
+			   "docker run --cap-add SYS_PTRACE --cap-add DAC_READ_SEARCH, or as root",
+			   "%s", c->capabilities);
 	else
-		line(report, VERDICT_OK, "capabilities", "", "%s", text);
+		probe_fine(report, "capabilities", "%s", c->capabilities);
 }
 
-static void probe_lockdown(struct probe_report *report)
+/* A namespace may have got the kernel's permission all the same (a BPF token). */
+static void probe_user_namespace(struct probe_report *report, const struct circumstances *c)
 {
-	char text[64];
-	int err = attempt_read_line("/sys/kernel/security/lockdown", text, sizeof(text));
-
-	if (err)
-		line(report, VERDICT_OK, "lockdown", "", "not told (%s)", strerror(-err));
-	else if (strstr(text, "[confidentiality]"))
-		line(report, VERDICT_FAIL, "lockdown",
-		     "programs may not read kernel memory: boot without lockdown=confidentiality",
-		     "%s", text);
+	if (c->initial_user_namespace)
+		probe_fine(report, "user namespace", "the initial one");
+	else if (!c->load)
+		probe_fine(report, "user namespace", "not the initial one, but bpf(2) is allowed");
 	else
-		line(report, VERDICT_OK, "lockdown", "", "%s", text);
+		probe_tell(report, VERDICT_FAIL, "user namespace",
+			   "its capabilities are none for the kernel itself",
+			   obstacle_remedy(OBSTACLE_USER_NAMESPACE),
+			   geteuid() ? "not the initial one" : "root of a user namespace only");
 }
 
-static void probe_bpf(struct probe_report *report)
+static void probe_pid_namespace(struct probe_report *report, const struct circumstances *c)
 {
-	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "fdtrace_probe", 4, 8, 1, NULL);
-
-	if (fd >= 0)
-		line(report, VERDICT_OK, "bpf(2)", "", "allowed");
+	if (!c->proc)
+		probe_tell(report, VERDICT_FAIL, "pid namespace", "processes cannot be looked at",
+			   obstacle_remedy(OBSTACLE_PROC), "not told: /proc is not mounted");
+	else if (c->initial_pid_namespace)
+		probe_fine(report, "pid namespace", "the initial one");
 	else
-		line(report, VERDICT_FAIL, "bpf(2)",
-		     fd == -EPERM ? "no capability, or a seccomp filter (docker run --security-opt "
-				    "seccomp=unconfined)"
-				  : "this kernel is built without it",
-		     "%s", strerror(-fd));
-	if (fd >= 0)
-		close(fd);
+		probe_tell(report, VERDICT_FAIL, "pid namespace",
+			   "process numbers here are not those that the hooks see",
+			   obstacle_remedy(OBSTACLE_PID_NAMESPACE), "not the initial one");
 }
 
-static void probe_ring(struct probe_report *report)
+static void probe_lockdown(struct probe_report *report, const struct circumstances *c)
 {
-	int fd =
-		bpf_map_create(BPF_MAP_TYPE_RINGBUF, "fdtrace_probe", 0, 0, TRIAL_RING_BYTES, NULL);
+	const char *found = *c->lockdown ? c->lockdown : "not told here";
 
-	if (fd >= 0)
-		line(report, VERDICT_OK, "ring buffer", "", "1 MiB was granted");
+	if (strstr(c->lockdown, "[confidentiality]") || c->read_kernel == -EINVAL)
+		probe_tell(report, VERDICT_FAIL, "lockdown",
+			   "programs may not read the kernel's memory",
+			   obstacle_remedy(OBSTACLE_LOCKDOWN), "%s",
+			   *c->lockdown ? c->lockdown : "confidentiality, by trying");
 	else
-		line(report, VERDICT_FAIL, "ring buffer",
-		     "events have no way out: more memory, or --set ring.size=256K", "%s",
-		     strerror(-fd));
-	if (fd >= 0)
-		close(fd);
+		probe_fine(report, "lockdown", "%s%s", found,
+			   c->read_kernel ? "" : "; programs may read kernel memory");
 }
+
+static void probe_bpf(struct probe_report *report, const struct circumstances *c)
+{
+	enum obstacle obstacle = obstacle_of(c);
+
+	if (!c->load)
+		probe_fine(report, "bpf system call", "allowed");
+	else if (obstacle == OBSTACLE_SECCOMP || obstacle == OBSTACLE_SECURITY_MODULE)
+		probe_tell(report, VERDICT_FAIL, "bpf system call",
+			   obstacle == OBSTACLE_SECCOMP ? "a seccomp filter forbids it"
+							: "a security module forbids it",
+			   obstacle_remedy(obstacle), "%s", strerror(-c->load));
+	else
+		probe_tell(report, VERDICT_FAIL, "bpf system call", "", "", "%s%s",
+			   strerror(-c->load),
+			   obstacle == OBSTACLE_CAPABILITIES     ? ": see capabilities"
+			   : obstacle == OBSTACLE_USER_NAMESPACE ? ": see user namespace"
+								 : "");
+}
+
+static void probe_btf(struct probe_report *report, const struct circumstances *c)
+{
+	if (!c->btf)
+		probe_fine(report, "BTF", "/sys/kernel/btf/vmlinux");
+	else
+		probe_tell(report, VERDICT_FAIL, "BTF", "the kernel's types are not known",
+			   obstacle_remedy(c->sysfs ? OBSTACLE_BTF : OBSTACLE_SYSFS),
+			   "/sys/kernel/btf/vmlinux: %s",
+			   c->sysfs ? strerror(-c->btf) : "/sys is not mounted");
+}
+
+/* ---- hooks ---- */
 
 /* A line for something that either works or costs what is said. */
 static void trial(struct probe_report *report, int err, enum verdict otherwise, const char *what,
-		  const char *found, const char *consequence)
+		  const char *found, const char *consequence, const char *remedy)
 {
 	if (!err)
-		line(report, VERDICT_OK, what, "", "%s", found);
+		probe_fine(report, what, "%s", found);
 	else
-		line(report, otherwise, what, consequence, "%s: %s", found, strerror(-err));
+		probe_tell(report, otherwise, what, consequence, remedy, "%s: %s", found,
+			   strerror(-err));
 }
 
-static void probe_btf_tracepoints(struct probe_report *report, const struct btf *btf)
+static void probe_ring(struct probe_report *report, const struct circumstances *c)
+{
+	unsigned long long mib = (unsigned long long)c->ring_bytes >> 20;
+	const char *remedy = obstacle_remedy(OBSTACLE_MEMORY);
+
+	if (!c->ring)
+		probe_fine(report, "ring buffer", "%llu MiB granted", mib);
+	else if (!attempt_ring(TRIAL_RING_BYTES))
+		probe_tell(report, VERDICT_WARN, "ring buffer", "bursts of events may be lost",
+			   "more memory, or --set ring.size=1M", "%llu MiB: %s; 1 MiB granted", mib,
+			   strerror(-c->ring));
+	else
+		probe_tell(report, VERDICT_FAIL, "ring buffer", "events have no way out", remedy,
+			   "%llu MiB: %s", mib, strerror(-c->ring));
+}
+
+static void probe_task_storage(struct probe_report *report)
+{
+	int found = libbpf_probe_bpf_map_type(BPF_MAP_TYPE_TASK_STORAGE, NULL);
+
+	trial(report,
+	      found == 1  ? 0
+	      : found < 0 ? found
+			  : -EOPNOTSUPP,
+	      VERDICT_FAIL, "task storage", "one note for each thread", "threads cannot be told",
+	      "Linux 5.11 or newer is needed");
+}
+
+static void probe_tracepoints(struct probe_report *report, const struct btf *btf)
 {
 	static const char *const names[] = { "sys_exit", "task_newtask", "sched_process_exec",
 					     "sched_process_exit" };
@@ -149,81 +175,94 @@ static void probe_btf_tracepoints(struct probe_report *report, const struct btf 
 
 		if (!err)
 			continue;
-		line(report, VERDICT_FAIL, "BTF tracepoints",
-		     "the tracepoint hooks are not to be had", "%s: %s", names[i], strerror(-err));
+		probe_tell(report, VERDICT_FAIL, "tracepoint hooks", "no events", "", "%s: %s",
+			   names[i], strerror(-err));
 		return;
 	}
-	line(report, VERDICT_OK, "BTF tracepoints",
-	     "a few tens of ns on every system call of the machine", "sys_exit, fork, exec, exit");
+	probe_fine(report, "tracepoint hooks", "sys_exit, fork, exec, exit");
 }
 
-static void probe_attachments(struct probe_report *report, const struct btf *btf)
+static void probe_classic(struct probe_report *report)
 {
-	probe_btf_tracepoints(report, btf);
-	trial(report, attempt_tracepoint("raw_syscalls", "sys_exit"), VERDICT_WARN,
-	      "classic tracepoint", "raw_syscalls/sys_exit",
-	      "needed where the kernel skips events of preempted threads (7.x): mount -t tracefs "
-	      "nodev /sys/kernel/tracing");
+	int err = attempt_tracepoint("raw_syscalls", "sys_exit");
+	char path[8];
+	bool mounted = !limits_mount("tracefs", NULL, path, sizeof(path));
+
+	if (!err)
+		probe_fine(report, "classic tracepoint", "raw_syscalls/sys_exit");
+	else
+		probe_tell(report, VERDICT_WARN, "classic tracepoint",
+			   "events of preempted threads may be skipped (Linux 7.x)",
+			   mounted ? "run as root, without lockdown=confidentiality"
+				   : "mount -t tracefs nodev /sys/kernel/tracing",
+			   "raw_syscalls/sys_exit: %s",
+			   err == -ENOENT && !mounted ? "tracefs is not mounted" : strerror(-err));
+}
+
+static const char *manner(const struct function_choice *choice)
+{
+	return choice->hook == FUNCTION_PAIR ? "kprobes" : "fexit";
+}
+
+/* What each is good for stands in functions.h. */
+static void probe_functions(struct probe_report *report, const struct btf *btf)
+{
+	struct functions f;
+	char lacking[96];
+
+	if (functions_choose(btf, &f, lacking, sizeof(lacking)))
+		probe_tell(report, VERDICT_WARN, "function hooks",
+			   "every system call of the machine pays 20 to 100 ns", "", "%s: %s",
+			   lacking, strerror(-attempt_fexit(btf, "fd_install")));
+	else
+		probe_fine(report, "function hooks", "%s (%s), %s (%s), %s (%s)", f.installed.name,
+			   manner(&f.installed), f.replaced.name, manner(&f.replaced),
+			   f.emptied.name, manner(&f.emptied));
+}
+
+static void probe_hooks(struct probe_report *report, const struct btf *btf)
+{
+	probe_task_storage(report);
+	probe_tracepoints(report, btf);
+	probe_classic(report);
 	trial(report, attempt_iterator(btf, "task"), VERDICT_FAIL, "task iterator", "iter/task",
-	      "tables as they are now cannot be read: no start, no repair after loss");
+	      "tables cannot be read: no start, no repair after loss", "");
 	trial(report, attempt_btf_tracepoint(btf, "io_uring_complete"), VERDICT_WARN, "io_uring",
-	      "io_uring_complete", "descriptors made by io_uring are found by the next audit only");
-	trial(report, attempt_fexit(btf, "fd_install"), VERDICT_WARN, "function hooks",
-	      "fexit of fd_install", "not used by this version");
-	trial(report, attempt_kprobe("fd_install", false), VERDICT_WARN, "kprobes",
-	      "kprobe on fd_install", "not used by this version");
+	      "io_uring_complete", "what io_uring opens is found by the next audit only", "");
+	probe_functions(report, btf);
 }
 
-static void probe_btf(struct probe_report *report)
+/* Trying them would fail for the reason that has been told. */
+static void leave_hooks(struct probe_report *report, const char *why)
 {
-	struct btf *btf = btf__load_vmlinux_btf();
+	static const char *const lines[] = { "task storage",       "tracepoint hooks",
+					     "classic tracepoint", "task iterator",
+					     "io_uring",           "function hooks" };
 
-	if (!btf) {
-		line(report, VERDICT_FAIL, "BTF", "use a kernel built with CONFIG_DEBUG_INFO_BTF",
-		     "%s", strerror(errno));
+	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++)
+		probe_tell(report, VERDICT_UNKNOWN, lines[i], "", "", "not tried: %s", why);
+}
+
+static void probe_all_hooks(struct probe_report *report, const struct circumstances *c)
+{
+	struct btf *btf;
+
+	if (c->load) {
+		probe_tell(report, VERDICT_UNKNOWN, "ring buffer", "", "",
+			   "not tried: see bpf system call");
+		leave_hooks(report, "see bpf system call");
 		return;
 	}
-	line(report, VERDICT_OK, "BTF", "", "/sys/kernel/btf/vmlinux");
-	probe_attachments(report, btf);
+	probe_ring(report, c);
+	btf = c->btf ? NULL : btf__load_vmlinux_btf();
+	if (btf)
+		probe_hooks(report, btf);
+	else
+		leave_hooks(report, "see BTF");
 	btf__free(btf);
 }
 
-static void probe_task_storage(struct probe_report *report)
-{
-	int err = libbpf_probe_bpf_map_type(BPF_MAP_TYPE_TASK_STORAGE, NULL);
-
-	trial(report,
-	      err == 1  ? 0
-	      : err < 0 ? err
-			: -EOPNOTSUPP,
-	      VERDICT_FAIL, "task storage", "one note for each thread",
-	      "Linux 5.11 or newer is needed");
-}
-
-static void probe_limits(struct probe_report *report)
-{
-	struct rlimit memlock;
-	char paranoid[16];
-
-	if (!getrlimit(RLIMIT_MEMLOCK, &memlock) && memlock.rlim_cur != RLIM_INFINITY)
-		line(report, VERDICT_OK, "memlock",
-		     "raised by itself where the kernel still counts it", "%llu KiB",
-		     (unsigned long long)memlock.rlim_cur / 1024);
-	else
-		line(report, VERDICT_OK, "memlock", "", "unlimited");
-	if (!attempt_read_line("/proc/sys/kernel/perf_event_paranoid", paranoid, sizeof(paranoid)))
-		line(report, VERDICT_OK, "perf_event_paranoid", "", "%s", paranoid);
-}
-
-static void probe_pid_namespace(struct probe_report *report)
-{
-	if (procfs_initial_pid_namespace())
-		line(report, VERDICT_OK, "pid namespace", "", "the initial one");
-	else
-		line(report, VERDICT_FAIL, "pid namespace",
-		     "process numbers here are not those that the hooks see: docker run --pid=host",
-		     "not the initial one");
-}
+/* ---- the proof ---- */
 
 static int ignore(void *ctx, const void *event, size_t size)
 {
@@ -238,71 +277,72 @@ static void probe_budget(struct probe_report *report, struct source *source)
 
 	if (bpf_source_hooks(source, false, ignore, NULL, &trouble) ||
 	    bpf_source_hooks(source, true, ignore, NULL, &trouble))
-		line(report, VERDICT_WARN, "budget",
-		     "overhead cannot be bounded: do not set budget=", "%s", trouble.what);
+		probe_tell(report, VERDICT_WARN, "budget", "overhead cannot be bounded",
+			   "do not set budget=", "%s", trouble.what);
 	else
-		line(report, VERDICT_OK, "budget",
-		     "-a --set budget=1%: beyond it hooks are off part of the time, and it is told",
-		     "hooks go off and on again");
+		probe_fine(report, "budget", "hooks go off and on again");
 }
 
-/* The proof: everything is loaded and attached, and taken away again. */
-static void probe_programs(struct probe_report *report)
+/* Everything is loaded and attached, and taken away again. */
+static void probe_programs(struct probe_report *report, struct trouble *trouble)
 {
 	struct bpf_source_options options = { .hooks = HOOKS_AUTO,
 					      .ring_size_bytes = TRIAL_RING_BYTES };
-	struct trouble trouble;
 	struct source *source;
 
-	report->can_trace = !bpf_source_open(&options, &source, &trouble);
-	if (report->can_trace) {
-		line(report, VERDICT_OK, "programs", "", "all load and attach; hooks: %s",
-		     bpf_source_coverage(source));
-		probe_budget(report, source);
-		source_free(source);
+	report->can_trace = !bpf_source_open(&options, &source, trouble);
+	if (!report->can_trace) {
+		probe_tell(report, VERDICT_FAIL, "programs", "", "", "%s", trouble->what);
 		return;
 	}
-	line(report, VERDICT_FAIL, "programs", trouble.cause, "%s", trouble.what);
+	probe_fine(report, "programs", "all load and attach; hooks: %s",
+		   bpf_source_coverage(source));
+	probe_budget(report, source);
+	source_free(source);
 }
 
-static bool any(const struct probe_report *report, enum verdict verdict)
-{
-	for (unsigned int i = 0; i < report->count; i++)
-		if (report->line[i].verdict == verdict)
-			return true;
-	return false;
-}
+/* ---- in the end ---- */
 
-static void summarize(struct probe_report *report)
+static void summarize(struct probe_report *report, const struct trouble *trouble)
 {
-	const char *text = "nothing until the failures above are fixed";
-
-	if (report->can_trace && any(report, VERDICT_FAIL))
-		text = "descriptor events, but see the failures above";
-	else if (report->can_trace)
+	if (!report->can_trace) {
+		snprintf(report->summary, sizeof(report->summary), "nothing: %s",
+			 trouble->cause[0] ? trouble->cause : trouble->what);
+		snprintf(report->remedy, sizeof(report->remedy), "%s", trouble->remedy);
+		return;
+	}
+	snprintf(report->summary, sizeof(report->summary),
+		 "every descriptor event of system calls, and what audits find of the rest; %s",
 #if defined(__x86_64__)
-		text = "every descriptor event of system calls, and what audits find of the rest, "
-		       "with native and Python stacks";
+		 "with native and Python stacks"
 #else
-		text = "every descriptor event of system calls, and what audits find of the rest; "
-		       "no stacks on this architecture yet";
+		 "no stacks on this architecture yet"
 #endif
-	snprintf(report->summary, sizeof(report->summary), "Would trace: %s.", text);
+	);
 }
 
 void probe_machine(struct probe_report *report)
 {
+	struct circumstances c;
+	struct settings settings;
+	struct trouble trouble = { 0 };
+
 	*report = (struct probe_report){ 0 };
 	libbpf_log_begin();
-	probe_kernel(report);
-	probe_capabilities(report);
-	probe_pid_namespace(report);
-	probe_lockdown(report);
-	probe_bpf(report);
-	probe_ring(report);
-	probe_task_storage(report);
-	probe_btf(report);
+	settings_default(&settings);
+	circumstances_gather_all(&c, settings.ring_size_bytes);
+	probe_kernel(report, &c);
+	probe_btf(report, &c);
+	probe_capabilities(report, &c);
+	probe_user_namespace(report, &c);
+	probe_pid_namespace(report, &c);
+	probe_lockdown(report, &c);
+	probe_bpf(report, &c);
+	probe_all_hooks(report, &c);
+	probe_programs(report, &trouble);
+	probe_interpreters(report);
 	probe_limits(report);
-	probe_programs(report);
-	summarize(report);
+	snprintf(report->obstacle, sizeof(report->obstacle), "%s",
+		 obstacle_name(report->can_trace ? OBSTACLE_NONE : obstacle_of(&c)));
+	summarize(report, &trouble);
 }

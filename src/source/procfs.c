@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define KERNEL_THREAD 0x200000u           /* PF_KTHREAD, linux/sched.h */
-#define INITIAL_PID_NAMESPACE 0xeffffffcu /* PROC_PID_INIT_INO, linux/proc_ns.h */
+#define KERNEL_THREAD 0x200000u            /* PF_KTHREAD, linux/sched.h */
+#define INITIAL_PID_NAMESPACE 0xeffffffcu  /* PROC_PID_INIT_INO, linux/proc_ns.h */
+#define INITIAL_USER_NAMESPACE 0xeffffffdu /* PROC_USER_INIT_INO */
 
 static ssize_t read_file(pid_t pid, const char *name, char *buffer, size_t size)
 {
@@ -80,9 +82,33 @@ size_t procfs_args(pid_t pid, char *buffer, size_t size)
 	return length > 0 ? (size_t)length : 0;
 }
 
-bool procfs_initial_pid_namespace(void)
+static bool is_namespace(const char *path, ino_t initial)
 {
 	struct stat st;
 
-	return stat("/proc/self/ns/pid", &st) || st.st_ino == INITIAL_PID_NAMESPACE;
+	return stat(path, &st) || st.st_ino == initial;
+}
+
+bool procfs_initial_pid_namespace(void)
+{
+	return is_namespace("/proc/self/ns/pid", INITIAL_PID_NAMESPACE);
+}
+
+bool procfs_initial_user_namespace(void)
+{
+	return is_namespace("/proc/self/ns/user", INITIAL_USER_NAMESPACE);
+}
+
+int procfs_own_number(const char *key)
+{
+	char text[4096], sought[64];
+	ssize_t length = read_file(getpid(), "status", text, sizeof(text) - 1);
+	const char *at;
+
+	if (length < 0)
+		return -ENOENT;
+	text[length] = '\0';
+	snprintf(sought, sizeof(sought), "\n%s:", key);
+	at = strstr(text, sought);
+	return at ? atoi(at + strlen(sought)) : -ENOENT;
 }

@@ -28,4 +28,10 @@ size_t procfs_args(pid_t pid, char *buffer, size_t size);
 /* The initial pid namespace: then the pids here are those that BPF programs see. */
 bool procfs_initial_pid_namespace(void);
 
+/* The initial user namespace: only there a capability counts for the kernel itself. */
+bool procfs_initial_user_namespace(void);
+
+/* A number of /proc/self/status ("Seccomp"); -ENOENT: not told. */
+int procfs_own_number(const char *key);
+
 #endif

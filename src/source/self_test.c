@@ -110,11 +110,13 @@ static int do_step(enum step step, const int32_t *fd)
 	}
 }
 
-__attribute__((noreturn)) static void child(struct notes *notes, int go)
+/* Its copy of the other end would keep it waiting for ever. */
+__attribute__((noreturn)) static void child(struct notes *notes, const int go[2])
 {
 	char byte;
 
-	if (read(go, &byte, 1) != 1)
+	close(go[1]);
+	if (read(go[0], &byte, 1) != 1)
 		_exit(0);
 	for (int step = 0; step < STEP_EXEC; step++) {
 		notes->fd[step] = do_step((enum step)step, notes->fd);
@@ -155,7 +157,7 @@ int self_test_new(struct self_test **ret_test)
 	t->go = ends[1];
 	t->pid = fork();
 	if (!t->pid)
-		child(t->notes, ends[0]);
+		child(t->notes, ends);
 	close(ends[0]);
 	if (t->pid < 0) {
 		int err = -errno;

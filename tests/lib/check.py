@@ -134,7 +134,7 @@ def steps():
     tests("where", ["tests/live/where.py", "tests/live/deploy.py"], PYTHON)
     tests("stacks", ["tests/stacks/stacks.py", "tests/stacks/places.py"], PYTHON)
     tests("property", ["tests/property/property.py"], PYTHON)
-    tests("bad days", ["tests/live/bad_days.py"], PYTHON)
+    tests("bad days", ["tests/live/bad_days.py", "tests/live/doctor.py"], PYTHON)
     tests("hard days", ["tests/live/hard_days.py"], PYTHON)
     tests("daemon", ["tests/live/daemon.py"], PYTHON)
     tests("long life", ["tests/fleet/long_life.py"], PYTHON)

@@ -261,28 +261,80 @@ static void help_fits_a_screen(void **state)
 	free(text);
 }
 
+static const struct hostinfo doctors_host = { .version = "1", .host_name = "h\x1b", .kernel = "k" };
+
+static struct probe_report a_report(bool can_trace)
+{
+	struct probe_report report = {
+		.count = 4,
+		.can_trace = can_trace,
+		.line = { { VERDICT_OK, "BTF", "here", "", "" },
+			  { VERDICT_FAIL, "capabilities", "CAP_SYS_PTRACE missing", "no names",
+			    "give the container this capability" },
+			  { VERDICT_UNKNOWN, "bpf system call", "not tried", "", "" },
+			  { VERDICT_WARN, "tracefs", "", "no names", "" } },
+	};
+
+	strcpy(report.obstacle, can_trace ? "none" : "capabilities");
+	strcpy(report.summary, can_trace ? "all" : "nothing: not you");
+	strcpy(report.remedy, can_trace ? "" : "sudo");
+	return report;
+}
+
+static char *doctor_text(bool can_trace, unsigned int width)
+{
+	struct probe_report report = a_report(can_trace);
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	doctor_print_text(out, &report, &doctors_host, width);
+	fclose(out);
+	return text;
+}
+
 static void doctor_keeps_to_its_columns(void **state)
 {
-	struct probe_report report = { .count = 2,
-				       .can_trace = true,
-				       .summary = "Would trace: all." };
-	struct hostinfo host = { .version = "1", .host_name = "h\x1b", .kernel = "k" };
+	char *text = doctor_text(true, 60);
+
+	(void)state;
+	assert_non_null(strstr(text, "\nok    BTF              here\n"));
+	assert_non_null(strstr(text, "\nfail  capabilities     CAP_SYS_PTRACE missing\n"
+				     "                       no names: give the container"));
+	assert_non_null(strstr(text, "\n-     bpf system call  not tried\n"));
+	assert_null(strchr(text, '\x1b'));
+	count_lines(text, 60);
+	free(text);
+}
+
+static void doctor_ends_with_what_follows(void **state)
+{
+	char *text = doctor_text(true, 0);
+
+	(void)state;
+	assert_non_null(strstr(text, "\nWould trace: all.\nDegraded: no names.\n"));
+	assert_null(strstr(text, "To do"));
+	free(text);
+	text = doctor_text(false, 0);
+	assert_non_null(strstr(text, "\nWould trace: nothing: not you.\nTo do: sudo.\n"));
+	assert_null(strstr(text, "Degraded"));
+	free(text);
+}
+
+static void doctor_names_its_checks_for_programs(void **state)
+{
+	struct probe_report report = a_report(false);
 	char *text = NULL;
 	size_t size = 0;
 	FILE *out = open_memstream(&text, &size);
 
 	(void)state;
-	report.line[0] = (struct probe_line){ VERDICT_OK, "BTF", "here", "" };
-	report.line[1] =
-		(struct probe_line){ VERDICT_FAIL, "capabilities", "CAP_SYS_PTRACE missing",
-				     "no names: give the container this capability" };
-	doctor_print_text(out, &report, &host, 60);
+	assert_int_equal(doctor_print_json(out, &report, &doctors_host), 0);
 	fclose(out);
-	assert_non_null(strstr(text, "\nok    BTF           here\n"));
-	assert_non_null(strstr(text, "\nfail  capabilities  CAP_SYS_PTRACE missing\n"
-				     "                    no names:"));
-	assert_non_null(strstr(text, "\nWould trace: all.\n"));
-	assert_int_equal(count_lines(text, 60), 6);
+	assert_non_null(strstr(text, "\"obstacle\":\"capabilities\""));
+	assert_non_null(strstr(text, "\"degraded\":[\"no names\"]"));
+	assert_non_null(strstr(text, "{\"name\":\"bpf_system_call\",\"verdict\":\"unknown\""));
+	assert_non_null(strstr(text, "\"remedy\":\"give the container this capability\""));
 	free(text);
 }
 
@@ -298,6 +350,8 @@ int main(void)
 		cmocka_unit_test(bad_words_are_made_safe_to_print),
 		cmocka_unit_test(help_fits_a_screen),
 		cmocka_unit_test(doctor_keeps_to_its_columns),
+		cmocka_unit_test(doctor_ends_with_what_follows),
+		cmocka_unit_test(doctor_names_its_checks_for_programs),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
