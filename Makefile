@@ -18,9 +18,11 @@ CPPFLAGS += -D_GNU_SOURCE -DFDTRACE_VERSION='"$(VERSION)"' -Iinclude -Isrc -I$(B
 override CFLAGS += -std=gnu11 $(WARN) $(SANITIZE)
 LDLIBS := -lbpf -ldw -lelf -lz -liberty -ljansson -lcap-ng -lcyaml -lyaml -pthread
 TESTLIBS := -lcmocka -ljansson
+# The program is the same bytes wherever it is built: its debug information and BTF name no folders.
+same     := -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(B)=build
 
-core_src   := $(wildcard src/core/*.c)
-other_src  := $(wildcard src/source/*.c src/symbol/*.c src/sink/*.c src/run/*.c src/util/*.c src/daemon/*.c src/cli/*.c)
+core_src   := $(sort $(wildcard src/core/*.c))
+other_src  := $(sort $(wildcard src/source/*.c src/symbol/*.c src/sink/*.c src/run/*.c src/util/*.c src/daemon/*.c src/cli/*.c))
 core_obj   := $(core_src:%.c=$(B)/%.o)
 main_obj   := $(B)/src/cli/main.o
 other_obj  := $(filter-out $(main_obj),$(other_src:%.c=$(B)/%.o))
@@ -43,9 +45,9 @@ $(skeleton_obj): $(skeletons)
 $(B)/%.o: %.c
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(same) -MMD -MP -c -o $@ $<
 
-bpf_cc := $(CLANG) -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -Wall -Wextra -Werror -Ivmlinux -Iinclude -Ibpf
+bpf_cc := $(CLANG) -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -Wall -Wextra -Werror $(same) -Ivmlinux -Iinclude -Ibpf
 bpf_headers := $(wildcard bpf/*.bpf.h include/fdtrace/*.h) vmlinux/vmlinux.h
 
 $(B)/%.bpf.o: bpf/%.bpf.c $(bpf_headers)
@@ -63,6 +65,8 @@ $(unit_bin) $(fuzz_bin): $(B)/%: %.c $(core_obj) $(filter-out $(skeleton_obj),$(
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o,$^) $(TESTLIBS) $(LDLIBS)
 
 objects: $(main_obj) $(core_obj) $(other_obj)
+
+include src/packaging/packaging.mk
 
 # --- tests: see README.md; `make check` runs all of them by tests/lib/check.py ---
 
@@ -203,7 +207,7 @@ demo: deps
 	+$(Q)$(MAKE) --no-print-directory all live-programs
 	$(Q)BUILD=$(B) tests/live/demo.sh
 
-check: deps deps-test
+check: deps deps-test deps-installation
 	+$(Q)BUILD=$(B) $(CHECK)
 
 # Compares vmlinux/vmlinux.h with the running kernel; fails on any difference.
@@ -221,6 +225,9 @@ clean:
 
 help:
 	@echo 'make              build $(B)/fdtrace'
+	@echo 'make install      as root, PREFIX=/usr/local DESTDIR=;  make uninstall: with the same'
+	@echo 'make deb          a Debian package;  make check-deb: tries it in a root of its own (as root)'
+	@echo 'make check-install  make install, the manual, completions, licences'
 	@echo 'make demo         install what is missing, build, and show real findings (as root)'
 	@echo 'make check        install what is missing, build, run the tests (as root; under ten minutes)'
 	@echo 'make unit         unit tests: no privilege needed'

@@ -119,6 +119,8 @@ def steps():
     command("the core is pure", make(f"B={BUILD}", "purity"))
     if os.path.exists("/sys/kernel/btf/vmlinux"):
         command("vmlinux.h agrees with this kernel", make(f"B={BUILD}", "check-vmlinux"))
+    tests("installation", ["tests/packaging/install.py", "tests/packaging/words.py", "tests/packaging/licences.py"],
+          PYTHON)
     tests("unit", unit_programs(BUILD))
     tests("cost", ["tests/bench/cost.py"], PYTHON)
     tests("live", ["tests/live/run.py"], PYTHON)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Installs what is missing, and only that. Usage: deps.sh build|test|healthy|bench
+# Installs what is missing, and only that. Usage: deps.sh build|test|installation|deb|packaging|healthy|bench
 # Debian and Ubuntu: by apt-get. Elsewhere it names the packages and fails.
 set -eu
 
@@ -49,6 +49,29 @@ rsyslogd               rsyslog          rsyslog                 rsyslog
 promtool               prometheus       golang-github-prometheus prometheus
 prometheus-node-exporter prometheus-node-exporter node-exporter  prometheus-node-exporter
 systemd-analyze        systemd          systemd                 systemd
+'
+# To make the Debian package.
+deb='
+dpkg-deb               dpkg             dpkg                    dpkg
+dpkg-shlibdeps         dpkg-dev         dpkg-dev                dpkg
+strip                  binutils         binutils                binutils
+'
+# What reads the manual and completes.
+installation='
+git                    git              git                     git
+mandoc                 mandoc           mandoc                  mandoc
+groff                  groff            groff                   groff
+man                    man-db           man-db                  man-db
+bash                   bash             bash                    bash
+zsh                    zsh              zsh                     zsh
+fish                   fish             fish                    fish
+'
+packaging="$deb"'
+prove                  perl             perl-Test-Harness       perl
+objdump                binutils         binutils                binutils
+git                    git              git                     git
+lintian                lintian          lintian                 lintian
+debootstrap            debootstrap      debootstrap             debootstrap
 '
 # What a healthy machine runs. Servers (of test, too) are not started by being installed: see start_nothing.
 healthy='
@@ -144,9 +167,12 @@ install_what_there_is()
 case ${1-} in
 build) wanted=$build ;;
 test) wanted=$test ;;
+installation) wanted=$installation ;;
+deb) wanted=$deb ;;
+packaging) wanted=$packaging ;;
 healthy) wanted=$(echo "$healthy" | sed "s/@PYTHON@/$(python_version)/") ;;
 bench) wanted=$bench ;;
-*) echo "usage: $0 build|test|healthy|bench" >&2; exit 2 ;;
+*) echo "usage: $0 build|test|installation|deb|packaging|healthy|bench" >&2; exit 2 ;;
 esac
 
 lacking=$(missing "$wanted")

@@ -234,8 +234,10 @@ def dockerfile():
             stages.append(words.rpartition(" AS ")[2])
         if name == "RUN" and "apt-get install" in words:
             assert "apt-get update && " in words and " -y " in words and "--no-install-recommends" in words, words
-        if name == "RUN" and ("apt-get install" in words or "make deps" in words):
+        if name == "RUN" and ("apt-get install" in words or "deps.sh" in words):
             assert "rm -rf /var/lib/apt/lists/*" in words, words
+        if name == "RUN" and re.search(r"(^|&& )make ", words):  # the Makefile includes others
+            assert ("COPY", ". .") in instructions()[:instructions().index((name, words))], words
         if name == "COPY" and words.startswith("--from="):
             assert words.split()[0].split("=")[1] in stages, words
         elif name == "COPY":

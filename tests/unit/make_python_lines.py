@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Writes line tables of the Python that runs this, and what that Python itself says they mean:
-#   { for p in python2.7 python3.6 ... python3.13; do $p tests/unit/make_python_lines.py; done; } > tests/unit/python_lines.inc
+#   { echo '/* SPDX-License-Identifier: BSD-2-Clause */'
+#     for p in python2.7 python3.6 ... python3.13; do $p tests/unit/make_python_lines.py; done; } > tests/unit/python_lines.inc
 from __future__ import print_function
 import dis
 import sys

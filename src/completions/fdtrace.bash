@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+# bash completion of fdtrace(8). Rules and thresholds are those that the program itself lists.
+
+# Of the word after the last comma: rules and families, a minus kept.
+_fdtrace_rules()
+{
+	local list=$2 before="" minus="" ids
+	ids=$("$1" --rules help 2>/dev/null | while read -r id _; do
+		printf '%s\n%s\n' "${id%%.*}" "$id"
+	done)
+	[[ $list == *,* ]] && before=${list%,*}, && list=${list##*,}
+	[[ $list == -* ]] && minus=- && list=${list#-}
+	mapfile -t COMPREPLY < <(compgen -P "$before$minus" -W "$ids all help" -- "$list" | sort -u)
+	compopt -o nospace
+}
+
+# Of --set KEY=VALUE the part before = is completed; bash may have split the word there.
+_fdtrace_settings()
+{
+	local keys
+	[[ $2 == *=* ]] && return
+	keys=$("$1" --set help 2>/dev/null | while IFS='=' read -r key _; do
+		printf '%s=\n' "$key"
+	done)
+	mapfile -t COMPREPLY < <(compgen -W "$keys help" -- "$2")
+	compopt -o nospace
+}
+
+_fdtrace_pids()
+{
+	local list=$1 before="" folder pids=()
+	[[ $list == *,* ]] && before=${list%,*}, && list=${list##*,}
+	for folder in /proc/[1-9]*; do
+		pids+=("${folder##*/}")
+	done
+	mapfile -t COMPREPLY < <(compgen -P "$before" -W "${pids[*]}" -- "$list")
+}
+
+_fdtrace_fingerprints()
+{
+	local folder=${FDTRACE_EVIDENCE:-/var/lib/fdtrace/evidence} file names=()
+	for file in "$folder"/*.jsonl; do
+		[[ -e $file ]] || continue
+		file=${file##*/}
+		names+=("${file%.jsonl}")
+	done
+	mapfile -t COMPREPLY < <(compgen -W "${names[*]}" -- "$1")
+}
+
+# The value of option $1; false: it takes none.
+_fdtrace_value()
+{
+	local program=$2 word=$3
+	case $1 in
+	--rules) _fdtrace_rules "$program" "$word" ;;
+	--set) _fdtrace_settings "$program" "$word" ;;
+	-p | --pid) _fdtrace_pids "$word" ;;
+	--min-severity) mapfile -t COMPREPLY < <(compgen -W "info warning error" -- "$word") ;;
+	--stacks) mapfile -t COMPREPLY < <(compgen -W "auto native python off" -- "$word") ;;
+	--hooks) mapfile -t COMPREPLY < <(compgen -W "auto function tracepoint" -- "$word") ;;
+	-o | --output | -r | --record | -c | --config | --suppress)
+		compopt -o filenames
+		mapfile -t COMPREPLY < <(compgen -f -- "$word")
+		;;
+	-d | --duration | -i | --interval | --error-exitcode) ;;
+	*) return 1 ;;
+	esac
+}
+
+# Where the command or the word of a mode begins; nothing if the line has none yet.
+_fdtrace_first_word()
+{
+	local i
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		--) echo $((i + 1)) && return ;;
+		-p | --pid | -o | --output | -r | --record | -d | --duration | -i | --interval | --rules | \
+			--min-severity | --suppress | --set | --stacks | --hooks | --error-exitcode | -c | --config)
+			[[ ${COMP_WORDS[i + 1]-} == "=" ]] && ((i++))
+			((i++))
+			[[ ${COMP_WORDS[i + 1]-} == "=" ]] && ((i += 2)) # --set KEY = VALUE
+			;;
+		--json) [[ ${COMP_WORDS[i + 1]-} == "=" ]] && ((i += 2)) ;;
+		-*) ;;
+		*) echo "$i" && return ;;
+		esac
+	done
+}
+
+_fdtrace_options()
+{
+	mapfile -t COMPREPLY < <(compgen -W "-p --pid -a --all -j --json --json=full -e --events -o --output
+		-r --record -d --duration -i --interval --no-follow --rules --min-severity --suppress --set
+		--stacks --hooks --error-exitcode --verify -q --quiet -v --verbose --daemon -c --config
+		--check-config -h --help -V --version" -- "$1")
+}
+
+_fdtrace()
+{
+	local program=$1 word=$2 before=$3 first
+	COMPREPLY=()
+	if [[ $word == "=" ]]; then
+		word=""
+	elif [[ $before == "=" ]]; then
+		before=${COMP_WORDS[COMP_CWORD - 2]}
+	fi
+	[[ ${COMP_WORDS[COMP_CWORD]} == "=" ]] && before=${COMP_WORDS[COMP_CWORD - 1]}
+	first=$(_fdtrace_first_word)
+	case ${first:+${COMP_WORDS[first]-}} in
+	"") ;;
+	replay | explain | doctor)
+		[[ ${COMP_WORDS[first - 1]} == -- ]] && first="command $first"
+		;;
+	*) first="command $first" ;;
+	esac
+	if [[ $first == command* ]] && ((COMP_CWORD >= ${first#command })); then
+		if declare -F _command_offset >/dev/null; then
+			_command_offset "${first#command }"
+		else
+			compopt -o filenames
+			mapfile -t COMPREPLY < <(compgen -f -- "$word")
+		fi
+		return
+	fi
+	_fdtrace_value "$before" "$program" "$word" && return
+	if [[ $word == -* ]]; then
+		_fdtrace_options "$word"
+	elif [[ -z $first ]]; then
+		compopt -o filenames
+		mapfile -t COMPREPLY < <(compgen -c -W "replay explain doctor" -- "$word" | sort -u)
+	elif [[ ${COMP_WORDS[first]} == explain ]]; then
+		_fdtrace_fingerprints "$word"
+	elif [[ ${COMP_WORDS[first]} == replay ]]; then
+		compopt -o filenames
+		mapfile -t COMPREPLY < <(compgen -f -- "$word")
+	fi
+}
+
+complete -F _fdtrace fdtrace
