@@ -2,11 +2,15 @@
 # Everything is built below build/; `make help` lists the targets, `make V=1` shows commands.
 
 B      ?= build
+# make ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- SYSROOT=FOLDER: see tests/vm/arm64.mk
+ifdef CROSS_COMPILE
+CC     := $(CROSS_COMPILE)gcc
+endif
 CC     ?= cc
 CLANG  ?= clang
 # sbin: where Debian keeps it, and no part of an ordinary user's PATH
 BPFTOOL ?= $(shell PATH="$$PATH:/usr/sbin:/sbin" command -v bpftool || echo bpftool)
-ARCH   := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
+ARCH   ?= $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
 VERSION := 0.1.0
 V      ?= 0
 Q      := $(if $(filter 1,$(V)),,@)
@@ -15,6 +19,10 @@ say     = $(if $(filter 1,$(V)),@:,@printf '  %-7s %s\n' $(1) $(2))
 WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2
 CFLAGS ?= -O2 -g
 CPPFLAGS += -D_GNU_SOURCE -DFDTRACE_VERSION='"$(VERSION)"' -Iinclude -Isrc -I$(B)
+ifdef SYSROOT
+CPPFLAGS += -isystem $(SYSROOT)/usr/include
+override LDFLAGS += -L$(SYSROOT)/usr/lib/$(CROSS_COMPILE:%-=%)
+endif
 override CFLAGS += -std=gnu11 $(WARN) $(SANITIZE)
 LDLIBS := -lbpf -ldw -lelf -lz -liberty -ljansson -lcap-ng -lcyaml -lyaml -pthread
 TESTLIBS := -lcmocka -ljansson
@@ -71,6 +79,7 @@ include src/packaging/packaging.mk
 # --- tests: see README.md; `make check` runs all of them by tests/lib/check.py ---
 
 include tests/bench/bench.mk
+include tests/vm/arm64.mk
 
 # Programs of more than one file have rules of their own.
 own_rules  := $(addprefix tests/live/,facts.c lines.c metrics_server.c) $(bench_own)
@@ -240,6 +249,8 @@ help:
 	@echo 'make healthy      installs servers and more, lets them work, and nothing may be told of them (as root)'
 	@echo 'make purity       what the core imports;  make format-check: clang-format'
 	@echo 'make deps         packages to build;  make deps-test: packages to test'
+	@echo 'make arm64        build $(B)-arm64/fdtrace-arm64 for arm64, after make deps-arm64'
+	@echo 'make check-arm64  the same, and boots Debian for arm64 in qemu to test it: two minutes'
 	@echo 'make property     random programs against the kernel and a model'
 	@echo 'make check-cost   instructions an event and a BPF program take, against tests/bench/limits.json'
 	@echo 'make bench        installs strace, perf, bpftrace, valgrind, and prints what fdtrace costs beside them (as root)'

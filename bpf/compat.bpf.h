@@ -42,9 +42,67 @@ static __always_inline struct task_struct *plain(struct task_struct *task)
 #define CALL_ARGS 6
 #define X32_BIT 0x40000000u /* __X32_SYSCALL_BIT */
 
+/*
+ * For each architecture: whose call it is, its number and arguments; of stacks, whether they are
+ * walked (ARCH_WALKS_STACKS), and if so where the walks begin and what they meet.
+ */
 #if defined(__TARGET_ARCH_x86)
 
-#define TS_COMPAT 2 /* asm/thread_info.h: a 32-bit syscall is being made */
+#define ARCH_WALKS_STACKS 1
+
+/* Where the kernel saves registers in struct rt_sigframe, from the ucontext on (asm/sigcontext.h). */
+#define SIGNAL_BP 120
+#define SIGNAL_SP 160
+#define SIGNAL_PC 168
+/* glibc, nptl/descr.h: struct pthread.specific_1stblock[key].data, 16 bytes each */
+#define PTHREAD_SPECIFIC 0x318
+#define PTHREAD_SPECIFIC_SIZE 16
+
+struct fdt_registers {
+	u64 sp, bp, pc;
+};
+
+static __always_inline struct fdt_registers registers_of(struct pt_regs *regs)
+{
+	return (struct fdt_registers){ regs->sp, regs->bp, regs->ip };
+}
+
+/* What pthread_self() returns. */
+static __always_inline u64 thread_pointer(struct task_struct *task)
+{
+	return task->thread.fsbase;
+}
+
+/* The kernel's own mapping in the process. */
+static __always_inline u64 vdso_address(struct task_struct *task)
+{
+	return (u64)BPF_CORE_READ(task, mm, context.vdso);
+}
+
+/* All of them, as fdtrace/stack.h numbers them. */
+static __always_inline void registers_copy(u64 *reg, struct pt_regs *regs)
+{
+	reg[0] = regs->ax;
+	reg[1] = regs->dx;
+	reg[2] = regs->cx;
+	reg[3] = regs->bx;
+	reg[4] = regs->si;
+	reg[5] = regs->di;
+	reg[6] = regs->bp;
+	reg[7] = regs->sp;
+	reg[8] = regs->r8;
+	reg[9] = regs->r9;
+	reg[10] = regs->r10;
+	reg[11] = regs->r11;
+	reg[12] = regs->r12;
+	reg[13] = regs->r13;
+	reg[14] = regs->r14;
+	reg[15] = regs->r15;
+	reg[16] = regs->ip;
+}
+
+#define COMPAT_U64_ALIGN 4 /* of a 64-bit word in a struct of a 32-bit program (i386) */
+#define TS_COMPAT 2        /* asm/thread_info.h: a 32-bit syscall is being made */
 static __always_inline bool call_is_compat(struct task_struct *task)
 {
 	return task->thread_info.status & TS_COMPAT;
@@ -78,6 +136,9 @@ static __always_inline u64 function_result(const struct pt_regs *regs)
 
 #elif defined(__TARGET_ARCH_arm64)
 
+#define ARCH_WALKS_STACKS 0 /* not yet */
+
+#define COMPAT_U64_ALIGN 8
 #define TIF_32BIT 22 /* asm/thread_info.h */
 static __always_inline bool call_is_compat(struct task_struct *task)
 {

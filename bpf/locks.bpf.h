@@ -60,7 +60,7 @@ static __always_inline long read_flock32(struct fdt_asked *out, u64 address)
 	return 0;
 }
 
-#if defined(__TARGET_ARCH_x86)
+#if COMPAT_U64_ALIGN == 4
 static __always_inline long read_flock64(struct fdt_asked *out, u64 address)
 {
 	struct fdt_flock_i386 l;

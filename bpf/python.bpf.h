@@ -46,12 +46,9 @@ struct {
 struct fdt_counter codes_told;
 struct fdt_counter codes_lost; /* for which the ring had no room: told when next met */
 
-#if defined(__TARGET_ARCH_x86)
+#if ARCH_WALKS_STACKS
 
-/* glibc, nptl/descr.h: struct pthread.specific_1stblock[key].data, 16 bytes each */
-#define PTHREAD_SPECIFIC 0x318
-#define PTHREAD_SPECIFIC_SIZE 16
-#define PTHREAD_KEYS 32
+#define PTHREAD_KEYS 32 /* in the first block, see PTHREAD_SPECIFIC */
 #define THREADS_MAX 512 /* of the list, where it has to be walked */
 #define CHUNK_NEAR 65536
 
@@ -86,7 +83,7 @@ static __always_inline bool thread_read(struct fdt_scratch *s, u64 address)
 	return !bpf_probe_read_user(s->thread_state, size, (void *)address);
 }
 
-/* fsbase is what pthread_self() returns, and so what CPython keeps as thread_id. */
+/* fsbase: the thread pointer, which CPython keeps as thread_id. */
 static __always_inline bool thread_is(struct fdt_scratch *s, u64 address, u64 fsbase)
 {
 	return address && thread_read(s, address) && thread_word(s, s->python.thread_id) == fsbase;
@@ -350,7 +347,7 @@ static __noinline int python_walk(struct fdt_scratch *s, struct fdt_space *space
 	s->python = *python;
 	if (!s->python.version)
 		s->stack.python_end = FDT_END_UNKNOWN_BUILD;
-	else if (thread_find(s, space, plain(CURRENT)->thread.fsbase))
+	else if (thread_find(s, space, thread_pointer(plain(CURRENT))))
 		python_frames(s);
 	return 0;
 }

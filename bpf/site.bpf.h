@@ -62,6 +62,8 @@ static __always_inline void space_unmapped(u64 start, u64 length)
 
 /* ---- copies of stacks, for user space to unwind ---- */
 
+#if ARCH_WALKS_STACKS
+
 struct fdt_copying_stack {
 	struct fdt_copy copy;
 	u8 bytes[FDT_COPY_MAX]; /* belongs to copy */
@@ -74,42 +76,10 @@ struct {
 	__type(value, struct fdt_copying_stack);
 } copies SEC(".maps");
 
-#if defined(__TARGET_ARCH_x86)
-
-static __always_inline void copy_registers(struct fdt_copy *copy, struct pt_regs *regs)
-{
-	copy->reg[0] = regs->ax;
-	copy->reg[1] = regs->dx;
-	copy->reg[2] = regs->cx;
-	copy->reg[3] = regs->bx;
-	copy->reg[4] = regs->si;
-	copy->reg[5] = regs->di;
-	copy->reg[6] = regs->bp;
-	copy->reg[7] = regs->sp;
-	copy->reg[8] = regs->r8;
-	copy->reg[9] = regs->r9;
-	copy->reg[10] = regs->r10;
-	copy->reg[11] = regs->r11;
-	copy->reg[12] = regs->r12;
-	copy->reg[13] = regs->r13;
-	copy->reg[14] = regs->r14;
-	copy->reg[15] = regs->r15;
-	copy->reg[16] = regs->ip;
-}
-
-#else
-
-static __always_inline void copy_registers(struct fdt_copy *copy, struct pt_regs *regs)
-{
-	copy->reg[7] = regs->sp;
-}
-
-#endif
-
 /* As much as there is, at most FDT_COPY_MAX: a short stack ends at an address that is not mapped. */
 static __always_inline u32 copy_stack(struct fdt_copying_stack *c)
 {
-	u64 sp = c->copy.reg[7], size = FDT_COPY_MAX;
+	u64 sp = c->copy.reg[FDT_REG_SP], size = FDT_COPY_MAX;
 
 	for (u32 i = 0; i < 3; i++, size /= 4)
 		if (!bpf_probe_read_user(c->bytes, size, (void *)sp))
@@ -132,7 +102,7 @@ static __noinline int tell_copy(struct fdt_scratch *s)
 	c = bpf_map_lookup_elem(&copies, &zero);
 	if (!c)
 		return 0;
-	copy_registers(&c->copy, (struct pt_regs *)bpf_task_pt_regs(CURRENT));
+	registers_copy(c->copy.reg, (struct pt_regs *)bpf_task_pt_regs(CURRENT));
 	size = copy_stack(c);
 	c->copy.hash = s->stack.hash;
 	c->copy.space = s->stack.space;
@@ -145,6 +115,15 @@ static __noinline int tell_copy(struct fdt_scratch *s)
 	bpf_ringbuf_output(&ring, c, size, wakeup(size));
 	return 0;
 }
+
+#else
+
+static __always_inline int tell_copy(__attribute__((unused)) struct fdt_scratch *s)
+{
+	return 0;
+}
+
+#endif
 
 static __always_inline bool copy_is_granted(void)
 {

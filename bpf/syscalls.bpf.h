@@ -316,6 +316,25 @@ static __always_inline void on_receive(struct fdt_exit *x)
 		receive_many(x->compat, x->args[1], x->result, call_site(x, -1));
 }
 
+/*
+ * Whether poll was not to wait. Newer architectures have ppoll alone: the C library calls that, and
+ * the kernel leaves in the timeout what was left of it. Nothing left may also mean that it waited in
+ * vain, but not if something was ready. A 32-bit program's timeout may be 8 bytes or 16, of which the
+ * first 8 are the seconds; they decide.
+ */
+GLOBAL int polls_at_once(const struct fdt_exit *x)
+{
+	u64 left[2] = {};
+
+	if (!x)
+		return 0;
+	if (x->syscall == FDT_SYS_poll)
+		return !(s32)x->args[2];
+	if (x->result <= 0 || bpf_probe_read_user(left, x->compat ? 8 : 16, (void *)x->args[2]))
+		return 0;
+	return !(left[0] | left[1]);
+}
+
 /* Of the calls that succeeded: those that changed a table. */
 static __always_inline void on_success(struct fdt_exit *x, u32 tgid)
 {
@@ -331,8 +350,7 @@ static __always_inline void on_success(struct fdt_exit *x, u32 tgid)
 	case FDT_CALL_EPOLL_CTL: on_epoll_ctl(x); return;
 	case FDT_CALL_POLL:
 		if (x->result > 0 || is_watched(tgid))
-			on_poll(x->args[0], x->args[1], x->syscall,
-				x->syscall == FDT_SYS_poll && !(s32)x->args[2]);
+			on_poll(x->args[0], x->args[1], x->syscall, polls_at_once(x));
 		return;
 	}
 	run_break();

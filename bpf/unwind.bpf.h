@@ -6,16 +6,11 @@
 #ifndef FDTRACE_UNWIND_BPF_H
 #define FDTRACE_UNWIND_BPF_H
 
-#if defined(__TARGET_ARCH_x86)
+#if ARCH_WALKS_STACKS
 
 #define WORD sizeof(u64)
 #define FP_STEP_MAX \
 	65536 /* a frame pointer further away than that is believed to be something else */
-
-/* Where the kernel saves registers in struct rt_sigframe, from the ucontext on (asm/sigcontext.h). */
-#define SIGNAL_BP 120
-#define SIGNAL_SP 160
-#define SIGNAL_PC 168
 
 static __always_inline bool window_fill(struct fdt_window *w, u64 address)
 {
@@ -83,7 +78,7 @@ static long on_mapping(struct task_struct *task, struct vm_area_struct *vma, str
 	if (file) {
 		name_file(&m->key, file);
 		m->is_file = 1;
-	} else if (m->start == (u64)BPF_CORE_READ(task, mm, context.vdso)) {
+	} else if (m->start == vdso_address(task)) {
 		m->key.dev = VDSO_DEV;
 		m->offset_bytes = 0;
 		m->is_file = 1;
@@ -414,13 +409,14 @@ static long unwind_step(__attribute__((unused)) u64 i, struct fdt_unwind *u)
 static __always_inline int unwind(struct fdt_scratch *s, struct fdt_space *space)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(CURRENT);
+	struct fdt_registers user = registers_of(regs);
 	struct fdt_unwind u = { s, space };
 
 	if (!s || !space)
 		return 0;
-	s->sp = regs->sp;
-	s->bp = regs->bp;
-	s->pc = regs->ip;
+	s->sp = user.sp;
+	s->bp = user.bp;
+	s->pc = user.pc;
 	s->is_return = 0;
 	s->last_module = 0;
 	s->window.length = 0;
@@ -441,7 +437,7 @@ static __always_inline void modules_unmapped(struct fdt_space *space, u64 start,
 	}
 }
 
-#else /* other architectures: no native frames yet */
+#else /* no native frames yet */
 
 GLOBAL int want_mapped(__attribute__((unused)) u32 fd, __attribute__((unused)) u64 start,
 		       __attribute__((unused)) u64 length, __attribute__((unused)) u64 offset_bytes)

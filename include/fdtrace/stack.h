@@ -144,6 +144,8 @@ struct fdt_elf_wanted {
 #define FDT_COPY_MAX 16384 /* bytes of stack */
 /* Registers in DWARF's order on x86-64: 0 rax, 1 rdx, 2 rcx, 3 rbx, 4 rsi, 5 rdi, 6 rbp, 7 rsp, 8-15, 16 rip. */
 #define FDT_REGS 17
+#define FDT_REG_SP 7
+#define FDT_REG_PC 16
 
 /* The bytes of the stack follow. */
 struct fdt_copy {
@@ -151,7 +153,7 @@ struct fdt_copy {
 	__u64 hash;
 	__u64 space;
 	__u64 reg[FDT_REGS];
-	__u32 size; /* bytes of stack, from reg[7] upwards */
+	__u32 size; /* bytes of stack, from reg[FDT_REG_SP] upwards */
 	__u32 pad;
 };
 

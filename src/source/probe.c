@@ -19,6 +19,7 @@
 #include "source/privilege.h"
 #include "source/probe_private.h"
 #include "source/procfs.h"
+#include "util/arch.h"
 #include "util/trouble.h"
 
 #define TRIAL_RING_BYTES (1 << 20)
@@ -301,6 +302,14 @@ static void probe_programs(struct probe_report *report, struct trouble *trouble)
 	source_free(source);
 }
 
+static void probe_architecture(struct probe_report *report)
+{
+	if (!ARCH_WALKS_STACKS)
+		probe_tell(report, VERDICT_WARN, "stacks",
+			   "findings name system calls instead of functions", "",
+			   "not there yet on %s", ARCH_NAME);
+}
+
 /* ---- in the end ---- */
 
 static void summarize(struct probe_report *report, const struct trouble *trouble)
@@ -313,12 +322,8 @@ static void summarize(struct probe_report *report, const struct trouble *trouble
 	}
 	snprintf(report->summary, sizeof(report->summary),
 		 "every descriptor event of system calls, and what audits find of the rest; %s",
-#if defined(__x86_64__)
-		 "with native and Python stacks"
-#else
-		 "no stacks on this architecture yet"
-#endif
-	);
+		 ARCH_WALKS_STACKS ? "with native and Python stacks"
+				   : "no stacks yet on " ARCH_NAME);
 }
 
 void probe_machine(struct probe_report *report)
@@ -342,6 +347,7 @@ void probe_machine(struct probe_report *report)
 	probe_programs(report, &trouble);
 	probe_interpreters(report);
 	probe_limits(report);
+	probe_architecture(report);
 	snprintf(report->obstacle, sizeof(report->obstacle), "%s",
 		 obstacle_name(report->can_trace ? OBSTACLE_NONE : obstacle_of(&c)));
 	summarize(report, &trouble);

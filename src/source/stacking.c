@@ -12,6 +12,7 @@
 
 #include "fdtrace/kernel.h"
 #include "source/stack_maps.h"
+#include "util/arch.h"
 #include "util/log.h"
 
 /* The generated skeleton spells types as the programs do. */
@@ -51,15 +52,20 @@ static u32 page_count(const struct stacking_options *options)
 	return slab_count(options) * (FDT_SLAB_ROWS / ROWS_A_PAGE);
 }
 
-static bool wanted(const struct stacking_options *options)
+static bool asked_for(const struct stacking_options *options)
 {
 	return options->native || options->python;
 }
 
+static bool wanted(const struct stacking_options *options)
+{
+	return ARCH_WALKS_STACKS && asked_for(options);
+}
+
 void stacking_configure(struct fdtrace_bpf *skel, const struct stacking_options *options)
 {
-	skel->rodata->stacks_native = options->native;
-	skel->rodata->stacks_python = options->python;
+	skel->rodata->stacks_native = ARCH_WALKS_STACKS && options->native;
+	skel->rodata->stacks_python = ARCH_WALKS_STACKS && options->python;
 	if (!wanted(options))
 		return;
 	bpf_map__set_max_entries(skel->maps.slabs, slab_count(options));
@@ -102,6 +108,9 @@ int stacking_open(struct fdtrace_bpf *skel, const struct stacking_options *optio
 		stacking_free(s);
 		return err;
 	}
+	if (!ARCH_WALKS_STACKS && asked_for(options))
+		log_info("no stacks: they are not there yet on " ARCH_NAME
+			 "; findings name system calls instead of functions");
 	*ret_stacking = s;
 	return 0;
 }

@@ -11,14 +11,15 @@ struct syscall_row {
 	struct fdt_call call;
 	int16_t number;      /* on this architecture, 64 bits; -1: it has none */
 	int16_t number_i386; /* -1: i386 has none */
+	int16_t number_arm;  /* -1: Arm's EABI has none */
 };
 
-/* Several rows may have the same call.syscall: i386 has two numbers for some calls. */
+/* Several rows may have the same call.syscall: 32-bit programs have two numbers for some calls. */
 const struct syscall_row *syscalls_table(size_t *ret_count);
 
 /*
  * Fills the arrays indexed by syscall number. compat is that of 32-bit programs under this
- * kernel: i386 numbers on x86-64; elsewhere nothing is known of them and all stays zero.
+ * kernel: i386 numbers on x86-64, those of Arm's EABI on arm64.
  * socketcalls is indexed by the call number in socketcall's first argument.
  */
 void syscalls_fill(struct fdt_call native[FDT_CALLS_MAX], struct fdt_call compat[FDT_CALLS_MAX],

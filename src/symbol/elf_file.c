@@ -8,14 +8,7 @@
 
 #include "symbol/elf_places.h"
 #include "symbol/elf_private.h"
-
-#if defined(__x86_64__)
-#define MACHINE EM_X86_64
-#elif defined(__aarch64__)
-#define MACHINE EM_AARCH64
-#else
-#error "the ELF machine of this architecture is to be named here"
-#endif
+#include "util/arch.h"
 
 #define NOTES_MAX 65536u /* bytes of a note segment that are read */
 
@@ -52,7 +45,8 @@ static int header_check(const struct elf_image *image)
 	    memcmp(header.e_ident, ELFMAG, SELFMAG) != 0)
 		return -ENOEXEC;
 	if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB ||
-	    header.e_machine != MACHINE || (header.e_type != ET_EXEC && header.e_type != ET_DYN))
+	    header.e_machine != ARCH_ELF_MACHINE ||
+	    (header.e_type != ET_EXEC && header.e_type != ET_DYN))
 		return -ENOEXEC;
 	if (header.e_phnum == PN_XNUM || (header.e_shnum == 0 && header.e_shoff != 0))
 		return -ENOEXEC;

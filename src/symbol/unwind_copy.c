@@ -14,8 +14,6 @@
 #define REREADS_A_SECOND 20 /* each takes some 0.3 ms, with more files to open a few ms */
 #define PAGE_BYTES 4096
 #define ENTRY_BYTES 128 /* of ld.so's _start, which has no CFI */
-#define REG_SP 7
-#define REG_PC 16
 #define SECOND_NS 1000000000ull
 
 struct module {
@@ -84,7 +82,7 @@ static bool read_word(Dwfl *dwfl, Dwarf_Addr address, Dwarf_Word *ret_word, void
 {
 	struct walk *walk = &((struct unwind_copy *)arg)->walk;
 	const struct fdt_copy *copy = walk->copy;
-	uint64_t offset = address - copy->reg[REG_SP];
+	uint64_t offset = address - copy->reg[FDT_REG_SP];
 
 	(void)dwfl;
 	if (copy->size < sizeof(*ret_word) || offset > copy->size - sizeof(*ret_word)) {
@@ -102,7 +100,7 @@ static bool set_registers(Dwfl_Thread *thread, void *arg)
 
 	for (int i = 0; i < FDT_REGS; i++)
 		reg[i] = copy->reg[i];
-	dwfl_thread_state_register_pc(thread, reg[REG_PC]);
+	dwfl_thread_state_register_pc(thread, reg[FDT_REG_PC]);
 	return dwfl_thread_state_registers(thread, 0, FDT_REGS, reg);
 }
 
@@ -373,7 +371,7 @@ static bool is_stuck(struct walk *walk, Dwfl_Frame *frame, bool is_signal)
 {
 	uint64_t before = walk->sp;
 
-	if (dwfl_frame_reg(frame, REG_SP, &walk->sp))
+	if (dwfl_frame_reg(frame, FDT_REG_SP, &walk->sp))
 		return false;
 	return walk->count && !is_signal && walk->sp <= before;
 }
@@ -431,7 +429,7 @@ static void walk_run(struct unwind_copy *unwind, const struct space *space)
 	walk->count = walk->refused = 0;
 	walk->unknown = walk->sp = 0;
 	walk->ended = false;
-	walk->pc = walk->copy->reg[REG_PC];
+	walk->pc = walk->copy->reg[FDT_REG_PC];
 	result = dwfl_getthread_frames(space->layout->dwfl, dwfl_pid(space->layout->dwfl), on_frame,
 				       walk);
 	if (!walk->ended)
@@ -441,7 +439,7 @@ static void walk_run(struct unwind_copy *unwind, const struct space *space)
 /* Mappings in which not even the innermost address lies are not those of that space: an exec. */
 static bool is_foreign(const struct layout *layout, const struct fdt_copy *copy)
 {
-	return mapping_find(layout, copy->reg[REG_PC]) == layout->count;
+	return mapping_find(layout, copy->reg[FDT_REG_PC]) == layout->count;
 }
 
 int unwind_copy_frames(struct unwind_copy *unwind, pid_t pid, const struct fdt_copy *copy,

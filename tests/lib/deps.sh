@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Installs what is missing, and only that. Usage: deps.sh build|test|installation|deb|packaging|healthy|bench
+# Installs what is missing, and only that. Usage: deps.sh build|test|installation|deb|packaging|healthy|bench|arm64
 # Debian and Ubuntu: by apt-get. Elsewhere it names the packages and fails.
 set -eu
 
@@ -106,16 +106,27 @@ perf                   linux-perf       perf                    perf
 bpftrace               bpftrace         bpftrace                bpftrace
 valgrind               valgrind         valgrind                valgrind
 '
+# To build for arm64 and to run that; arm64's own packages come by tests/vm/arm64_packages.sh.
+arm64='
+aarch64-linux-gnu-gcc  gcc-aarch64-linux-gnu gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc
+/usr/aarch64-linux-gnu/include/stdio.h libc6-dev-arm64-cross sysroot-aarch64-fc41-glibc aarch64-linux-gnu-glibc
+arm-linux-gnueabihf-gcc gcc-arm-linux-gnueabihf gcc-arm-linux-gnu arm-linux-gnueabihf-gcc
+/usr/arm-linux-gnueabihf/include/stdio.h libc6-dev-armhf-cross sysroot-arm-fc41-glibc arm-linux-gnueabihf-glibc
+qemu-system-aarch64    qemu-system-arm  qemu-system-aarch64     qemu-system-aarch64
+dpkg-deb               dpkg             dpkg                    dpkg
+cpio                   cpio             cpio                    cpio
+python3                python3          python3                 python
+'
 
 PATH=$PATH:/usr/sbin:/sbin
 
 here()
 {
 	case $1 in
+	/*) [ -n "$(ls $1 2>/dev/null)" ] ;;
 	*.h) [ -n "$(find /usr/include/"$1" /usr/include/*/"$1" /usr/local/include/"$1" 2>/dev/null | head -n 1)" ] ;;
 	# the tests run the system's own interpreter, whatever else stands in PATH
 	python3) [ -x /usr/bin/python3 ] ;;
-	/*) [ -n "$(ls $1 2>/dev/null)" ] ;;
 	python:*) /usr/bin/python3 -c "import ${1#python:}" 2>/dev/null ;;
 	*) command -v "$1" >/dev/null ;;
 	esac
@@ -172,7 +183,8 @@ deb) wanted=$deb ;;
 packaging) wanted=$packaging ;;
 healthy) wanted=$(echo "$healthy" | sed "s/@PYTHON@/$(python_version)/") ;;
 bench) wanted=$bench ;;
-*) echo "usage: $0 build|test|installation|deb|packaging|healthy|bench" >&2; exit 2 ;;
+arm64) wanted=$arm64 ;;
+*) echo "usage: $0 build|test|installation|deb|packaging|healthy|bench|arm64" >&2; exit 2 ;;
 esac
 
 lacking=$(missing "$wanted")

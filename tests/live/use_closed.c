@@ -44,6 +44,7 @@ static int polled(void)
 /* As xargs does: which of these numbers are open? */
 static void ask_for_many(void)
 {
+	const struct timespec at_once = { 0, 0 };
 	struct pollfd polled[64];
 	int closed = open_one();
 
@@ -51,6 +52,8 @@ static void ask_for_many(void)
 	for (int fd = 0; fd < 64; fd++)
 		polled[fd] = (struct pollfd){ .fd = fd, .events = POLLIN | POLLOUT };
 	if (must(poll(polled, 64, 0)) < 1 || polled[closed].revents != POLLNVAL)
+		exit(1);
+	if (must(ppoll(polled, 64, &at_once, NULL)) < 1 || polled[closed].revents != POLLNVAL)
 		exit(1);
 }
 

@@ -29,24 +29,28 @@ static int fill(void **state)
 	return 0;
 }
 
+static void see_once(bool seen[FDT_CALLS_MAX], int number)
+{
+	assert_true(number < FDT_CALLS_MAX);
+	if (number < 0)
+		return;
+	assert_false(seen[number]);
+	seen[number] = true;
+}
+
 static void numbers_are_unique(void **state)
 {
-	bool seen[FDT_CALLS_MAX] = { false }, seen_i386[FDT_CALLS_MAX] = { false };
+	bool seen[FDT_CALLS_MAX] = { false }, seen_i386[FDT_CALLS_MAX] = { false },
+	     seen_arm[FDT_CALLS_MAX] = { false };
 	size_t count;
 	const struct syscall_row *row = syscalls_table(&count);
 
 	(void)state;
 	assert_true(count > 150);
 	for (; count--; row++) {
-		assert_true(row->number < FDT_CALLS_MAX && row->number_i386 < FDT_CALLS_MAX);
-		if (row->number >= 0) {
-			assert_false(seen[row->number]);
-			seen[row->number] = true;
-		}
-		if (row->number_i386 >= 0) {
-			assert_false(seen_i386[row->number_i386]);
-			seen_i386[row->number_i386] = true;
-		}
+		see_once(seen, row->number);
+		see_once(seen_i386, row->number_i386);
+		see_once(seen_arm, row->number_arm);
 	}
 }
 
@@ -111,6 +115,34 @@ static void known_numbers_are_right(void **state)
 	assert_int_equal(native[FDT_CALLS_MAX - 1].what, FDT_CALL_NONE);
 }
 
+/* By arch/arm/tools/syscall.tbl. */
+static unsigned int arm_call(int number)
+{
+	size_t count;
+	const struct syscall_row *row = syscalls_table(&count);
+
+	for (; count--; row++)
+		if (row->number_arm == number)
+			return row->call.syscall;
+	return FDT_SYS_none;
+}
+
+static void arm_numbers_are_right(void **state)
+{
+	(void)state;
+	assert_int_equal(arm_call(6), FDT_SYS_close);
+	assert_int_equal(arm_call(221), FDT_SYS_fcntl);
+	assert_int_equal(arm_call(281), FDT_SYS_socket);
+	assert_int_equal(arm_call(285), FDT_SYS_accept);
+	assert_int_equal(arm_call(289), FDT_SYS_sendto); /* send */
+	assert_int_equal(arm_call(322), FDT_SYS_openat);
+	assert_int_equal(arm_call(327), FDT_SYS_newfstatat); /* fstatat64 */
+	assert_int_equal(arm_call(358), FDT_SYS_dup3);
+	assert_int_equal(arm_call(436), FDT_SYS_close_range);
+	assert_int_equal(arm_call(102), FDT_SYS_none); /* socketcall: the old ABI's */
+	assert_int_equal(arm_call(90), FDT_SYS_none);  /* mmap: the same */
+}
+
 /* arch/x86/entry/syscalls/syscall_32.tbl */
 static void i386_numbers_are_right(void **state)
 {
@@ -128,8 +160,8 @@ static void i386_numbers_are_right(void **state)
 	assert_int_equal(compat[20].syscall, FDT_SYS_none); /* getpid */
 	assert_int_equal(compat[90].syscall, FDT_SYS_none); /* mmap: one pointer to a structure */
 #else
-	for (size_t i = 0; i < FDT_CALLS_MAX; i++)
-		assert_int_equal(compat[i].syscall, FDT_SYS_none);
+	assert_int_equal(compat[322].syscall, FDT_SYS_openat); /* Arm's instead */
+	assert_int_equal(compat[295].syscall, FDT_SYS_getsockopt);
 #endif
 }
 
@@ -282,6 +314,7 @@ int main(void)
 		cmocka_unit_test(every_name_is_in_the_table),
 		cmocka_unit_test(known_numbers_are_right),
 		cmocka_unit_test(i386_numbers_are_right),
+		cmocka_unit_test(arm_numbers_are_right),
 		cmocka_unit_test(socketcalls_are_right),
 		cmocka_unit_test(every_maker_has_a_class),
 		cmocka_unit_test(a_class_becomes_another),
