@@ -25,15 +25,20 @@ override LDFLAGS += -L$(SYSROOT)/usr/lib/$(CROSS_COMPILE:%-=%)
 endif
 override CFLAGS += -std=gnu11 $(WARN) $(SANITIZE)
 LDLIBS := -lbpf -ldw -lelf -lz -liberty -ljansson -lcap-ng -lcyaml -lyaml -pthread
+# What those need in turn; libelf of newer distributions also reads zstd.
+STATIC_LDLIBS := $(LDLIBS) -llzma -lbz2 $(if $(wildcard /usr/lib/*/libzstd.a /usr/lib64/libzstd.a),-lzstd)
 TESTLIBS := -lcmocka -ljansson
 # The program is the same bytes wherever it is built: its debug information and BTF name no folders.
 same     := -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(B)=build
 
 core_src   := $(sort $(wildcard src/core/*.c))
-other_src  := $(sort $(wildcard src/source/*.c src/symbol/*.c src/sink/*.c src/run/*.c src/util/*.c src/daemon/*.c src/cli/*.c))
+# Stand in for what only the static program must not have.
+static_src := src/symbol/no_debuginfod.c src/source/no_users.c
+other_src  := $(filter-out $(static_src),$(sort $(wildcard src/source/*.c src/symbol/*.c src/sink/*.c src/run/*.c src/util/*.c src/daemon/*.c src/cli/*.c)))
 core_obj   := $(core_src:%.c=$(B)/%.o)
 main_obj   := $(B)/src/cli/main.o
 other_obj  := $(filter-out $(main_obj),$(other_src:%.c=$(B)/%.o))
+static_obj := $(static_src:%.c=$(B)/%.o)
 bpf_src    := $(wildcard bpf/*.bpf.c)
 skeletons  := $(bpf_src:bpf/%.bpf.c=$(B)/%.skel.h)
 unit_src   := $(wildcard tests/unit/test_*.c)
@@ -45,6 +50,16 @@ all: $(B)/fdtrace
 $(B)/fdtrace: $(main_obj) $(core_obj) $(other_obj)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# One file that runs on any kernel and distribution: stripped, what was taken away beside it.
+static: $(B)/fdtrace-static
+	@printf '  %-7s %s: %s bytes\n' SIZE $< "$$(stat -c %s $<)"
+
+$(B)/fdtrace-static: $(main_obj) $(core_obj) $(other_obj) $(static_obj)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -static -Wl,--gc-sections -o $@.debug $^ $(STATIC_LDLIBS)
+	$(Q)$(CROSS_COMPILE)strip -o $@.tmp $@.debug && $(CROSS_COMPILE)objcopy --only-keep-debug $@.debug
+	$(Q)$(CROSS_COMPILE)objcopy --add-gnu-debuglink=$@.debug $@.tmp && mv $@.tmp $@
 
 # The objects that include a skeleton; listed because a pattern rule without a recipe would cancel %.o.
 skeleton_obj := $(B)/src/source/bpf.o $(B)/src/source/probe.o $(B)/src/source/inspect.o $(B)/src/source/stacking.o $(B)/src/source/cost.o $(B)/src/source/hooks.o
@@ -72,7 +87,7 @@ $(unit_bin) $(fuzz_bin): $(B)/%: %.c $(core_obj) $(filter-out $(skeleton_obj),$(
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o,$^) $(TESTLIBS) $(LDLIBS)
 
-objects: $(main_obj) $(core_obj) $(other_obj)
+objects: $(main_obj) $(core_obj) $(other_obj) $(static_obj)
 
 include src/packaging/packaging.mk
 
@@ -80,6 +95,7 @@ include src/packaging/packaging.mk
 
 include tests/bench/bench.mk
 include tests/vm/arm64.mk
+include tests/vm/vm.mk
 
 # Programs of more than one file have rules of their own.
 own_rules  := $(addprefix tests/live/,facts.c lines.c metrics_server.c) $(bench_own)
@@ -237,6 +253,7 @@ help:
 	@echo 'make install      as root, PREFIX=/usr/local DESTDIR=;  make uninstall: with the same'
 	@echo 'make deb          a Debian package;  make check-deb: tries it in a root of its own (as root)'
 	@echo 'make check-install  make install, the manual, completions, licences'
+	@echo 'make static       build $(B)/fdtrace-static: one file without libraries, for any distribution'
 	@echo 'make demo         install what is missing, build, and show real findings (as root)'
 	@echo 'make check        install what is missing, build, run the tests (as root; under ten minutes)'
 	@echo 'make unit         unit tests: no privilege needed'
@@ -247,9 +264,10 @@ help:
 	@echo 'make sanitize     unit and replay tests under ASan and UBSan;  make valgrind: under valgrind'
 	@echo 'make fuzz         damaged ELF files under the sanitizers'
 	@echo 'make healthy      installs servers and more, lets them work, and nothing may be told of them (as root)'
+	@echo 'make check-vm     Debian kernels from 5.10 to the newest in virtual machines (as root)'
 	@echo 'make purity       what the core imports;  make format-check: clang-format'
 	@echo 'make deps         packages to build;  make deps-test: packages to test'
-	@echo 'make arm64        build $(B)-arm64/fdtrace-arm64 for arm64, after make deps-arm64'
+	@echo 'make arm64        build $(B)-arm64/fdtrace-static for arm64, after make deps-arm64'
 	@echo 'make check-arm64  the same, and boots Debian for arm64 in qemu to test it: two minutes'
 	@echo 'make property     random programs against the kernel and a model'
 	@echo 'make check-cost   instructions an event and a BPF program take, against tests/bench/limits.json'
@@ -259,7 +277,7 @@ help:
 	@echo 'make clean        remove $(B) and $(B)-*'
 	@echo 'B=FOLDER builds elsewhere, CC=clang with clang, V=1 shows the commands'
 
-.PHONY: all objects unit-programs fuzz-programs fuzz live-programs unit live fleet long-life replay property purity sanitize valgrind format-check check-vmlinux
+.PHONY: all static objects unit-programs fuzz-programs fuzz live-programs unit live fleet long-life replay property purity sanitize valgrind format-check check-vmlinux
 .PHONY: deps deps-test deps-healthy demo check healthy clean help
 .SECONDARY:
 -include $(shell find $(B) -type f -name '*.d' 2>/dev/null)

@@ -140,10 +140,21 @@ int uring_emptied(u64 *ctx)
 	return MEASURED(FDT_PROGRAM_FUNCTION, on_emptied(0, argument(ctx, 0), !(s32)returned(ctx)));
 }
 
-SEC("fexit/close_fd")
+/* file_close_fd and close_fd_get_file: NULL where there was none. */
+SEC("fexit/file_close_fd")
 int close_returned(u64 *ctx)
 {
-	return MEASURED(FDT_PROGRAM_FUNCTION, on_close_returned(argument(ctx, 0), returned(ctx)));
+	return returned(ctx) ? 0
+			     : MEASURED(FDT_PROGRAM_FUNCTION, on_close_failed(argument(ctx, 0)));
+}
+
+/* close_fd returns an error instead. */
+SEC("fexit/close_fd")
+int old_close_returned(u64 *ctx)
+{
+	return (s32)returned(ctx) != -EBADF
+		       ? 0
+		       : MEASURED(FDT_PROGRAM_FUNCTION, on_close_failed(argument(ctx, 0)));
 }
 
 SEC("fexit/ksys_unshare")
@@ -210,21 +221,36 @@ int empty_left(struct pt_regs *regs)
 		       : 0;
 }
 
-SEC("kprobe/close_fd")
+SEC("kprobe/file_close_fd")
 int close_entered(struct pt_regs *regs)
 {
 	return entry_put(ENTRY_CLOSE, 0, function_arg(regs, 0));
 }
 
-SEC("kretprobe/close_fd")
+SEC("kretprobe/file_close_fd")
 int close_left(struct pt_regs *regs)
 {
 	struct fdt_entry entry;
 
-	return entry_take(ENTRY_CLOSE, &entry)
-		       ? MEASURED(FDT_PROGRAM_FUNCTION,
-				  on_close_returned(entry.fd, function_result(regs)))
-		       : 0;
+	if (!entry_take(ENTRY_CLOSE, &entry) || function_result(regs))
+		return 0;
+	return MEASURED(FDT_PROGRAM_FUNCTION, on_close_failed(entry.fd));
+}
+
+SEC("kprobe/close_fd")
+int old_close_entered(struct pt_regs *regs)
+{
+	return entry_put(ENTRY_CLOSE, 0, function_arg(regs, 0));
+}
+
+SEC("kretprobe/close_fd")
+int old_close_left(struct pt_regs *regs)
+{
+	struct fdt_entry entry;
+
+	if (!entry_take(ENTRY_CLOSE, &entry) || (s32)function_result(regs) != -EBADF)
+		return 0;
+	return MEASURED(FDT_PROGRAM_FUNCTION, on_close_failed(entry.fd));
 }
 
 /* Neither needs its entry: the arguments are those of the system call. */

@@ -10,9 +10,6 @@
 #ifndef FDTRACE_FUNCTIONS_BPF_H
 #define FDTRACE_FUNCTIONS_BPF_H
 
-const volatile u32
-	fails_with; /* what close's function returns for a number that is not open: 0 (NULL) or EBADF */
-
 /* Not fdtrace itself, not what the kernel does for itself, not a table that is not the task's own yet. */
 static __always_inline bool function_concerns(struct task_struct *task, u64 table)
 {
@@ -87,13 +84,14 @@ static __always_inline int on_emptied(u64 table, u32 fd, u64 file)
 	return 0;
 }
 
-/* A close of a number that is not open. */
-static __always_inline int on_close_returned(u32 fd, s64 result)
+/*
+ * A close of a number that is not open. Which function close(2) calls has changed (6.6, 6.8); the
+ * others serve others.
+ */
+static __always_inline int on_close_failed(u32 fd)
 {
 	struct task_struct *task = CURRENT;
 
-	if ((s32)result != -(s32)fails_with || (!fails_with && result))
-		return 0;
 	if (!function_concerns(task, 0) || is_worker(task) || current_call(task) != FDT_SYS_close)
 		return 0;
 	return report_error(FDT_SYS_close, EBADF, fd,

@@ -144,30 +144,32 @@ GLOBAL int report_full(u32 syscall)
 	return 0;
 }
 
-static __always_inline int receive(u32 syscall, u32 compat, u64 address, u64 site)
+/* Returns whether there were more descriptors than fit: told by the caller, whose stack is not as deep. */
+static __always_inline bool receive(u32 syscall, u32 compat, u64 address, u64 site)
 {
 	struct fdt_receiving r = {
 		.site = site, .syscall = syscall, .compat = compat, .budget = SCM_MAX_FD + 2
 	};
 
 	if (read_msghdr(&r, address))
-		return 0;
+		return false;
 	if (r.at < r.end)
 		bpf_loop(CMSGS_MAX, receive_cmsg, &r, 0);
-	if (r.flags & MSG_CTRUNC)
-		report_full(syscall);
-	return 0;
+	return r.flags & MSG_CTRUNC;
 }
 
 GLOBAL int receive_message(u32 syscall, u32 compat, u64 address, u64 site)
 {
-	return receive(syscall, compat, address, site);
+	if (receive(syscall, compat, address, site))
+		report_full(syscall);
+	return 0;
 }
 
 struct fdt_messages {
 	u64 address;
 	u64 site;
 	u32 compat;
+	u32 truncated;
 };
 
 /* struct mmsghdr: a msghdr and the length that was received */
@@ -175,7 +177,9 @@ static long receive_next(u64 i, struct fdt_messages *messages)
 {
 	u32 size = messages->compat ? 32 : 64;
 
-	receive(FDT_SYS_recvmmsg, messages->compat, messages->address + i * size, messages->site);
+	if (receive(FDT_SYS_recvmmsg, messages->compat, messages->address + i * size,
+		    messages->site))
+		messages->truncated = 1;
 	return 0;
 }
 
@@ -184,6 +188,8 @@ GLOBAL int receive_many(u32 compat, u64 address, u32 count, u64 site)
 	struct fdt_messages messages = { .address = address, .site = site, .compat = compat };
 
 	bpf_loop(count < UIO_MAXIOV ? count : UIO_MAXIOV, receive_next, &messages, 0);
+	if (messages.truncated)
+		report_full(FDT_SYS_recvmmsg);
 	return 0;
 }
 

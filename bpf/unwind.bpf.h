@@ -51,13 +51,6 @@ static __always_inline bool stack_word(struct fdt_scratch *s, u64 address, u64 *
 
 /* ---- which file an address belongs to ---- */
 
-struct fdt_mapping {
-	struct fdt_elf_key key;
-	u64 start, end, offset_bytes;
-	u32 is_file;
-	u32 pad;
-};
-
 #define VDSO_DEV (~0u) /* no device has that number: stands for the kernel's own mapping */
 
 static __always_inline void name_file(struct fdt_elf_key *key, struct file *file)
@@ -68,9 +61,12 @@ static __always_inline void name_file(struct fdt_elf_key *key, struct file *file
 	key->dev = BPF_CORE_READ(inode, i_sb, s_dev);
 }
 
-static long on_mapping(struct task_struct *task, struct vm_area_struct *vma, struct fdt_mapping *m)
+/* What is given to a callback has to stand on the stack: a pointer to what has no room there. */
+static long on_mapping(struct task_struct *task, struct vm_area_struct *vma,
+		       struct fdt_mapping **mapping)
 {
 	struct file *file = vma->vm_file;
+	struct fdt_mapping *m = *mapping;
 
 	m->start = vma->vm_start;
 	m->end = vma->vm_end;
@@ -180,21 +176,22 @@ static __always_inline u32 module_put(struct fdt_space *space, const struct fdt_
 /* The module of an address that no known one holds. FDT_MODULES_MAX: none; s->stack.native_end says why. */
 static __always_inline u32 module_learn(struct fdt_scratch *s, struct fdt_space *space, u64 pc)
 {
-	struct fdt_mapping m = {};
+	struct fdt_mapping *m = &s->mapping;
 	struct fdt_elf *elf;
 
+	*m = (struct fdt_mapping){};
 	s->stack.native_end = FDT_END_NO_MODULE;
-	if (bpf_find_vma(CURRENT, pc, on_mapping, &m, 0) || !m.is_file)
+	if (bpf_find_vma(CURRENT, pc, on_mapping, &m, 0) || !m->is_file)
 		return FDT_MODULES_MAX;
 	s->stack.native_end = FDT_END_NO_TABLE;
-	elf = bpf_map_lookup_elem(&elfs, &m.key);
+	elf = bpf_map_lookup_elem(&elfs, &m->key);
 	if (!elf) {
-		want_elf(&m, space->serial);
+		want_elf(m, space->serial);
 		return FDT_MODULES_MAX;
 	}
 	if (elf->python)
-		python_found(space, elf->python, m.start - m.offset_bytes - elf->delta);
-	return module_put(space, &m, elf);
+		python_found(space, elf->python, m->start - m->offset_bytes - elf->delta);
+	return module_put(space, m, elf);
 }
 
 static __always_inline bool module_holds(const struct fdt_module *module, u64 pc)

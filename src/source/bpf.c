@@ -20,6 +20,7 @@
 
 #include "fdtrace/event.h"
 #include "fdtrace/kernel.h"
+#include "source/attempt.h"
 #include "source/hooks.h"
 #include "source/inspect.h"
 #include "source/kinds.h"
@@ -593,7 +594,7 @@ static int run_self_test(struct bpf_source *s, struct self_test *test, struct tr
 		err = consume(s);
 	if (err == -EAGAIN)
 		err = 0;
-	missing = self_test_missing(test);
+	missing = self_test_missing(test, hooks_see_failed_closes(s->hooks));
 	if (err)
 		return trouble_set(trouble, -err, EXIT_CANNOT, "use --hooks=tracepoint", NULL,
 				   "the function hooks could not be tested: %s", strerror(-err));

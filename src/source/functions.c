@@ -20,8 +20,8 @@ static const char *const installed[] = { "fd_install", NULL };
 static const char *const replaced[] = { "do_dup2", "do_replace_fd_locked", NULL };
 static const char *const emptied[] = { "file_close_fd_locked", "pick_file", NULL };
 static const char *const uring_emptied[] = { "__close_fd_get_file", NULL };
-static const char *const failed_close[] = { "file_close_fd", "close_fd_get_file", "close_fd",
-					    NULL };
+static const char *const failed_close[] = { "file_close_fd", "close_fd_get_file", NULL };
+static const char *const old_failed_close[] = { "close_fd", NULL };
 static const char *const unshared[] = { "ksys_unshare", NULL };
 static const char *const range[] = { "__close_range", SYS_PREFIX "sys_close_range", NULL };
 
@@ -97,8 +97,7 @@ int functions_choose(const struct btf *btf, struct functions *f, char *buffer, u
 		return lacking(emptied, buffer, size);
 	f->uring_emptied = choose(btf, uring_emptied, FUNCTION_EXIT, FUNCTION_NONE);
 	f->failed_close = choose(btf, failed_close, always, FUNCTION_PAIR);
-	f->failed_close_is_null =
-		f->failed_close.hook && strcmp(f->failed_close.name, "close_fd") != 0;
+	f->old_failed_close = choose(btf, old_failed_close, always, FUNCTION_PAIR);
 	f->unshared = choose(btf, unshared, always, FUNCTION_PAIR);
 	f->range = choose(btf, range, always, FUNCTION_PAIR);
 	return 0;

@@ -26,9 +26,10 @@ struct function_choice {
 struct functions {
 	struct function_choice installed, replaced, emptied; /* all three, or there is no set */
 	struct function_choice uring_emptied;                /* before 6.0 */
-	struct function_choice failed_close, unshared, range;
-	bool failed_close_is_null; /* it returns NULL, not -EBADF */
-	bool preemptible;          /* programs by fexit could be skipped: the first two are pairs */
+	struct function_choice failed_close;                 /* returns NULL; since 6.6 */
+	struct function_choice old_failed_close; /* returns -EBADF; up to 6.5, and there since */
+	struct function_choice unshared, range;
+	bool preemptible; /* programs by fexit could be skipped: the first two are pairs */
 };
 
 /* 0, or -ENOTSUP with what is lacking in buffer. */

@@ -23,8 +23,8 @@ typedef uint32_t u32;
 typedef uint64_t u64;
 #include "fdtrace.skel.h"
 
-#define HOOKS_MAX 20
-#define OTHERS_MAX 4 /* as many programs have another form */
+#define HOOKS_MAX 24
+#define OTHERS_MAX 5 /* as many programs have another form */
 
 struct hook {
 	struct bpf_program *program;
@@ -103,7 +103,6 @@ static int add_functions(struct hooks *h)
 	int err;
 
 	skel->rodata->by_functions = true;
-	skel->rodata->fails_with = f->failed_close_is_null ? 0 : EBADF;
 	err = add_choice(h, &f->installed, skel->progs.installed, skel->progs.install_entered,
 			 skel->progs.install_left);
 	err = err
@@ -116,6 +115,9 @@ static int add_functions(struct hooks *h)
 	err = err
 		      ?: add_choice(h, &f->failed_close, skel->progs.close_returned,
 				    skel->progs.close_entered, skel->progs.close_left);
+	err = err
+		      ?: add_choice(h, &f->old_failed_close, skel->progs.old_close_returned,
+				    skel->progs.old_close_entered, skel->progs.old_close_left);
 	err = err
 		      ?: add_choice(h, &f->unshared, skel->progs.unshare_returned, NULL,
 				    skel->progs.unshare_left);
@@ -322,6 +324,9 @@ static struct other_form other_form_of(const struct hooks *h, const struct hook 
 	if (hook->program == skel->progs.close_returned)
 		return (struct other_form){ "close_entered", "close_left",
 					    h->functions.failed_close.name };
+	if (hook->program == skel->progs.old_close_returned)
+		return (struct other_form){ "old_close_entered", "old_close_left",
+					    h->functions.old_failed_close.name };
 	return (struct other_form){ 0 };
 }
 
@@ -427,11 +432,17 @@ const char *hooks_name(const struct hooks *h)
 	return h->set == HOOKS_FUNCTION ? "function" : "tracepoint";
 }
 
+bool hooks_see_failed_closes(const struct hooks *h)
+{
+	return h->set != HOOKS_FUNCTION || h->functions.failed_close.hook ||
+	       h->functions.old_failed_close.hook;
+}
+
 const char *hooks_blind(const struct hooks *h)
 {
 	if (h->set != HOOKS_FUNCTION)
 		return "";
-	return h->functions.failed_close.hook
+	return hooks_see_failed_closes(h)
 		       ? "failures of calls other than close, and uses, marks and locks"
 		       : "failures of calls, and uses, marks and locks";
 }

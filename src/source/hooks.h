@@ -48,6 +48,8 @@ int hooks_iterator_fd(const struct hooks *hooks);
 enum hook_set hooks_set(const struct hooks *hooks);
 /* "tracepoint" or "function". */
 const char *hooks_name(const struct hooks *hooks);
+/* Closes that fail are seen. */
+bool hooks_see_failed_closes(const struct hooks *hooks);
 /* What the set in force does not see, as the end of a sentence; "": nothing that the other sees. */
 const char *hooks_blind(const struct hooks *hooks);
 

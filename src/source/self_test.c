@@ -27,6 +27,7 @@ enum step {
 	STEP_RECEIVE,
 	STEP_CLOSE,
 	STEP_RANGE,
+	STEP_FAIL,
 	STEP_EXEC,
 	STEPS
 };
@@ -44,6 +45,7 @@ static const struct expected {
 	[STEP_RECEIVE] = { "a descriptor received", FDT_SLOT, FDT_OP_RECEIVE },
 	[STEP_CLOSE] = { "close", FDT_SLOT, FDT_OP_CLOSE },
 	[STEP_RANGE] = { "close_range", FDT_WORDS, FDT_OP_RANGE },
+	[STEP_FAIL] = { "a close that failed", FDT_ERROR, FDT_OP_NONE },
 	[STEP_EXEC] = { "exec", FDT_VEC, FDT_OP_EXEC },
 };
 
@@ -105,6 +107,7 @@ static int do_step(enum step step, const int32_t *fd)
 	case STEP_PIPE: return pipe_end();
 	case STEP_RECEIVE: return receive_one();
 	case STEP_CLOSE: return close(fd[STEP_OPEN]) ? -1 : fd[STEP_OPEN];
+	case STEP_FAIL: return close(HIGH) && errno == EBADF ? HIGH : -1;
 	case STEP_RANGE: return (int)syscall(SYS_close_range, HIGH, HIGH + 2, 0) ? -1 : HIGH;
 	default: return 0;
 	}
@@ -200,6 +203,7 @@ static int32_t number_of(const void *event)
 
 	switch (head->kind) {
 	case FDT_SLOT: return ((const struct fdt_slot *)event)->fd;
+	case FDT_ERROR: return ((const struct fdt_error *)event)->fd;
 	case FDT_WORDS: return (int32_t)((const struct fdt_words *)event)->low;
 	default: return 0;
 	}
@@ -218,10 +222,10 @@ void self_test_event(struct self_test *t, const void *event, size_t size)
 			t->heard[step] = true;
 }
 
-const char *self_test_missing(const struct self_test *t)
+const char *self_test_missing(const struct self_test *t, bool failures)
 {
 	for (int step = 0; step < STEPS; step++)
-		if (!t->heard[step])
+		if (!t->heard[step] && (failures || step != STEP_FAIL))
 			return expected[step].name;
 	return NULL;
 }

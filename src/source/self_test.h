@@ -23,8 +23,11 @@ int self_test_run(struct self_test *test);
 /* Each event that came since. Others' are ignored. */
 void self_test_event(struct self_test *test, const void *event, size_t size);
 
-/* NULL: all was heard of. Else what was not, as in "dup3 was not heard of". */
-const char *self_test_missing(const struct self_test *test);
+/*
+ * NULL: all was heard of. Else what was not, as in "dup3 was not heard of". failures: a close that
+ * failed has to be heard of, too.
+ */
+const char *self_test_missing(const struct self_test *test, bool failures);
 void self_test_free(struct self_test *test);
 
 #endif

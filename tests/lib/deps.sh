@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Installs what is missing, and only that. Usage: deps.sh build|test|installation|deb|packaging|healthy|bench|arm64
+# Installs what is missing, and only that. Usage: deps.sh build|test|installation|deb|packaging|healthy|bench|arm64|vm
 # Debian and Ubuntu: by apt-get. Elsewhere it names the packages and fails.
 set -eu
 
-# What to look for (a program, a header, a Python module), and the package on Debian, Fedora, Arch.
+# What to look for (a program, one without libraries, a header, a Python module), and the package on Debian, Fedora, Arch.
 build='
 gcc                    gcc              gcc                     gcc
 make                   make             make                    make
@@ -21,6 +21,8 @@ jansson.h              libjansson-dev   jansson-devel           jansson
 cap-ng.h               libcap-ng-dev    libcap-ng-devel         libcap-ng
 cyaml/cyaml.h          libcyaml-dev     libcyaml-devel          libcyaml
 yaml.h                 libyaml-dev      libyaml-devel           libyaml
+lzma.h                 liblzma-dev      xz-devel                xz
+bzlib.h                libbz2-dev       bzip2-devel             bzip2
 '
 test='
 cmocka.h               libcmocka-dev    libcmocka-devel         cmocka
@@ -117,6 +119,18 @@ dpkg-deb               dpkg             dpkg                    dpkg
 cpio                   cpio             cpio                    cpio
 python3                python3          python3                 python
 '
+# Virtual machines: an initramfs without any library, an emulator.
+vm='
+python3                python3          python3                 python
+prove                  perl             perl-Test-Harness       perl
+setpriv                util-linux       util-linux              util-linux
+file                   file             file                    file
+strip                  binutils         binutils                binutils
+qemu-system-x86_64     qemu-system-x86  qemu-system-x86         qemu-system-x86
+static:busybox         busybox-static   busybox                 busybox
+cpio                   cpio             cpio                    cpio
+dpkg-deb               dpkg             dpkg                    dpkg
+'
 
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -127,6 +141,7 @@ here()
 	*.h) [ -n "$(find /usr/include/"$1" /usr/include/*/"$1" /usr/local/include/"$1" 2>/dev/null | head -n 1)" ] ;;
 	# the tests run the system's own interpreter, whatever else stands in PATH
 	python3) [ -x /usr/bin/python3 ] ;;
+	static:*) command -v "${1#*:}" >/dev/null && ! ldd "$(command -v "${1#*:}")" >/dev/null 2>&1 ;;
 	python:*) /usr/bin/python3 -c "import ${1#python:}" 2>/dev/null ;;
 	*) command -v "$1" >/dev/null ;;
 	esac
@@ -183,8 +198,9 @@ deb) wanted=$deb ;;
 packaging) wanted=$packaging ;;
 healthy) wanted=$(echo "$healthy" | sed "s/@PYTHON@/$(python_version)/") ;;
 bench) wanted=$bench ;;
+vm) wanted=$vm ;;
 arm64) wanted=$arm64 ;;
-*) echo "usage: $0 build|test|installation|deb|packaging|healthy|bench|arm64" >&2; exit 2 ;;
+*) echo "usage: $0 build|test|installation|deb|packaging|healthy|bench|arm64|vm" >&2; exit 2 ;;
 esac
 
 lacking=$(missing "$wanted")

@@ -7,7 +7,6 @@ all of them, must know the same (--verify, without a single correction). A progr
 shrunk to the smallest that still does. PROPERTY_PROGRAMS, PROPERTY_STEPS, PROPERTY_SEED: more.
 """
 import os
-import random
 import re
 import signal
 import sys
@@ -15,11 +14,11 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from harness import BUILD, Background, attach, case, main, need_tracing
+from steps import random_program
 
 PROGRAMS = int(os.environ.get("PROPERTY_PROGRAMS", "40"))
 STEPS = int(os.environ.get("PROPERTY_STEPS", "60"))
 SEED = int(os.environ.get("PROPERTY_SEED", "1"))
-PROCESSES, THREADS, NUMBERS = 4, 3, 24
 LIMIT = 100  # numbers from here on belong to the harness of steps.c
 
 
@@ -76,24 +75,6 @@ class Model:
     def unshare(self, process, thread):
         self.table_of[(process, thread)] = dict(self.table(process, thread))
         return self.table_of[(process, thread)]
-
-
-def random_program(seed):
-    dice = random.Random(seed)
-    alive, program = [0], []
-    for _ in range(STEPS):
-        process, thread = dice.choice(alive), dice.randrange(THREADS)
-        op = dice.choice("ooooccccdDDTTFCCrmUuppsefx")
-        a, b = dice.randrange(3, NUMBERS), dice.randrange(3, NUMBERS)
-        if op == "o" or op == "C":
-            a, b = (dice.randrange(2), b) if op == "o" else (a, dice.randrange(2))
-        if op == "f":
-            if len(alive) == PROCESSES:
-                continue
-            a = len(alive)
-            alive.append(a)
-        program.append((process, thread, op, a, b))
-    return program
 
 
 def runnable(program):
@@ -180,7 +161,7 @@ def shrink(program):
 @case(f"{PROGRAMS} random programs of {STEPS} steps: /proc, a naive model and fdtrace agree")
 def random_programs():
     need_tracing()
-    programs = [random_program(SEED * 100000 + i) for i in range(PROGRAMS)]
+    programs = [random_program(SEED * 100000 + i, STEPS) for i in range(PROGRAMS)]
     wrong = fails(programs)
     if not wrong:
         return

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # fdtrace for arm64, built and tested on another architecture; included by the top Makefile.
 #   make deps-arm64   a cross compiler and qemu
-#   make arm64        $(B)-arm64/fdtrace-arm64 and the test programs, against Debian's libraries
+#   make arm64        $(B)-arm64/fdtrace-static and the test programs, against Debian's libraries
 #   make check-arm64  the same, and tests/vm/arm64.py runs it on Debian's kernels
 
 ARM64_SYSROOT  := $(B)/sysroot-arm64
@@ -24,7 +24,7 @@ $(ARM64_SYSROOT)/unpacked: tests/vm/arm64_fetch.sh tests/vm/arm64.mk
 	@touch $@
 
 arm64: $(ARM64_SYSROOT)/unpacked
-	+$(Q)$(MAKE) --no-print-directory $(arm64_make) fdtrace-arm64
+	+$(Q)$(MAKE) --no-print-directory $(arm64_make) static
 	+$(Q)$(MAKE) --no-print-directory $(arm64_make) LDFLAGS=-static arm64-programs
 
 arm64-programs: $(addprefix $(B)/tests/live/,$(arm64_programs) $(arm_programs))
@@ -38,11 +38,4 @@ check-arm64: deps-arm64
 	+$(Q)$(MAKE) --no-print-directory arm64
 	$(Q)BUILD=$(B) prove -v -e /usr/bin/python3 tests/vm/arm64.py
 
-# One file that needs no other: libdw's debuginfod client stays out.
-fdtrace-arm64: $(B)/fdtrace-arm64
-
-$(B)/fdtrace-arm64: $(main_obj) $(core_obj) $(other_obj) $(B)/tests/vm/arm64_static.o
-	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -static -Wl,--gc-sections -o $@ $^ $(LDLIBS) -llzma -lbz2
-
-.PHONY: deps-arm64 arm64 arm64-programs check-arm64 fdtrace-arm64
+.PHONY: deps-arm64 arm64 arm64-programs check-arm64

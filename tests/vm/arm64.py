@@ -182,7 +182,7 @@ def fetched(kernel, suite):
 
 def put_programs(root):
     os.makedirs(os.path.join(root, "bin"))
-    subprocess.run(["aarch64-linux-gnu-strip", "-o", os.path.join(root, "bin/fdtrace"), f"{ARM64}/fdtrace-arm64"],
+    subprocess.run(["cp", f"{ARM64}/fdtrace-static", os.path.join(root, "bin/fdtrace")],
                    check=True)
     for path in glob.glob(f"{ARM64}/tests/live/*"):
         if not path.endswith(".d"):
