@@ -214,7 +214,9 @@ static void probe_functions(struct probe_report *report, const struct btf *btf)
 	if (functions_choose(btf, &f, lacking, sizeof(lacking)))
 		probe_tell(report, VERDICT_WARN, "function hooks",
 			   "every system call of the machine pays 20 to 100 ns", "", "%s: %s",
-			   lacking, strerror(-attempt_fexit(btf, "fd_install")));
+			   lacking,
+			   strerror(-(attempt_fexit(btf, "fd_install")
+					      ?: attempt_kprobe("fd_install", true))));
 	else
 		probe_fine(report, "function hooks", "%s (%s), %s (%s), %s (%s)", f.installed.name,
 			   manner(&f.installed), f.replaced.name, manner(&f.replaced),

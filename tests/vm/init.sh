@@ -16,6 +16,7 @@ mount -t tmpfs tmpfs /tmp
 mount -t tmpfs tmpfs /var
 mount -t tracefs tracefs /sys/kernel/tracing
 mount -t debugfs debugfs /sys/kernel/debug
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t securityfs securityfs /sys/kernel/security
 ip link set lo up
 stty -F /dev/ttyS1 raw -echo
