@@ -279,9 +279,10 @@ static void hostinfo_survives_a_recording(void **state)
 	assert_string_not_equal(info.start_id, second.start_id);
 	assert_true(info.wall_offset_ns > 0);
 	strcpy(info.coverage, "tracepoint");
+	strcpy(info.not_seen, "uses");
 	strcpy(info.mode, "pid");
 	hostinfo_each(&info, copy_key, &c);
-	assert_int_equal(c.keys, 9);
+	assert_int_equal(c.keys, 10);
 	assert_memory_equal(&c.info, &info, sizeof(info));
 }
 
