@@ -29,6 +29,7 @@ static const char *const names[FDT_PROGRAMS] = {
 	[FDT_PROGRAM_SYS_EXIT] = "sys_exit",       [FDT_PROGRAM_URING] = "io_uring_complete",
 	[FDT_PROGRAM_FORK] = "task_newtask",       [FDT_PROGRAM_EXEC] = "sched_process_exec",
 	[FDT_PROGRAM_EXIT] = "sched_process_exit", [FDT_PROGRAM_SNAPSHOT] = "snapshot",
+	[FDT_PROGRAM_FUNCTION] = "functions",
 };
 
 struct cost_meter {
@@ -45,6 +46,15 @@ struct cost_meter {
 	double rate[FDT_PROGRAMS]; /* ns of each ns */
 	double run_ns[FDT_PROGRAMS];
 };
+
+_Static_assert(sizeof(names) / sizeof(names[0]) == FDT_PROGRAM_FUNCTION + 1,
+	       "each program has a name");
+
+/* Of those that are turned off and on: what they cost is known only while they are on. */
+static bool turns(u32 program)
+{
+	return program == FDT_PROGRAM_SYS_EXIT || program == FDT_PROGRAM_FUNCTION;
+}
 
 struct cost_meter *cost_meter_new(struct fdtrace_bpf *skel)
 {
@@ -178,14 +188,14 @@ static double cost_of(const struct cost_meter *m, u32 program)
 	return ns > 0 ? ns : 0;
 }
 
-/* The hook on system calls keeps its rate while it is off. */
+/* Hooks that go off keep their rate until they are on again. */
 static void end_sample(struct cost_meter *m, uint64_t now_ns)
 {
 	double passed = (double)(now_ns - m->began_ns);
 
 	set_measuring(m, false);
 	for (u32 i = 0; passed > 0 && i < FDT_PROGRAMS; i++)
-		if (m->on || i != FDT_PROGRAM_SYS_EXIT)
+		if (m->on || !turns(i))
 			m->rate[i] = cost_of(m, i) / passed;
 	m->began_ns = 0;
 	m->next_ns = now_ns + PERIOD_NS;
@@ -196,7 +206,7 @@ static void count(struct cost_meter *m, uint64_t now_ns)
 	double passed = m->last_ns && now_ns > m->last_ns ? (double)(now_ns - m->last_ns) : 0;
 
 	for (u32 i = 0; i < FDT_PROGRAMS; i++)
-		if (m->on || i != FDT_PROGRAM_SYS_EXIT)
+		if (m->on || !turns(i))
 			m->run_ns[i] += m->rate[i] * passed;
 	m->last_ns = now_ns;
 }

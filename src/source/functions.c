@@ -19,7 +19,6 @@
 static const char *const installed[] = { "fd_install", NULL };
 static const char *const replaced[] = { "do_dup2", "do_replace_fd_locked", NULL };
 static const char *const emptied[] = { "file_close_fd_locked", "pick_file", NULL };
-static const char *const uring_emptied[] = { "__close_fd_get_file", NULL };
 static const char *const failed_close[] = { "file_close_fd", "close_fd_get_file", NULL };
 static const char *const old_failed_close[] = { "close_fd", NULL };
 static const char *const unshared[] = { "ksys_unshare", NULL };
@@ -55,16 +54,26 @@ static bool can_hook(const struct btf *btf, const char *name, enum function_hook
 	return attempt_kprobe(name, false) == 0 && attempt_kprobe(name, true) == 0;
 }
 
-/* The first that can be hooked so; else the first that can be hooked in the other way, if allowed. */
+/* The first that can be hooked so; else the first that can be hooked in the other way. */
 static struct function_choice choose(const struct btf *btf, const char *const *names,
-				     enum function_hook preferred, enum function_hook otherwise)
+				     enum function_hook preferred)
 {
+	/* Misses of programs at exits are told, so these are better than nothing. */
+	enum function_hook otherwise = preferred == FUNCTION_PAIR ? FUNCTION_EXIT : FUNCTION_PAIR;
+
 	for (const char *const *name = names; *name; name++)
 		if (can_hook(btf, *name, preferred))
 			return (struct function_choice){ *name, preferred };
-	for (const char *const *name = names; otherwise && *name; name++)
+	for (const char *const *name = names; *name; name++)
 		if (can_hook(btf, *name, otherwise))
 			return (struct function_choice){ *name, otherwise };
+	return (struct function_choice){ 0 };
+}
+
+static struct function_choice choose_exit(const struct btf *btf, const char *name)
+{
+	if (can_hook(btf, name, FUNCTION_EXIT))
+		return (struct function_choice){ name, FUNCTION_EXIT };
 	return (struct function_choice){ 0 };
 }
 
@@ -79,26 +88,24 @@ static int lacking(const char *const *names, char *buffer, unsigned int size)
 
 int functions_choose(const struct btf *btf, struct functions *f, char *buffer, unsigned int size)
 {
-	enum function_hook always = FUNCTION_EXIT, locked = FUNCTION_EXIT;
+	enum function_hook always, locked;
 
 	*f = (struct functions){ .preemptible = kernel_is_preemptible() };
-	if (f->preemptible)
-		always = FUNCTION_PAIR;
-	if (kernel_is_realtime())
-		locked = FUNCTION_PAIR;
-	f->installed = choose(btf, installed, always, FUNCTION_PAIR);
-	f->replaced = choose(btf, replaced, always, FUNCTION_PAIR);
-	f->emptied = choose(btf, emptied, locked, FUNCTION_PAIR);
+	always = f->preemptible ? FUNCTION_PAIR : FUNCTION_EXIT;
+	locked = kernel_is_realtime() ? FUNCTION_PAIR : FUNCTION_EXIT;
+	f->installed = choose(btf, installed, always);
+	f->replaced = choose(btf, replaced, always);
+	f->emptied = choose(btf, emptied, locked);
 	if (!f->installed.hook)
 		return lacking(installed, buffer, size);
 	if (!f->replaced.hook)
 		return lacking(replaced, buffer, size);
 	if (!f->emptied.hook)
 		return lacking(emptied, buffer, size);
-	f->uring_emptied = choose(btf, uring_emptied, FUNCTION_EXIT, FUNCTION_NONE);
-	f->failed_close = choose(btf, failed_close, always, FUNCTION_PAIR);
-	f->old_failed_close = choose(btf, old_failed_close, always, FUNCTION_PAIR);
-	f->unshared = choose(btf, unshared, always, FUNCTION_PAIR);
-	f->range = choose(btf, range, always, FUNCTION_PAIR);
+	f->uring_emptied = choose_exit(btf, "__close_fd_get_file");
+	f->failed_close = choose(btf, failed_close, always);
+	f->old_failed_close = choose(btf, old_failed_close, always);
+	f->unshared = choose(btf, unshared, always);
+	f->range = choose(btf, range, always);
 	return 0;
 }

@@ -231,7 +231,10 @@ int hooks_turn(struct hooks *h, bool on)
 		else
 			detach_one(&h->hook[i]);
 	}
-	h->off = !on;
+	if (err) /* all or none */
+		hooks_turn(h, false);
+	else
+		h->off = !on;
 	return err;
 }
 
