@@ -31,10 +31,10 @@ TESTLIBS := -lcmocka -ljansson
 # The program is the same bytes wherever it is built: its debug information and BTF name no folders.
 same     := -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(B)=build
 
-core_src   := $(sort $(wildcard src/core/*.c))
+core_src   := $(sort $(wildcard src/base/*.c src/model/*.c src/engine/*.c src/detect/*.c))
 # Stand in for what only the static program must not have.
-static_src := src/symbol/no_debuginfod.c src/source/no_users.c
-other_src  := $(filter-out $(static_src),$(sort $(wildcard src/source/*.c src/symbol/*.c src/sink/*.c src/run/*.c src/util/*.c src/daemon/*.c src/cli/*.c)))
+static_src := src/symbol/elf/no_debuginfod.c src/source/doctor/no_users.c
+other_src  := $(filter-out $(static_src),$(sort $(foreach d,source symbol output run util daemon cli,$(wildcard src/$d/*.c src/$d/*/*.c))))
 core_obj   := $(core_src:%.c=$(B)/%.o)
 main_obj   := $(B)/src/cli/main.o
 other_obj  := $(filter-out $(main_obj),$(other_src:%.c=$(B)/%.o))
@@ -46,6 +46,12 @@ unit_bin   := $(unit_src:%.c=$(B)/%)
 fuzz_bin   := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 all: $(B)/fdtrace
+
+# All but main(): what a test takes of it is what it calls.
+library := $(B)/libfdtrace.a
+$(library): $(core_obj) $(other_obj)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(CROSS_COMPILE)ar rcs $@ $^
 
 $(B)/fdtrace: $(main_obj) $(core_obj) $(other_obj)
 	$(call say,LD,$@)
@@ -61,8 +67,8 @@ $(B)/fdtrace-static: $(main_obj) $(core_obj) $(other_obj) $(static_obj)
 	$(Q)$(CROSS_COMPILE)strip -o $@.tmp $@.debug && $(CROSS_COMPILE)objcopy --only-keep-debug $@.debug
 	$(Q)$(CROSS_COMPILE)objcopy --add-gnu-debuglink=$@.debug $@.tmp && mv $@.tmp $@
 
-# The objects that include a skeleton; listed because a pattern rule without a recipe would cancel %.o.
-skeleton_obj := $(B)/src/source/bpf.o $(B)/src/source/probe.o $(B)/src/source/inspect.o $(B)/src/source/stacking.o $(B)/src/source/cost.o $(B)/src/source/hooks.o
+# The objects that include a skeleton; as a list because a pattern rule without a recipe would cancel %.o.
+skeleton_obj := $(patsubst %.c,$(B)/%.o,$(shell grep -l '\.skel\.h"' src/*/*.c src/*/*/*.c))
 $(skeleton_obj): $(skeletons)
 
 $(B)/%.o: %.c
@@ -82,10 +88,10 @@ $(B)/%.skel.h: $(B)/%.bpf.o
 	$(call say,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name $(notdir $*)_bpf > $@.tmp && mv $@.tmp $@
 
-$(unit_bin) $(fuzz_bin): $(B)/%: %.c $(core_obj) $(filter-out $(skeleton_obj),$(other_obj))
+$(unit_bin) $(fuzz_bin): $(B)/%: %.c $(library)
 	$(call say,TEST,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o,$^) $(TESTLIBS) $(LDLIBS)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o %.a,$^) $(TESTLIBS) $(LDLIBS)
 
 objects: $(main_obj) $(core_obj) $(other_obj) $(static_obj)
 
@@ -101,7 +107,7 @@ include tests/vm/vm.mk
 own_rules  := $(addprefix tests/live/,facts.c lines.c metrics_server.c) $(bench_own)
 live_src   := $(filter-out $(own_rules),$(wildcard tests/live/*.c tests/live/patterns/*.c tests/property/*.c tests/bench/*.c)) $(filter-out tests/stacks/hidden.c,$(wildcard tests/stacks/*.c))
 live_bin   := $(live_src:%.c=$(B)/%)
-format_src := $(wildcard src/*/*.[ch] include/fdtrace/*.h bpf/*.[ch] tests/*/*.[ch] tests/live/patterns/*.c)
+format_src := $(wildcard src/*/*.[ch] src/*/*/*.[ch] include/fdtrace/*.h bpf/*.[ch] tests/*/*.[ch] tests/live/patterns/*.c)
 ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 PROVE      := CMOCKA_MESSAGE_OUTPUT=TAP prove
 CHECK      := /usr/bin/python3 tests/lib/check.py
@@ -120,23 +126,13 @@ $(live_bin): $(B)/%: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -Itests/lib $(CFLAGS) $(LDFLAGS) -MMD -MP -pthread -o $@ $<
 
-# The only live program that asks the kernel by fdtrace's own code.
-$(B)/tests/live/facts: tests/live/facts.c $(B)/src/source/inspect.o $(B)/src/source/programs.o $(filter $(B)/src/util/%,$(other_obj))
+# Live programs that use fdtrace's own code: facts asks the kernel, metrics_server serves made-up
+# facts, lines puts lines into a channel.
+linked_bin := $(addprefix $(B)/tests/live/,facts lines metrics_server)
+$(linked_bin): $(B)/%: %.c $(library)
 	$(call say,TEST,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) -Itests/lib $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o,$^) $(LDLIBS)
-
-# Serves made-up facts by fdtrace's own code.
-$(B)/tests/live/metrics_server: tests/live/metrics_server.c $(core_obj) $(filter $(B)/src/daemon/metrics% $(B)/src/util/%,$(other_obj))
-	$(call say,TEST,$@)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) -Itests/lib $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o,$^) $(LDLIBS)
-
-# Puts lines into a channel.
-$(B)/tests/live/lines: tests/live/lines.c $(core_obj) $(filter-out $(skeleton_obj),$(other_obj))
-	$(call say,TEST,$@)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.o,$^) $(LDLIBS)
+	$(Q)$(CC) $(CPPFLAGS) -Itests/lib $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.a,$^) $(LDLIBS)
 
 # One a line: everybody adds to it.
 live_tests := \
@@ -165,7 +161,7 @@ live_tests := \
 
 unit-programs: $(unit_bin)
 
-live-programs: $(live_bin) $(addprefix $(B)/tests/live/,facts lines metrics_server) $(B)/tests/bench/engine $(B)/tests/stacks/libhidden.so
+live-programs: $(live_bin) $(linked_bin) $(B)/tests/bench/engine $(B)/tests/stacks/libhidden.so
 
 unit: $(unit_bin)
 	$(Q)$(PROVE) -e '' $(unit_bin)

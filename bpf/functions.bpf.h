@@ -5,7 +5,7 @@
  * after the function has done its work. Other system calls cost nothing, and nothing is known of
  * them: neither that they failed nor what they used.
  *
- * Which function empties a slot depends on the kernel; the loader chooses (src/source/functions.c).
+ * Which function empties a slot depends on the kernel; the loader chooses (src/source/live/functions.c).
  */
 #ifndef FDTRACE_FUNCTIONS_BPF_H
 #define FDTRACE_FUNCTIONS_BPF_H

@@ -9,7 +9,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include "fdtrace/event.h"
-#include "fdtrace/kernel.h"
+#include "fdtrace/loader.h"
 
 const volatile bool can_cast; /* never set: this is asked too seldom to be worth the casts */
 #define CURRENT bpf_get_current_task_btf()

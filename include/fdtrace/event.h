@@ -338,7 +338,7 @@ struct fdt_place {
 struct fdt_fops {
 	struct fdt_head head;
 	__u32 detail;  /* as in struct fdt_file */
-	__u32 fd_kind; /* enum fd_kind (src/core/kind.h); values are part of the ABI */
+	__u32 fd_kind; /* enum fd_kind (src/model/kind.h); values are part of the ABI */
 };
 
 struct fdt_meta {

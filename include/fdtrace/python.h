@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What the kernel side needs to walk CPython's frames, by version, and the code objects it
- * tells. Offsets are in bytes. Where they come from: src/symbol/python_versions.c.
+ * tells. Offsets are in bytes. Where they come from: src/symbol/python/python_versions.c.
  */
 #ifndef FDTRACE_PYTHON_H
 #define FDTRACE_PYTHON_H

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "source/probe.h"
+#include "source/doctor/probe.h"
 #include "util/hostinfo.h"
 
 /* width: columns, 0 is unlimited; long lines are wrapped under their column. */

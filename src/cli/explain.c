@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "run/evidence.h"
-#include "sink/page.h"
+#include "output/text/page.h"
 #include "util/io.h"
 #include "util/trouble.h"
 

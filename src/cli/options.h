@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 #include "run/session.h"
-#include "source/bpf.h"
+#include "source/live/bpf.h"
 
 enum mode {
 	MODE_TRACE, /* -p, -a or a command */

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "core/rule.h"
+#include "engine/rule.h"
 #include "daemon/config.h"
 
 struct trouble;

@@ -3,10 +3,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "core/hash.h"
+#include "base/hash.h"
 #include "daemon/channel_private.h"
-#include "sink/json.h"
-#include "sink/json_build.h"
+#include "output/json/json.h"
+#include "output/json/json_build.h"
 
 /* Several channels may lead to one store: the channel takes part in the id. */
 static void put_event(struct builder *b, json_t *line, const struct channel *c)

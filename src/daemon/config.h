@@ -10,9 +10,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "core/rule.h"
-#include "core/settings.h"
-#include "source/bpf.h"
+#include "engine/rule.h"
+#include "engine/settings.h"
+#include "source/live/bpf.h"
 #include "util/redact.h" /* enum command_line */
 
 struct trouble;

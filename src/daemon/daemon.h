@@ -10,7 +10,7 @@
 #include "daemon/config.h"
 #include "run/coverage.h"
 #include "run/session.h"
-#include "source/stacking.h"
+#include "source/live/stacking.h"
 
 /* The kernel's side, which main.c alone knows. As in source/bpf.h. */
 struct daemon_kernel {

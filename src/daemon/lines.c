@@ -9,8 +9,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "core/finding.h"
-#include "core/process.h"
+#include "engine/finding.h"
+#include "model/process.h"
 #include "daemon/channel.h"
 #include "run/evidence.h"
 #include "util/escape.h"

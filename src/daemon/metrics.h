@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "core/engine.h"
+#include "engine/engine.h"
 
 struct trouble;
 

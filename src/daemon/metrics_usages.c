@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/process.h"
+#include "model/process.h"
 #include "daemon/metrics.h"
 #include "util/escape.h"
 

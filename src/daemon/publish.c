@@ -7,10 +7,10 @@
 
 #include "daemon/channel.h"
 #include "daemon/config.h"
-#include "run/container.h"
+#include "util/container.h"
 #include "daemon/lines.h"
 #include "run/coverage.h"
-#include "source/cost.h"
+#include "source/live/cost.h"
 #include "util/hostinfo.h"
 #include "util/log.h"
 

@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/engine.h"
+#include "engine/engine.h"
 #include "util/io.h"
 
 #define FORMAT 1

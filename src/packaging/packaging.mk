@@ -27,7 +27,7 @@ installed := \
 	src/completions/fdtrace.bash:$(BASHDIR)/fdtrace:644 \
 	src/completions/fdtrace.zsh:$(ZSHDIR)/_fdtrace:644 \
 	src/completions/fdtrace.fish:$(FISHDIR)/fdtrace.fish:644 \
-	src/sink/finding.schema.json:$(DATADIR)/finding.schema.json:644 \
+	src/output/json/finding.schema.json:$(DATADIR)/finding.schema.json:644 \
 	src/cli/doctor.schema.json:$(DATADIR)/doctor.schema.json:644 \
 	$(foreach f,$(fleet_files),$(f):$(DATADIR)/$(f:src/%=%):644) \
 	README.md:$(DOCDIR)/README.md:644 \

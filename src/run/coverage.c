@@ -5,7 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "source/cost.h"
+#include "source/live/cost.h"
 
 #define SEC UINT64_C(1000000000)
 #define TELL_NS (60 * SEC) /* between two lines about changes */

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "run/budget.h"
-#include "sink/sink.h"
+#include "output/sink.h"
 #include "source/source.h"
 
 struct bpf_cost;

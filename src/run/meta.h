@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include "core/engine.h"
+#include "engine/engine.h"
 #include "util/hostinfo.h"
 
 struct run_meta {

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "run/evidence.h"
-#include "sink/json.h"
-#include "sink/record.h"
+#include "output/json/json.h"
+#include "output/record.h"
 #include "util/escape.h"
 #include "util/log.h"
 #include "util/redact.h"

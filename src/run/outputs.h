@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "run/session.h"
-#include "sink/sink.h"
+#include "output/sink.h"
 #include "util/redact.h"
 
 struct outputs;

@@ -10,8 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/suppression.h"
-#include "run/container.h"
+#include "engine/suppression.h"
+#include "util/container.h"
 #include "run/coverage.h"
 #include "run/environ.h"
 #include "run/fault.h"
@@ -22,7 +22,7 @@
 #include "run/signals.h"
 #include "run/verify.h"
 #include "source/replay.h"
-#include "source/stacking.h"
+#include "source/live/stacking.h"
 #include "util/log.h"
 #include "util/trouble.h"
 

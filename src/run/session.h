@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include "core/engine.h"
+#include "engine/engine.h"
 #include "util/hostinfo.h"
 
 struct coverage_keeper;

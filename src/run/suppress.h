@@ -12,7 +12,7 @@
 #ifndef FDTRACE_RUN_SUPPRESS_H
 #define FDTRACE_RUN_SUPPRESS_H
 
-#include "core/suppression.h"
+#include "engine/suppression.h"
 
 struct trouble;
 

@@ -12,8 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/engine.h"
-#include "core/syscall_name.h"
+#include "engine/engine.h"
+#include "model/syscall_name.h"
 #include "util/log.h"
 
 #define LOOKS 9      /* at a table that differs, before it is believed */

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include "fdtrace/kernel.h"
+#include "fdtrace/loader.h"
 
 struct syscall_row {
 	struct fdt_call call;

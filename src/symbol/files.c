@@ -18,9 +18,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/map.h"
-#include "core/mem.h"
-#include "symbol/python.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "symbol/python/python.h"
 #include "util/log.h"
 
 #define VDSO_DEV (~0u) /* as in bpf/unwind.bpf.h */

@@ -14,8 +14,8 @@
 
 #include "fdtrace/python.h"
 #include "fdtrace/stack.h"
-#include "symbol/elf_file.h"
-#include "symbol/unwind_table.h"
+#include "symbol/elf/elf_file.h"
+#include "symbol/unwind/unwind_table.h"
 
 #define FILES_MAX 4096 /* of a run; later ones get no table and no symbols */
 

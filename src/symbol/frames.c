@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/hash.h"
-#include "symbol/elf_file.h"
+#include "base/hash.h"
+#include "symbol/elf/elf_file.h"
 #include "symbol/files.h"
-#include "symbol/python.h"
+#include "symbol/python/python.h"
 
 #define TEXT_MAX 512
 #define PLACES_MAX 8 /* functions inlined into each other at one address */

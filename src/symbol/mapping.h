@@ -4,7 +4,7 @@
 #define FDTRACE_SYMBOL_MAPPING_H
 
 #include <sys/types.h>
-#include "symbol/unwind_copy.h"
+#include "symbol/unwind/unwind_copy.h"
 
 #define MAPPINGS_MAX 4096         /* executable ones; what comes behind is not known */
 #define MAPS_MAX_BYTES (8u << 20) /* of /proc/PID/maps */

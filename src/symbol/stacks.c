@@ -8,8 +8,8 @@
 
 #include "fdtrace/event.h"
 #include "symbol/frames.h"
-#include "symbol/python.h"
-#include "symbol/unwind_copy.h"
+#include "symbol/python/python.h"
+#include "symbol/unwind/unwind_copy.h"
 #include "util/log.h"
 
 #define PENDING 64 /* stacks whose copies are on their way: the next records of their CPUs */

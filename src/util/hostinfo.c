@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/hash.h"
+#include "base/hash.h"
 
 #define TEXT(key, field)                                                                     \
 	{                                                                                    \

@@ -39,16 +39,16 @@ $(B)/tests/bench/%.bpf.o: tests/bench/%.bpf.c $(bpf_headers)
 	$(Q)$(bpf_cc) -c $< -o $@
 
 # The product's programs beside variants of them.
-$(B)/tests/bench/hotpath: tests/bench/hotpath.c $(B)/tests/bench/hotpath.skel.h $(B)/src/source/syscalls.o
+$(B)/tests/bench/hotpath: tests/bench/hotpath.c $(B)/tests/bench/hotpath.skel.h $(library)
 # An empty program in the kernel.
 $(B)/tests/bench/floor: tests/bench/floor.c $(B)/tests/bench/floor.skel.h
 # The engine alone, on made-up streams.
-$(B)/tests/bench/engine: tests/bench/engine.c $(B)/tests/bench/stream.o $(core_obj) $(B)/src/sink/record.o $(B)/src/util/io.o
+$(B)/tests/bench/engine: tests/bench/engine.c $(B)/tests/bench/stream.o $(library)
 
 $(addprefix $(B)/tests/bench/,hotpath floor engine):
 	$(call say,TEST,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -pthread -o $@ $(filter %.c %.o,$^) -lbpf -lelf -lz
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -pthread -o $@ $(filter %.c %.o %.a,$^) $(LDLIBS)
 
 # A table in the process itself.
 $(B)/tests/bench/libpreload.so: tests/bench/preload.c

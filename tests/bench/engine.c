@@ -20,9 +20,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/engine.h"
+#include "engine/engine.h"
 #include "fdtrace/event.h"
-#include "sink/record.h"
+#include "output/record.h"
 #include "stream.h"
 
 /* Filled, then applied as a whole, as from a ring buffer: making events costs no measured time. */

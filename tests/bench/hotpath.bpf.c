@@ -9,7 +9,7 @@
 #include <bpf/bpf_core_read.h>
 #include "fdtrace/event.h"
 #include "fdtrace/syscall.h"
-#include "fdtrace/kernel.h"
+#include "fdtrace/loader.h"
 #include "fdtrace/stack.h"
 #include "fdtrace/python.h"
 

@@ -30,7 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "fdtrace/kernel.h"
+#include "fdtrace/loader.h"
 #include "fdtrace/syscall.h"
 #include "source/syscalls.h"
 

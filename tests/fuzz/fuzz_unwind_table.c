@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "fdtrace/stack.h"
-#include "symbol/unwind_table.h"
+#include "symbol/unwind/unwind_table.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

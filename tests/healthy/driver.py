@@ -250,11 +250,11 @@ def git(folder):
     own = os.path.join(folder, "own")
     write(os.path.join(folder, ".gitconfig"), "[safe]\n\tdirectory = *\n")
     shell(f"git init -q own && cp -r '{TOP}/src' '{TOP}/tests' own/ && cd own && git add . && git commit -qm one && "
-          "git checkout -q -b side && sed -i 's/static/static /' src/core/*.c && git commit -qam two && "
+          "git checkout -q -b side && sed -i 's/static/static /' src/engine/*.c && git commit -qam two && "
           "git checkout -q - && git merge -q --no-ff -m merged side && git rebase -q --root && git stash list && "
           "git worktree add -q ../tree HEAD~1 && git tag -a -m t v1", folder, env=env)
     shell(f"git clone -q --no-hardlinks 'file://{own}' copy && cd copy && git log -p --stat | wc -l && git gc -q && "
-          "git grep -c include | wc -l && git fsck && git blame src/core/engine.c > /dev/null && "
+          "git grep -c include | wc -l && git fsck && git blame src/engine/engine.c > /dev/null && "
           "git archive HEAD | tar -tf - | wc -l && git fetch -q --all && git repack -adq && git status", folder, env=env)
     commits = do(["git", "rev-list", "--count", "--all"], os.path.join(folder, "copy"), env=env)
     assert int(commits) >= 2, commits

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# The core stays pure: no object of src/core may import anything but the functions below, only
+# The core stays pure: no object of src/base, src/model, src/engine or src/detect may import anything but the functions below, only
 # mem.o may allocate, and there are no writable globals. Usage: purity.sh OBJECT...
 set -eu
 

@@ -33,7 +33,7 @@ def load(*arguments):
 
 def valid(result):
     checked = subprocess.run(["/usr/bin/python3", os.path.join(TOP, "tests/live/validate_jsonl.py"),
-                              os.path.join(TOP, "src/sink/finding.schema.json")],
+                              os.path.join(TOP, "src/output/json/finding.schema.json")],
                              input=result.out, capture_output=True, check=False)
     assert checked.returncode == 0, checked.stderr.decode()
 

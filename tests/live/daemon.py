@@ -105,7 +105,7 @@ def _():
         assert os.path.exists(at.state) and stat.S_IMODE(os.stat(at.state).st_mode) == 0o600
         with open(at.out, "rb") as lines:
             check = subprocess.run([PYTHON, os.path.join(TOP, "tests/live/validate_jsonl.py"),
-                                    os.path.join(TOP, "src/sink/finding.schema.json")],
+                                    os.path.join(TOP, "src/output/json/finding.schema.json")],
                                    stdin=lines, capture_output=True, check=False)
         assert check.returncode == 0, check.stdout + check.stderr
 

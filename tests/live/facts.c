@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* facts PID FD: writes what the inspector says of that descriptor, a struct fdt_detail, to stdout. */
 #include "program.h"
-#include "source/inspect.h"
+#include "source/live/inspect.h"
 
 int main(int argc, char **argv)
 {

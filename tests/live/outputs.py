@@ -18,7 +18,7 @@ from harness import (BUILD, FDTRACE, NOBODY, PYTHON, TOP, Skip, case, main, need
 LINES = os.path.join(BUILD, "tests/live/lines")
 JOURNALD = "/lib/systemd/systemd-journald"
 RSYSLOGD = "/usr/sbin/rsyslogd"
-SCHEMA = os.path.join(TOP, "src/sink/finding.schema.json")
+SCHEMA = os.path.join(TOP, "src/output/json/finding.schema.json")
 GUILTY = """
 import os, resource
 resource.setrlimit(resource.RLIMIT_NOFILE, (30, 30))

@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "stream.h"
-#include "core/finding.h"
-#include "core/site.h"
-#include "sink/sink.h"
+#include "engine/finding.h"
+#include "model/site.h"
+#include "output/sink.h"
 #include "util/hostinfo.h"
 
 #define MOMENT (100000 * S)

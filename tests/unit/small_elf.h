@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "symbol/eh_frame.h"
-#include "symbol/elf_file.h"
+#include "symbol/unwind/eh_frame.h"
+#include "symbol/elf/elf_file.h"
 
 struct small_elf {
 	uint8_t *bytes;

@@ -15,9 +15,9 @@
 #include <sys/stat.h>
 #include <cmocka.h>
 
-#include "core/engine.h"
-#include "core/process.h"
-#include "core/site.h"
+#include "engine/engine.h"
+#include "model/process.h"
+#include "model/site.h"
 #include "fdtrace/syscall.h"
 
 #define MS 1000000ull

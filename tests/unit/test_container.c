@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "run/container.h"
+#include "util/container.h"
 
 #define A "3f2a9c1b7d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8"
 #define B "0011223344556677889900aabbccddeeff0011223344556677889900aabbccdd"

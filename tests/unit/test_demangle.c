@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "symbol/demangle.h"
+#include "symbol/elf/demangle.h"
 
 static const struct {
 	const char *symbol, *name;

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "symbol/elf_file.h"
+#include "symbol/elf/elf_file.h"
 
 static struct elf_file *open_file(const char *path)
 {

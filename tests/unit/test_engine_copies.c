@@ -2,7 +2,7 @@
 /* Tables born as copies: they share what neither side has changed, and nobody can tell. */
 #include "stream.h"
 
-#include "core/state.h"
+#include "engine/engine_private.h"
 
 #define CHUNKS 4
 #define SLOTS (CHUNKS * 64)

@@ -5,7 +5,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "core/state.h"
+#include "engine/engine_private.h"
 #include "stream.h"
 
 #define CHILD 200

@@ -8,8 +8,8 @@
 
 #include "cli/explain.h"
 #include "run/evidence.h"
-#include "sink/json.h"
-#include "sink/page.h"
+#include "output/json/json.h"
+#include "output/text/page.h"
 #include "util/trouble.h"
 
 static char top[64], folder[96];

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#define SCHEMA "src/sink/finding.schema.json"
+#define SCHEMA "src/output/json/finding.schema.json"
 #define VALIDATOR "tests/live/validate_jsonl.py"
 #define LINE_MAX_BYTES 4000
 

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "core/map.h"
-#include "core/mem.h"
+#include "base/map.h"
+#include "base/mem.h"
 
 #define KEYS 500
 

@@ -10,8 +10,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "source/interpreters.h"
-#include "source/obstacle.h"
+#include "source/doctor/interpreters.h"
+#include "source/doctor/obstacle.h"
 
 static struct circumstances healthy(void)
 {

@@ -12,9 +12,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "symbol/python.h"
-#include "symbol/python_lines.h"
-#include "symbol/python_versions.h"
+#include "symbol/python/python.h"
+#include "symbol/python/python_lines.h"
+#include "symbol/python/python_versions.h"
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 

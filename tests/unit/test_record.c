@@ -18,7 +18,7 @@
 
 #include "fdtrace/event.h"
 #include "fdtrace/tracefile.h"
-#include "sink/record.h"
+#include "output/record.h"
 
 #define HEADER sizeof(struct fdt_tracefile_header)
 

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "core/rule.h"
+#include "engine/rule.h"
 
 #define BIT(rule) ((rule_set)1 << (rule))
 #define ALL (BIT(RULE_COUNT) - 1)

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "fdtrace/event.h"
-#include "source/self_test.h"
+#include "source/live/self_test.h"
 
 static void hear_slot(struct self_test *test, pid_t pid, unsigned int op, int fd)
 {

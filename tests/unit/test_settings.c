@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "core/rule.h"
-#include "core/settings.h"
+#include "engine/rule.h"
+#include "engine/settings.h"
 
 #define SEC UINT64_C(1000000000)
 

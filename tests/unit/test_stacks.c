@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* Stacks in the engine: told, shared, forgotten, named, and what they prove. */
 #include "stream.h"
-#include "core/stack.h"
+#include "model/stack.h"
 
 #define PY FDT_SITE_FRAME_PYTHON
 #define LIB FDT_SITE_FRAME_LIBRARY

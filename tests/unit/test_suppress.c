@@ -4,7 +4,7 @@
 
 #include <unistd.h>
 
-#include "core/suppression.h"
+#include "engine/suppression.h"
 #include "run/suppress.h"
 #include "util/trouble.h"
 

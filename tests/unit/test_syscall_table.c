@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#include "core/syscall_name.h"
+#include "model/syscall_name.h"
 #include "fdtrace/syscall.h"
 #include "source/syscalls.h"
 

@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "sink/phrase.h"
+#include "output/text/phrase.h"
 #include "util/utf8.h"
 
 #define WIDTH_LEAST 40

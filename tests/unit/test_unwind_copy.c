@@ -14,8 +14,8 @@
 
 #include "own_stack.h"
 #include "small_elf.h"
-#include "symbol/unwind_copy.h"
-#include "symbol/unwind_image.h"
+#include "symbol/unwind/unwind_copy.h"
+#include "symbol/unwind/unwind_image.h"
 
 #define SPACE 7
 

@@ -13,7 +13,7 @@
 
 #include "own_stack.h"
 #include "small_elf.h"
-#include "symbol/unwind_table.h"
+#include "symbol/unwind/unwind_table.h"
 
 #define OTHER FDT_RULE(FDT_RULE_OTHER, 0, 0)
 

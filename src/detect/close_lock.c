@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * close.lock: POSIX record locks belong to the table, and the kernel drops all of a file's when
+ * any descriptor of it is closed (locks_remove_posix), whichever it was set through. Kept here:
+ * the ranges held, exactly; where there is no room they are forgotten, never guessed.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/hash.h"
+#include "engine/engine_private.h"
+
+#define LOCK_FILES_MAX 4096
+#define LOCK_RANGES_MAX 16
+
+struct lock_range {
+	int64_t first, last; /* bytes, both included; to the end: INT64_MAX */
+	struct site *site;   /* where it was set; owned reference; may be NULL */
+	uint64_t time_ns;
+	uint32_t fd, generation; /* what it was set through */
+	uint32_t tid;
+};
+
+struct lock_file {
+	uint64_t table, inode;
+	uint32_t dev;
+	unsigned int count;
+	struct lock_range ranges[LOCK_RANGES_MAX];
+};
+
+static uint64_t key_of(const struct fdtable *table, uint64_t inode, uint32_t dev)
+{
+	return hash_number(hash_number(hash_number(HASH_START, table->key), inode), dev);
+}
+
+static struct lock_file *file_find(const struct engine *e, const struct fdtable *table,
+				   uint64_t inode, uint32_t dev)
+{
+	struct lock_file *file = NULL;
+
+	if (table->locked_files)
+		file = map_get(&e->lock_files, key_of(table, inode, dev));
+	return file && file->table == table->key && file->inode == inode && file->dev == dev ? file
+											     : NULL;
+}
+
+/* NULL: no room. */
+static struct lock_file *file_new(struct engine *e, struct fdtable *table, uint64_t inode,
+				  uint32_t dev)
+{
+	uint64_t key = key_of(table, inode, dev);
+	struct lock_file *file;
+
+	if (e->lock_files.count >= LOCK_FILES_MAX || map_get(&e->lock_files, key))
+		return NULL;
+	file = mem_alloc(&e->mem, sizeof(*file));
+	if (!file)
+		return NULL;
+	if (map_put(&e->mem, &e->lock_files, key, file)) {
+		mem_free(&e->mem, file, sizeof(*file));
+		return NULL;
+	}
+	file->table = table->key;
+	file->inode = inode;
+	file->dev = dev;
+	table->locked_files++;
+	return file;
+}
+
+static void file_free(struct engine *e, struct lock_file *file)
+{
+	for (unsigned int i = 0; i < file->count; i++)
+		site_unref(&e->sites, file->ranges[i].site);
+	mem_free(&e->mem, file, sizeof(*file));
+}
+
+static void file_forget(struct engine *e, struct fdtable *table, struct lock_file *file)
+{
+	map_remove(&e->lock_files, key_of(table, file->inode, file->dev));
+	table->locked_files--;
+	file_free(e, file);
+}
+
+/* False: no room for the two parts that are left of one. */
+static bool subtract_from(struct engine *e, struct lock_file *file, unsigned int index,
+			  int64_t first, int64_t last)
+{
+	struct lock_range *range = &file->ranges[index], rest = *range;
+
+	if (range->last < first || range->first > last)
+		return true;
+	if (range->first < first && range->last > last) {
+		if (file->count == LOCK_RANGES_MAX)
+			return false;
+		rest.first = last + 1;
+		rest.site = rest.site ? site_ref(rest.site) : NULL;
+		file->ranges[file->count++] = rest;
+		range->last = first - 1;
+	} else if (range->first < first) {
+		range->last = first - 1;
+	} else if (range->last > last) {
+		range->first = last + 1;
+	} else {
+		site_unref(&e->sites, range->site);
+		*range = file->ranges[--file->count];
+	}
+	return true;
+}
+
+/* From the end: what takes the place of one removed has been looked at. */
+static bool subtract(struct engine *e, struct lock_file *file, int64_t first, int64_t last)
+{
+	for (unsigned int i = file->count; i-- > 0;)
+		if (!subtract_from(e, file, i, first, last))
+			return false;
+	return true;
+}
+
+/* What struct flock says, in bytes. A negative length lies before start (fcntl(2)). */
+static int range_of(const struct fdt_lock *event, int64_t *ret_first, int64_t *ret_last)
+{
+	int64_t first = event->start, last = INT64_MAX;
+
+	if (event->length < 0) {
+		last = event->start - 1;
+		if (__builtin_add_overflow(event->start, event->length, &first))
+			return -EINVAL;
+	} else if (event->length &&
+		   __builtin_add_overflow(event->start, event->length - 1, &last)) {
+		last = INT64_MAX;
+	}
+	if (first < 0)
+		return -EINVAL;
+	*ret_first = first;
+	*ret_last = last;
+	return 0;
+}
+
+/* False: no room; then nothing is known of the file's locks any more. */
+static bool add(struct lock_file *file, const struct fdt_lock *event, const struct slot *slot,
+		const struct actor *actor)
+{
+	struct lock_range range = { .time_ns = actor->time_ns,
+				    .fd = event->fd,
+				    .generation = slot->generation,
+				    .tid = actor->tid };
+
+	if (file->count == LOCK_RANGES_MAX || range_of(event, &range.first, &range.last))
+		return false;
+	range.site = actor->site ? site_ref(actor->site) : NULL;
+	file->ranges[file->count++] = range;
+	return true;
+}
+
+static void apply(struct engine *e, const struct fdt_lock *event, const struct actor *actor,
+		  int64_t first, int64_t last)
+{
+	struct fdtable *table = actor->task->table;
+	const struct slot *slot = fdtable_slot(table, event->fd);
+	struct lock_file *file = file_find(e, table, event->file.inode, event->file.dev);
+	bool sets = event->type != FDT_LOCK_NONE;
+
+	if (file && !subtract(e, file, first, last)) {
+		file_forget(e, table, file);
+		return;
+	}
+	/* A number that holds something else by now: the lock went when it was closed. */
+	sets = sets && slot && slot->file && slots_same_file(slot, &event->file);
+	if (sets && !file)
+		file = file_new(e, table, event->file.inode, event->file.dev);
+	if (file && ((sets && !add(file, event, slot, actor)) || !file->count))
+		file_forget(e, table, file);
+}
+
+int lock_told(struct engine *e, const struct fdt_lock *event)
+{
+	struct actor actor;
+	int64_t first, last;
+	int err;
+
+	if (event->fd < 0 || event->fd >= FD_MAX || event->type > FDT_LOCK_NONE ||
+	    range_of(event, &first, &last))
+		return -EINVAL;
+	err = tasks_take_actor(e, &event->head, event->site, &actor);
+	if (err)
+		return err;
+	apply(e, event, &actor, first, last);
+	site_unref(&e->sites, actor.site);
+	return 0;
+}
+
+/* One that was set through another descriptor, which is still open on the file: it is missed. */
+static const struct lock_range *lost_range(const struct fdtable *table,
+					   const struct lock_file *file, uint32_t fd)
+{
+	for (unsigned int i = 0; i < file->count; i++) {
+		const struct lock_range *range = &file->ranges[i];
+		const struct slot *slot = fdtable_slot(table, range->fd);
+
+		if (range->fd != fd && slot && slot->file &&
+		    slot->generation == range->generation && slot->inode == file->inode &&
+		    slot->dev == file->dev)
+			return range;
+	}
+	return NULL;
+}
+
+static struct party party_locked(const struct lock_range *range)
+{
+	const struct past set = { .opened_at = range->site,
+				  .opener_tid = range->tid,
+				  .opened_ns = range->time_ns };
+
+	return party_past_opened(&set);
+}
+
+static void word(struct finding *f, const struct lock_range *range, const char *path, char *message,
+		 char *why, size_t size)
+{
+	char locker[80], closer[80];
+
+	party_format(&f->used, locker, sizeof(locker));
+	party_format(&f->closed, closer, sizeof(closer));
+	snprintf(message, size,
+		 "the record lock on %.160s (taken by %s) was lost when fd %d, another descriptor "
+		 "of the same file, was closed by %s",
+		 path ? path : "a file", locker, f->descriptor.fd, closer);
+	snprintf(why, size,
+		 "the lock was set through fd %u, which is still open; closing any descriptor of "
+		 "a file drops all record locks that the process has on it",
+		 range->fd);
+	f->message = message;
+	f->why = why;
+	f->help = "use open file description locks (F_OFD_SETLK) or flock(), or keep every "
+		  "descriptor of the file open as long as the lock is wanted";
+}
+
+static void report(struct engine *e, struct fdtable *table, uint32_t fd, const struct slot *was,
+		   const struct actor *actor, const struct lock_range *range)
+{
+	const struct past *past = finding_past(e, table, fd, was->generation);
+	struct finding f = { .rule = RULE_CLOSE_LOCK,
+			     .severity = SEVERITY_WARNING,
+			     .process = actor->process,
+			     .used = party_locked(range),
+			     .closed_is_culprit = true,
+			     .first_ns = range->time_ns };
+	char message[512], why[512];
+
+	if (!past)
+		return; /* no memory for the evidence */
+	f.descriptor = (struct descriptor){ .fd = fd,
+					    .generation = was->generation,
+					    .kind = was->kind,
+					    .name = slots_name(e, table, range->fd) };
+	f.opened = party_past_opened(past);
+	f.closed = party_past_closed(past);
+	finding_history(e, &f, past->next);
+	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
+	f.fingerprint = finding_fingerprint(f.rule, f.process, f.closed.site);
+	word(&f, range, f.descriptor.name, message, why, sizeof(message));
+	finding_report(e, &f);
+}
+
+void lock_slot_ended(struct engine *e, struct fdtable *table, uint32_t fd, const struct slot *was,
+		     const struct actor *actor, enum ending ending)
+{
+	struct lock_file *file = file_find(e, table, was->inode, was->dev);
+	const struct lock_range *range;
+
+	if (!file)
+		return;
+	range = actor && ending != END_EXEC ? lost_range(table, file, fd) : NULL;
+	if (range)
+		report(e, table, fd, was, actor, range);
+	file_forget(e, table, file);
+}
+
+static struct lock_file *any_of(const struct engine *e, const struct fdtable *table)
+{
+	map_each (&e->lock_files, entry) {
+		struct lock_file *file = entry->value;
+
+		if (file->table == table->key)
+			return file;
+	}
+	return NULL;
+}
+
+void lock_table_died(struct engine *e, struct fdtable *table)
+{
+	struct lock_file *file;
+
+	while (table->locked_files && (file = any_of(e, table)))
+		file_forget(e, table, file);
+	table->locked_files = 0;
+}
+
+void lock_done(struct engine *e)
+{
+	map_each (&e->lock_files, entry)
+		file_free(e, entry->value);
+	map_done(&e->mem, &e->lock_files);
+}

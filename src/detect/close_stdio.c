@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * close.stdio: 0, 1 or 2 was closed, and a call that takes the lowest number free put a data
+ * file or a socket there: what libraries print to stderr now goes into it. dup2() onto such a
+ * number is meant; a call that happens to find it free hardly is. A file open for reading only
+ * takes no harm, and whoever was started with a number closed reads its libraries through it:
+ * such a one is told if it stays.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/engine_private.h"
+#include "model/syscall_name.h"
+
+#define STDIO_NUMBERS 3
+#define STAYS_NS 1000000000ull
+
+static bool is_socket(const struct slot *slot)
+{
+	switch (slot->kind) {
+	case FD_KIND_UNIX:
+	case FD_KIND_TCP:
+	case FD_KIND_UDP:
+	case FD_KIND_NETLINK:
+	case FD_KIND_PACKET:
+	case FD_KIND_SOCKET: return true;
+	default: return false;
+	}
+}
+
+static bool holds_data(const struct slot *slot)
+{
+	switch (slot->kind) {
+	case FD_KIND_FILE:
+	case FD_KIND_DIR:
+	case FD_KIND_BLK:
+	case FD_KIND_MEMFD: return true;
+	default: return is_socket(slot);
+	}
+}
+
+/* "tcp a -> b", "file /tmp/x", "udp" */
+static void describe(const struct descriptor *d, char *buffer, size_t size)
+{
+	const char *kind = fd_kind_name(d->kind);
+
+	if (!d->name)
+		snprintf(buffer, size, "%s", kind);
+	else if (strncmp(d->name, kind, strlen(kind)) == 0)
+		snprintf(buffer, size, "%.100s", d->name);
+	else
+		snprintf(buffer, size, "%s %.100s", kind, d->name);
+}
+
+static void explain(struct engine *e, const struct slot *slot, int32_t fd,
+		    const struct process *process, char *why, size_t size)
+{
+	const struct past *past = slot->past ? past_at(&e->pasts, slot->past) : NULL;
+	struct party closed = { 0 };
+	char closer[80], free[160];
+
+	if (past && past->closed_ns >= process->exec_ns)
+		closed = party_past_closed(past);
+	party_format(&closed, closer, sizeof(closer));
+	if (closed.known)
+		snprintf(free, sizeof(free), "%s had closed it", closer);
+	else if (process->exec_ns && !(past && past->closed_ns >= process->exec_ns))
+		snprintf(free, sizeof(free), "the program was started with it closed");
+	else
+		snprintf(free, sizeof(free), "nobody was seen to close it");
+	snprintf(why, size, "number %d was free (%s), and %s takes the lowest free one", fd, free,
+		 slot->site ? syscall_name(slot->site->syscall) : "the call");
+}
+
+static void word(struct engine *e, struct finding *f, const struct fdtable *table, int32_t fd,
+		 char *message, char *why, size_t size)
+{
+	static const char *const harm[STDIO_NUMBERS] = {
+		"whoever reads stdin reads it",
+		"what is written to stdout goes there",
+		"what is written to stderr goes there",
+	};
+	char what[160];
+
+	f->descriptor = slots_descriptor(e, table, fd);
+	describe(&f->descriptor, what, sizeof(what));
+	snprintf(message, size, "fd %d is now %s: %s", fd, what, harm[fd]);
+	explain(e, fdtable_slot(table, fd), fd, table->owner, why, size);
+	f->why = why;
+	f->help = "keep 0, 1 and 2 open: put /dev/null there with dup2() instead of closing them";
+}
+
+static void report(struct engine *e, const struct fdtable *table, int32_t fd)
+{
+	const struct slot *slot = fdtable_slot(table, fd);
+	struct finding f = { .rule = RULE_CLOSE_STDIO,
+			     .severity = SEVERITY_WARNING,
+			     .process = table->owner,
+			     .opened = party_opened(slot),
+			     .opened_is_culprit = true,
+			     .first_ns = slot->opened_ns };
+	char message[320] = "", why[320];
+
+	f.message = message;
+	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
+	f.fingerprint = finding_fingerprint(f.rule, f.process, f.opened.site);
+	finding_history(e, &f, slot->past);
+	if (finding_is_news(e, &f))
+		word(e, &f, table, fd, message, why, sizeof(message));
+	finding_report(e, &f);
+}
+
+/* Its name is asked for now: at the end of the process nobody can tell it. */
+static void wait_for(struct engine *e, const struct fdtable *table, uint32_t fd)
+{
+	if (e->stdio_guest_count == STDIO_GUESTS_MAX)
+		return;
+	slots_name(e, table, fd);
+	e->stdio_guests[e->stdio_guest_count++] =
+		(struct stdio_guest){ .table = table->key,
+				      .time_ns = e->now_ns,
+				      .fd = fd,
+				      .generation = fdtable_slot(table, fd)->generation };
+}
+
+void stdio_opened(struct engine *e, struct fdtable *table, uint32_t fd, const struct fdt_head *head,
+		  const struct actor *actor)
+{
+	const struct slot *slot = fd < STDIO_NUMBERS ? fdtable_slot(table, fd) : NULL;
+
+	if (!slot || !holds_data(slot) || head->op == FDT_OP_REPLACE ||
+	    !finding_wanted(e, RULE_CLOSE_STDIO) || process_is_newborn(actor->process, e->now_ns))
+		return;
+	if (is_socket(slot) || slot->flags & SLOT_WRITES)
+		report(e, table, fd);
+	else
+		wait_for(e, table, fd);
+}
+
+static void settle(struct engine *e, unsigned int index)
+{
+	struct stdio_guest guest = e->stdio_guests[index];
+	const struct fdtable *table = map_get(&e->tables, guest.table);
+	const struct slot *slot = table ? fdtable_slot(table, guest.fd) : NULL;
+
+	e->stdio_guests[index] = e->stdio_guests[--e->stdio_guest_count];
+	if (slot && slot->file && slot->generation == guest.generation && !e->finished)
+		report(e, table, guest.fd);
+}
+
+void stdio_tick(struct engine *e)
+{
+	for (unsigned int i = e->stdio_guest_count; i-- > 0;)
+		if (e->now_ns - e->stdio_guests[i].time_ns >= STAYS_NS)
+			settle(e, i);
+}
+
+/*
+ * Nobody reads a directory as stdin by mistake, nor anything in the last moments: rsync closes 0
+ * and looks through its directories before it exits.
+ */
+static bool may_be_told_at_the_end(const struct stdio_guest *guest, const struct fdtable *table)
+{
+	const struct slot *slot = fdtable_slot(table, (int32_t)guest->fd);
+
+	return guest->fd != STDIN_FILENO && slot->kind != FD_KIND_DIR;
+}
+
+void stdio_table_died(struct engine *e, struct fdtable *table)
+{
+	for (unsigned int i = e->stdio_guest_count; i-- > 0;) {
+		struct stdio_guest guest = e->stdio_guests[i];
+
+		if (guest.table != table->key)
+			continue;
+		if (may_be_told_at_the_end(&guest, table))
+			settle(e, i);
+		else
+			e->stdio_guests[i] = e->stdio_guests[--e->stdio_guest_count];
+	}
+}

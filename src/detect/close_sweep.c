@@ -1,0 +1,536 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * close.sweep: a loop over descriptor numbers that closes whatever is there. Followed per
+ * thread: closes of consecutive numbers, some of which succeed and many of which fail, or one
+ * close_range(). It is told a little after it is over, so that those it hurt can be named.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "engine/engine_private.h"
+#include "fdtrace/syscall.h"
+
+#define SECOND_NS 1000000000ull
+#define GAP_NS SECOND_NS /* a longer pause between two closes ends the loop */
+#define WAIT_FOR_VICTIMS_NS (2 * SECOND_NS)
+#define SLOW_TRIES 1000000
+#define HITS_MAX 32 /* sweep.min: none is unknown when a loop is recognized */
+#define PROBED_BEFORE_MAX 4096
+
+/* A descriptor the loop closed. */
+struct hit {
+	int32_t fd;
+	uint32_t generation;
+	bool foreign; /* opened by another thread, or not known by whom in a running program */
+	uint32_t hurt_tid, hurt_syscall;
+	uint64_t hurt_ns;     /* 0: nobody was seen to miss it */
+	struct site *hurt_at; /* owned reference; may be NULL */
+};
+
+struct sweep {
+	struct sweep *next;      /* in e->sweeps, once it is over */
+	struct fdtable *table;   /* alive: its death settles the sweep */
+	struct process *process; /* owned reference */
+	uint32_t tid;
+	uint32_t syscall;
+	struct site *site;         /* where it was begun; owned reference; may be NULL */
+	int32_t first, last, step; /* step 0: only one number so far */
+	uint64_t tries, closed, foreign, hurt;
+	uint64_t start_ns, end_ns;
+	uint64_t run; /* of failing closes, as the kernel side counts them */
+	uint32_t run_count;
+	bool recognized;
+	bool newborn; /* begun by a child between fork and exec, or one that turns into a daemon */
+	unsigned int hit_count;
+	struct hit hits[HITS_MAX];
+};
+
+static void forget_hits(struct engine *e, struct sweep *sweep)
+{
+	for (unsigned int i = 0; i < sweep->hit_count; i++)
+		site_unref(&e->sites, sweep->hits[i].hurt_at);
+	sweep->hit_count = 0;
+}
+
+static void sweep_free(struct engine *e, struct sweep *sweep)
+{
+	forget_hits(e, sweep);
+	site_unref(&e->sites, sweep->site);
+	process_unref(&e->mem, sweep->process);
+	mem_free(&e->mem, sweep, sizeof(*sweep));
+}
+
+/* Nearly every close begins one and the next ends it, so the thread's struct is used again. */
+static struct sweep *sweep_begin(struct engine *e, struct sweep *sweep, struct fdtable *table,
+				 int32_t fd, const struct actor *actor)
+{
+	if (!sweep)
+		sweep = mem_alloc(&e->mem, sizeof(*sweep));
+	if (!sweep)
+		return NULL;
+	if (sweep->process != actor->process) {
+		process_unref(&e->mem, sweep->process);
+		sweep->process = process_ref(actor->process);
+	}
+	sweep->table = table;
+	sweep->tid = actor->tid;
+	sweep->syscall = actor->syscall;
+	site_unref(&e->sites, sweep->site);
+	sweep->site = actor->site ? site_ref(actor->site) : NULL;
+	sweep->first = sweep->last = fd;
+	sweep->step = 0;
+	sweep->tries = sweep->closed = sweep->foreign = sweep->hurt = 0;
+	sweep->start_ns = sweep->end_ns = actor->time_ns;
+	sweep->newborn = process_is_newborn(actor->process, actor->time_ns);
+	sweep->run = 0;
+	forget_hits(e, sweep);
+	return sweep;
+}
+
+static struct victim victim_of(struct engine *e, const struct sweep *sweep, const struct hit *hit,
+			       const struct past *past)
+{
+	struct victim victim = { .fd = hit->fd,
+				 .kind = past->kind,
+				 .name = names_get_key(&e->names, past->name),
+				 .opened = party_past_opened(past) };
+
+	if (hit->hurt_ns)
+		victim.hurt = (struct party){ .known = true,
+					      .pid = sweep->process->pid,
+					      .tid = hit->hurt_tid,
+					      .name = sweep->process->name,
+					      .error = EBADF,
+					      .time_ns = hit->hurt_ns,
+					      .syscall = hit->hurt_syscall,
+					      .site = site_now(hit->hurt_at) };
+	return victim;
+}
+
+static void add_victims(struct engine *e, struct finding *f, const struct sweep *sweep,
+			bool foreign, bool hurt)
+{
+	for (unsigned int i = 0; i < sweep->hit_count; i++) {
+		const struct hit *hit = &sweep->hits[i];
+		const struct past *past;
+
+		if (hit->foreign != foreign || (hit->hurt_ns != 0) != hurt ||
+		    f->victim_count == FINDING_VICTIMS_MAX)
+			continue;
+		past = finding_past(e, sweep->table, hit->fd, hit->generation);
+		if (past)
+			f->victims[f->victim_count++] = victim_of(e, sweep, hit, past);
+	}
+}
+
+/* The gravest first: a sink with little room leaves out the last. */
+static void name_victims(struct engine *e, struct finding *f, const struct sweep *sweep)
+{
+	add_victims(e, f, sweep, true, true);
+	add_victims(e, f, sweep, true, false);
+	add_victims(e, f, sweep, false, true);
+	f->victim_total = sweep->foreign > f->victim_count ? sweep->foreign : f->victim_count;
+}
+
+/* "and hit 3 descriptors that others had opened, and 1 of its own still in use" */
+static void word_hits(const struct finding *f, const struct sweep *sweep, char *hits, size_t size)
+{
+	unsigned int foreign = sweep->foreign, own = f->victim_total - foreign;
+	const char *plural = f->victim_total == 1 ? "" : "s";
+
+	if (!own)
+		snprintf(hits, size, " and hit %u descriptor%s that others had opened", foreign,
+			 plural);
+	else if (!foreign)
+		snprintf(hits, size, " and hit %u descriptor%s still in use", own, plural);
+	else
+		snprintf(hits, size,
+			 " and hit %u descriptor%s that others had opened, and %u of its own "
+			 "still in use",
+			 foreign, foreign == 1 ? "" : "s", own);
+}
+
+static void word_message(const struct finding *f, const struct sweep *sweep, char *message,
+			 size_t size)
+{
+	char hits[128] = "";
+
+	if (f->victim_total)
+		word_hits(f, sweep, hits, sizeof(hits));
+	snprintf(message, size, "tid %u %s every number from %d to %d%s", sweep->tid,
+		 f->victim_total ? "closed" : "tried to close", f->sweep.first, f->sweep.last,
+		 hits);
+}
+
+static void word(struct finding *f, const struct sweep *sweep, char *message, char *why,
+		 size_t size)
+{
+	unsigned long long tries = sweep->tries, closed = sweep->closed;
+	char hurt[96];
+
+	word_message(f, sweep, message, size);
+	snprintf(hurt, sizeof(hurt),
+		 "; afterwards %llu call%s on a number it had closed failed with EBADF",
+		 (unsigned long long)sweep->hurt, sweep->hurt == 1 ? "" : "s");
+	snprintf(why, size, "%llu numbers tried, %llu of them closed something%s", tries, closed,
+		 sweep->hurt ? hurt : "");
+	f->message = message;
+	f->why = why;
+	f->help =
+		finding_help(f,
+			     "close only what you opened; before an exec use O_CLOEXEC or "
+			     "close_range() in the child",
+			     "close only what you opened; what subprocess starts inherits nothing "
+			     "anyway (close_fds=True) but what pass_fds names");
+}
+
+static void report(struct engine *e, const struct sweep *sweep)
+{
+	struct finding f = { .rule = RULE_CLOSE_SWEEP,
+			     .process = sweep->process,
+			     .descriptor = { .fd = -1 },
+			     .severity = SEVERITY_INFO };
+	bool slow = sweep->tries >= SLOW_TRIES || sweep->end_ns - sweep->start_ns >= SECOND_NS;
+	struct actor actor = { .process = sweep->process,
+			       .tid = sweep->tid,
+			       .syscall = sweep->syscall,
+			       .site = sweep->site,
+			       .time_ns = sweep->end_ns };
+	char message[256], why[256];
+
+	if (sweep->newborn ? sweep->tries < SLOW_TRIES : !sweep->foreign && !sweep->hurt && !slow)
+		return;
+	if (!sweep->newborn)
+		name_victims(e, &f, sweep);
+	if (f.victim_total)
+		f.severity = SEVERITY_WARNING;
+	f.closed = party_actor(&actor, 0);
+	if (sweep->syscall == FDT_SYS_close_range)
+		f.closed.how = ending_text(END_RANGE);
+	f.closed_is_culprit = f.victim_total != 0;
+	f.first_ns = sweep->start_ns;
+	f.confidence = finding_confidence(sweep->table, CONFIDENCE_EXACT);
+	f.fingerprint = finding_fingerprint(f.rule, sweep->process, site_now(sweep->site));
+	f.sweep = (struct finding_sweep){ .present = true,
+					  .tries = sweep->tries,
+					  .closed = sweep->closed,
+					  .first = sweep->step < 0 ? sweep->last : sweep->first,
+					  .last = sweep->step < 0 ? sweep->first : sweep->last,
+					  .duration_ns = sweep->end_ns - sweep->start_ns };
+	word(&f, sweep, message, why, sizeof(message));
+	finding_report(e, &f);
+}
+
+/* The loop is over: told later if it was one, forgotten if it was just a few closes in a row. */
+static void finish(struct engine *e, struct task *task)
+{
+	struct sweep *sweep = task->sweep;
+
+	task->sweep = NULL;
+	if (!sweep)
+		return;
+	if (!sweep->recognized) {
+		sweep_free(e, sweep);
+		return;
+	}
+	sweep->next = e->sweeps;
+	e->sweeps = sweep;
+}
+
+static void mark_swept(struct engine *e, struct sweep *sweep)
+{
+	for (unsigned int i = 0; i < sweep->hit_count; i++) {
+		struct past *past =
+			finding_past(e, sweep->table, sweep->hits[i].fd, sweep->hits[i].generation);
+
+		if (past)
+			past->flags |= PAST_SWEPT;
+	}
+}
+
+/* Closing 32 files of one's own in a row is no sweep: in a loop over numbers many closes fail. */
+static void recognize(struct engine *e, struct sweep *sweep)
+{
+	if (sweep->recognized || sweep->tries < e->options.settings.sweep_min)
+		return;
+	if (sweep->syscall == FDT_SYS_close && (sweep->tries - sweep->closed) * 4 < sweep->tries)
+		return;
+	sweep->recognized = true;
+	mark_swept(e, sweep);
+	close_forget(e, sweep->tid, sweep->table->key);
+}
+
+/* The thread's sweep if fd goes on with it, else a new one that begins with fd. NULL: out of memory. */
+static struct sweep *extend(struct engine *e, struct fdtable *table, int32_t fd,
+			    const struct actor *actor)
+{
+	struct sweep *sweep = actor->task->sweep;
+	int32_t step = sweep ? fd - sweep->last : 0;
+	bool range = actor->syscall == FDT_SYS_close_range;
+	bool goes_on = sweep && sweep->table == table && sweep->syscall == actor->syscall &&
+		       actor->time_ns - sweep->end_ns < GAP_NS &&
+		       (range ? step > 0
+			      : (step == 1 || step == -1) && (!sweep->step || sweep->step == step));
+
+	if (!goes_on) {
+		if (sweep && sweep->recognized)
+			finish(e, actor->task);
+		sweep = actor->task->sweep = sweep_begin(e, actor->task->sweep, table, fd, actor);
+		return sweep;
+	}
+	sweep->step = range ? 1 : step;
+	sweep->last = fd;
+	sweep->end_ns = actor->time_ns;
+	return sweep;
+}
+
+/* Who opened it? Not this thread in this image: then it was somebody else's. */
+static bool is_foreign(const struct sweep *sweep, const struct past *past)
+{
+	const struct process *process = sweep->process;
+
+	if (past->opened_at)
+		return past->opened_at->process == process && past->opener_tid != sweep->tid;
+	return !process->forked_ns && !process->exec_ns;
+}
+
+/* Others' descriptors matter more than the thread's own: where room is short they take its place. */
+static void add_hit(struct engine *e, struct sweep *sweep, const struct hit *hit)
+{
+	if (sweep->hit_count < HITS_MAX) {
+		sweep->hits[sweep->hit_count++] = *hit;
+		return;
+	}
+	for (unsigned int i = 0; hit->foreign && i < HITS_MAX; i++) {
+		struct hit *own = &sweep->hits[i];
+
+		if (own->foreign || own->hurt_ns)
+			continue;
+		site_unref(&e->sites, own->hurt_at);
+		*own = *hit;
+		return;
+	}
+}
+
+void sweep_closed(struct engine *e, struct fdtable *table, uint32_t fd, const struct actor *actor)
+{
+	const struct slot *slot = fdtable_slot(table, fd);
+	struct past *past = slot && slot->past ? past_at(&e->pasts, slot->past) : NULL;
+	struct actor closer = *actor;
+	struct sweep *sweep;
+	struct hit hit;
+
+	if (!actor->task || !actor->process || !past)
+		return;
+	closer.site = past->closed_at;
+	sweep = extend(e, table, fd, &closer);
+	if (!sweep)
+		return;
+	sweep->tries++;
+	sweep->closed++;
+	hit = (struct hit){ .fd = fd,
+			    .generation = past->generation,
+			    .foreign = is_foreign(sweep, past) };
+	sweep->foreign += hit.foreign;
+	add_hit(e, sweep, &hit);
+	if (sweep->recognized)
+		past->flags |= PAST_SWEPT;
+	recognize(e, sweep);
+}
+
+void sweep_range(struct engine *e, const struct fdt_words *event, const struct actor *actor)
+{
+	struct sweep *sweep = actor->task->sweep;
+
+	if (!sweep || sweep->syscall != FDT_SYS_close_range || sweep->end_ns != actor->time_ns ||
+	    event->high < event->low)
+		return;
+	sweep->first = event->low;
+	sweep->last = event->high < FD_MAX ? event->high : FD_MAX;
+	sweep->tries = (uint64_t)sweep->last - sweep->first + 1;
+	recognize(e, sweep);
+}
+
+static void count_run(struct sweep *sweep, const struct fdt_error *event, uint32_t failures)
+{
+	sweep->tries += failures;
+	sweep->run = event->run;
+	sweep->run_count = event->count;
+	sweep->last = event->fd + event->step * (int64_t)(event->count - 1);
+	if (event->step)
+		sweep->step = event->step;
+}
+
+bool sweep_failed(struct engine *e, struct fdtable *table, const struct fdt_error *event,
+		  const struct actor *actor)
+{
+	struct sweep *sweep = actor->task->sweep;
+
+	if (event->count > 1 && !event->step)
+		return false; /* the same number again and again */
+	if (sweep && sweep->run == event->run && sweep->table == table) {
+		if (event->count > sweep->run_count)
+			count_run(sweep, event, event->count - sweep->run_count);
+		sweep->end_ns = actor->time_ns;
+	} else {
+		sweep = extend(e, table, event->fd, actor);
+		if (!sweep)
+			return false;
+		count_run(sweep, event, event->count);
+	}
+	recognize(e, sweep);
+	return sweep->recognized;
+}
+
+static bool note_hurt(struct engine *e, struct sweep *sweep, const struct fdtable *table,
+		      const struct past *past, int32_t fd, const struct actor *actor)
+{
+	if (sweep->table != table || sweep->tid != past->closer_tid)
+		return false;
+	for (unsigned int i = 0; i < sweep->hit_count; i++) {
+		struct hit *hit = &sweep->hits[i];
+
+		if (hit->fd != fd || hit->generation != past->generation)
+			continue;
+		sweep->hurt++;
+		hit->hurt_ns = actor->time_ns;
+		hit->hurt_tid = actor->tid;
+		hit->hurt_syscall = actor->syscall;
+		site_unref(&e->sites, hit->hurt_at);
+		hit->hurt_at = actor->site ? site_ref(actor->site) : NULL;
+		return true;
+	}
+	return false;
+}
+
+bool sweep_in_progress(struct engine *e, const struct fdtable *table, const struct past *past)
+{
+	const struct task *task = map_get(&e->tasks, past->closer_tid);
+
+	return task && task->sweep && task->sweep->table == table && task->sweep->tries > 1 &&
+	       e->now_ns - task->sweep->end_ns < GAP_NS;
+}
+
+bool sweep_hurt(struct engine *e, struct fdtable *table, const struct past *past, int32_t fd,
+		const struct actor *actor)
+{
+	for (struct task *task = actor->process->tasks; task; task = task->next)
+		if (task->sweep && note_hurt(e, task->sweep, table, past, fd, actor))
+			return true;
+	for (struct sweep *sweep = e->sweeps; sweep; sweep = sweep->next)
+		if (note_hurt(e, sweep, table, past, fd, actor))
+			return true;
+	return false;
+}
+
+void sweep_task_ended(struct engine *e, struct task *task)
+{
+	finish(e, task);
+}
+
+static void settle_if(struct engine *e,
+		      bool (*due)(const struct engine *e, const struct sweep *sweep,
+				  const void *ctx),
+		      const void *ctx)
+{
+	struct sweep **link = &e->sweeps;
+
+	while (*link) {
+		struct sweep *sweep = *link;
+
+		if (!due(e, sweep, ctx)) {
+			link = &sweep->next;
+			continue;
+		}
+		*link = sweep->next;
+		report(e, sweep);
+		sweep_free(e, sweep);
+	}
+}
+
+static bool of_table(const struct engine *e, const struct sweep *sweep, const void *table)
+{
+	(void)e;
+	return sweep->table == table;
+}
+
+/*
+ * A loop of fcntl(F_GETFD) over all numbers harms nobody but takes its time. Numbers below the
+ * run that tells of it were tried, too: they are what such a loop finds open.
+ */
+static uint64_t numbers_probed(const struct fdt_error *event)
+{
+	int64_t end = event->fd + (int64_t)event->step * (event->count - 1);
+	int64_t low = end < event->fd ? end : event->fd;
+
+	return event->count + (uint64_t)(low > 0 && low < PROBED_BEFORE_MAX ? low : 0);
+}
+
+void sweep_probed(struct engine *e, const struct fdtable *table, const struct fdt_error *event,
+		  const struct actor *actor)
+{
+	struct finding f = { .rule = RULE_CLOSE_SWEEP,
+			     .severity = SEVERITY_INFO,
+			     .process = actor->process,
+			     .descriptor = { .fd = -1 },
+			     .used = party_actor(actor, EBADF),
+			     .first_ns = event->first_ns };
+	uint64_t tries = numbers_probed(event);
+	int64_t end = event->fd + (int64_t)event->step * (event->count - 1);
+	char message[256];
+
+	if (!event->step || tries < SLOW_TRIES || event->run == e->probe_run)
+		return;
+	e->probe_run = event->run;
+	f.sweep = (struct finding_sweep){ .present = true,
+					  .tries = tries,
+					  .first = event->step < 0 ? end : event->fd,
+					  .last = event->step < 0 ? event->fd : end,
+					  .duration_ns = actor->time_ns - event->first_ns };
+	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
+	f.fingerprint = finding_fingerprint(f.rule, actor->process, site_now(actor->site));
+	snprintf(message, sizeof(message),
+		 "slow sweep: tid %u asked of %llu numbers, one by one, whether they are open",
+		 actor->tid, (unsigned long long)tries);
+	f.message = message;
+	f.why = "each of them is a failing fcntl";
+	f.help = "list /proc/self/fd, or let close_range() do it in one call";
+	finding_report(e, &f);
+}
+
+static bool waited(const struct engine *e, const struct sweep *sweep, const void *ctx)
+{
+	(void)ctx;
+	return e->now_ns - sweep->end_ns >= WAIT_FOR_VICTIMS_NS;
+}
+
+static bool always(const struct engine *e, const struct sweep *sweep, const void *ctx)
+{
+	(void)e, (void)sweep, (void)ctx;
+	return true;
+}
+
+/* The table's slots go: what is told of a sweep in it must be told now. */
+void sweep_table_died(struct engine *e, struct fdtable *table)
+{
+	settle_if(e, of_table, table);
+}
+
+void sweep_tick(struct engine *e)
+{
+	if (e->now_ns - e->swept_ns < GAP_NS / 2)
+		return;
+	e->swept_ns = e->now_ns;
+	map_each (&e->tasks, entry) {
+		struct task *task = entry->value;
+
+		if (task->sweep && e->now_ns - task->sweep->end_ns >= GAP_NS)
+			finish(e, task);
+	}
+	settle_if(e, waited, NULL);
+}
+
+void sweep_done(struct engine *e)
+{
+	settle_if(e, always, NULL);
+}

@@ -1,0 +1,489 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * What an EBADF tells. The number is empty (the kernel side has looked), so the question is
+ * who ended its last generation, and whether the one who fails now is hurt by that:
+ *   close.unowned  another thread had closed what this one still used
+ *   use.closed     this thread itself had closed it
+ *   close.double   it is a close that fails: nobody is hurt
+ * The one to blame is always the last closer; never the bystander who got the number since.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/engine_private.h"
+#include "model/syscall_name.h"
+#include "fdtrace/syscall.h"
+
+/* A failure is kept back this long where it may turn out to belong to a sweep. */
+#define KEEP_BACK_NS 300000000ull
+
+/* Opens and closes are timed by the kernel's tick, which may be as slow as 100 Hz. */
+#define TICK_NS 10000000ull
+
+static void format_span(uint64_t ns, char *buffer, size_t size)
+{
+	if (ns < TICK_NS)
+		snprintf(buffer, size, "less than 10 ms");
+	else if (ns < 1000000000ull)
+		snprintf(buffer, size, "%.0f ms", ns / 1e6);
+	else
+		snprintf(buffer, size, "%.1f s", ns / 1e9);
+}
+
+static uint64_t since(uint64_t later_ns, uint64_t earlier_ns)
+{
+	return later_ns > earlier_ns ? later_ns - earlier_ns : 0;
+}
+
+/* Calls that ask whether a number is open, or tidy up after it: their EBADF hurts nobody. */
+static bool is_probe(unsigned int syscall)
+{
+	switch (syscall) {
+	case FDT_SYS_fcntl:
+	case FDT_SYS_fstat:
+	case FDT_SYS_newfstatat:
+	case FDT_SYS_statx:
+	case FDT_SYS_dup:
+	case FDT_SYS_dup2:
+	case FDT_SYS_dup3:
+	case FDT_SYS_epoll_ctl:
+	case FDT_SYS_close:
+	case FDT_SYS_close_range:
+	case FDT_SYS_ioctl: return true;
+	default: return false;
+	}
+}
+
+static void describe_past(struct engine *e, struct finding *f, const struct past *past, uint32_t fd,
+			  char *what, size_t size)
+{
+	f->descriptor = (struct descriptor){ .fd = fd,
+					     .generation = past->generation,
+					     .kind = past->kind,
+					     .name = names_get_key(&e->names, past->name) };
+	finding_describe(&f->descriptor, what, size);
+	f->opened = party_past_opened(past);
+	f->closed = party_past_closed(past);
+	finding_history(e, f, past->next);
+}
+
+static bool same_image(const struct party *a, const struct party *b)
+{
+	return a->site && b->site && a->site->process == b->site->process;
+}
+
+/* Did the closer end the generation before as well? That makes the last close its second. */
+static const struct lifetime *closed_before(const struct finding *f)
+{
+	for (unsigned int i = 0; i < f->history_count; i++) {
+		const struct lifetime *l = &f->history[i];
+
+		if (l->generation + 1 != f->descriptor.generation)
+			continue;
+		return l->closed.known && l->closed.tid == f->closed.tid &&
+				       same_image(&l->closed, &f->closed)
+			       ? l
+			       : NULL;
+	}
+	return NULL;
+}
+
+static void explain_unowned(const struct finding *f, char *why, size_t size)
+{
+	const struct lifetime *before = closed_before(f);
+	char ago[40], earlier[40];
+
+	format_span(since(f->used.time_ns, f->closed.time_ns), ago, sizeof(ago));
+	if (before) {
+		format_span(since(f->closed.time_ns, before->closed.time_ns), earlier,
+			    sizeof(earlier));
+		snprintf(why, size,
+			 "tid %u had closed generation %u of number %d %s before, then closed the "
+			 "number again; %s later %s failed with EBADF",
+			 f->closed.tid, before->generation, f->descriptor.fd, earlier, ago,
+			 syscall_name(f->used.syscall));
+	} else if (f->opened.known) {
+		snprintf(why, size,
+			 "opened by tid %u, closed by tid %u, then %s failed with EBADF %s later",
+			 f->opened.tid, f->closed.tid, syscall_name(f->used.syscall), ago);
+	} else {
+		snprintf(why, size, "closed by tid %u, then %s failed with EBADF %s later",
+			 f->closed.tid, syscall_name(f->used.syscall), ago);
+	}
+}
+
+#define BY_OBJECT (FDT_SITE_FINALIZER | FDT_SITE_COLLECTOR)
+
+static uint64_t caller_of(const struct party *party)
+{
+	return party->known && party->site ? stack_caller(party->site->stack) : 0;
+}
+
+/* socket.close() and its like, which close on an object's behalf, are written in Python. */
+static bool by_library(const struct stack *stack)
+{
+	int library = stack_next_frame(stack, FRAME_LIBRARY, 0);
+
+	return library >= 0 && library < stack_next_frame(stack, FRAME_APPLICATION, 0);
+}
+
+/* An interpreter with its symbols tells so; otherwise earlier generations show how such objects close. */
+static bool closed_as_objects_do(const struct finding *f)
+{
+	if (site_flags(f->closed.site) & BY_OBJECT)
+		return true;
+	for (unsigned int i = 1; i < f->history_count; i++)
+		if (caller_of(&f->history[i].opened) == caller_of(&f->opened) &&
+		    caller_of(&f->history[i].closed) == caller_of(&f->closed))
+			return true;
+	return false;
+}
+
+/*
+ * An object whose descriptor was closed behind its back (os.close(file.fileno())) closes the
+ * number again when it goes. One thread may do all that, so that its number alone tells nothing
+ * of whose close it was. What tells is this: the last close was one that objects make; the
+ * generation before was opened by the same function of the interpreter as this one, so it had an
+ * object of that kind, but the application closed it, and by another function than such objects
+ * close with. Had the object been closed as it should, that function would be the same; then
+ * the last close was that of the descriptor's own object, and the user kept a number too long.
+ */
+static bool closed_by_stale_object(const struct finding *f)
+{
+	const struct lifetime *before = &f->history[0];
+
+	if (!f->history_count || !f->closed.known || !before->closed.known ||
+	    before->closed.pid != f->closed.pid || before->closed.syscall != FDT_SYS_close)
+		return false;
+	if (site_flags(f->closed.site) & FDT_SITE_AT_EXIT ||
+	    site_flags(before->closed.site) & (BY_OBJECT | FDT_SITE_AT_EXIT))
+		return false;
+	if (stack_best_rank(before->closed.site->stack) != FRAME_APPLICATION ||
+	    by_library(before->closed.site->stack))
+		return false;
+	return caller_of(&f->opened) && caller_of(&f->opened) == caller_of(&before->opened) &&
+	       caller_of(&f->closed) && caller_of(&before->closed) &&
+	       caller_of(&f->closed) != caller_of(&before->closed) && closed_as_objects_do(f);
+}
+
+static void explain_stale(const struct finding *f, char *why, size_t size)
+{
+	const struct lifetime *before = &f->history[0];
+	char where[96], ago[40];
+
+	site_format(before->closed.site, where, sizeof(where));
+	format_span(since(f->used.time_ns, f->closed.time_ns), ago, sizeof(ago));
+	snprintf(why, size,
+		 "generation %u of number %d had been closed in %s and not by the object that "
+		 "opened it; that object then closed the number again, by now of another "
+		 "file; %s later %s failed with EBADF",
+		 before->generation, f->descriptor.fd, where, ago, syscall_name(f->used.syscall));
+}
+
+/* "worker()", "a finalizer in drop()"; "" where the stack names no function. */
+static void name_function(const struct party *party, char *buffer, size_t size)
+{
+	char function[64];
+	unsigned int flags;
+
+	buffer[0] = '\0';
+	if (!party->site)
+		return;
+	site_format_function(party->site, function, sizeof(function));
+	flags = party->syscall == FDT_SYS_close ? site_flags(party->site) : 0;
+	if (function[0])
+		snprintf(buffer, size, "%s%s%s",
+			 flags & FDT_SITE_COLLECTOR   ? "the garbage collector in "
+			 : flags & FDT_SITE_FINALIZER ? "a finalizer in "
+						      : "",
+			 function, function[0] == '<' ? "" : "()");
+}
+
+/* The two by function, or by line where they are in one; by thread where no stack tells. */
+static void name_parties(const struct finding *f, char *closer, char *user, size_t size)
+{
+	name_function(&f->closed, closer, size);
+	name_function(&f->used, user, size);
+	if (closer[0] && strcmp(closer, user) == 0) {
+		site_format(f->closed.site, closer, size);
+		site_format(f->used.site, user, size);
+	}
+	if (!user[0])
+		snprintf(user, size, "tid %u", f->used.tid);
+	if (f->closed.pid != f->used.pid)
+		snprintf(closer, size, "%s[%u]", f->closed.name, f->closed.pid);
+	else if (!closer[0] || strcmp(closer, user) == 0)
+		snprintf(closer, size, "tid %u", f->closed.tid);
+}
+
+static void report_unowned(struct engine *e, struct finding *f, const struct fdtable *table,
+			   const char *what)
+{
+	bool stale = f->closed.tid == f->used.tid;
+	char message[416], why[512], closer[96], user[96];
+
+	f->rule = RULE_CLOSE_UNOWNED;
+	f->severity = SEVERITY_ERROR;
+	f->closed_is_culprit = true;
+	f->confidence = finding_confidence(table, stale ? CONFIDENCE_INFERRED : CONFIDENCE_EXACT);
+	f->fingerprint = finding_fingerprint(f->rule, f->process, f->closed.site);
+	name_parties(f, closer, user, sizeof(closer));
+	snprintf(message, sizeof(message), "%s was closed by %s while %s still used it", what,
+		 closer, user);
+	if (stale)
+		explain_stale(f, why, sizeof(why));
+	else
+		explain_unowned(f, why, sizeof(why));
+	f->message = message;
+	f->why = why;
+	f->help =
+		finding_help(f,
+			     "let one owner close the descriptor, after every user is done; "
+			     "remove the other close",
+			     "let the object that owns the descriptor close it, best by \"with\"; "
+			     "remove os.close() of a number that an object still holds (or take it "
+			     "from the object: detach())");
+	finding_report(e, f);
+}
+
+static void report_used_closed(struct engine *e, struct finding *f, const struct fdtable *table,
+			       const char *what)
+{
+	char message[256], why[256], ago[40];
+
+	f->rule = RULE_USE_CLOSED;
+	f->severity = SEVERITY_WARNING;
+	f->confidence =
+		finding_confidence(table, f->closed.known ? CONFIDENCE_EXACT : CONFIDENCE_INFERRED);
+	f->fingerprint = finding_fingerprint(f->rule, f->process, f->used.site);
+	format_span(since(f->used.time_ns, f->closed.time_ns), ago, sizeof(ago));
+	snprintf(message, sizeof(message), "tid %u called %s on %s, which %s had closed",
+		 f->used.tid, syscall_name(f->used.syscall), what,
+		 f->closed.known ? "it" : "somebody");
+	snprintf(why, sizeof(why),
+		 "closed %s before the call, which failed with EBADF; nobody has had the number "
+		 "since",
+		 ago);
+	f->message = message;
+	f->why = why;
+	f->help = finding_help(f,
+			       "forget the number when it is closed: set it to -1 where it is "
+			       "kept",
+			       "keep the file or socket object instead of its fileno(), and use it "
+			       "inside its \"with\" block");
+	finding_report(e, f);
+}
+
+/*
+ * Whose number does the user believe it has? Where it opened one itself, and all that had the
+ * number since opened and closed it in one thread, they are bystanders: what counts is how the
+ * user's own generation ended.
+ */
+static const struct past *generation_meant(const struct engine *e, const struct past *newest,
+					   const struct actor *actor)
+{
+	for (const struct past *past = newest; past; past = past_at(&e->pasts, past->next)) {
+		if (past->opened_at && past->opener_tid == actor->tid)
+			return past->opened_at->process == actor->process ? past : newest;
+		if (past->opener_tid != past->closer_tid || !past->next)
+			break;
+	}
+	return newest;
+}
+
+/* Those who had the number since belong to its story, too. */
+static void add_bystanders(struct engine *e, struct finding *f, const struct past *newest)
+{
+	const struct past *past = newest;
+	struct lifetime later[FINDING_HISTORY_MAX];
+	unsigned int count = 0, kept;
+
+	for (; past->generation != f->descriptor.generation; past = past_at(&e->pasts, past->next))
+		if (count < FINDING_HISTORY_MAX)
+			later[count++] = (struct lifetime){ .generation = past->generation,
+							    .kind = past->kind,
+							    .opened = party_past_opened(past),
+							    .closed = party_past_closed(past) };
+	kept = FINDING_HISTORY_MAX - count;
+	if (f->history_count < kept)
+		kept = f->history_count;
+	memmove(f->history + count, f->history, kept * sizeof(later[0]));
+	memcpy(f->history, later, count * sizeof(later[0]));
+	f->history_count = count + kept;
+}
+
+/* The call was a use of the number: who ended its last generation? */
+static void judge_use(struct engine *e, const struct actor *actor, struct fdtable *table,
+		      int32_t fd, const struct past *past)
+{
+	struct finding f = { .process = actor->process,
+			     .used = party_actor(actor, EBADF),
+			     .first_ns = past->closed_ns };
+	const struct past *newest = past;
+	bool stale;
+	char what[160];
+
+	if (past->flags & PAST_SWEPT && sweep_hurt(e, table, past, fd, actor))
+		return;
+	if (past->ending == END_EXEC)
+		return; /* a number from before the exec: not this program's mistake with a descriptor */
+	past = generation_meant(e, newest, actor);
+	describe_past(e, &f, past, fd, what, sizeof(what));
+	stale = past == newest && closed_by_stale_object(&f);
+	add_bystanders(e, &f, newest);
+	if (f.closed.known && (f.closed.tid != actor->tid || stale))
+		report_unowned(e, &f, table, what);
+	else
+		report_used_closed(e, &f, table, what);
+}
+
+static void judge_close(struct engine *e, const struct actor *actor, struct fdtable *table,
+			int32_t fd, const struct past *past)
+{
+	struct finding f = { .rule = RULE_CLOSE_DOUBLE,
+			     .severity = SEVERITY_INFO,
+			     .process = actor->process,
+			     .used = party_actor(actor, EBADF),
+			     .first_ns = past->closed_ns };
+	char message[256], why[160], what[160], ago[40];
+
+	if (past->flags & PAST_SWEPT)
+		return;
+	describe_past(e, &f, past, fd, what, sizeof(what));
+	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
+	f.fingerprint = finding_fingerprint(f.rule, actor->process, f.used.site);
+	format_span(since(actor->time_ns, past->closed_ns), ago, sizeof(ago));
+	snprintf(message, sizeof(message), "%s was closed twice by %s", what,
+		 process_program(actor->process));
+	snprintf(why, sizeof(why),
+		 "the second close came %s after the first and failed with EBADF; nobody had the "
+		 "number in between",
+		 ago);
+	f.message = message;
+	f.why = why;
+	f.help = finding_help(&f,
+			      "harmless this time, but not if another thread opens a file in "
+			      "between: set the number to -1 when it is closed",
+			      "harmless this time, but not if another thread opens a file in "
+			      "between: close the object alone (\"with\"), not its fileno(), too");
+	finding_report(e, &f);
+}
+
+static void judge(struct engine *e, const struct actor *actor, struct fdtable *table, int32_t fd,
+		  const struct past *past)
+{
+	if (actor->syscall == FDT_SYS_close)
+		judge_close(e, actor, table, fd, past);
+	else
+		judge_use(e, actor, table, fd, past);
+}
+
+/* table NULL: it is gone, or nothing is to be said. */
+static void settle(struct engine *e, unsigned int index, struct fdtable *table)
+{
+	struct kept_failure kept = e->kept_failures[index];
+	struct actor actor = { .process = kept.process,
+			       .tid = kept.tid,
+			       .syscall = kept.syscall,
+			       .site = kept.site,
+			       .time_ns = kept.time_ns };
+	const struct past *past = table ? finding_past(e, table, kept.fd, kept.generation) : NULL;
+
+	/* In order: of too many, the one kept longest is settled, while its past is still known. */
+	memmove(&e->kept_failures[index], &e->kept_failures[index + 1],
+		(--e->kept_failure_count - index) * sizeof(kept));
+	if (past)
+		judge(e, &actor, table, kept.fd, past);
+	site_unref(&e->sites, kept.site);
+	process_unref(&e->mem, kept.process);
+}
+
+/*
+ * What is kept back of earlier generations of the number is settled first: two failures of one
+ * number are no loop over numbers, and only the latest generations are remembered.
+ */
+static void settle_number(struct engine *e, struct fdtable *table, int32_t fd)
+{
+	for (unsigned int i = 0; i < e->kept_failure_count; i++) {
+		const struct kept_failure *kept = &e->kept_failures[i];
+
+		if (kept->fd == (uint32_t)fd && kept->table == table->key) {
+			settle(e, i, table);
+			return;
+		}
+	}
+}
+
+static void keep_back(struct engine *e, const struct actor *actor, struct fdtable *table,
+		      int32_t fd, const struct past *past)
+{
+	settle_number(e, table, fd);
+	if (e->kept_failure_count == KEPT_FAILURES_MAX)
+		settle(e, 0, map_get(&e->tables, e->kept_failures[0].table));
+	tasks_ask_place(e, actor->process);
+	e->kept_failures[e->kept_failure_count++] =
+		(struct kept_failure){ .table = table->key,
+				       .site = actor->site ? site_ref(actor->site) : NULL,
+				       .time_ns = actor->time_ns,
+				       .tid = actor->tid,
+				       .syscall = actor->syscall,
+				       .fd = fd,
+				       .generation = past->generation,
+				       .process = process_ref(actor->process) };
+}
+
+void close_failed(struct engine *e, const struct fdt_error *event, const struct actor *actor,
+		  struct fdtable *table)
+{
+	const struct slot *slot = event->fd >= 0 ? fdtable_slot(table, event->fd) : NULL;
+	const struct past *past =
+		slot && !slot->file && slot->past ? past_at(&e->pasts, slot->past) : NULL;
+	bool is_close = event->head.syscall == FDT_SYS_close;
+
+	if (!(event->head.flags & FDT_ERR_EMPTY))
+		return; /* open after all, for the other access mode */
+	if (is_close && sweep_failed(e, table, event, actor))
+		return;
+	if (event->head.syscall == FDT_SYS_fcntl)
+		sweep_probed(e, table, event, actor);
+	if (!past || event->count != 1 || (!is_close && is_probe(event->head.syscall)))
+		return; /* never seen open; the rest of a run that has been judged; a question */
+	if (is_close || sweep_in_progress(e, table, past))
+		keep_back(e, actor, table, event->fd, past);
+	else
+		judge_use(e, actor, table, event->fd, past);
+}
+
+void close_tick(struct engine *e)
+{
+	for (unsigned int i = e->kept_failure_count; i-- > 0;) {
+		const struct kept_failure *kept = &e->kept_failures[i];
+
+		if (e->now_ns - kept->time_ns >= KEEP_BACK_NS)
+			settle(e, i, map_get(&e->tables, kept->table));
+	}
+}
+
+void close_table_died(struct engine *e, struct fdtable *table)
+{
+	for (unsigned int i = e->kept_failure_count; i-- > 0;)
+		if (e->kept_failures[i].table == table->key)
+			settle(e, i, table);
+}
+
+void close_forget(struct engine *e, uint32_t tid, uint64_t table)
+{
+	for (unsigned int i = e->kept_failure_count; i-- > 0;) {
+		const struct kept_failure *kept = &e->kept_failures[i];
+
+		if (kept->tid == tid && kept->table == table && kept->syscall == FDT_SYS_close)
+			settle(e, i, NULL);
+	}
+}
+
+void close_done(struct engine *e)
+{
+	while (e->kept_failure_count)
+		settle(e, e->kept_failure_count - 1, NULL);
+}

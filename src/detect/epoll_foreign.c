@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * An epoll watches open files, not numbers, and is itself an open file that a fork shares:
+ *   epoll.foreign  a forked process changed what the epoll of its ancestor watches
+ *   epoll.stale    a number was closed, but a copy of its file lives on and stays registered
+ *                  with the closer's epoll: events come for a number that is dead
+ * For the second the kernel is asked, a moment after the close: a child between fork and exec
+ * has let go of its copies by then.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+
+#include "engine/engine_private.h"
+
+#define LIVES_ON_NS 1000000000ull
+#define LOOK_EVERY_NS 1000000000ull
+#define SLOTS_PER_LOOK (1u << 20)
+#define ASKS_PER_LOOK 32
+
+static bool holds(const struct fdtable *table, int32_t fd, const struct fdt_file *file)
+{
+	const struct slot *slot = fd >= 0 ? fdtable_slot(table, fd) : NULL;
+
+	return slot && slot->file && slots_same_file(slot, file);
+}
+
+/* A fork leaves it under the same number, so that is looked at first. */
+static bool holds_anywhere(const struct fdtable *table, int32_t likely, const struct fdt_file *file)
+{
+	if (holds(table, likely, file))
+		return true;
+	fdtable_each (table, fd)
+		if (holds(table, fd, file))
+			return true;
+	return false;
+}
+
+struct change_words {
+	const char *did, *what_follows;
+};
+
+static const struct change_words *words_of(unsigned int op)
+{
+	static const struct change_words added = { "added",
+						   "gets events of a file it never asked about" };
+	static const struct change_words removed = { "removed",
+						     "waits for events that no longer come" };
+	static const struct change_words changed = { "changed",
+						     "gets other events than it asked for" };
+
+	switch (op) {
+	case EPOLL_CTL_ADD: return &added;
+	case EPOLL_CTL_DEL: return &removed;
+	case EPOLL_CTL_MOD: return &changed;
+	default: return NULL;
+	}
+}
+
+static void describe_registered(struct engine *e, const struct fdt_register *event,
+				const struct fdtable *table, char *buffer, size_t size)
+{
+	struct descriptor d = { .fd = event->fd };
+
+	if (event->file.file && holds(table, event->fd, &event->file))
+		d = slots_descriptor(e, table, event->fd);
+	finding_describe(&d, buffer, size);
+}
+
+static void word_foreign(struct finding *f, const struct fdt_register *event,
+			 const struct process *maker, const char *what, char *message, char *why,
+			 size_t size)
+{
+	const struct change_words *words = words_of(event->head.flags);
+
+	snprintf(message, size,
+		 "%s[%u] %s the registration of %s in epoll fd %d, which it shares with %s[%u]",
+		 process_program(f->process), f->process->pid, words->did, what, event->epoll_fd,
+		 process_program(maker), maker->pid);
+	snprintf(why, size,
+		 "the fork copied the number, not the epoll; epoll_ctl succeeded, nobody gets an "
+		 "error, and the loop of pid %u %s",
+		 maker->pid, words->what_follows);
+	f->message = message;
+	f->why = why;
+	f->help = "make an epoll of its own in the child, and close the inherited one without "
+		  "touching its registrations; EPOLL_CLOEXEC helps across exec only";
+}
+
+static void report_foreign(struct engine *e, const struct fdt_register *event,
+			   const struct actor *actor, const struct process *maker)
+{
+	const struct fdtable *table = actor->task->table;
+	struct finding f = { .rule = RULE_EPOLL_FOREIGN,
+			     .severity = SEVERITY_WARNING,
+			     .process = actor->process,
+			     .subject = maker->name,
+			     .opened = party_opened(fdtable_slot(table, event->epoll_fd)),
+			     .used = party_actor(actor, 0),
+			     .used_is_culprit = true };
+	char what[160], message[384] = "", why[384];
+
+	f.message = message;
+	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
+	f.fingerprint = finding_fingerprint(f.rule, f.process, f.used.site);
+	if (finding_is_news(e, &f)) {
+		f.descriptor = slots_descriptor(e, table, event->epoll_fd);
+		describe_registered(e, event, table, what, sizeof(what));
+		word_foreign(&f, event, maker, what, message, why, sizeof(message));
+	}
+	finding_report(e, &f);
+}
+
+/* Only a descendant is to blame: the ancestor's changes are its own, whoever was seen first. */
+static void judge_foreign(struct engine *e, const struct fdt_register *event,
+			  const struct actor *actor)
+{
+	const struct fdtable *table = actor->task->table, *makers;
+	const struct process *maker = map_get(&e->processes, event->maker_tgid);
+
+	makers = maker ? process_table(maker) : NULL;
+	if (!makers || makers == table || !tasks_descends(e, actor->process, maker))
+		return;
+	if (holds(table, event->epoll_fd, &event->epoll) &&
+	    holds_anywhere(makers, event->epoll_fd, &event->epoll))
+		report_foreign(e, event, actor, maker);
+}
+
+int epoll_registered(struct engine *e, const struct fdt_register *event)
+{
+	struct actor actor;
+	int err;
+
+	if (event->epoll_fd < 0 || event->fd < 0 || !words_of(event->head.flags))
+		return -EINVAL;
+	if (!finding_wanted(e, RULE_EPOLL_FOREIGN))
+		return 0;
+	err = tasks_take_actor(e, &event->head, event->site, &actor);
+	if (err)
+		return err;
+	judge_foreign(e, event, &actor);
+	site_unref(&e->sites, actor.site);
+	return 0;
+}
+
+/* A struct file is aligned to its slab's objects: the low bits tell nothing. */
+static unsigned int file_hash(uint64_t file)
+{
+	return file * 0x9e3779b97f4a7c15ull >> 50; /* 14 bits */
+}
+
+void epoll_duplicated(struct engine *e, uint64_t file)
+{
+	e->duplicated[file_hash(file) % DUPLICATED_MAX] = file;
+}
+
+static bool has_copies(const struct engine *e, const struct slot *was)
+{
+	return was->flags & SLOT_SHARED ||
+	       e->duplicated[file_hash(was->file) % DUPLICATED_MAX] == was->file;
+}
+
+static bool is_pollable(const struct slot *slot)
+{
+	switch (slot->kind) {
+	case FD_KIND_FIFO:
+	case FD_KIND_PIPE:
+	case FD_KIND_UNIX:
+	case FD_KIND_TCP:
+	case FD_KIND_UDP:
+	case FD_KIND_NETLINK:
+	case FD_KIND_PACKET:
+	case FD_KIND_SOCKET:
+	case FD_KIND_EVENTFD:
+	case FD_KIND_EPOLL:
+	case FD_KIND_TIMERFD:
+	case FD_KIND_SIGNALFD:
+	case FD_KIND_INOTIFY:
+	case FD_KIND_FANOTIFY:
+	case FD_KIND_PIDFD:
+	case FD_KIND_PERF:
+	case FD_KIND_ANON: return true;
+	default: return false;
+	}
+}
+
+void epoll_slot_ended(struct engine *e, const struct fdtable *table, uint32_t fd,
+		      const struct slot *was)
+{
+	if (!table->has_epoll || !is_pollable(was) || !has_copies(e, was) ||
+	    e->closed_watch_count == CLOSED_WATCHES_MAX || !finding_wanted(e, RULE_EPOLL_STALE))
+		return;
+	e->closed_watches[e->closed_watch_count++] =
+		(struct closed_watch){ .table = table->key,
+				       .time_ns = e->now_ns,
+				       .file = was->file,
+				       .inode = was->inode,
+				       .dev = was->dev,
+				       .fd = fd,
+				       .generation = was->generation };
+}
+
+/* Which files are looked for: walking every slot there is must be cheap. */
+#define FILTER_WORDS (1 << 14 >> 6)
+struct search {
+	struct closed_watch *watches; /* of the engine; those that are due */
+	unsigned int count;
+	uint32_t budget; /* slots that may still be looked at */
+	uint64_t filter[FILTER_WORDS];
+};
+
+/* By pid and number: the order must not depend on addresses. */
+static bool is_better(const struct closed_watch *watch, const struct fdtable *table, int32_t fd)
+{
+	const struct fdtable *best = watch->holder_table;
+
+	if (!best || best->owner->pid != table->owner->pid)
+		return !best || table->owner->pid < best->owner->pid;
+	return fd < watch->holder_fd;
+}
+
+static void note_holder(struct search *search, struct fdtable *table, int32_t fd,
+			const struct slot *slot)
+{
+	for (unsigned int i = 0; i < search->count; i++) {
+		struct closed_watch *watch = &search->watches[i];
+
+		if (watch->file != slot->file || watch->inode != slot->inode ||
+		    watch->dev != slot->dev || !is_better(watch, table, fd))
+			continue;
+		watch->holder_table = table;
+		watch->holder_fd = fd;
+	}
+}
+
+static void look_through(struct search *search, struct fdtable *table)
+{
+	fdtable_each (table, fd) {
+		const struct slot *slot = fdtable_slot(table, fd);
+		unsigned int bit = file_hash(slot->file);
+
+		if (search->filter[bit / 64] >> bit % 64 & 1)
+			note_holder(search, table, fd, slot);
+	}
+}
+
+/* Tables that no longer fit in the budget are passed over: then what they hold is not told. */
+static void find_holders(struct engine *e, struct search *search)
+{
+	for (unsigned int i = 0; i < search->count; i++) {
+		unsigned int bit = file_hash(search->watches[i].file);
+
+		search->watches[i].holder_table = NULL;
+		search->filter[bit / 64] |= 1ull << bit % 64;
+	}
+	map_each (&e->tables, entry) {
+		struct fdtable *table = entry->value;
+
+		if (table->replaced || table->open > search->budget)
+			continue;
+		search->budget -= table->open;
+		look_through(search, table);
+	}
+}
+
+/* One of the closer's own: those it has from its parent are the parent's to keep tidy. -1: no. */
+static int32_t own_epoll(const struct fdtable *table, uint64_t epoll)
+{
+	fdtable_each (table, fd) {
+		const struct slot *slot = fdtable_slot(table, fd);
+
+		if (slot->file == epoll && !(slot->flags & SLOT_INHERITED))
+			return fd;
+	}
+	return -1;
+}
+
+/* The closer's epoll that watches the file under the number that is dead. -1: none does. */
+static int32_t watching_epoll(const struct fdtable *table, const struct closed_watch *watch,
+			      const struct fdt_detail *detail)
+{
+	for (unsigned int i = 0; i < FDT_REGISTRATIONS_MAX && i < detail->registration_count; i++) {
+		const struct fdt_registration *registration = &detail->registrations[i];
+		int32_t epoll = registration->fd == (int32_t)watch->fd
+					? own_epoll(table, registration->epoll)
+					: -1;
+
+		if (epoll >= 0)
+			return epoll;
+	}
+	return -1;
+}
+
+static void word_stale(struct finding *f, const struct closed_watch *watch, int32_t epoll,
+		       char *message, char *why, size_t size)
+{
+	const struct process *holder = watch->holder_table->owner;
+	char what[160], closer[80];
+
+	finding_describe(&f->descriptor, what, sizeof(what));
+	party_format(&f->closed, closer, sizeof(closer));
+	snprintf(message, size,
+		 "%s was closed by %s, but epoll fd %d still watches it: %s[%u] holds a copy (fd "
+		 "%d)",
+		 what, closer, epoll, process_program(holder), holder->pid, watch->holder_fd);
+	snprintf(why, size,
+		 "a registration ends with the last copy of the open file, not with the number: "
+		 "epoll_wait() goes on telling events of fd %u, which is closed or another file "
+		 "by now, and EPOLL_CTL_DEL can't reach it any more",
+		 watch->fd);
+	f->message = message;
+	f->why = why;
+	f->help = holder == f->process
+			  ? "remove it with EPOLL_CTL_DEL before closing, or close the duplicate"
+			  : "remove it with EPOLL_CTL_DEL before closing; keep the copy from the "
+			    "child with O_CLOEXEC (SOCK_CLOEXEC), or close it there";
+}
+
+static void report_stale(struct engine *e, const struct fdtable *table,
+			 const struct closed_watch *watch, int32_t epoll)
+{
+	const struct past *past = finding_past(e, table, watch->fd, watch->generation);
+	struct finding f = { .rule = RULE_EPOLL_STALE,
+			     .severity = SEVERITY_WARNING,
+			     .process = table->owner,
+			     .subject = watch->holder_table->owner->name,
+			     .closed_is_culprit = true,
+			     .first_ns = watch->time_ns };
+	char message[416], why[416];
+
+	if (!past)
+		return; /* too many others have had the number since */
+	f.descriptor = (struct descriptor){ .fd = watch->fd,
+					    .generation = past->generation,
+					    .kind = past->kind,
+					    .name = names_get_key(&e->names, past->name) };
+	f.opened = party_past_opened(past);
+	f.closed = party_past_closed(past);
+	finding_history(e, &f, past->next);
+	word_stale(&f, watch, epoll, message, why, sizeof(message));
+	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
+	f.fingerprint = finding_fingerprint(f.rule, f.process, f.closed.site);
+	finding_report(e, &f);
+}
+
+static bool holds_again(const struct fdtable *table, const struct closed_watch *watch)
+{
+	const struct slot *slot = fdtable_slot(table, watch->fd);
+
+	return slot && slot->file == watch->file && slot->inode == watch->inode;
+}
+
+/* The kernel knows what watches a file; it is asked through whoever still has it. */
+static void judge_stale(struct engine *e, const struct closed_watch *watch)
+{
+	const struct fdtable *table = map_get(&e->tables, watch->table);
+	struct fdtable *holder = watch->holder_table;
+	const struct fdt_detail *detail;
+	int32_t epoll = -1;
+
+	if (!table || holds_again(table, watch) || tasks_descends(e, table->owner, holder->owner))
+		return;
+	detail = slots_inspect(e, holder, watch->holder_fd, fdtable_slot(holder, watch->holder_fd));
+	if (detail && detail->facts & FDT_FACT_WATCHED)
+		epoll = watching_epoll(table, watch, detail);
+	if (epoll >= 0)
+		report_stale(e, table, watch, epoll);
+}
+
+static unsigned int count_due(const struct engine *e)
+{
+	unsigned int count = 0;
+
+	while (count < e->closed_watch_count &&
+	       e->now_ns - e->closed_watches[count].time_ns >= LIVES_ON_NS)
+		count++;
+	return count;
+}
+
+static void drop_first(struct engine *e, unsigned int count)
+{
+	e->closed_watch_count -= count;
+	for (unsigned int i = 0; i < e->closed_watch_count; i++)
+		e->closed_watches[i] = e->closed_watches[i + count];
+}
+
+void epoll_tick(struct engine *e)
+{
+	struct search search = { .watches = e->closed_watches, .budget = SLOTS_PER_LOOK };
+	unsigned int asked = 0, i;
+
+	search.count = count_due(e);
+	if (!search.count || e->now_ns - e->watches_ns < LOOK_EVERY_NS)
+		return;
+	e->watches_ns = e->now_ns;
+	find_holders(e, &search);
+	for (i = 0; i < search.count && asked < ASKS_PER_LOOK; i++)
+		if (e->closed_watches[i].holder_table) {
+			judge_stale(e, &e->closed_watches[i]);
+			asked++;
+		}
+	drop_first(e, i);
+}
+
+/* The closer's table has gone, and its epoll with it. */
+void epoll_table_died(struct engine *e, const struct fdtable *table)
+{
+	unsigned int kept = 0;
+
+	for (unsigned int i = 0; i < e->closed_watch_count; i++)
+		if (e->closed_watches[i].table != table->key)
+			e->closed_watches[kept++] = e->closed_watches[i];
+	e->closed_watch_count = kept;
+}

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * exec.held: an image that inherited a descriptor over exec, and never used it, keeps alive what
+ * its opener has closed: a listening socket (the port is busy, clients are let in and never
+ * served) or a pipe's write end (its reader never sees the end of file).
+ *
+ * Told only if nobody who may use it holds it: whoever opened it, got it by a mere fork, has
+ * used it, or was meant to have it. detect/exec_inherit.c keeps the images in question.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/engine_private.h"
+
+#define SLOTS_A_LOOK 500000u   /* of all tables, gone through to find who holds one */
+#define QUESTIONS_A_LOOK 2500u /* about 2 us each */
+#define WRITERS_MAX 16
+
+/* What one look may still cost; the longest held images come first. */
+struct budget {
+	uint32_t slots, questions;
+};
+
+/* Who holds what a slot holds, in all tables known. */
+struct holders {
+	bool needed; /* somebody who may use it */
+	bool after_loss;
+	unsigned int files; /* different open files among them, at most WRITERS_MAX */
+	uint64_t file[WRITERS_MAX];
+	const struct fdtable *reader; /* of a pipe: who may read it, the lowest pid */
+	int32_t reader_fd;
+};
+
+static bool is_write_end(const struct slot *slot)
+{
+	return slot->kind == FD_KIND_PIPE && (slot->flags & SLOT_ACCESS) == SLOT_WRITES;
+}
+
+static bool is_candidate(const struct slot *slot, int32_t fd, const struct process *process)
+{
+	return (slot->kind == FD_KIND_TCP || slot->kind == FD_KIND_UNIX || is_write_end(slot)) &&
+	       exec_unused(slot, fd, process) && !process_same(slot->site->process, process);
+}
+
+bool held_is_of_interest(const struct fdtable *table, const struct process *process)
+{
+	fdtable_each (table, fd)
+		if (is_candidate(fdtable_slot(table, fd), fd, process))
+			return true;
+	return false;
+}
+
+/* An image that has had its time and did not use it. */
+static bool cannot_use(struct engine *e, const struct fdtable *table, const struct slot *slot,
+		       int32_t fd)
+{
+	struct process *process = table->owner;
+
+	if (!is_candidate(slot, fd, process))
+		return false;
+	exec_ask_environment(e, process);
+	return is_candidate(slot, fd, process) &&
+	       e->now_ns - process->exec_ns >= e->options.settings.exec_unused_after_ns;
+}
+
+static void add_file(struct holders *h, uint64_t file)
+{
+	for (unsigned int i = 0; i < h->files; i++)
+		if (h->file[i] == file)
+			return;
+	if (h->files < WRITERS_MAX)
+		h->file[h->files++] = file;
+}
+
+static void add_reader(struct holders *h, const struct fdtable *table, int32_t fd)
+{
+	if (h->reader && h->reader->owner->pid <= table->owner->pid)
+		return;
+	h->reader = table;
+	h->reader_fd = fd;
+}
+
+static void note_holder(struct engine *e, const struct fdtable *table, int32_t fd, bool is_pipe,
+			struct holders *h)
+{
+	const struct slot *slot = fdtable_slot(table, fd);
+	bool unused = cannot_use(e, table, slot, fd);
+
+	h->after_loss |= table->tainted;
+	if (is_pipe && slot->flags & SLOT_READS) {
+		/* Of the image that also holds the write end unused nobody expects a read. */
+		if (!exec_unused(slot, fd, table->owner))
+			add_reader(h, table, fd);
+		return;
+	}
+	h->needed |= !unused;
+	add_file(h, slot->file);
+}
+
+static void find_holders(struct engine *e, const struct slot *what, struct holders *h)
+{
+	bool is_pipe = what->kind == FD_KIND_PIPE;
+
+	*h = (struct holders){ 0 };
+	map_each (&e->tables, entry) {
+		const struct fdtable *table = entry->value;
+
+		fdtable_each (table, fd) {
+			const struct slot *slot = fdtable_slot(table, fd);
+
+			if (slot->inode == what->inode && slot->dev == what->dev &&
+			    slot->kind == what->kind)
+				note_holder(e, table, fd, is_pipe, h);
+			if (h->needed)
+				return;
+		}
+	}
+}
+
+/* One case, while it is worded. */
+struct hold {
+	struct engine *e;
+	struct fdtable *table;
+	int32_t fd;
+	const struct slot *slot;
+	const struct fdt_detail *detail;
+	struct holders holders;
+};
+
+static const char *opener_fate(struct engine *e, const struct process *opener)
+{
+	const struct process *now = map_get(&e->processes, opener->pid);
+
+	return now && process_same(now, opener) ? "has closed it" : "has ended";
+}
+
+static void name_listener(const struct hold *h, const struct finding *f, char *buffer, size_t size)
+{
+	if (h->detail->local_port)
+		snprintf(buffer, size, "port %u", h->detail->local_port);
+	else if (f->descriptor.name)
+		snprintf(buffer, size, "%.100s", f->descriptor.name);
+	else
+		snprintf(buffer, size, "a listening %s socket", fd_kind_name(h->slot->kind));
+}
+
+static void word_listener(const struct hold *h, struct finding *f, char *message, char *why,
+			  size_t size)
+{
+	const struct process *opener = h->slot->site->process, *process = f->process;
+	char what[128];
+
+	name_listener(h, f, what, sizeof(what));
+	snprintf(message, size,
+		 "%s is kept busy by %s[%u], which inherited fd %d from %s[%u] and never used it",
+		 what, process_program(process), process->pid, (int)h->fd, process_program(opener),
+		 opener->pid);
+	snprintf(why, size,
+		 "%s[%u], who opened it, %s; nobody who holds it accepts connections, %u wait",
+		 process_program(opener), opener->pid, opener_fate(h->e, opener),
+		 h->detail->backlog);
+	f->help = "open listening sockets with SOCK_CLOEXEC, or close them between fork and exec";
+}
+
+static void word_pipe(const struct hold *h, struct finding *f, char *message, char *why,
+		      size_t size)
+{
+	const struct process *opener = h->slot->site->process, *process = f->process;
+	const struct process *reader = h->holders.reader->owner;
+
+	snprintf(message, size,
+		 "the reader %s[%u] never sees EOF: %s[%u] holds the pipe's write end as fd %d, "
+		 "inherited over exec and never written to",
+		 process_program(reader), reader->pid, process_program(process), process->pid,
+		 (int)h->fd);
+	snprintf(why, size,
+		 "%s[%u], who made the pipe, %s; the reader waits on fd %d, and no writer is left "
+		 "who knows of it",
+		 process_program(opener), opener->pid, opener_fate(h->e, opener),
+		 (int)h->holders.reader_fd);
+	f->help = "make pipes with pipe2(O_CLOEXEC), or close the write end between fork and exec";
+}
+
+static void report(struct hold *h, uint64_t first_ns)
+{
+	struct engine *e = h->e;
+	struct finding f = {
+		.rule = RULE_EXEC_HELD,
+		.severity = SEVERITY_WARNING,
+		.process = h->table->owner,
+		.subject = h->slot->site->process->name,
+		.descriptor = slots_descriptor(e, h->table, h->fd),
+		.opened = party_opened(h->slot),
+		.opened_is_culprit = true,
+		.first_ns = first_ns,
+		.confidence = h->holders.after_loss ? CONFIDENCE_AFTER_LOSS : CONFIDENCE_EXACT,
+		.fingerprint = finding_fingerprint(RULE_EXEC_HELD, h->table->owner, h->slot->site)
+	};
+	char message[384], why[384];
+
+	if (is_write_end(h->slot))
+		word_pipe(h, &f, message, why, sizeof(message));
+	else
+		word_listener(h, &f, message, why, sizeof(message));
+	f.message = message;
+	f.why = why;
+	finding_report(e, &f);
+}
+
+static bool is_listening(const struct fdt_detail *d)
+{
+	return d->facts & FDT_FACT_SOCKET && d->state == STATE_LISTEN;
+}
+
+/* All the kernel's writers are among those known. */
+static bool writers_are_known(const struct hold *h)
+{
+	return h->holders.files >= h->detail->writers && h->holders.files < WRITERS_MAX;
+}
+
+static bool is_held(struct hold *h, const struct suspect *s)
+{
+	uint64_t wait_ns = h->e->options.settings.exec_unused_after_ns;
+	bool pipe = is_write_end(h->slot);
+
+	if (pipe && s->look_ns - s->since_ns < wait_ns)
+		return false;
+	find_holders(h->e, h->slot, &h->holders);
+	if (h->holders.needed)
+		return false;
+	return !pipe || (h->holders.reader && writers_are_known(h));
+}
+
+/* What has to be so at every look, whoever holds it. */
+static bool looks_held(const struct hold *h)
+{
+	const struct fdt_detail *d = h->detail;
+
+	if (!d || d->head.time_ns < h->table->owner->exec_ns)
+		return false;
+	if (is_write_end(h->slot))
+		return d->facts & FDT_FACT_PIPE && d->facts & FDT_FACT_WAITED;
+	return is_listening(d);
+}
+
+static void judge(struct hold *h, struct suspect *now, struct budget *budget)
+{
+	uint64_t cost = h->e->counters.descriptors;
+
+	if (!budget->slots)
+		return;
+	budget->slots -= cost < budget->slots ? (uint32_t)cost : budget->slots;
+	now->told = is_held(h, now);
+	if (now->told)
+		report(h, now->since_ns);
+}
+
+/* A socket that did not listen when it crossed will hardly begin to: asked once. */
+static bool is_settled(const struct hold *h)
+{
+	return !is_write_end(h->slot) && h->detail &&
+	       h->detail->head.time_ns >= h->table->owner->exec_ns && !is_listening(h->detail);
+}
+
+static void look(struct engine *e, struct fdtable *table, int32_t fd, struct budget *budget)
+{
+	struct hold h = { .e = e, .table = table, .fd = fd, .slot = fdtable_slot(table, fd) };
+	const struct suspect *before =
+		suspects_before(&e->held.suspects, table->key, fd, h.slot->generation);
+	struct suspect now = { .table = table->key, .fd = fd, .generation = h.slot->generation };
+
+	if (before && before->told)
+		now = *before;
+	if (!now.told && budget->questions) {
+		budget->questions--;
+		h.detail = slots_look(e, table, fd);
+		now.told = is_settled(&h);
+	}
+	if (!now.told && !looks_held(&h))
+		return;
+	if (!now.told) {
+		now.look_ns = h.detail->head.time_ns;
+		now.since_ns = before ? before->since_ns : now.look_ns;
+		judge(&h, &now, budget);
+	}
+	suspects_put(&e->mem, &e->held.suspects, &now);
+}
+
+static void look_at_image(struct engine *e, struct process *process, struct budget *budget)
+{
+	struct fdtable *table = process_table(process);
+
+	if (!table || table->owner != process || !held_is_of_interest(table, process))
+		return;
+	exec_ask_environment(e, process);
+	fdtable_each (table, fd)
+		if (is_candidate(fdtable_slot(table, fd), fd, process))
+			look(e, table, fd, budget);
+}
+
+static int by_serial(const void *a, const void *b)
+{
+	const struct process *x = *(struct process *const *)a, *y = *(struct process *const *)b;
+
+	return (x->serial > y->serial) - (x->serial < y->serial);
+}
+
+static void look_at_all(struct engine *e)
+{
+	size_t bytes = e->pending_execs.count * sizeof(struct process *), count = 0;
+	struct process **list = bytes ? mem_alloc_beyond(&e->mem, bytes) : NULL;
+	struct budget budget = { SLOTS_A_LOOK, QUESTIONS_A_LOOK };
+
+	if (!list)
+		return;
+	map_each (&e->pending_execs, entry) {
+		struct process *process = entry->value;
+
+		if (process->exec_judged && !process->ended_ns)
+			list[count++] = process;
+	}
+	qsort(list, count, sizeof(struct process *), by_serial);
+	for (size_t i = 0; i < count; i++)
+		look_at_image(e, list[i], &budget);
+	mem_free(&e->mem, list, bytes);
+}
+
+void held_tick(struct engine *e)
+{
+	if (!finding_wanted(e, RULE_EXEC_HELD) || !e->pending_execs.count ||
+	    e->now_ns - e->held.looked_ns < e->options.settings.exec_unused_after_ns)
+		return;
+	e->held.looked_ns = e->now_ns;
+	look_at_all(e);
+	suspects_turn(&e->mem, &e->held.suspects);
+}
+
+void held_done(struct engine *e)
+{
+	suspects_done(&e->mem, &e->held.suspects);
+}

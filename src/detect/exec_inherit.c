@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * exec.inherit: descriptors crossed an exec and the new image never used them. Judged once an
+ * image has had time to use them (exec.unused_after), or when it ends before. The kernel side
+ * reports the first use of each number that crossed.
+ */
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "engine/engine_private.h"
+
+#define WATCHED_MAX 4096 /* FDT_TASK_WATCHED: numbers below it are */
+#define PENDING_MAX 65536
+#define RACE_NS 1000000000ull
+#define ACCUMULATES 3 /* images of one pid, each of which left something behind */
+
+/* "5", "--fd=5", "/dev/fd/5", "fd5", but not the 5 of "python5" or "file5". */
+static bool is_number_of_its_own(const char *args, const char *at, size_t length, const char *end)
+{
+	if (at + length < end && isalnum((unsigned char)at[length]))
+		return false;
+	if (at == args || !isalnum((unsigned char)at[-1]))
+		return true;
+	return at - args >= 2 && (at[-2] | 0x20) == 'f' && (at[-1] | 0x20) == 'd' &&
+	       (at - args == 2 || !isalnum((unsigned char)at[-3]));
+}
+
+/* Named on the command line: meant to be inherited. The program's own name tells nothing. */
+static bool named_in_args(const struct process *process, int32_t fd)
+{
+	char number[16];
+	size_t length = snprintf(number, sizeof(number), "%d", fd);
+	const char *end = process->args + process->args_size, *args, *at;
+
+	if (!process->args)
+		return false;
+	args = process->args + strnlen(process->args, process->args_size);
+	for (at = args; (at = memmem(at, end - at, number, length)); at++)
+		if (is_number_of_its_own(args, at, length, end))
+			return true;
+	return false;
+}
+
+/* Somebody wanted the new image to have it. */
+static bool is_meant(const struct slot *slot, int32_t fd, const struct process *process)
+{
+	return slot->flags & SLOT_MEANT || named_in_args(process, fd) ||
+	       process_environment_names(process, fd);
+}
+
+bool exec_unused(const struct slot *slot, int32_t fd, const void *ctx)
+{
+	const struct process *process = ctx;
+
+	return fd > 2 && fd < WATCHED_MAX && process->use_watched &&
+	       slot->flags & SLOT_CROSSED_EXEC && !(slot->flags & SLOT_USED) && slot->site &&
+	       slot->site->process != process && !is_meant(slot, fd, process);
+}
+
+void exec_ask_environment(struct engine *e, struct process *process)
+{
+	struct engine_callbacks *host = &e->options.callbacks;
+	struct fdt_environ answer = { 0 };
+	uint64_t word[FDT_ENVIRON_WORDS];
+
+	if (process->environment_known || process->ended_ns || !host->environment)
+		return;
+	process->environment_known = true;
+	if (host->environment(host->ctx, process->pid, &answer))
+		return;
+	for (int i = 0; i < FDT_ENVIRON_WORDS; i++)
+		word[i] = answer.word[i];
+	process_set_environment(&e->mem, process, word);
+}
+
+static bool has_unused(const struct fdtable *table, const struct process *process)
+{
+	fdtable_each (table, fd)
+		if (exec_unused(fdtable_slot(table, fd), fd, process))
+			return true;
+	return false;
+}
+
+void exec_image_started(struct engine *e, struct process *process)
+{
+	const struct fdtable *table = process_table(process);
+
+	if (process->exec_pending || !table)
+		return;
+	if (!finding_wanted(e, RULE_EXEC_INHERIT) && !finding_wanted(e, RULE_EXEC_HELD))
+		return;
+	if (e->pending_execs.count >= PENDING_MAX || !has_unused(table, process))
+		return;
+	if (!map_put(&e->mem, &e->pending_execs, process->serial, process)) {
+		process_ref(process);
+		process->exec_pending = true;
+	}
+}
+
+/* How many earlier images of this very process left a descriptor behind. */
+static unsigned int images_behind(const struct fdtable *table, const struct process *process)
+{
+	uint32_t seen[ACCUMULATES] = { 0 };
+	unsigned int count = 0;
+
+	fdtable_each (table, fd) {
+		const struct slot *slot = fdtable_slot(table, fd);
+		bool known = false;
+
+		if (!exec_unused(slot, fd, process) || slot->site->process->pid != process->pid)
+			continue;
+		for (unsigned int i = 0; i < count; i++)
+			known |= seen[i] == slot->site->process->serial;
+		if (!known)
+			seen[count++] = slot->site->process->serial;
+		if (count == ACCUMULATES)
+			break;
+	}
+	return count;
+}
+
+static struct victim victim_of(struct engine *e, const struct fdtable *table, int32_t fd)
+{
+	const char *name = slots_name(e, table, fd); /* before the kind: it may change that */
+	const struct slot *slot = fdtable_slot(table, fd);
+
+	return (struct victim){
+		.fd = fd, .kind = slot->kind, .name = name, .opened = party_opened(slot)
+	};
+}
+
+static void add_victims(struct engine *e, struct finding *f, const struct fdtable *table,
+			const struct process *process)
+{
+	fdtable_each (table, fd) {
+		if (!exec_unused(fdtable_slot(table, fd), fd, process))
+			continue;
+		if (f->victim_count < FINDING_VICTIMS_MAX)
+			f->victims[f->victim_count++] = victim_of(e, table, fd);
+		f->victim_total++;
+	}
+}
+
+/* "fd 5 (file /tmp/x), fd 6 (pipe) and 3 more" */
+static void list_victims(const struct finding *f, char *buffer, size_t size)
+{
+	size_t used = 0;
+
+	buffer[0] = '\0';
+	for (unsigned int i = 0; i < f->victim_count && i < 3 && used < size; i++) {
+		struct descriptor d = { .fd = f->victims[i].fd,
+					.kind = f->victims[i].kind,
+					.name = f->victims[i].name };
+		char what[128];
+
+		finding_describe(&d, what, sizeof(what));
+		used += snprintf(buffer + used, size - used, "%s%s", i ? ", " : "", what);
+	}
+	if (f->victim_total > 3 && used < size)
+		snprintf(buffer + used, size - used, " and %u more", f->victim_total - 3);
+}
+
+/* The opener's own descriptor of that number, where it still holds the same file. */
+static int32_t opener_has(struct engine *e, const struct slot *slot, int32_t fd,
+			  const struct fdtable **ret_table)
+{
+	const struct process *opener = map_get(&e->processes, slot->site->process->pid);
+	const struct slot *theirs;
+
+	if (!opener || !process_same(opener, slot->site->process))
+		return -1;
+	*ret_table = process_table(opener);
+	theirs = *ret_table ? fdtable_slot(*ret_table, fd) : NULL;
+	return theirs && theirs->file == slot->file && theirs->inode == slot->inode ? fd : -1;
+}
+
+/*
+ * The opener marks it close-on-exec, and forked this process right after opening: between
+ * open and fcntl(F_SETFD). One that was marked long after was not in a race.
+ */
+static bool is_raced(struct engine *e, const struct process *process, const struct slot *slot,
+		     int32_t fd)
+{
+	const struct fdtable *table;
+	const struct fdt_detail *d;
+
+	if (slot->site->process->pid == process->pid || process->forked_ns < slot->opened_ns ||
+	    process->forked_ns - slot->opened_ns > RACE_NS)
+		return false;
+	if (opener_has(e, slot, fd, &table) < 0)
+		return false;
+	if (fdtable_slot(table, fd)->flags & SLOT_CLOEXEC)
+		return true;
+	d = slots_look(e, table, fd);
+	return d && d->facts & FDT_FACT_CLOEXEC && d->head.tgid == table->owner->pid && d->fd == fd;
+}
+
+/* Of the first few; -1: none was. */
+static int32_t first_raced(struct engine *e, const struct finding *f, const struct fdtable *table)
+{
+	for (unsigned int i = 0; i < f->victim_count; i++)
+		if (is_raced(e, f->process, fdtable_slot(table, f->victims[i].fd),
+			     f->victims[i].fd))
+			return f->victims[i].fd;
+	return -1;
+}
+
+static bool is_listening(struct engine *e, const struct fdtable *table, int32_t fd)
+{
+	const struct fdt_detail *d = slots_look(e, table, fd);
+
+	return d && d->facts & FDT_FACT_SOCKET && d->state == STATE_LISTEN;
+}
+
+/*
+ * What lets an unprivileged image do what it could not have done by itself. root's own service
+ * manager hands over sockets on purpose: what then stays with the same user is no gain.
+ */
+static bool is_dangerous(struct engine *e, const struct fdtable *table, int32_t fd)
+{
+	const struct process *process = table->owner, *before = process->before;
+	const struct slot *slot = fdtable_slot(table, fd);
+
+	if (!process->uid || slot->site->process->uid || !before || before->uid)
+		return false;
+	switch (slot->kind) {
+	case FD_KIND_BLK: return true;
+	case FD_KIND_FILE:
+	case FD_KIND_DIR: return slot->flags & SLOT_WRITES;
+	case FD_KIND_TCP:
+	case FD_KIND_UNIX: return is_listening(e, table, fd);
+	default: return false;
+	}
+}
+
+static int32_t first_dangerous(struct engine *e, const struct finding *f,
+			       const struct fdtable *table)
+{
+	for (unsigned int i = 0; i < f->victim_count; i++)
+		if (is_dangerous(e, table, f->victims[i].fd))
+			return f->victims[i].fd;
+	return -1;
+}
+
+/* What is worth saying beyond "unused". */
+struct circumstances {
+	bool accumulates;
+	int32_t dangerous, raced; /* a number; -1: none */
+};
+
+static void word_why(const struct finding *f, const struct circumstances *c, char *why, size_t size)
+{
+	if (c->accumulates)
+		snprintf(why, size, "each re-exec of pid %u leaves more of them behind",
+			 f->process->pid);
+	else if (c->dangerous >= 0)
+		snprintf(why, size,
+			 "fd %d was opened by %s as root, and uid %u has it now; opened without "
+			 "close-on-exec",
+			 (int)c->dangerous, f->opened.name, f->process->uid);
+	else if (c->raced >= 0)
+		snprintf(why, size,
+			 "raced: fork came between open and fcntl(F_SETFD) in tid %u of %s, which "
+			 "holds fd %d marked close-on-exec; use O_CLOEXEC",
+			 f->opened.tid, f->opened.name, (int)c->raced);
+	else
+		snprintf(why, size, "opened without close-on-exec by %s", f->opened.name);
+}
+
+static void word(struct finding *f, const struct circumstances *c, char *message, char *why,
+		 size_t size)
+{
+	char list[256];
+
+	list_victims(f, list, sizeof(list));
+	snprintf(message, size, "%s inherited %u descriptor%s across exec and never used %s%s: %s",
+		 process_program(f->process), f->victim_total, f->victim_total == 1 ? "" : "s",
+		 f->victim_total == 1 ? "it" : "them", c->raced >= 0 ? " (raced)" : "", list);
+	word_why(f, c, why, size);
+	f->message = message;
+	f->why = why;
+	f->help = "open with O_CLOEXEC (SOCK_CLOEXEC, pipe2 ...), or close before exec";
+}
+
+/* The one to show: what is dangerous before what raced before whichever comes first. */
+static int32_t telling(const struct finding *f, const struct circumstances *c)
+{
+	if (c->dangerous >= 0)
+		return c->dangerous;
+	return c->raced >= 0 ? c->raced : f->victims[0].fd;
+}
+
+static void judge(struct engine *e, struct process *process, const struct fdtable *table)
+{
+	struct finding f = { .rule = RULE_EXEC_INHERIT,
+			     .process = process,
+			     .descriptor = { .fd = -1 },
+			     .opened_is_culprit = true };
+	struct circumstances c;
+	const struct slot *first;
+	char message[384], why[384];
+	int32_t fd;
+
+	if (!finding_wanted(e, f.rule) || !has_unused(table, process))
+		return;
+	exec_ask_environment(e, process);
+	add_victims(e, &f, table, process);
+	if (!f.victim_count)
+		return;
+	c.accumulates = images_behind(table, process) >= ACCUMULATES;
+	c.dangerous = first_dangerous(e, &f, table);
+	fd = telling(&f, &(struct circumstances){ false, c.dangerous, -1 });
+	f.descriptor = slots_descriptor(e, table, fd);
+	c.raced = first_raced(e, &f, table); /* asks about the opener's: the last word on a file */
+	if (c.dangerous < 0 && c.raced >= 0) {
+		fd = c.raced;
+		f.descriptor = slots_descriptor(e, table, fd);
+	}
+	first = fdtable_slot(table, fd);
+	f.opened = party_opened(first);
+	f.subject = first->site->process->name;
+	f.severity = c.accumulates || c.dangerous >= 0 ? SEVERITY_WARNING : SEVERITY_INFO;
+	f.first_ns = process->exec_ns;
+	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
+	f.fingerprint = finding_fingerprint(f.rule, process, first->site);
+	word(&f, &c, message, why, sizeof(message));
+	finding_report(e, &f);
+}
+
+/* Judged once; it stays on the list for as long as it may be holding what others wait for. */
+static void settle(struct engine *e, struct process *process, const struct fdtable *table)
+{
+	bool judged = process->exec_judged;
+
+	process->exec_judged = true;
+	if (!process->ended_ns && table && held_is_of_interest(table, process) &&
+	    finding_wanted(e, RULE_EXEC_HELD)) {
+		if (!judged)
+			judge(e, process, table);
+		return;
+	}
+	map_remove(&e->pending_execs, process->serial);
+	process->exec_pending = false;
+	if (table && !judged)
+		judge(e, process, table);
+	process_unref(&e->mem, process);
+}
+
+static bool is_old_enough(const struct engine *e, const struct process *process)
+{
+	return e->now_ns - process->exec_ns >= e->options.settings.exec_unused_after_ns;
+}
+
+static bool is_due(const struct engine *e, const struct process *process)
+{
+	return process->ended_ns || (!process->exec_judged && is_old_enough(e, process));
+}
+
+/* One that is settled is no longer due: it has left the map, and another may stand there, or not. */
+void exec_tick(struct engine *e)
+{
+	for (size_t i = 0; i < e->pending_execs.capacity;) {
+		struct process *process = e->pending_execs.entries[i].value;
+
+		if (process && is_due(e, process))
+			settle(e, process, process->ended_ns ? NULL : process_table(process));
+		else
+			i++;
+	}
+}
+
+void exec_table_died(struct engine *e, struct fdtable *table)
+{
+	struct process *process = table->owner;
+
+	if (process->exec_pending && !process->exec_judged &&
+	    (process->ended_ns || is_old_enough(e, process)))
+		settle(e, process, table);
+}
+
+void exec_done(struct engine *e)
+{
+	map_each (&e->pending_execs, entry)
+		process_unref(&e->mem, entry->value);
+	map_done(&e->mem, &e->pending_execs);
+}

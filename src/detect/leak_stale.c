@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * leak.stale: a site that closes what it opens within t left some open for many times t: there
+ * is a path that forgets to close. What usual is tells the site's own lifetimes; that it is a
+ * path, and not a few connections that somebody means to keep, tells their number: it rises in
+ * window after window and never falls. Of connections only those count through which
+ * nothing has gone for as long: one that is used now and then is held on purpose. Pipes, of
+ * which nobody can tell that, do not count at all.
+ *
+ * One walk through all tables in each leak.window counts the stragglers.
+ */
+#include <stdio.h>
+
+#include "engine/engine_private.h"
+
+#define CLOSED_MIN 100      /* fewer lifetimes say nothing of what is usual */
+#define USUAL_PERCENT 99    /* so many of them were shorter than t */
+#define TIMES 64            /* a straggler is older than so many t */
+#define STRAGGLERS_MIN 4    /* fewer are no path */
+#define SLOTS_A_TICK 20000u /* ticks come every 0.1 s: at most about 2 ms of a second */
+
+static const unsigned int window_multiple[GROWTH_SCALES] = { 1, 6, 36, 216 };
+
+static uint64_t straggler_age(const struct engine *e, const struct site *site)
+{
+	uint64_t closed, usual_ns = site_lifetime_ns(site, USUAL_PERCENT, &closed);
+	uint64_t age_ns = usual_ns * TIMES;
+
+	if (closed < CLOSED_MIN)
+		return 0;
+	return age_ns > e->options.settings.leak_min_age_ns ? age_ns
+							    : e->options.settings.leak_min_age_ns;
+}
+
+static bool is_straggler(const struct engine *e, const struct slot *slot, const struct site *site)
+{
+	return slot->flags & SLOT_COUNTED && !(slot->flags & SLOT_CROSSED_EXEC) &&
+	       site->stale.age_ns && e->now_ns - slot->opened_ns >= site->stale.age_ns;
+}
+
+static void count(struct engine *e, const struct slot *slot)
+{
+	struct site *site = slot->flags & SLOT_COUNTED ? site_now(slot->site) : NULL;
+
+	if (!site)
+		return;
+	if (site->stale.round != e->stale.round) {
+		site->stale.round = e->stale.round;
+		site->stale.now = 0;
+		site->stale.age_ns = straggler_age(e, site);
+	}
+	site->stale.now += is_straggler(e, slot, site);
+}
+
+struct only {
+	const struct engine *e;
+	const struct site *site;
+};
+
+static bool straggles(const struct slot *slot, int32_t fd, const void *ctx)
+{
+	const struct only *only = ctx;
+
+	(void)fd;
+	return site_now(slot->site) == only->site && is_straggler(only->e, slot, only->site);
+}
+
+static bool can_be_idle(enum fd_kind kind)
+{
+	return kind == FD_KIND_TCP || kind == FD_KIND_PIPE;
+}
+
+/* Their silence is asked for only where the host can tell. */
+static bool are_unused(struct engine *e, const struct fdtable *table, struct site_row *row)
+{
+	uint64_t age_ns = row->site->stale.age_ns;
+
+	if (!can_be_idle(row->kind))
+		return true;
+	finding_ask_idle(e, table, row, age_ns, age_ns / 2);
+	return row->idle >= STRAGGLERS_MIN && row->idle * 2 > row->asked;
+}
+
+static void word(struct finding *f, const struct site *site, int scale, char *message, char *why,
+		 size_t size)
+{
+	const struct site_row *row = &f->sites[0];
+	const uint32_t *count_of = site->stale.count[scale];
+	uint64_t closed, usual_ns = site_lifetime_ns(site, USUAL_PERCENT, &closed);
+	char age[32];
+
+	finding_format_time(row->oldest_ns, age, sizeof(age));
+	snprintf(
+		message, size,
+		"%s forgets to close some %s descriptors: %llu of %llu from %s are still open, the "
+		"oldest for %s",
+		process_program(site->process), fd_kind_name(row->kind),
+		(unsigned long long)row->open, (unsigned long long)row->opened, row->label, age);
+	snprintf(why, size,
+		 "of %llu closed ones %d %% lived less than %llu ms; those open more than %d times "
+		 "as long were %u, %u, %u, %u in four windows running",
+		 (unsigned long long)closed, USUAL_PERCENT, (unsigned long long)usual_ns / 1000000,
+		 TIMES, count_of[3], count_of[2], count_of[1], count_of[0]);
+	f->message = message;
+	f->why = why;
+	f->help = "most paths close what is opened here; look for one that returns early, an error "
+		  "or a timeout";
+}
+
+static void report(struct engine *e, const struct site *site, const struct fdtable *table,
+		   int scale)
+{
+	struct only only = { e, site };
+	struct finding f = { .rule = RULE_LEAK_STALE,
+			     .severity = SEVERITY_WARNING,
+			     .process = site->process,
+			     .descriptor = { .fd = -1 },
+			     .confidence = finding_confidence(table, CONFIDENCE_INFERRED),
+			     .fingerprint =
+				     finding_fingerprint(RULE_LEAK_STALE, site->process, site) };
+	struct site_labels labels;
+	char message[384], why[384];
+
+	finding_sites(e, &f, table, straggles, &only, &labels);
+	if (!f.site_count || f.sites[0].open < STRAGGLERS_MIN)
+		return;
+	if (finding_is_news(e, &f) && !are_unused(e, table, &f.sites[0]))
+		return;
+	f.first_ns = e->now_ns - f.sites[0].oldest_ns;
+	f.descriptor = slots_descriptor(e, table, f.sites[0].example_fd);
+	f.opened = party_opened(fdtable_slot(table, f.sites[0].example_fd));
+	word(&f, site, scale, message, why, sizeof(message));
+	finding_report(e, &f);
+}
+
+static bool rises(const struct site_stale *stale, int scale)
+{
+	const uint32_t *count_of = stale->count[scale];
+
+	return stale->counts[scale] == STALE_COUNTS && count_of[0] >= STRAGGLERS_MIN &&
+	       count_of[0] > count_of[1] && count_of[1] > count_of[2] && count_of[2] > count_of[3];
+}
+
+static void push(struct site_stale *stale, int scale)
+{
+	for (int i = STALE_COUNTS - 1; i > 0; i--)
+		stale->count[scale][i] = stale->count[scale][i - 1];
+	stale->count[scale][0] = stale->now;
+	if (stale->counts[scale] < STALE_COUNTS)
+		stale->counts[scale]++;
+}
+
+/* How many were closed at an age at which they would have been stragglers. */
+static uint64_t closed_late(const struct site *site)
+{
+	uint64_t late = 0;
+
+	for (int i = 0; i < LIFETIME_BUCKETS; i++)
+		if (1ull << (LIFETIME_FIRST_BIT + i) > site->stale.age_ns)
+			late += site->lifetime[i];
+	return late;
+}
+
+/* One was closed after all: they are slow, not forgotten. All counting begins anew. */
+static void note_round(struct site *site)
+{
+	struct site_stale *stale = &site->stale;
+	uint64_t late = stale->age_ns ? closed_late(site) : 0;
+
+	if (!stale->age_ns || stale->now < stale->last || late != stale->late)
+		for (int scale = 0; scale < GROWTH_SCALES; scale++)
+			stale->counts[scale] = 0;
+	stale->last = stale->now;
+	stale->late = late;
+}
+
+static void judge(struct engine *e, struct site *site)
+{
+	const struct fdtable *table = process_table(site->process);
+	struct site_stale *stale = &site->stale;
+
+	note_round(site);
+	for (int scale = 0; stale->age_ns && scale < GROWTH_SCALES; scale++) {
+		if (e->stale.round % window_multiple[scale])
+			continue;
+		push(stale, scale);
+		if (table && !site->growth_told && rises(stale, scale)) {
+			report(e, site, table, scale);
+			return;
+		}
+	}
+}
+
+static void end_round(struct engine *e)
+{
+	e->stale.walking = false;
+	walk_done(&e->mem, &e->stale.walk);
+	map_each (&e->sites.map, entry) {
+		struct site *site = entry->value;
+
+		if (site->stale.round == e->stale.round)
+			judge(e, site);
+		else
+			site->stale = (struct site_stale){ 0 }; /* none is open */
+	}
+}
+
+static void walk(struct engine *e)
+{
+	struct fdtable *table;
+	int32_t fd;
+
+	for (unsigned int left = SLOTS_A_TICK; left; left--) {
+		if (!walk_next(&e->stale.walk, &e->tables, &table, &fd)) {
+			end_round(e);
+			return;
+		}
+		count(e, fdtable_slot(table, fd));
+	}
+}
+
+/* A round that could not begin for want of memory tells nothing: what is seen of it is no count. */
+static bool begin_round(struct engine *e)
+{
+	struct stale *stale = &e->stale;
+
+	if (stale->began_ns && e->now_ns - stale->began_ns < e->options.settings.leak_window_ns)
+		return false;
+	stale->began_ns = e->now_ns;
+	if (walk_begin(&e->mem, &stale->walk, &e->tables))
+		return false;
+	stale->round++;
+	return true;
+}
+
+void stale_tick(struct engine *e)
+{
+	if (!finding_wanted(e, RULE_LEAK_STALE))
+		return;
+	if (!e->stale.walking)
+		e->stale.walking = begin_round(e);
+	if (e->stale.walking)
+		walk(e);
+}
+
+void stale_done(struct engine *e)
+{
+	walk_done(&e->mem, &e->stale.walk);
+}

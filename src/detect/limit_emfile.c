@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* limit.emfile: a call failed because a table, or the system, is full: who holds the descriptors? */
+#include <errno.h>
+#include <stdio.h>
+
+#include "engine/engine_private.h"
+#include "model/syscall_name.h"
+#include "fdtrace/syscall.h"
+
+#define KEPT_NS 2000000000ull /* longer than ROW_IDLE_NS: what is idle now shows as idle then */
+#define LOOK_EVERY_NS 1000000000ull
+#define SPINS 3 /* failures to accept within that time */
+
+enum fullness { TABLE_FULL, TABLE_UNSURE, OTHER_LIMIT, SYSTEM_FULL };
+
+/*
+ * EMFILE also comes from per-user limits (inotify instances, io_uring memory ...) while the
+ * table is nearly empty. Not exactly full is still full: numbers may be reserved at this moment.
+ */
+static enum fullness judge(const struct fdt_error *event, const struct fdtable *table,
+			   uint64_t open)
+{
+	if (event->error == ENFILE)
+		return SYSTEM_FULL;
+	if (open >= event->nofile - event->nofile / 10)
+		return TABLE_FULL;
+	return table->tainted ? TABLE_UNSURE : OTHER_LIMIT;
+}
+
+static const char *row_noun(const struct site_row *row)
+{
+	uint32_t syscall = row->site ? row->site->syscall : 0;
+
+	return syscall == FDT_SYS_accept || syscall == FDT_SYS_accept4 ? "accepted connections"
+								       : "connections";
+}
+
+/* ", 33 of 39" of all that are open, or of those asked where there are too many to ask. */
+static void word_share(const struct finding *f, unsigned int part, char *buffer, size_t size)
+{
+	const struct site_row *row = &f->sites[0];
+
+	if (row->asked < row->open)
+		snprintf(buffer, size, "%llu of %llu (%u of %u asked)",
+			 (unsigned long long)row->open, (unsigned long long)f->limit.open, part,
+			 row->asked);
+	else
+		snprintf(buffer, size, "%u of %llu", part, (unsigned long long)f->limit.open);
+}
+
+static const char *idle_help(const struct site_row *row)
+{
+	if (row->close_wait * 2 > row->asked)
+		return "close a connection when recv returns 0 or fails; raising the limit only "
+		       "postpones it";
+	return "give idle connections a timeout (keep-alive timeout of the server); raising the "
+	       "limit only postpones it";
+}
+
+/* True: most of those that hold the table are idle, or given up by their peers, and this says so. */
+static bool word_idle(struct finding *f, const char *call, char *message, size_t size)
+{
+	const struct site_row *row = &f->sites[0];
+	bool waits = row->close_wait * 2 > row->asked;
+	char share[64], span[32];
+
+	if (!f->site_count || !row->asked || (!waits && row->idle * 2 <= row->asked))
+		return false;
+	word_share(f, waits ? row->close_wait : row->idle, share, sizeof(share));
+	finding_format_time(row->idle_ns, span, sizeof(span));
+	if (waits)
+		snprintf(message, size,
+			 "%s failed with EMFILE: the table is held by %s whose peers have closed: "
+			 "%s in CLOSE_WAIT, from %s",
+			 call, row_noun(row), share, row->label);
+	else
+		snprintf(message, size,
+			 "%s failed with EMFILE: the table is held by idle %s: %s, idle for %s, "
+			 "from %s%s",
+			 call, row_noun(row), share, span, row->label,
+			 row->close_wait ? " (some peers have closed)" : "");
+	f->help = idle_help(row);
+	return true;
+}
+
+static const char *full_help(const struct finding *f)
+{
+	enum fd_kind kind = f->site_count ? f->sites[0].kind : FD_KIND_UNKNOWN;
+
+	if (kind == FD_KIND_PIPE || kind == FD_KIND_FILE)
+		return "close on every path where the site that holds most does not (in Python: "
+		       "with, or close()); raising the limit only postpones it";
+	return "find out why the site that holds most does not close; raising the limit only "
+	       "postpones it";
+}
+
+static void word(struct finding *f, enum fullness fullness, char *message, size_t size)
+{
+	const char *call = syscall_name(f->used.syscall);
+	unsigned long long open = f->limit.open, soft = f->limit.soft;
+
+	switch (fullness) {
+	case TABLE_FULL:
+		if (word_idle(f, call, message, size))
+			break;
+		f->help = full_help(f);
+		snprintf(message, size,
+			 "%s failed with EMFILE: %llu of %llu descriptors are open, most of them "
+			 "(%llu %s) from %s",
+			 call, open, soft, f->site_count ? (unsigned long long)f->sites[0].open : 0,
+			 f->site_count ? fd_kind_name(f->sites[0].kind) : "",
+			 f->site_count ? f->sites[0].label : "nowhere");
+		break;
+	case TABLE_UNSURE:
+		snprintf(message, size,
+			 "%s failed with EMFILE: of %llu descriptors at least %llu are open, and "
+			 "not all could be followed",
+			 call, soft, open);
+		f->help = "look again when nothing is lost or refused: see the summary";
+		break;
+	case OTHER_LIMIT:
+		snprintf(message, size,
+			 "%s failed with EMFILE although only %llu of %llu descriptors are open: "
+			 "another limit was hit",
+			 call, open, soft);
+		f->help = "look at the limits of what was to be made, e.g. "
+			  "fs.inotify.max_user_instances";
+		break;
+	case SYSTEM_FULL:
+		snprintf(message, size,
+			 "%s failed with ENFILE: the whole system has no file left; this process "
+			 "holds %llu",
+			 call, open);
+		f->help = "see fs.file-nr and fs.file-max for who needs so many";
+		break;
+	}
+	f->message = message;
+}
+
+/* Everything about one failure, or several of them. */
+struct failure {
+	const struct fdt_error *event;
+	struct actor actor;
+	struct fdtable *table;
+	uint64_t open, count, span_ns;
+	enum fullness fullness;
+};
+
+static bool is_accept(const struct fdt_error *event)
+{
+	return event->head.syscall == FDT_SYS_accept || event->head.syscall == FDT_SYS_accept4;
+}
+
+static void word_why(const struct failure *x, const struct site_row *row, char *why, size_t size)
+{
+	unsigned long long count = x->count;
+	size_t used = 0;
+
+	why[0] = '\0';
+	if (count >= SPINS && is_accept(x->event))
+		used = (size_t)snprintf(why, size,
+					"the accept loop spins: %llu failures within %llu ms, and "
+					"what waits in the backlog stays there",
+					count, (unsigned long long)x->span_ns / 1000000);
+	else if (count > 1)
+		used = (size_t)snprintf(why, size, "the call has failed %llu times in a row",
+					count);
+	if (row->asked && used < size)
+		snprintf(why + used, size - used,
+			 "%sof %u asked %u are established, %u in CLOSE_WAIT, %u idle",
+			 used ? "; " : "", row->asked, row->established, row->close_wait,
+			 row->idle);
+}
+
+/* ---- looking up who holds a table means to walk through all of it: once a second must do ---- */
+
+static struct full_table *full_of(struct engine *e, const struct fdtable *table)
+{
+	return &e->full_tables[(table->key * 0x9e3779b97f4a7c15ull >> 32) % FULL_TABLES_MAX];
+}
+
+/* The fingerprint, where it is known without a walk. 0: it is not. */
+static uint64_t recall(struct engine *e, const struct failure *x)
+{
+	const struct full_table *full = full_of(e, x->table);
+
+	if (x->fullness != TABLE_FULL)
+		return finding_fingerprint(RULE_LIMIT_EMFILE, x->actor.process, x->actor.site);
+	if (full->table != x->table->key || full->process != x->actor.process->serial ||
+	    e->now_ns - full->looked_ns >= LOOK_EVERY_NS)
+		return 0;
+	return full->fingerprint;
+}
+
+static void keep_in_mind(struct engine *e, const struct failure *x, uint64_t fingerprint)
+{
+	*full_of(e, x->table) = (struct full_table){ .table = x->table->key,
+						     .looked_ns = e->now_ns,
+						     .process = x->actor.process->serial,
+						     .fingerprint = fingerprint };
+}
+
+/* True: it was one more of those that were told, and has been counted. */
+static bool is_counted(struct engine *e, const struct failure *x, struct finding *f)
+{
+	f->fingerprint = recall(e, x);
+	if (!f->fingerprint || finding_is_news(e, f))
+		return false;
+	f->message = "";
+	finding_report(e, f);
+	return true;
+}
+
+static void tell(struct engine *e, const struct failure *x)
+{
+	struct finding f = {
+		.rule = RULE_LIMIT_EMFILE,
+		.process = x->actor.process,
+		.severity = x->fullness == OTHER_LIMIT ? SEVERITY_WARNING : SEVERITY_ERROR,
+		.descriptor = { .fd = -1 },
+		.used = party_actor(&x->actor, x->event->error),
+		.limit = { .present = true, .soft = x->event->nofile, .open = x->open },
+		.first_ns = x->event->first_ns,
+		.confidence = finding_confidence(x->table, CONFIDENCE_EXACT)
+	};
+	struct site_labels labels;
+	char message[384], why[320];
+	const struct site *place;
+
+	if (is_counted(e, x, &f))
+		return;
+	finding_sites(e, &f, x->table, NULL, NULL, &labels);
+	place = f.site_count && f.sites[0].site && x->fullness == TABLE_FULL ? f.sites[0].site
+									     : x->actor.site;
+	f.fingerprint = finding_fingerprint(f.rule, x->actor.process, place);
+	if (x->fullness == TABLE_FULL)
+		keep_in_mind(e, x, f.fingerprint);
+	if (f.site_count && x->fullness == TABLE_FULL && finding_is_news(e, &f))
+		finding_ask_idle(e, x->table, &f.sites[0], 0, ROW_IDLE_NS);
+	word(&f, x->fullness, message, sizeof(message));
+	word_why(x, &f.sites[0], why, sizeof(why));
+	f.why = why;
+	finding_report(e, &f);
+}
+
+/* ---- a server that can't accept is looked at for a moment: does it try again and again? ---- */
+
+static void tell_kept(struct engine *e, struct kept_limit *k, struct fdtable *table)
+{
+	const struct failure x = { .event = &k->event,
+				   .actor = { .process = k->process,
+					      .tid = k->event.head.tid,
+					      .syscall = k->event.head.syscall,
+					      .site_hash = k->event.site,
+					      .site = k->site,
+					      .time_ns = k->time_ns },
+				   .table = table,
+				   .open = k->open,
+				   .count = k->count,
+				   .span_ns = e->now_ns - k->time_ns,
+				   .fullness = TABLE_FULL };
+
+	tell(e, &x);
+}
+
+static void forget(struct engine *e, unsigned int index)
+{
+	struct kept_limit *k = &e->kept_limits[index];
+
+	site_unref(&e->sites, k->site);
+	process_unref(&e->mem, k->process);
+	e->kept_limit_count--;
+	for (unsigned int i = index; i < e->kept_limit_count; i++)
+		e->kept_limits[i] = e->kept_limits[i + 1];
+}
+
+static struct kept_limit *kept_for(struct engine *e, const struct failure *x)
+{
+	for (unsigned int i = 0; i < e->kept_limit_count; i++)
+		if (e->kept_limits[i].table == x->table->key &&
+		    e->kept_limits[i].process == x->actor.process)
+			return &e->kept_limits[i];
+	return NULL;
+}
+
+static void count_again(struct kept_limit *k, const struct fdt_error *event)
+{
+	bool same_run = event->run == k->event.run && event->count >= k->event.count;
+
+	k->count += event->count - (same_run ? k->event.count : 0);
+	k->event.count = event->count;
+	k->event.run = event->run;
+}
+
+/* False: no room, it is to be told at once. */
+static bool keep(struct engine *e, const struct failure *x)
+{
+	struct kept_limit *k = kept_for(e, x);
+
+	if (k) {
+		count_again(k, x->event);
+		return true;
+	}
+	if (e->kept_limit_count == KEPT_LIMITS_MAX)
+		return false;
+	tasks_ask_place(e, x->actor.process);
+	e->kept_limits[e->kept_limit_count++] = (struct kept_limit){
+		.event = *x->event,
+		.table = x->table->key,
+		.time_ns = e->now_ns,
+		.open = x->open,
+		.count = x->event->count,
+		.site = x->actor.site ? site_ref(x->actor.site) : NULL,
+		.process = process_ref(x->actor.process),
+	};
+	return true;
+}
+
+void limit_tick(struct engine *e)
+{
+	for (unsigned int i = 0; i < e->kept_limit_count;) {
+		struct kept_limit *k = &e->kept_limits[i];
+		struct fdtable *table = map_get(&e->tables, k->table);
+
+		if (table && e->now_ns - k->time_ns < KEPT_NS) {
+			i++;
+			continue;
+		}
+		if (table)
+			tell_kept(e, k, table);
+		forget(e, i);
+	}
+}
+
+void limit_table_died(struct engine *e, struct fdtable *table)
+{
+	for (unsigned int i = 0; i < e->kept_limit_count;) {
+		if (e->kept_limits[i].table != table->key) {
+			i++;
+			continue;
+		}
+		tell_kept(e, &e->kept_limits[i], table);
+		forget(e, i);
+	}
+}
+
+void limit_done(struct engine *e)
+{
+	while (e->kept_limit_count)
+		forget(e, 0);
+}
+
+void limit_failed(struct engine *e, const struct fdt_error *event, const struct actor *actor,
+		  struct fdtable *table)
+{
+	struct failure x = {
+		.event = event,
+		.actor = *actor,
+		.table = table,
+		/* numbers above (it was lowered, or they were inherited) take no place */
+		.open = fdtable_open_below(table, event->nofile),
+		.count = event->count
+	};
+
+	if (!finding_wanted(e, RULE_LIMIT_EMFILE))
+		return;
+	x.fullness = judge(event, table, x.open);
+	/* Others fail beside an accept loop: one table is full, once. */
+	if (x.fullness == TABLE_FULL && (is_accept(event) || kept_for(e, &x)) && keep(e, &x))
+		return;
+	tell(e, &x);
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * use.stale: one thread closed a number, it or another opened a file that got the same number,
+ * and a third goes on using it. No call fails. A worker that is handed number after number does
+ * the same by design, so the rule is off unless asked for.
+ */
+#include <stdio.h>
+
+#include "engine/engine_private.h"
+#include "model/syscall_name.h"
+
+/* dup2() onto a number in use is how a log is changed under those who write to it. */
+static bool was_closed_by_other(const struct past *past, const struct actor *actor)
+{
+	return past->closed_at && past->closer_tid != actor->tid &&
+	       past->closed_at->process->pid == actor->process->pid &&
+	       (past->ending == END_CLOSE || past->ending == END_RANGE ||
+		past->ending == END_URING);
+}
+
+static bool was_opened_by_other(const struct slot *slot, const struct actor *actor)
+{
+	return slot->site && slot->opener_tid != actor->tid &&
+	       slot->site->process->pid == actor->process->pid;
+}
+
+static void word(struct finding *f, const struct past *past, uint32_t opener_tid, char *message,
+		 char *why, size_t size)
+{
+	char what[160];
+
+	finding_describe(&f->descriptor, what, sizeof(what));
+	snprintf(message, size, "tid %u went on using %s, which is another file by now",
+		 f->used.tid, what);
+	snprintf(why, size,
+		 "it had used generation %u of the number, which tid %u closed; tid %u opened "
+		 "generation %u; %s went there, and nothing failed",
+		 past->generation, past->closer_tid, opener_tid, f->descriptor.generation,
+		 syscall_name(f->used.syscall));
+	f->why = why;
+	f->help = "close only after every user has let go, or give the users a duplicate";
+}
+
+static void report(struct engine *e, const struct fdtable *table, int32_t fd,
+		   const struct actor *actor)
+{
+	const struct slot *slot = fdtable_slot(table, fd);
+	const struct past *past = past_at(&e->pasts, slot->past);
+	struct finding f = { .rule = RULE_USE_STALE,
+			     .severity = SEVERITY_WARNING,
+			     .process = actor->process,
+			     .opened = party_opened(slot),
+			     .used = party_actor(actor, 0),
+			     .first_ns = past->closed_ns };
+	char message[256] = "", why[256];
+
+	f.message = message;
+	finding_history(e, &f, slot->past);
+	f.confidence = finding_confidence(table, CONFIDENCE_INFERRED);
+	f.fingerprint = finding_fingerprint(f.rule, f.process, f.used.site);
+	if (finding_is_news(e, &f)) {
+		f.descriptor = slots_descriptor(e, table, fd);
+		word(&f, past, slot->opener_tid, message, why, sizeof(message));
+	}
+	finding_report(e, &f);
+}
+
+void use_stale(struct engine *e, struct fdtable *table, uint32_t fd, const struct actor *actor)
+{
+	const struct slot *slot = fdtable_slot(table, fd);
+	struct actor user = *actor;
+
+	if (!finding_wanted(e, RULE_USE_STALE) || !slot->past ||
+	    !was_opened_by_other(slot, actor) ||
+	    !was_closed_by_other(past_at(&e->pasts, slot->past), actor))
+		return;
+	user.site = site_get(&e->sites, actor->process, actor->syscall, actor->site_hash);
+	report(e, table, fd, &user);
+	site_unref(&e->sites, user.site);
+}

@@ -1,0 +1,622 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* Which event goes where; time and counters. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/engine_private.h"
+
+const char *change_op_name(enum change_op op)
+{
+	static const char *const names[] = {
+		[CHANGE_OPEN] = "open",   [CHANGE_CLOSE] = "close", [CHANGE_REPLACE] = "replace",
+		[CHANGE_FORK] = "fork",   [CHANGE_EXEC] = "exec",   [CHANGE_EXIT] = "exit",
+		[CHANGE_ERROR] = "error", [CHANGE_FOUND] = "found",
+	};
+
+	return names[op];
+}
+
+const char *correction_cause_name(enum correction_cause cause)
+{
+	static const char *const names[] = { "filled", "emptied", "after_loss" };
+
+	return names[cause];
+}
+
+/* Like the pasts, at most a quarter of everything. */
+static void stacks_begin(struct engine *e)
+{
+	uint64_t quarter = e->mem.max_bytes / 4, wanted = e->options.settings.stacks_memory_bytes;
+
+	e->sites.stacks =
+		(struct stacks){ .mem = &e->mem,
+				 .max_bytes = quarter && quarter < wanted ? quarter : wanted,
+				 .ask = e->options.callbacks.stack_forgotten,
+				 .ctx = e->options.callbacks.ctx };
+}
+
+int engine_new(const struct engine_options *options, struct engine **ret_engine)
+{
+	struct mem mem = { .max_bytes = options->settings.memory_max_bytes,
+			   .fail_at = options->fail_at };
+	struct engine *e = mem_alloc(&mem, sizeof(*e));
+
+	if (!e)
+		return -ENOMEM;
+	e->options = *options;
+	e->mem = mem;
+	if (mem.max_bytes > FINDINGS_RESERVE_BYTES)
+		e->mem.max_bytes -= FINDINGS_RESERVE_BYTES;
+	e->sites.mem = &e->mem;
+	stacks_begin(e);
+	e->names.mem = &e->mem;
+	e->details.mem = &e->mem;
+	pasts_init(&e->pasts, &e->mem, &e->sites, e->mem.max_bytes / 4);
+	*ret_engine = e;
+	return 0;
+}
+
+void engine_free(struct engine *e)
+{
+	struct mem mem;
+
+	if (!e)
+		return;
+	e->finished = true;
+	e->sites.stacks.ask = NULL;
+	tasks_done(e);
+	sweep_done(e);
+	exec_done(e);
+	held_done(e);
+	stale_done(e);
+	orphan_done(e);
+	limit_done(e);
+	close_done(e);
+	lock_done(e);
+	findings_done(e);
+	throttle_done(e);
+	pasts_done(&e->pasts);
+	sites_done(&e->sites);
+	names_done(&e->names);
+	details_done(&e->details);
+	mem = e->mem;
+	mem_free(&mem, e, sizeof(*e));
+}
+
+void engine_reconfigure(struct engine *e, const struct settings *settings, rule_set rules)
+{
+	struct settings was = e->options.settings;
+
+	e->options.settings = *settings;
+	e->options.settings.memory_max_bytes = was.memory_max_bytes;
+	e->options.settings.stacks_memory_bytes = was.stacks_memory_bytes;
+	e->options.rules = rules;
+	findings_judge_anew(e);
+}
+
+static int apply_error(struct engine *e, const struct fdt_error *event)
+{
+	struct task *task = tasks_actor(e, &event->head);
+	struct actor actor = { .task = task,
+			       .tid = event->head.tid,
+			       .syscall = event->head.syscall,
+			       .site_hash = event->site,
+			       .time_ns = e->now_ns };
+	struct change change = { .op = CHANGE_ERROR,
+				 .time_ns = e->now_ns,
+				 .tid = event->head.tid,
+				 .syscall = event->head.syscall,
+				 .error = event->error,
+				 .count = event->count,
+				 .descriptor = { .fd = event->fd } };
+
+	if (!task)
+		return -ENOMEM;
+	if (!task->table || event->fd >= FD_MAX || event->error <= 0)
+		return -EINVAL;
+	actor.process = task->process;
+	change.process = task->process;
+	if (event->nofile)
+		task->process->nofile = event->nofile;
+	actor.site = site_get(&e->sites, actor.process, actor.syscall, actor.site_hash);
+	change.site = actor.site;
+	e->counters.changes[CHANGE_ERROR]++;
+	engine_tell_change(e, &change);
+	if (event->error == EBADF)
+		close_failed(e, event, &actor, task->table);
+	else
+		limit_failed(e, event, &actor, task->table);
+	site_unref(&e->sites, actor.site);
+	return 0;
+}
+
+static void taint_all(struct engine *e)
+{
+	map_each (&e->tables, entry)
+		((struct fdtable *)entry->value)->tainted = true;
+}
+
+/* That a descriptor was not used can no longer be said of anybody who is there now. */
+static void gap_begins(struct engine *e)
+{
+	if (e->uncovered)
+		return;
+	e->uncovered = true;
+	e->gap_began_ns = e->now_ns;
+	map_each (&e->processes, entry)
+		((struct process *)entry->value)->use_watched = false;
+}
+
+static void gap_ends(struct engine *e)
+{
+	if (!e->uncovered)
+		return;
+	e->uncovered = false;
+	e->gap_end_ns = e->now_ns;
+	e->gap_total_ns += e->now_ns - e->gap_began_ns;
+}
+
+/* What tables hold is in doubt; who lives is not, for births and deaths were seen. */
+static int apply_gap(struct engine *e, const struct fdt_loss *event)
+{
+	if (event->head.op == FDT_OP_BEGIN)
+		gap_begins(e);
+	else
+		gap_ends(e);
+	e->snapshot_whole = false;
+	taint_all(e);
+	return 0;
+}
+
+static int apply_loss(struct engine *e, const struct fdt_loss *event)
+{
+	if (event->head.flags == FDT_LOSS_COVERAGE)
+		return apply_gap(e, event);
+	e->counters.lost += event->count;
+	e->snapshot_whole = false;
+	e->loss_serial = e->snapshot_serial + 1;
+	taint_all(e);
+	return 0;
+}
+
+static int apply_tick(struct engine *e)
+{
+	leak_tick(e);
+	stale_tick(e);
+	orphan_tick(e);
+	exec_tick(e);
+	held_tick(e);
+	limit_tick(e);
+	sweep_tick(e);
+	close_tick(e);
+	stdio_tick(e);
+	epoll_tick(e);
+	throttle_tick(e);
+	return 0;
+}
+
+static int apply_snapshot(struct engine *e, const struct fdt_head *event)
+{
+	if (event->op == FDT_OP_BEGIN) {
+		slots_audit_done(e); /* a full round has passed since the last one */
+		e->in_snapshot = true;
+		e->snapshot_serial++;
+		e->counters.resyncs += event->flags == FDT_WHY_LOSS;
+		e->snapshot_whole = true;
+		return 0;
+	}
+	if (e->in_snapshot && e->snapshot_whole)
+		tasks_snapshot_done(e);
+	e->in_snapshot = false;
+	e->snapshot_whole = false; /* what comes late may have been read before a loss */
+	return 0;
+}
+
+/* Where the name tells a kind that the file itself does not. */
+static void learn_kind(struct engine *e, const struct fdt_name *event, const char *name)
+{
+	const struct fdtable *table = map_get(&e->tables, event->head.table);
+	const struct slot *slot = table && event->fd >= 0 ? fdtable_slot(table, event->fd) : NULL;
+
+	if (name && slot && slot->file == event->file.file && slot->inode == event->file.inode)
+		slots_learn_kind(table, event->fd, name);
+}
+
+static int apply_name(struct engine *e, const struct fdt_name *event, size_t size)
+{
+	names_put(&e->names, event->file.file, event->file.inode, event->file.dev, event->text,
+		  size - sizeof(*event));
+	learn_kind(e, event,
+		   names_get(&e->names, event->file.file, event->file.inode, event->file.dev));
+	return 0;
+}
+
+static int apply_detail(struct engine *e, const struct fdt_detail *event)
+{
+	if (event->name_size > sizeof(event->name))
+		return -EINVAL;
+	details_put(&e->details, event, 0);
+	return 0;
+}
+
+static int apply_environ(struct engine *e, const struct fdt_environ *event)
+{
+	struct process *process = tasks_process(e, event->head.tgid);
+	uint64_t word[FDT_ENVIRON_WORDS];
+
+	if (!process)
+		return -ENOMEM;
+	for (int i = 0; i < FDT_ENVIRON_WORDS; i++)
+		word[i] = event->word[i];
+	process_set_environment(&e->mem, process, word);
+	return 0;
+}
+
+static int apply_place(struct engine *e, const struct fdt_place *event, size_t size)
+{
+	struct process *process;
+
+	if (size - sizeof(*event) > FDT_PLACE_MAX)
+		return -EINVAL;
+	process = tasks_process(e, event->head.tgid);
+	if (!process)
+		return -ENOMEM;
+	process_set_place(&e->mem, process, event->cgroup, size - sizeof(*event), event->inner_pid);
+	return 0;
+}
+
+static int apply_kind(struct engine *e, const struct fdt_head *head, size_t size)
+{
+	const void *event = head;
+	const struct fdt_fops *fops = event;
+
+	switch (head->kind) {
+	case FDT_SLOT:
+	case FDT_USE: return slots_apply(e, event);
+	case FDT_VEC: return slots_apply_vec(e, event);
+	case FDT_WORDS: return slots_apply_words(e, event);
+	case FDT_TASK: return tasks_apply(e, event);
+	case FDT_ERROR: return apply_error(e, event);
+	case FDT_PROCESS: return tasks_apply_process(e, event);
+	case FDT_LIMIT: return tasks_apply_limit(e, event);
+	case FDT_LOSS: return apply_loss(e, event);
+	case FDT_TICK: return apply_tick(e);
+	case FDT_SNAPSHOT: return apply_snapshot(e, event);
+	case FDT_NAME: return apply_name(e, event, size);
+	case FDT_SITE: return sites_told(&e->sites, event, size);
+	case FDT_DETAIL: return apply_detail(e, event);
+	case FDT_LOCK: return lock_told(e, event);
+	case FDT_REGISTER: return epoll_registered(e, event);
+	case FDT_MARK: return slots_mark(e, event);
+	case FDT_ENVIRON: return apply_environ(e, event);
+	case FDT_PLACE: return apply_place(e, event, size);
+	case FDT_FOPS: kind_fops_learn(&e->fops, fops->detail, fops->fd_kind); return 0;
+	default: return 0; /* of a later version, or not our concern (META) */
+	}
+}
+
+static size_t smallest(unsigned int kind)
+{
+	switch (kind) {
+	case FDT_SLOT:
+	case FDT_USE:
+	case FDT_MARK: return sizeof(struct fdt_slot);
+	case FDT_VEC: return sizeof(struct fdt_vec);
+	case FDT_WORDS: return sizeof(struct fdt_words);
+	case FDT_TASK: return sizeof(struct fdt_task);
+	case FDT_ERROR: return sizeof(struct fdt_error);
+	case FDT_PROCESS: return sizeof(struct fdt_process);
+	case FDT_LIMIT: return sizeof(struct fdt_limit);
+	case FDT_LOSS: return sizeof(struct fdt_loss);
+	case FDT_NAME: return sizeof(struct fdt_name);
+	case FDT_FOPS: return sizeof(struct fdt_fops);
+	case FDT_SITE: return sizeof(struct fdt_site);
+	case FDT_DETAIL: return sizeof(struct fdt_detail);
+	case FDT_LOCK: return sizeof(struct fdt_lock);
+	case FDT_REGISTER: return sizeof(struct fdt_register);
+	case FDT_ENVIRON: return sizeof(struct fdt_environ);
+	case FDT_PLACE: return sizeof(struct fdt_place);
+	default: return sizeof(struct fdt_head);
+	}
+}
+
+/* Coarse and precise clocks mix in the stream and may disagree by a timer tick: time never runs back. */
+static void take_time(struct engine *e, uint64_t time_ns)
+{
+	if (!time_ns)
+		return;
+	if (!e->counters.first_ns)
+		e->counters.first_ns = time_ns;
+	if (time_ns > e->now_ns)
+		e->now_ns = time_ns;
+}
+
+static void take_refusal(struct fdtable *table)
+{
+	if (table)
+		table->tainted = table->refused = true;
+}
+
+int engine_apply(struct engine *e, const void *event, size_t size)
+{
+	const struct fdt_head *head = event;
+	int err;
+
+	if (size < sizeof(*head) || size < smallest(head->kind)) {
+		e->counters.malformed++;
+		return -EINVAL;
+	}
+	take_time(e, head->time_ns);
+	e->serial++;
+	e->counters.events += head->kind < FDT_LOSS; /* what the kernel told, not what was added */
+	err = apply_kind(e, head, size);
+	if (err == -EINVAL)
+		e->counters.malformed++;
+	if (err == -ENOMEM)
+		take_refusal(map_get(&e->tables, head->table));
+	return err;
+}
+
+/* Tables that live on are looked at as if they died now, except that nothing has ended. */
+void engine_finish(struct engine *e, uint64_t time_ns)
+{
+	take_time(e, time_ns);
+	e->serial++;
+	map_each (&e->tasks, entry)
+		sweep_task_ended(e, entry->value);
+	map_each (&e->tables, entry) {
+		limit_table_died(e, entry->value);
+		close_table_died(e, entry->value);
+		stdio_table_died(e, entry->value);
+		sweep_table_died(e, entry->value);
+		exec_table_died(e, entry->value);
+	}
+	throttle_finish(e);
+	e->finished = true;
+}
+
+uint64_t engine_gap_ns(const struct engine *e)
+{
+	return e->gap_total_ns + (e->uncovered ? e->now_ns - e->gap_began_ns : 0);
+}
+
+bool engine_suspects(const struct engine *e)
+{
+	return e->suspects > 0;
+}
+
+void engine_counters(const struct engine *e, struct engine_counters *ret_counters)
+{
+	*ret_counters = e->counters;
+	ret_counters->processes = e->processes.count;
+	ret_counters->refused = e->mem.refused;
+	ret_counters->stacks = e->sites.stacks.count;
+	ret_counters->stacks_bytes = e->sites.stacks.used_bytes;
+	ret_counters->stacks_forgotten = e->sites.stacks.forgotten;
+	ret_counters->stacks_unknown = e->sites.stacks.unknown;
+	ret_counters->pasts_dropped = e->pasts.dropped;
+	ret_counters->memory_bytes = e->mem.used_bytes;
+	ret_counters->memory_peak_bytes = e->mem.peak_bytes;
+	ret_counters->last_ns = e->now_ns;
+}
+
+static void tell_process(const struct process *process,
+			 void (*row)(void *ctx, const struct process_row *row), void *ctx)
+{
+	struct process_row out = { .process = process };
+	const struct fdtable *table = process_table(process);
+
+	if (table)
+		fdtable_each (table, fd) {
+			const struct slot *slot = fdtable_slot(table, fd);
+
+			out.open++;
+			out.unknown_opener += !slot->site;
+			out.by_kind[slot->kind]++;
+		}
+	row(ctx, &out);
+}
+
+static int by_pid_then_image(const void *a, const void *b)
+{
+	const struct process *x = *(struct process *const *)a, *y = *(struct process *const *)b;
+
+	if (x->pid != y->pid)
+		return x->pid < y->pid ? -1 : 1;
+	return x->serial < y->serial ? -1 : x->serial > y->serial;
+}
+
+void engine_each_process(struct engine *e, void (*row)(void *ctx, const struct process_row *row),
+			 void *ctx)
+{
+	size_t max = e->processes.count + e->findings.count + 1, count = 0;
+	struct process **list = mem_alloc_beyond(&e->mem, max * sizeof(*list));
+
+	if (!list)
+		return;
+	map_each (&e->processes, entry)
+		list[count++] = entry->value;
+	map_each (&e->findings, entry) {
+		struct process *process = finding_entry_process(entry->value);
+
+		if (process && process->ended_ns)
+			list[count++] = process;
+	}
+	if (e->root && e->root->ended_ns)
+		list[count++] = e->root;
+	qsort(list, count, sizeof(*list), by_pid_then_image);
+	for (size_t i = 0; i < count; i++)
+		if (!i || list[i] != list[i - 1])
+			tell_process(list[i], row, ctx);
+	mem_free(&e->mem, list, max * sizeof(*list));
+}
+
+static bool is_fuller(const struct usage_row *a, const struct usage_row *b)
+{
+	double x = (double)a->open / (double)a->nofile, y = (double)b->open / (double)b->nofile;
+
+	return x > y || (x == y && a->process->pid < b->process->pid);
+}
+
+/* Puts it where it belongs among the count rows; of max + 1 the last one falls out. */
+static size_t insert_usage(struct usage_row *rows, size_t count, size_t max,
+			   const struct usage_row *row)
+{
+	size_t low = 0, high = count;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (is_fuller(&rows[middle], row))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == max)
+		return count;
+	count += count < max;
+	memmove(&rows[low + 1], &rows[low], (count - low - 1) * sizeof(*rows));
+	rows[low] = *row;
+	return count;
+}
+
+size_t engine_fullest(const struct engine *e, struct usage_row *ret_rows, size_t max)
+{
+	size_t count = 0;
+
+	map_each (&e->processes, entry) {
+		const struct process *process = entry->value;
+		const struct fdtable *table = process_table(process);
+		struct usage_row row = { .process = process, .nofile = process->nofile };
+
+		if (!table || !row.nofile)
+			continue;
+		row.open = table->open;
+		count = insert_usage(ret_rows, count, max, &row);
+	}
+	return count;
+}
+
+static void tell_slots(const struct fdtable *table, engine_slot_fn tell, void *ctx)
+{
+	fdtable_each (table, fd) {
+		const struct slot *slot = fdtable_slot(table, fd);
+		struct fdt_file file = { .file = slot->file,
+					 .inode = slot->inode,
+					 .dev = slot->dev,
+					 .mode = slot->mode,
+					 .detail = slot->detail };
+
+		tell(ctx, fd, &file, slot->generation);
+	}
+}
+
+int engine_each_slot(struct engine *e, uint32_t pid, engine_slot_fn slot, void *ctx)
+{
+	struct process *process = map_get(&e->processes, pid);
+	const struct fdtable *table = process ? process_table(process) : NULL;
+
+	if (!table)
+		return -ESRCH;
+	tell_slots(table, slot, ctx);
+	return 0;
+}
+
+int engine_each_slot_of(struct engine *e, uint64_t key, engine_slot_fn slot, void *ctx)
+{
+	const struct fdtable *table = map_get(&e->tables, key);
+
+	if (!table)
+		return -ENOENT;
+	tell_slots(table, slot, ctx);
+	return 0;
+}
+
+static struct table_row table_row_of(const struct task *task)
+{
+	const struct fdtable *table = task->table;
+
+	return (struct table_row){ .key = table->key,
+				   .pid = task->process->pid,
+				   .tid = task->tid,
+				   .changes = table->changes,
+				   .tainted = table->tainted,
+				   .complete = table->complete };
+}
+
+/* Its end may have been lost. */
+static bool is_doubtful(const struct engine *e, const struct task *task)
+{
+	return task->seen_in < e->loss_serial;
+}
+
+static void tell_tables(struct engine *e, bool doubtful,
+			void (*row)(void *ctx, const struct table_row *row), void *ctx)
+{
+	map_each (&e->tasks, entry) {
+		const struct task *task = entry->value;
+		struct table_row out;
+
+		if (!task->table || task->table->seen || task->table->replaced ||
+		    is_doubtful(e, task) != doubtful)
+			continue;
+		task->table->seen = true;
+		out = table_row_of(task);
+		out.tainted |= doubtful;
+		row(ctx, &out);
+	}
+}
+
+/* A table is told once, with a task that is certain to be alive if it has one. */
+void engine_each_table(struct engine *e, void (*row)(void *ctx, const struct table_row *row),
+		       void *ctx)
+{
+	map_each (&e->tables, entry)
+		((struct fdtable *)entry->value)->seen = false;
+	tell_tables(e, false, row, ctx);
+	tell_tables(e, true, row, ctx);
+}
+
+/* The one asked for if it is bound to the table; else another, one certain to be alive if any is. */
+static const struct task *task_of_table(const struct engine *e, const struct fdtable *table,
+					uint32_t tid)
+{
+	const struct task *found = map_get(&e->tasks, tid);
+
+	if (found && found->table == table && !is_doubtful(e, found))
+		return found;
+	found = NULL;
+	map_each (&e->tasks, entry) {
+		const struct task *task = entry->value;
+
+		if (task->table == table && (!found || is_doubtful(e, found)))
+			found = task;
+	}
+	return found;
+}
+
+int engine_table(struct engine *e, uint64_t key, uint32_t tid, struct table_row *ret_row)
+{
+	const struct fdtable *table = map_get(&e->tables, key);
+	const struct task *task = table ? task_of_table(e, table, tid) : NULL;
+
+	if (!task)
+		return -ENOENT;
+	*ret_row = table_row_of(task);
+	ret_row->tainted |= is_doubtful(e, task);
+	return 0;
+}
+
+void engine_each_task_of(struct engine *e, uint64_t key,
+			 void (*task)(void *ctx, uint32_t pid, uint32_t tid), void *ctx)
+{
+	const struct fdtable *table = map_get(&e->tables, key);
+
+	map_each (&e->tasks, entry) {
+		const struct task *of = entry->value;
+
+		if (table && of->table == table)
+			task(ctx, of->process->pid, of->tid);
+	}
+}

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "model/fdtable.h"
+
+#include <errno.h>
+
+#include "base/mem.h"
+#include "model/process.h"
+#include "model/site.h"
+
+_Static_assert(sizeof(struct slot) == 56, "a slot grew: a million descriptors must fit in 64 MiB");
+
+const char *ending_text(enum ending ending)
+{
+	switch (ending) {
+	case END_CLOSE: return "close";
+	case END_RANGE: return "close_range";
+	case END_REPLACE: return "dup2 (replaced)";
+	case END_URING: return "io_uring close";
+	case END_EXEC: return "exec (close-on-exec)";
+	case END_UNKNOWN: break;
+	}
+	return "unknown";
+}
+
+void pasts_init(struct pasts *pasts, struct mem *mem, struct sites *sites, uint64_t max_bytes)
+{
+	*pasts = (struct pasts){ .mem = mem, .sites = sites };
+	pasts->chunk_limit = max_bytes / (PAST_CHUNK * sizeof(struct past)) + 1;
+}
+
+void pasts_done(struct pasts *pasts)
+{
+	for (uint32_t i = 0; i < pasts->chunk_count; i++)
+		mem_free(pasts->mem, pasts->chunks[i], PAST_CHUNK * sizeof(struct past));
+	mem_free(pasts->mem, pasts->chunks, pasts->chunk_count * sizeof(*pasts->chunks));
+}
+
+struct past *past_at(const struct pasts *pasts, uint32_t index)
+{
+	return &pasts->chunks[index / PAST_CHUNK][index % PAST_CHUNK];
+}
+
+static void add_chunk(struct pasts *pasts)
+{
+	size_t old = pasts->chunk_count * sizeof(*pasts->chunks);
+	struct past **chunks, *chunk;
+	uint32_t base = pasts->chunk_count * PAST_CHUNK;
+
+	if (pasts->chunk_count == pasts->chunk_limit)
+		return;
+	chunk = mem_alloc(pasts->mem, PAST_CHUNK * sizeof(*chunk));
+	chunks = chunk ? mem_resize(pasts->mem, pasts->chunks, old, old + sizeof(*chunks)) : NULL;
+	if (!chunks) {
+		mem_free(pasts->mem, chunk, PAST_CHUNK * sizeof(*chunk));
+		return;
+	}
+	pasts->chunks = chunks;
+	chunks[pasts->chunk_count++] = chunk;
+	for (uint32_t i = PAST_CHUNK; i-- > (base ? 0 : 1);) {
+		chunk[i].next = pasts->free;
+		pasts->free = base + i;
+	}
+}
+
+static uint32_t take(struct pasts *pasts)
+{
+	uint32_t index;
+
+	if (!pasts->free)
+		add_chunk(pasts);
+	index = pasts->free;
+	if (index)
+		pasts->free = past_at(pasts, index)->next;
+	return index;
+}
+
+static void let_go(struct pasts *pasts, struct past *past)
+{
+	site_unref(pasts->sites, past->opened_at);
+	site_unref(pasts->sites, past->closed_at);
+}
+
+/* Cuts the oldest generation off a list that is full, or off any list when `any`. 0: nothing to cut. */
+static uint32_t cut_oldest(struct pasts *pasts, uint32_t head, bool any)
+{
+	uint32_t *link = &head, index;
+	unsigned int length = 1;
+
+	if (!head)
+		return 0;
+	while (past_at(pasts, *link)->next) {
+		link = &past_at(pasts, *link)->next;
+		length++;
+	}
+	/* A list of one can't be cut: its head is the caller's. */
+	if (length < 2 || (!any && length < PAST_PER_NUMBER))
+		return 0;
+	index = *link;
+	*link = 0;
+	let_go(pasts, past_at(pasts, index));
+	return index;
+}
+
+uint32_t pasts_push(struct pasts *pasts, uint32_t head, const struct past *past)
+{
+	uint32_t index = cut_oldest(pasts, head, false);
+
+	if (!index)
+		index = take(pasts);
+	if (!index) {
+		pasts->dropped++;
+		index = cut_oldest(pasts, head, true);
+	}
+	if (!index) {
+		struct past lost = *past;
+
+		let_go(pasts, &lost);
+		return head;
+	}
+	*past_at(pasts, index) = *past;
+	past_at(pasts, index)->next = head;
+	return index;
+}
+
+void pasts_drop(struct pasts *pasts, uint32_t head)
+{
+	while (head) {
+		struct past *past = past_at(pasts, head);
+		uint32_t next = past->next;
+
+		let_go(pasts, past);
+		past->next = pasts->free;
+		pasts->free = head;
+		head = next;
+	}
+}
+
+struct fdtable *fdtable_new(struct mem *m, struct sites *sites, uint64_t key)
+{
+	struct fdtable *table = mem_alloc(m, sizeof(*table));
+
+	if (!table)
+		return NULL;
+	table->key = key;
+	table->mem = m;
+	table->sites = sites;
+	return table;
+}
+
+void fdtable_free(struct fdtable *table)
+{
+	struct mem *m = table->mem;
+
+	mem_free(m, table->chunks, table->chunk_count * sizeof(*table->chunks));
+	if (table->growth)
+		mem_free(m, table->growth, sizeof(*table->growth));
+	process_unref(m, table->owner);
+	mem_free(m, table, sizeof(*table));
+}
+
+static struct chunk *chunk_of(const struct fdtable *table, uint32_t fd)
+{
+	uint32_t index = fd / CHUNK_SLOTS;
+
+	return index < table->chunk_count ? table->chunks[index] : NULL;
+}
+
+#define COPIED_FLAGS (SLOT_CROSSED_EXEC | SLOT_SHARED | SLOT_CLOEXEC | SLOT_MEANT | SLOT_ACCESS)
+
+/* As one who has it from its parent sees a slot: without its history, and not counted again. */
+static void inherited(struct slot *slot, const struct slot *from)
+{
+	*slot = *from;
+	slot->past = 0;
+	slot->flags = from->file ? SLOT_INHERITED | (from->flags & COPIED_FLAGS) : 0;
+	if (!from->file)
+		slot->generation = 0;
+}
+
+const struct slot *fdtable_look(const struct fdtable *table, uint32_t fd, struct slot *room)
+{
+	const struct chunk *chunk = chunk_of(table, fd);
+
+	if (!chunk)
+		return NULL;
+	if (chunk->owner == table)
+		return &chunk->slots[fd % CHUNK_SLOTS];
+	inherited(room, &chunk->slots[fd % CHUNK_SLOTS]);
+	return room;
+}
+
+static void chunk_free(struct fdtable *table, struct chunk *chunk)
+{
+	for (uint32_t i = 0; i < CHUNK_SLOTS; i++)
+		site_unref(table->sites, chunk->slots[i].site);
+	mem_free(table->mem, chunk, sizeof(*chunk));
+}
+
+void fdtable_release(struct fdtable *table, uint32_t index)
+{
+	struct chunk *chunk = table->chunks[index];
+
+	table->chunks[index] = NULL;
+	if (chunk->owner == table)
+		chunk->owner = NULL;
+	if (!--chunk->tables)
+		chunk_free(table, chunk);
+}
+
+static void take_slots(struct fdtable *table, struct chunk *to, const struct chunk *from)
+{
+	for (uint32_t i = 0; i < CHUNK_SLOTS; i++) {
+		if (from->owner == table)
+			to->slots[i] = from->slots[i];
+		else
+			inherited(&to->slots[i], &from->slots[i]);
+		if (to->slots[i].site)
+			site_ref(to->slots[i].site);
+	}
+}
+
+/* A chunk that others have as well is left to them. */
+static struct chunk *take_copy(struct fdtable *table, uint32_t index)
+{
+	struct chunk *shared = table->chunks[index], *copy = mem_alloc(table->mem, sizeof(*copy));
+
+	if (!copy) {
+		table->refused = table->tainted = true;
+		return NULL;
+	}
+	take_slots(table, copy, shared);
+	copy->filled = shared->filled;
+	copy->unknown = shared->unknown;
+	copy->tables = 1;
+	copy->owner = table;
+	fdtable_release(table, index);
+	table->chunks[index] = copy;
+	return copy;
+}
+
+struct slot *fdtable_own(struct fdtable *table, uint32_t fd)
+{
+	struct chunk *chunk = chunk_of(table, fd);
+
+	if (!chunk)
+		return NULL;
+	if (chunk->owner != table || chunk->tables > 1)
+		chunk = take_copy(table, fd / CHUNK_SLOTS);
+	if (!chunk)
+		return NULL;
+	chunk->copied = false;
+	return &chunk->slots[fd % CHUNK_SLOTS];
+}
+
+static int grow_directory(struct fdtable *table, uint32_t index)
+{
+	uint32_t count = table->chunk_count ? table->chunk_count : 1;
+	struct chunk **chunks;
+
+	if (index < table->chunk_count)
+		return 0;
+	while (count <= index)
+		count *= 2;
+	chunks = mem_resize(table->mem, table->chunks, table->chunk_count * sizeof(*chunks),
+			    count * sizeof(*chunks));
+	if (!chunks)
+		return -ENOMEM;
+	table->chunks = chunks;
+	table->chunk_count = count;
+	return 0;
+}
+
+static void new_chunk(struct fdtable *table, uint32_t index)
+{
+	struct chunk *chunk = mem_alloc(table->mem, sizeof(*chunk));
+
+	if (!chunk)
+		return;
+	chunk->tables = 1;
+	chunk->owner = table;
+	table->chunks[index] = chunk;
+}
+
+struct slot *fdtable_make_slot(struct fdtable *table, uint32_t fd)
+{
+	uint32_t index = fd / CHUNK_SLOTS;
+
+	if (fd >= FD_MAX || grow_directory(table, index))
+		return NULL;
+	if (!table->chunks[index])
+		new_chunk(table, index);
+	return fdtable_own(table, fd);
+}
+
+void fdtable_set_kind(const struct fdtable *table, uint32_t fd, enum fd_kind kind)
+{
+	chunk_of(table, fd)->slots[fd % CHUNK_SLOTS].kind = kind;
+}
+
+static int32_t next_in_chunk(const struct chunk *chunk, uint32_t from)
+{
+	for (uint32_t i = from; i < CHUNK_SLOTS; i++)
+		if (chunk->slots[i].file)
+			return i;
+	return -1;
+}
+
+int32_t fdtable_next(const struct fdtable *table, int32_t fd)
+{
+	uint32_t from = fd % CHUNK_SLOTS;
+
+	for (uint32_t index = fd / CHUNK_SLOTS; index < table->chunk_count; index++, from = 0) {
+		const struct chunk *chunk = table->chunks[index];
+		int32_t found = chunk && chunk->filled ? next_in_chunk(chunk, from) : -1;
+
+		if (found >= 0)
+			return index * CHUNK_SLOTS + found;
+	}
+	return -1;
+}
+
+uint32_t fdtable_open_below(const struct fdtable *table, uint64_t fd)
+{
+	uint32_t open = 0, whole = fd < FD_MAX ? fd / CHUNK_SLOTS : FD_MAX / CHUNK_SLOTS;
+
+	for (uint32_t index = 0; index < whole && index < table->chunk_count; index++)
+		open += table->chunks[index] ? table->chunks[index]->filled : 0;
+	for (uint64_t i = (uint64_t)whole * CHUNK_SLOTS; i < fd && chunk_of(table, i); i++)
+		open += chunk_of(table, i)->slots[i % CHUNK_SLOTS].file != 0;
+	return open;
+}
+
+void fdtable_count(struct fdtable *table, uint32_t fd, int change)
+{
+	table->open += change;
+	chunk_of(table, fd)->filled += change;
+}
+
+void fdtable_count_unknown(struct fdtable *table, uint32_t fd, int change)
+{
+	table->unknown += change;
+	chunk_of(table, fd)->unknown += change;
+}
+
+/* Of a chunk that is copied again before it has changed, the slots need no visit. */
+static void mark_copied(struct chunk *chunk)
+{
+	for (uint32_t i = 0; !chunk->copied && i < CHUNK_SLOTS; i++)
+		if (chunk->slots[i].file)
+			chunk->slots[i].flags |= SLOT_SHARED;
+	chunk->copied = true;
+}
+
+int fdtable_borrow(struct fdtable *table, const struct fdtable *source, uint32_t index)
+{
+	struct chunk *chunk = source->chunks[index];
+
+	if (grow_directory(table, index))
+		return -ENOMEM;
+	mark_copied(chunk);
+	chunk->tables++;
+	table->chunks[index] = chunk;
+	table->open += chunk->filled;
+	table->unknown += chunk->unknown;
+	return 0;
+}

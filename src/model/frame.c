@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* What a frame tells, and how it is put for a person. */
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "model/stack.h"
+
+enum frame_rank stack_frame_rank(const struct stack_frame *frame)
+{
+	bool of_library = frame->flags & FDT_SITE_FRAME_LIBRARY;
+
+	if (frame->flags & FDT_SITE_FRAME_PYTHON) /* without identity: nothing is known of it */
+		return of_library || !frame->identity ? FRAME_LIBRARY : FRAME_APPLICATION;
+	if (frame->flags & FDT_SITE_FRAME_SYSTEM || strncmp(frame->text, "_start (", 8) == 0)
+		return FRAME_SYSTEM; /* _start lies in the program, but comes from the C library */
+	return of_library ? FRAME_NATIVE_LIBRARY : FRAME_NATIVE;
+}
+
+enum frame_rank stack_best_rank(const struct stack *stack)
+{
+	enum frame_rank best = FRAME_SYSTEM;
+
+	for (unsigned int i = 0; stack && i < stack->frame_count && best; i++) {
+		enum frame_rank rank = stack_frame_rank(&stack->frames[i]);
+
+		if (rank < best)
+			best = rank;
+	}
+	return best;
+}
+
+int stack_next_frame(const struct stack *stack, enum frame_rank rank, unsigned int from)
+{
+	for (; stack && from < stack->frame_count; from++)
+		if (stack_frame_rank(&stack->frames[from]) == rank)
+			return (int)from;
+	return -1;
+}
+
+struct parts {
+	size_t function;   /* bytes */
+	const char *place; /* what stands in the parentheses; NULL: nothing does */
+	size_t place_size;
+};
+
+/* A C++ function may have blanks and parentheses in its name, a Python function has none. */
+static const char *find_place(const struct stack_frame *frame)
+{
+	const char *found = strstr(frame->text, " ("), *later = found;
+
+	if (frame->flags & FDT_SITE_FRAME_PYTHON)
+		return found;
+	while (later && (later = strstr(later + 1, " (")))
+		found = later;
+	return found;
+}
+
+static struct parts take_apart(const struct stack_frame *frame)
+{
+	const char *place = find_place(frame);
+	size_t size = strlen(frame->text);
+
+	if (!place || frame->text[size - 1] != ')')
+		return (struct parts){ .function = size };
+	return (struct parts){ .function = (size_t)(place - frame->text),
+			       .place = place + 2,
+			       .place_size = (size_t)(frame->text + size - 1 - (place + 2)) };
+}
+
+/* "pool.py:88" or, of Python, "pool.py"; not "app+0x1139" nor "perf map". */
+static bool is_source(const struct parts *p, const struct stack_frame *frame)
+{
+	size_t digits = 0;
+
+	while (digits < p->place_size &&
+	       isdigit((unsigned char)p->place[p->place_size - 1 - digits]))
+		digits++;
+	return frame->flags & FDT_SITE_FRAME_PYTHON ||
+	       (digits && digits < p->place_size && p->place[p->place_size - 1 - digits] == ':');
+}
+
+/* Bytes of the module's name in "app+0x1139"; 0: the frame tells its source instead. */
+static size_t module_size(const struct parts *p)
+{
+	const char *plus = p->place ? memrchr(p->place, '+', p->place_size) : NULL;
+
+	return plus ? (size_t)(plus - p->place) : 0;
+}
+
+static bool same_module(const struct stack_frame *a, const struct stack_frame *b)
+{
+	struct parts x = take_apart(a), y = take_apart(b);
+	size_t size = module_size(&x);
+
+	return size == module_size(&y) && (!size || memcmp(x.place, y.place, size) == 0);
+}
+
+uint64_t stack_caller(const struct stack *stack)
+{
+	for (unsigned int i = 0; stack && i < stack->frame_count; i++) {
+		if (stack->frames[i].flags & FDT_SITE_FRAME_PYTHON)
+			break;
+		if (!same_module(&stack->frames[0], &stack->frames[i]))
+			return stack->frames[i].identity;
+	}
+	return 0;
+}
+
+static size_t after_last_slash(const struct parts *p)
+{
+	size_t from = p->place_size;
+
+	while (from && p->place[from - 1] != '/')
+		from--;
+	return from;
+}
+
+static bool is_nameless(const struct stack_frame *frame, const struct parts *p)
+{
+	return p->function == 2 && memcmp(frame->text, "??", 2) == 0;
+}
+
+void stack_frame_format(const struct stack_frame *frame, char *buffer, size_t size)
+{
+	struct parts p = take_apart(frame);
+	size_t from;
+
+	if (!p.place || (!is_nameless(frame, &p) && !is_source(&p, frame))) {
+		snprintf(buffer, size, "%s", frame->text);
+		return;
+	}
+	from = after_last_slash(&p);
+	if (is_nameless(frame, &p))
+		snprintf(buffer, size, "%.*s", (int)p.place_size, p.place);
+	else
+		snprintf(buffer, size, "%.*s %.*s", (int)(p.place_size - from), p.place + from,
+			 (int)p.function, frame->text);
+}
+
+void stack_frame_function(const struct stack_frame *frame, char *buffer, size_t size)
+{
+	struct parts p = take_apart(frame);
+
+	snprintf(buffer, size, "%.*s", is_nameless(frame, &p) ? 0 : (int)p.function, frame->text);
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Processes and tasks as the engine sees them.
+ *
+ * A struct process is one program image in one process: exec makes a new one that keeps a
+ * reference to the one before. It outlives the process as long as a descriptor, a site or a
+ * finding refers to it, so that a culprit who has exited still has a name.
+ * A struct task is one thread, alive, bound to one descriptor table.
+ */
+#ifndef FDTRACE_CORE_PROCESS_H
+#define FDTRACE_CORE_PROCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "fdtrace/event.h"
+
+struct fdtable;
+struct mem;
+struct sweep;
+struct task;
+
+#define PROCESS_NAME_SIZE 16
+
+struct process {
+	unsigned int refs;
+	uint32_t pid;
+	uint32_t parent_pid;
+	uint32_t uid;
+	uint32_t image;     /* 0 for the first image seen in this pid, then one more at each exec */
+	uint32_t serial;    /* unique in this engine; never reused before 2^32 images */
+	uint64_t start_ns;  /* CLOCK_BOOTTIME; (pid, start_ns) is unique per boot */
+	uint64_t forked_ns; /* event time of the fork we saw; 0: was there before us */
+	uint64_t exec_ns;   /* event time of the exec that made this image; 0: not seen */
+	uint64_t ended_ns;  /* 0: alive */
+	int32_t exit_code;  /* as wait(2) encodes it */
+	uint64_t nofile;    /* soft RLIMIT_NOFILE; 0: not known */
+	unsigned int threads; /* tasks alive */
+	struct task *tasks;   /* they, in no order */
+	struct process *
+		before; /* the image that called exec, or the parent that forked; owned reference */
+	bool by_fork;   /* `before` is the parent's image, and no exec has happened since */
+	bool use_watched;  /* FDT_TASK_WATCHED: its first uses of what crossed the exec are told */
+	bool exec_pending; /* in pending_execs: detect/exec_inherit.c or detect/exec_held.c look at it */
+	bool exec_judged;  /* detect/exec_inherit.c has done so */
+	bool environment_known;       /* somebody told, or nobody could */
+	uint64_t *environment;        /* as in struct fdt_environ; NULL: it names none; owned */
+	bool place_known;             /* somebody told, or nobody could */
+	uint32_t inner_pid;           /* as it sees itself; 0: not known */
+	char *cgroup;                 /* NUL-terminated path; NULL: not known; owned */
+	size_t cgroup_size;           /* bytes allocated */
+	char name[PROCESS_NAME_SIZE]; /* comm: NUL-terminated, any byte */
+	char *exe;                    /* path, NUL-terminated; NULL: not known; owned */
+	char *args;      /* argv, each NUL-terminated, args_size bytes; NULL: not known; owned */
+	size_t exe_size; /* bytes allocated */
+	size_t args_size;
+	uint64_t opened, closed, short_lived; /* by this image, for the summary */
+};
+
+struct task {
+	uint32_t tid;
+	struct process *process; /* owned reference */
+	struct fdtable *table;   /* bound: counted in table->tasks; NULL: not known */
+	struct sweep *sweep;     /* detect/close_sweep.c; owned; NULL most of the time */
+	uint32_t
+		seen_in; /* serial of the latest snapshot that began before we heard of it or found it */
+	unsigned int missed;          /* whole snapshots in a row that did not find it */
+	struct task *next, *previous; /* in process->tasks */
+};
+
+/* NULL: out of memory. */
+struct process *process_new(struct mem *m, uint32_t pid);
+struct process *process_ref(struct process *p);
+/* NULL is allowed. Frees with the last reference; `before` chains are released without recursion. */
+void process_unref(struct mem *m, struct process *p);
+
+/*
+ * Makes `before` (its reference is taken anew) the predecessor of p and forgets all but the
+ * nearest few of the chain, so that a program which re-executes itself for ever stays small.
+ */
+void process_set_before(struct mem *m, struct process *p, struct process *before);
+
+/* Copies; on lack of memory the field becomes unknown. */
+void process_set_exe(struct mem *m, struct process *p, const char *exe, size_t size);
+void process_set_args(struct mem *m, struct process *p, const char *args, size_t size);
+void process_set_environment(struct mem *m, struct process *p,
+			     const uint64_t word[FDT_ENVIRON_WORDS]);
+void process_set_place(struct mem *m, struct process *p, const char *cgroup, size_t size,
+		       uint32_t inner_pid);
+
+/* The environment names this number as a descriptor. False where it is not known. */
+bool process_environment_names(const struct process *p, int32_t fd);
+
+/* Images of one process: of the same pid and start. */
+bool process_same(const struct process *a, const struct process *b);
+
+/* The new task is in process->tasks and holds a reference. NULL: out of memory. */
+struct task *task_new(struct mem *m, uint32_t tid, struct process *process);
+/* The table and the sweep must have been let go before. */
+void task_free(struct mem *m, struct task *task);
+
+/*
+ * A child that tidies up between fork and exec, or turns into a daemon: forked within the last
+ * second before now_ns, no exec since, a single thread.
+ */
+bool process_is_newborn(const struct process *p, uint64_t now_ns);
+
+/* Last component of exe, else the name: what a site and a fingerprint call the program. Never NULL. */
+const char *process_program(const struct process *p);
+
+#endif

@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "model/site.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "model/process.h"
+#include "model/syscall_name.h"
+
+/* What a site is found by. hash counts only where the stack is not known. */
+struct place {
+	const struct process *process;
+	const struct stack *stack;
+	const struct stack_hash *hash;
+	uint32_t syscall;
+};
+
+static struct place place_of(const struct site *site)
+{
+	return (struct place){ site->process, site->stack, site->hash, site->syscall };
+}
+
+/* Not of addresses: the order of sites in the map must be the same in a replay. */
+static uint64_t first_key(const struct place *p)
+{
+	uint64_t stack = p->stack ? p->stack->content : p->hash ? p->hash->hash : 0;
+
+	return ((uint64_t)p->process->serial << 16 ^ p->syscall) * 0x9e3779b97f4a7c15ull ^ stack;
+}
+
+static bool is(const struct site *site, const struct place *p)
+{
+	return site->process == p->process && site->syscall == p->syscall &&
+	       site->stack == p->stack && (p->stack || site->hash == p->hash);
+}
+
+/* Keys may collide; the next number is tried then, so a look-up walks to the first free one. */
+static uint64_t find_key(const struct sites *sites, const struct place *p, struct site **ret_site)
+{
+	uint64_t key = first_key(p);
+
+	while ((*ret_site = map_get(&sites->map, key)) && !is(*ret_site, p))
+		key++;
+	return key;
+}
+
+static void link_hash(struct stacks *stacks, struct site *site)
+{
+	struct stack_hash *hash = site->hash;
+
+	if (!hash)
+		return;
+	site->next = hash->sites;
+	if (site->next)
+		site->next->previous = site;
+	hash->sites = site;
+	stacks_settle(stacks, hash);
+}
+
+static void unlink_hash(struct site *site)
+{
+	if (site->previous)
+		site->previous->next = site->next;
+	else if (site->hash)
+		site->hash->sites = site->next;
+	if (site->next)
+		site->next->previous = site->previous;
+	site->next = site->previous = NULL;
+	site->hash = NULL;
+}
+
+static struct site *site_new(struct sites *sites, uint64_t key, struct process *process,
+			     uint32_t syscall, struct stack_hash *hash)
+{
+	struct site *site = mem_alloc(sites->mem, sizeof(*site));
+
+	if (!site)
+		return NULL;
+	*site = (struct site){ .refs = 1, .syscall = syscall, .hash = hash };
+	if (map_put(sites->mem, &sites->map, key, site)) {
+		mem_free(sites->mem, site, sizeof(*site));
+		return NULL;
+	}
+	site->process = process_ref(process);
+	site->stack = hash ? hash->stack : NULL;
+	link_hash(&sites->stacks, site);
+	return site;
+}
+
+/* A hash that nobody has told of yet, or that was forgotten, is asked for: once for each site. */
+static void ask(struct stacks *stacks, const struct stack_hash *hash)
+{
+	if (hash->stack || hash->sites)
+		return;
+	stacks->unknown++;
+	if (stacks->ask)
+		stacks->ask(stacks->ctx, hash->hash);
+}
+
+struct site *site_get(struct sites *sites, struct process *process, uint32_t syscall, uint64_t hash)
+{
+	struct stack_hash *entry = hash ? stacks_hash(&sites->stacks, hash) : NULL;
+	struct place place = { process, entry ? entry->stack : NULL, entry, syscall };
+	struct site *site;
+	uint64_t key;
+
+	/* Most hashes have one site: it is found without its key. */
+	if (entry && entry->sites && is(entry->sites, &place))
+		return site_ref(entry->sites);
+	key = find_key(sites, &place, &site);
+	if (site)
+		return site_ref(site);
+	if (entry)
+		ask(&sites->stacks, entry);
+	site = site_new(sites, key, process, syscall, entry);
+	if (!site && entry)
+		stacks_settle(&sites->stacks, entry);
+	return site;
+}
+
+struct site *site_ref(struct site *site)
+{
+	site->refs++;
+	return site;
+}
+
+/* A site further along a chain of colliding keys must be found after this one has gone: it moves up. */
+static void forget(struct sites *sites, const struct site *site)
+{
+	struct place place = place_of(site);
+	struct site *other;
+	uint64_t key = find_key(sites, &place, &other);
+
+	map_remove(&sites->map, key);
+	while ((other = map_remove(&sites->map, ++key))) {
+		struct site *none;
+
+		place = place_of(other);
+		map_put(sites->mem, &sites->map, find_key(sites, &place, &none), other);
+	}
+}
+
+static void let_go(struct sites *sites, struct site *site)
+{
+	struct stack_hash *hash = site->hash;
+
+	if (!site->same)
+		forget(sites, site);
+	unlink_hash(site);
+	if (hash)
+		stacks_settle(&sites->stacks, hash);
+	process_unref(sites->mem, site->process);
+	mem_free(sites->mem, site, sizeof(*site));
+}
+
+void site_unref(struct sites *sites, struct site *site)
+{
+	while (site && !--site->refs) {
+		struct site *same = site->same;
+
+		let_go(sites, site);
+		site = same;
+	}
+}
+
+void sites_done(struct sites *sites)
+{
+	map_done(sites->mem, &sites->map);
+	stacks_done(&sites->stacks);
+}
+
+/* ---- a stack is told ---- */
+
+/* The fewest open of both together were at least the sum of the fewest of each. */
+static void merge_growth(struct site_growth *into, const struct site_growth *from)
+{
+	into->min_now += from->min_now;
+	for (int i = 0; i < GROWTH_WINDOWS; i++)
+		into->minimum[i] += from->minimum[i];
+	if (from->windows > into->windows)
+		into->windows = from->windows;
+}
+
+static void merge(struct site *into, struct site *from)
+{
+	into->open += from->open;
+	into->opened += from->opened;
+	into->closed += from->closed;
+	if (into->peak < from->peak)
+		into->peak = from->peak;
+	if (into->peak < into->open)
+		into->peak = into->open;
+	into->high += from->high;
+	into->tooth += from->tooth;
+	into->falls += from->falls;
+	into->growth_told |= from->growth_told;
+	into->stale = (struct site_stale){ 0 }; /* the sum is not what either was before */
+	for (int scale = 0; scale < GROWTH_SCALES; scale++)
+		merge_growth(&into->growth[scale], &from->growth[scale]);
+	for (int i = 0; i < LIFETIME_BUCKETS; i++)
+		into->lifetime[i] += from->lifetime[i];
+	if (from->opened)
+		into->kind = from->kind;
+	from->same = site_ref(into);
+}
+
+/* map_put() cannot fail here: a place has just become free. */
+static void move(struct sites *sites, struct site *site, const struct stack *stack)
+{
+	struct place place = place_of(site);
+	struct site *other;
+	uint64_t key;
+
+	forget(sites, site);
+	place.stack = stack;
+	key = find_key(sites, &place, &other);
+	site->stack = stack;
+	if (!other) {
+		map_put(sites->mem, &sites->map, key, site);
+		return;
+	}
+	merge(other, site);
+	unlink_hash(site);
+	site->stack = NULL;
+}
+
+static void set_stack(struct sites *sites, struct stack_hash *hash, struct stack *stack)
+{
+	struct stack *before = hash->stack;
+	struct site *next;
+
+	hash->stack = stack;
+	for (struct site *site = hash->sites; site && before != stack; site = next) {
+		next = site->next;
+		move(sites, site, stack);
+	}
+	stacks_drop(&sites->stacks, before);
+	stacks_settle(&sites->stacks, hash);
+}
+
+int sites_told(struct sites *sites, const struct fdt_site *event, size_t size)
+{
+	struct stack_hash *hash;
+	struct stack *stack;
+	int err = stack_check(event, size);
+
+	if (err)
+		return err;
+	stack = stacks_put(&sites->stacks, event, size);
+	if (!stack)
+		return 0;
+	hash = stacks_hash(&sites->stacks, event->hash);
+	if (hash)
+		set_stack(sites, hash, stack);
+	else
+		stacks_drop(&sites->stacks, stack);
+	return 0;
+}
+
+/* ---- counting ---- */
+
+void site_count_open(struct site *site, enum fd_kind kind)
+{
+	site = site_now(site);
+	site->kind = kind;
+	site->opened++;
+	if (++site->open > site->peak)
+		site->peak = site->open;
+	if (site->open > site->high)
+		site->high = site->open;
+}
+
+/* What came down by half may come down again: the teeth of a saw. */
+static void note_fall(struct site *site)
+{
+	if (site->open * 2 > site->high)
+		return;
+	if (site->high > site->tooth)
+		site->tooth = site->high;
+	site->high = site->open;
+	site->falls++;
+}
+
+void site_count_close(struct site *site)
+{
+	site = site_now(site);
+	site->closed++;
+	site->open--;
+	for (int scale = 0; scale < GROWTH_SCALES; scale++)
+		if (site->open < site->growth[scale].min_now)
+			site->growth[scale].min_now = site->open;
+	note_fall(site);
+}
+
+void site_uncount_open(struct site *site)
+{
+	site_count_close(site);
+	site = site_now(site);
+	site->closed--;
+	site->opened--;
+}
+
+void site_count_lifetime(struct site *site, uint64_t lifetime_ns)
+{
+	unsigned int bucket = 0;
+
+	for (lifetime_ns >>= LIFETIME_FIRST_BIT; lifetime_ns && bucket < LIFETIME_BUCKETS - 1;
+	     lifetime_ns >>= 1)
+		bucket++;
+	site_now(site)->lifetime[bucket]++;
+}
+
+uint64_t site_lifetime_ns(const struct site *site, unsigned int percent, uint64_t *ret_closed)
+{
+	uint64_t total = 0, below = 0;
+
+	site = site_now((struct site *)site);
+	for (int i = 0; i < LIFETIME_BUCKETS; i++)
+		total += site->lifetime[i];
+	*ret_closed = total;
+	for (int i = 0; total && i < LIFETIME_BUCKETS; i++) {
+		below += site->lifetime[i];
+		if (below * 100 >= total * percent)
+			return 1ull << (LIFETIME_FIRST_BIT + i);
+	}
+	return 0;
+}
+
+uint64_t site_median_lifetime_ns(const struct site *site)
+{
+	uint64_t closed;
+
+	return site_lifetime_ns(site, 50, &closed);
+}
+
+/* ---- telling ---- */
+
+unsigned int site_flags(const struct site *site)
+{
+	site = site_now((struct site *)site);
+	return site && site->stack ? site->stack->flags : 0;
+}
+
+static const struct stack_frame *telling_frame(const struct site *site)
+{
+	const struct stack *stack = site_now((struct site *)site)->stack;
+	enum frame_rank rank = stack_best_rank(stack);
+
+	if (rank == FRAME_SYSTEM)
+		return NULL;
+	return &stack->frames[stack_next_frame(stack, rank, 0)];
+}
+
+void site_format(const struct site *site, char *buffer, size_t size)
+{
+	const struct stack_frame *frame = telling_frame(site);
+
+	if (frame)
+		stack_frame_format(frame, buffer, size);
+	else
+		snprintf(buffer, size, "%s", syscall_name(site->syscall));
+}
+
+void site_format_function(const struct site *site, char *buffer, size_t size)
+{
+	const struct stack_frame *frame = telling_frame(site);
+
+	buffer[0] = '\0';
+	if (frame)
+		stack_frame_function(frame, buffer, size);
+}
+
+/* ---- fingerprints ---- */
+
+/* How far out a stack was kept differs between hosts; the innermost frames are the same. */
+#define FINGERPRINT_FRAMES 16
+
+/* The best kind of frames of the stack that has identities; FRAME_SYSTEM + 1: none has. */
+static unsigned int identified_rank(const struct stack *stack)
+{
+	unsigned int best = FRAME_SYSTEM + 1;
+
+	for (unsigned int i = 0; stack && i < stack->frame_count; i++) {
+		enum frame_rank rank = stack_frame_rank(&stack->frames[i]);
+
+		if (stack->frames[i].identity && rank < best)
+			best = rank;
+	}
+	return best;
+}
+
+bool site_is_python(const struct site *site)
+{
+	return identified_rank(site_now((struct site *)site)->stack) <= FRAME_LIBRARY;
+}
+
+/* Recursion counts once, however deep it was. */
+static uint64_t hash_frames(uint64_t hash, const struct stack *stack, enum frame_rank rank)
+{
+	uint64_t last = 0;
+	unsigned int count = 0;
+
+	for (int i = -1; (i = stack_next_frame(stack, rank, (unsigned int)(i + 1))) >= 0;) {
+		uint64_t identity = stack->frames[i].identity;
+
+		if (!identity || identity == last)
+			continue;
+		hash = hash_number(hash, identity);
+		last = identity;
+		if (++count == FINGERPRINT_FRAMES)
+			break;
+	}
+	return hash;
+}
+
+uint64_t site_fingerprint(const struct site *site)
+{
+	uint64_t hash = hash_text(HASH_START, syscall_name(site->syscall));
+	unsigned int rank;
+
+	site = site_now((struct site *)site);
+	rank = identified_rank(site->stack);
+	if (rank <= FRAME_SYSTEM)
+		return hash_frames(hash, site->stack, rank);
+	return hash_text(hash, fd_kind_name(site->kind));
+}

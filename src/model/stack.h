@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Stacks, as FDT_SITE tells them. Events name a stack by the kernel's hash of it, in which
+ * addresses take part: two processes, or one that was started twice, have different hashes for
+ * one place. Hashes with the same frames stand for one struct stack.
+ *
+ * Hashes that no site holds may be forgotten, least recently used first, to keep to the bound.
+ */
+#ifndef FDTRACE_CORE_STACK_H
+#define FDTRACE_CORE_STACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/map.h"
+#include "fdtrace/event.h"
+
+struct mem;
+struct site;
+
+struct stack_frame {
+	const char *text;  /* "function (file:line)" or "function (module+0xoffset)", any byte */
+	uint64_t identity; /* as in struct fdt_site_frame; 0: none */
+	uint16_t flags;    /* FDT_SITE_FRAME_* */
+};
+
+struct stack {
+	uint16_t flags; /* FDT_SITE_* */
+	uint16_t frame_count;
+	uint16_t left_out; /* frames missing before frames[left_out_at] */
+	uint16_t left_out_at;
+	const struct stack_frame *frames; /* innermost first */
+	/* the store's own */
+	uint64_t content; /* hash of all above: equal wherever the stack was taken */
+	struct stack *next;
+	unsigned int refs;
+	size_t bytes;
+};
+
+/* What a hash in an event stands for. */
+struct stack_hash {
+	uint64_t hash;
+	struct stack *stack; /* NULL: not told (yet) */
+	struct site *sites;  /* site.c: those that an event with this hash was the first of */
+	struct stack_hash *older, *newer; /* while idle */
+	bool idle;                        /* no site holds it: it may be forgotten */
+};
+
+/* All zero but mem and max_bytes is empty. */
+struct stacks {
+	struct mem *mem;
+	size_t max_bytes, used_bytes;
+	struct map hashes, contents;
+	struct stack_hash *oldest, *newest; /* idle ones, by use */
+	uint64_t count;                     /* different stacks now */
+	uint64_t forgotten;                 /* hashes that had to go */
+	uint64_t unknown;                   /* hashes that came with an event but were not told */
+	void (*ask)(void *ctx, uint64_t hash); /* tell it again with its next event; may be NULL */
+	void *ctx;
+};
+
+/* 0, or -EINVAL: sizes and counts do not agree. */
+int stack_check(const struct fdt_site *event, size_t size);
+
+/*
+ * The stack of an event that was found good; made if need be. The caller owns a reference.
+ * NULL: no room, or out of memory.
+ */
+struct stack *stacks_put(struct stacks *stacks, const struct fdt_site *event, size_t size);
+void stacks_drop(struct stacks *stacks, struct stack *stack); /* a reference; NULL is allowed */
+
+/*
+ * The entry of a hash; made, without a stack, if need be. Counts as use of it. NULL: out of
+ * memory. Whoever gives it its first site, or takes the last, calls stacks_settle().
+ */
+struct stack_hash *stacks_hash(struct stacks *stacks, uint64_t hash);
+/* No site: it may be forgotten from now on, and is at once if it has no stack. Else it stays. */
+void stacks_settle(struct stacks *stacks, struct stack_hash *entry);
+void stacks_done(struct stacks *stacks); /* every site must be gone */
+
+/* How much a frame tells about whose doing a call is; most first. */
+enum frame_rank {
+	FRAME_APPLICATION, /* Python, not of its library */
+	FRAME_LIBRARY,     /* Python's library */
+	FRAME_NATIVE,
+	FRAME_NATIVE_LIBRARY,
+	FRAME_SYSTEM, /* the C library, the inside of an interpreter */
+};
+enum frame_rank stack_frame_rank(const struct stack_frame *frame);
+/* The best there is in the stack; FRAME_SYSTEM for NULL and where there are no frames. */
+enum frame_rank stack_best_rank(const struct stack *stack);
+/* The next frame of this rank, outwards from index `from` on, it included; -1: none. */
+int stack_next_frame(const struct stack *stack, enum frame_rank rank, unsigned int from);
+
+/*
+ * Who called the C library: the identity of the innermost native frame that lies in another
+ * module than the very innermost one, and no further out than the first Python frame. 0: not known.
+ */
+uint64_t stack_caller(const struct stack *stack);
+
+/* "pool.py:88 Pool.connect"; "worker (app+0x1139)", "app+0x1139" where no line is known. */
+void stack_frame_format(const struct stack_frame *frame, char *buffer, size_t size);
+/* "Pool.connect"; "" where it has no name. */
+void stack_frame_function(const struct stack_frame *frame, char *buffer, size_t size);
+
+#endif

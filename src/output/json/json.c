@@ -1,0 +1,659 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* JSON lines: every dataset but the findings, and how a line is made to fit. */
+#include "output/json/json.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/process.h"
+#include "engine/suppression.h"
+#include "model/syscall_name.h"
+#include "output/text/phrase.h"
+#include "output/sink.h"
+#include "util/hostinfo.h"
+#include "util/io.h"
+
+#define SUMMARY_ROWS_MAX 20 /* more cannot fit a line that has a bound */
+
+struct json_sink {
+	struct sink sink;
+	struct sink_options options;
+	uint64_t states, changes, summaries, withheld; /* lines so far: sequence numbers */
+	uint64_t now_ns; /* latest time told, for lines that bring none */
+};
+
+static struct json_sink *json_sink(struct sink *sink)
+{
+	return (struct json_sink *)sink;
+}
+
+#define ALL JSON_LINE_MAX /* no part can be longer than the line */
+/*
+ * What gives way, in this order: frames, lists, the command line, then the texts themselves.
+ * The last one makes any line fit. { frames, bytes of one, rows, command line, texts, worst
+ * frames: the inside of an interpreter says least, the application's own lines most }
+ */
+static const struct diet diets[] = {
+	{ ALL, 1024, ALL, ALL, ALL, FRAME_SYSTEM },
+	{ ALL, 1024, ALL, ALL, ALL, FRAME_NATIVE_LIBRARY },
+	{ 32, 256, ALL, ALL, ALL, FRAME_NATIVE },
+	{ 16, 256, ALL, ALL, ALL, FRAME_NATIVE },
+	{ 16, 256, ALL, ALL, ALL, FRAME_LIBRARY },
+	{ 12, 256, ALL, ALL, ALL, FRAME_LIBRARY },
+	{ 8, 256, ALL, ALL, ALL, FRAME_LIBRARY },
+	{ 8, 256, ALL, ALL, ALL, FRAME_APPLICATION },
+	{ 6, 256, ALL, ALL, ALL, FRAME_APPLICATION },
+	{ 4, 256, ALL, ALL, ALL, FRAME_APPLICATION },
+	{ 4, 160, 6, ALL, ALL, FRAME_APPLICATION },
+	{ 4, 160, 4, ALL, ALL, FRAME_APPLICATION },
+	{ 4, 160, 2, ALL, ALL, FRAME_APPLICATION },
+	{ 4, 160, 1, ALL, ALL, FRAME_APPLICATION },
+	{ 4, 160, 0, ALL, ALL, FRAME_APPLICATION },
+	{ 4, 160, 0, 1024, ALL, FRAME_APPLICATION },
+	{ 4, 160, 0, 256, ALL, FRAME_APPLICATION },
+	{ 4, 160, 0, 64, ALL, FRAME_APPLICATION },
+	{ 4, 160, 0, 0, ALL, FRAME_APPLICATION },
+	{ 4, 120, 0, 0, 1024, FRAME_APPLICATION },
+	{ 4, 120, 0, 0, 512, FRAME_APPLICATION },
+	{ 2, 120, 0, 0, 256, FRAME_APPLICATION },
+	{ 1, 80, 0, 0, 128, FRAME_APPLICATION },
+	{ 0, 0, 0, 0, 80, FRAME_APPLICATION },
+};
+#undef ALL
+#define DIETS (sizeof(diets) / sizeof(diets[0]))
+
+static const struct diet feast = { JSON_ALL, JSON_ALL, JSON_ALL, JSON_ALL, JSON_ALL, FRAME_SYSTEM };
+
+typedef json_t *(*build_fn)(struct builder *b, const void *what);
+
+/* Builds the line with ever less in it until it fits. Each try depends on its diet alone. */
+static int build_line(struct json_sink *s, build_fn build, const void *what, char **ret_line,
+		      size_t *ret_length)
+{
+	size_t tries = s->options.full ? 1 : DIETS;
+
+	for (size_t i = 0; i < tries; i++) {
+		struct builder b = { .host = s->options.host,
+				     .redaction = s->options.redaction,
+				     .diet = s->options.full ? feast : diets[i] };
+		json_t *object = build(&b, what);
+		int err = b.failed ? -ENOMEM : json_line(object, ret_line, ret_length);
+
+		json_decref(object);
+		if (err)
+			return err;
+		if (*ret_length <= JSON_LINE_MAX || i == tries - 1)
+			return 0;
+		free(*ret_line);
+	}
+	return -EINVAL; /* there is at least one diet */
+}
+
+static int emit_finding(struct json_sink *s, build_fn build, const void *what,
+			const struct finding *finding)
+{
+	size_t length;
+	char *line;
+	int err = build_line(s, build, what, &line, &length);
+
+	if (err)
+		return err;
+	err = s->options.write ? s->options.write(s->options.write_ctx, line, length, finding)
+			       : write_all(s->options.fd, line, length);
+	free(line);
+	return err;
+}
+
+static int emit(struct json_sink *s, build_fn build, const void *what)
+{
+	return emit_finding(s, build, what, NULL);
+}
+
+static void told_time(struct json_sink *s, uint64_t time_ns)
+{
+	if (time_ns > s->now_ns)
+		s->now_ns = time_ns;
+}
+
+/* What every line but a finding's has under "event". `series` keeps ids of the datasets apart. */
+static json_t *put_event(struct builder *b, json_t *line, const char *kind, const char *type,
+			 const char *dataset, char series, uint64_t sequence)
+{
+	json_t *event = json_put_object(b, line, "event");
+
+	json_put_text(b, event, "kind", kind);
+	json_put(b, event, "category", json_pack("[s]", "process"));
+	json_put(b, event, "type", json_pack("[s]", type));
+	json_put_text(b, event, "dataset", dataset);
+	if (b->host->start_id[0])
+		json_put_format(b, event, "id", "%s-%c%" PRIu64, b->host->start_id, series,
+				sequence);
+	json_put_number(b, event, "sequence", sequence);
+	return event;
+}
+
+static json_t *put_own(struct builder *b, json_t *line)
+{
+	json_t *fdtrace = json_put_object(b, line, "fdtrace");
+
+	json_put_number(b, fdtrace, "schema", JSON_SCHEMA);
+	json_put_text(b, fdtrace, "coverage", b->host->coverage);
+	if (b->host->not_seen[0])
+		json_put_text(b, fdtrace, "not_seen", b->host->not_seen);
+	return fdtrace;
+}
+
+static void put_truncated(struct builder *b, json_t *fdtrace)
+{
+	if (b->cut)
+		json_put(b, fdtrace, "truncated", json_true());
+}
+
+struct state_line {
+	enum run_state state;
+	uint64_t time_ns, sequence;
+};
+
+static json_t *state_object(struct builder *b, const void *what)
+{
+	const struct state_line *l = what;
+	bool start = l->state == RUN_START;
+	json_t *line = json_object(), *event, *fdtrace;
+
+	json_put_time(b, line, "@timestamp", l->time_ns);
+	json_put_text(b, line, "severity", "info");
+	json_put_text(b, line, "message", start ? "tracing has started" : "tracing has stopped");
+	json_put_host(b, line);
+	event = put_event(b, line, "state", start ? "start" : "end", "fdtrace.state", 'r',
+			  l->sequence);
+	json_put_text(b, event, "action", start ? "start" : "stop");
+	json_put_ecs(b, line);
+	fdtrace = put_own(b, line);
+	json_put_text(b, fdtrace, "version", b->host->version);
+	json_put_text(b, fdtrace, "mode", b->host->mode);
+	json_put_text(b, fdtrace, "kernel", b->host->kernel);
+	put_truncated(b, fdtrace);
+	return line;
+}
+
+static int write_state(struct sink *sink, enum run_state state, uint64_t time_ns)
+{
+	struct json_sink *s = json_sink(sink);
+	struct state_line l = { state, time_ns, ++s->states };
+
+	told_time(s, time_ns);
+	return emit(s, state_object, &l);
+}
+
+struct coverage_line {
+	const struct coverage_change *change;
+	uint64_t sequence;
+};
+
+static json_t *coverage_object(struct builder *b, const void *what)
+{
+	const struct coverage_line *l = what;
+	const struct coverage_change *c = l->change;
+	json_t *line = json_object(), *event, *fdtrace;
+
+	json_put_time(b, line, "@timestamp", c->time_ns);
+	json_put_text(b, line, "severity", "info");
+	json_put_format(
+		b, line, "message",
+		"coverage is %s (was %s): hooks on %.1f %% of the last minute, overhead %.2f %%",
+		c->to, c->from, c->share * 100, c->overhead * 100);
+	json_put_host(b, line);
+	event = put_event(b, line, "state", "change", "fdtrace.state", 'r', l->sequence);
+	json_put_text(b, event, "action", "coverage");
+	json_put_ecs(b, line);
+	fdtrace = put_own(b, line);
+	json_put_text(b, fdtrace, "from", c->from);
+	json_put_text(b, fdtrace, "to", c->to);
+	json_put_real(b, fdtrace, "coverage_ratio", c->share, 4);
+	json_put_real(b, fdtrace, "overhead_ratio", c->overhead, 6);
+	put_truncated(b, fdtrace);
+	return line;
+}
+
+static int write_coverage(struct sink *sink, const struct coverage_change *change)
+{
+	struct json_sink *s = json_sink(sink);
+	struct coverage_line l = { change, ++s->states };
+
+	told_time(s, change->time_ns);
+	return emit(s, coverage_object, &l);
+}
+
+static json_t *finding_object(struct builder *b, const void *what)
+{
+	return json_finding_object(b, what);
+}
+
+int json_finding_line(const struct hostinfo *host, const struct redaction *redaction,
+		      const struct finding *f, char **ret_line, size_t *ret_length)
+{
+	struct builder b = {
+		.host = host, .redaction = redaction, .diet = feast, .identities = true
+	};
+	json_t *object = json_finding_object(&b, f);
+	int err = b.failed ? -ENOMEM : json_line(object, ret_line, ret_length);
+
+	json_decref(object);
+	return err;
+}
+
+static int write_finding(struct sink *sink, const struct finding *finding)
+{
+	struct json_sink *s = json_sink(sink);
+
+	told_time(s, finding->time_ns);
+	if (finding->severity < s->options.min_severity)
+		return 0;
+	return emit_finding(s, finding_object, finding, finding);
+}
+
+struct withheld_line {
+	const struct withheld *withheld;
+	uint64_t sequence, total;
+	enum severity severity;
+};
+
+static json_t *withheld_object(struct builder *b, const void *what)
+{
+	const struct withheld_line *l = what;
+	const struct withheld *w = l->withheld;
+	json_t *line = json_object(), *event, *fdtrace, *rules;
+
+	json_put_time(b, line, "@timestamp", w->time_ns);
+	json_put_text(b, line, "severity", severity_name(l->severity));
+	json_put_format(b, line, "message", "%" PRIu64 " more findings not told one by one",
+			l->total);
+	json_put_host(b, line);
+	json_put_process(b, line, w->process);
+	event = put_event(b, line, "alert", "info", "fdtrace.withheld", 'w', l->sequence);
+	json_put_time(b, event, "start", w->first_ns);
+	json_put_time(b, event, "end", w->time_ns);
+	json_put_ecs(b, line);
+	fdtrace = put_own(b, line);
+	json_put_number(b, fdtrace, "withheld", l->total);
+	rules = json_put_object(b, fdtrace, "rules");
+	for (unsigned int r = 0; r < RULE_COUNT; r++)
+		if (w->count[r])
+			json_put_number(b, rules, rule_info((enum rule)r)->id, w->count[r]);
+	put_truncated(b, fdtrace);
+	return line;
+}
+
+static int write_withheld(struct sink *sink, const struct withheld *w)
+{
+	struct json_sink *s = json_sink(sink);
+	struct withheld_line l = { .withheld = w };
+
+	told_time(s, w->time_ns);
+	for (unsigned int r = 0; r < RULE_COUNT; r++) {
+		if (w->severity[r] < s->options.min_severity)
+			continue;
+		l.total += w->count[r];
+		l.severity = w->severity[r] > l.severity ? w->severity[r] : l.severity;
+	}
+	l.sequence = s->withheld + 1;
+	if (!l.total)
+		return 0;
+	s->withheld++;
+	return emit(s, withheld_object, &l);
+}
+
+struct change_line {
+	const struct change *change;
+	uint64_t sequence;
+};
+
+static void put_change(struct builder *b, json_t *fdtrace, const struct change *c)
+{
+	const struct descriptor *d = &c->descriptor;
+	char error[PHRASE_SIZE];
+
+	json_put_text(b, fdtrace, "op", change_op_name(c->op));
+	json_put_number(b, fdtrace, "tid", c->tid);
+	if (c->syscall)
+		json_put_text(b, fdtrace, "syscall", syscall_name(c->syscall));
+	if (c->how && strcmp(c->how, syscall_name(c->syscall)))
+		json_put_text(b, fdtrace, "how", c->how);
+	if (d->fd >= 0) {
+		json_put_number(b, fdtrace, "fd", (uint64_t)d->fd);
+		json_put_text(b, fdtrace, "kind", fd_kind_name(d->kind));
+		if (d->generation)
+			json_put_number(b, fdtrace, "generation", d->generation);
+		json_put_target_name(b, fdtrace, d);
+		json_put_detail(b, fdtrace, d);
+	}
+	if (c->op == CHANGE_ERROR) {
+		phrase_error(error, sizeof(error), c->error);
+		json_put_text(b, fdtrace, "error", error);
+		json_put_number(b, fdtrace, "count", c->count);
+	}
+	if (c->op == CHANGE_FORK)
+		json_put_number(b, fdtrace, "child_pid", c->other_pid);
+	json_put_stack(b, fdtrace, c->site);
+}
+
+static json_t *change_object(struct builder *b, const void *what)
+{
+	const struct change_line *l = what;
+	json_t *line = json_object(), *fdtrace;
+
+	json_put_time(b, line, "@timestamp", l->change->time_ns);
+	json_put_text(b, line, "severity", "info");
+	json_put_host(b, line);
+	json_put_process(b, line, l->change->process);
+	json_put_target(b, line, &l->change->descriptor);
+	put_event(b, line, "event", "info", "fdtrace.event", 'e', l->sequence);
+	json_put_ecs(b, line);
+	fdtrace = put_own(b, line);
+	put_change(b, fdtrace, l->change);
+	put_truncated(b, fdtrace);
+	return line;
+}
+
+static int write_change(struct sink *sink, const struct change *change)
+{
+	struct json_sink *s = json_sink(sink);
+	struct change_line l = { change, ++s->changes };
+
+	told_time(s, change->time_ns);
+	return emit(s, change_object, &l);
+}
+
+/* Rows of a summary's lists: what frames a finding would have tells how hungry the line is. */
+static size_t rows_of(const struct builder *b)
+{
+	size_t rows = b->diet.rows < b->diet.frames ? b->diet.rows : b->diet.frames;
+
+	return rows == JSON_ALL ? rows : rows < SUMMARY_ROWS_MAX ? rows : SUMMARY_ROWS_MAX;
+}
+
+struct summary_line {
+	const struct summary *summary;
+	const struct process_row *row; /* NULL: the line about the whole run */
+	uint64_t time_ns, sequence, processes;
+};
+
+static void put_findings(struct builder *b, json_t *fdtrace, const struct engine_counters *c)
+{
+	json_t *findings = json_put_object(b, fdtrace, "findings");
+
+	for (int severity = SEVERITY_ERROR; severity >= SEVERITY_INFO; severity--)
+		json_put_number(b, findings, severity_name((enum severity)severity),
+				c->findings[severity]);
+}
+
+static void put_corrections(struct builder *b, json_t *fdtrace, const struct engine_counters *c)
+{
+	json_t *causes = json_put_object(b, fdtrace, "corrections_by");
+
+	for (int cause = 0; cause < CORRECTION_CAUSES; cause++)
+		json_put_number(b, causes, correction_cause_name((enum correction_cause)cause),
+				c->corrections_by[cause]);
+}
+
+/* What became of the findings of each rule that made any. */
+static void put_rules(struct builder *b, json_t *fdtrace, const struct engine_counters *c)
+{
+	json_t *rules = json_put_object(b, fdtrace, "rules");
+
+	for (unsigned int r = 0; r < RULE_COUNT; r++) {
+		const struct rule_counters *of = &c->by_rule[r];
+		json_t *rule;
+
+		if (!of->found)
+			continue;
+		rule = json_put_object(b, rules, rule_info((enum rule)r)->id);
+		json_put_number(b, rule, "found", of->found);
+		json_put_number(b, rule, "causes", of->causes);
+		if (of->withheld)
+			json_put_number(b, rule, "withheld", of->withheld);
+		if (of->suppressed)
+			json_put_number(b, rule, "suppressed", of->suppressed);
+	}
+}
+
+/* By what: those that were used, and the names of those that were not. */
+static void put_suppressions(struct builder *b, json_t *fdtrace,
+			     const struct suppression_list *suppressions)
+{
+	json_t *used, *unused;
+	size_t most = rows_of(b), shown = 0;
+
+	if (!suppressions || !suppressions->count)
+		return;
+	used = json_put_array(b, fdtrace, "suppressed_by");
+	unused = json_put_array(b, fdtrace, "suppressions_unused");
+	for (size_t i = 0; i < suppressions->count; i++) {
+		const struct suppression *s = &suppressions->entries[i];
+		json_t *entry = s->used ? json_object() : NULL;
+
+		if (shown++ >= most) {
+			b->cut = true;
+			json_decref(entry);
+			break;
+		}
+		if (!entry) {
+			json_put_item(b, unused, json_text_value(b, s->name, strlen(s->name), 160));
+			continue;
+		}
+		json_put(b, entry, "name", json_text_value(b, s->name, strlen(s->name), 160));
+		json_put_number(b, entry, "causes", s->used);
+		json_put_item(b, used, entry);
+	}
+}
+
+struct causes {
+	struct builder *b;
+	json_t *array;
+	size_t most, total;
+};
+
+static void put_cause(void *ctx, const struct finding_row *row)
+{
+	struct causes *causes = ctx;
+	struct builder *b = causes->b;
+	json_t *cause;
+
+	if (causes->total++ >= causes->most)
+		return;
+	cause = json_object();
+	json_put_text(b, cause, "rule", rule_info(row->rule)->id);
+	json_put_text(b, cause, "severity", severity_name(row->severity));
+	json_put_format(b, cause, "fingerprint", "%016" PRIx64, row->fingerprint);
+	json_put_number(b, cause, "count", row->count);
+	json_put_time(b, cause, "first", row->first_ns);
+	json_put_time(b, cause, "last", row->last_ns);
+	json_put_text(b, cause, "site", row->site);
+	if (!row->told)
+		json_put(b, cause, "withheld", json_true());
+	json_put_item(b, causes->array, cause);
+}
+
+/* The gravest, as many as the line has room for. */
+static void put_causes(struct builder *b, json_t *fdtrace, struct engine *engine)
+{
+	struct causes causes = { .b = b, .most = rows_of(b) };
+
+	causes.array = json_put_array(b, fdtrace, "causes");
+	engine_each_finding(engine, put_cause, &causes);
+	json_put_number(b, fdtrace, "causes_total", causes.total);
+	b->cut |= causes.total > causes.most;
+}
+
+static void put_totals(struct builder *b, json_t *fdtrace, const struct summary_line *l)
+{
+	const struct engine_counters *c = &l->summary->counters;
+
+	json_put_text(b, fdtrace, "scope", "run");
+	json_put(b, fdtrace, "final", json_boolean(l->summary->final));
+	put_findings(b, fdtrace, c);
+	json_put_real(b, fdtrace, "duration_s", (double)l->summary->duration_ns / 1e9, 3);
+	json_put_number(b, fdtrace, "events", c->events);
+	json_put_number(b, fdtrace, "lost", c->lost);
+	json_put_number(b, fdtrace, "corrections", c->corrections);
+	put_corrections(b, fdtrace, c);
+	json_put_number(b, fdtrace, "refused", c->refused);
+	json_put_number(b, fdtrace, "findings_dropped", c->findings_dropped);
+	json_put_number(b, fdtrace, "findings_withheld", c->findings_withheld);
+	json_put_number(b, fdtrace, "findings_suppressed", c->findings_suppressed);
+	json_put_number(b, fdtrace, "times_suppressed", c->times_suppressed);
+	json_put_number(b, fdtrace, "pasts_dropped", c->pasts_dropped);
+	json_put_number(b, fdtrace, "malformed", c->malformed);
+	json_put_number(b, fdtrace, "damaged", l->summary->damaged);
+	json_put_number(b, fdtrace, "processes", l->processes);
+	json_put_number(b, fdtrace, "tables", c->tables);
+	json_put_number(b, fdtrace, "tasks", c->tasks);
+	json_put_number(b, fdtrace, "descriptors", c->descriptors);
+	json_put_number(b, fdtrace, "memory_bytes", c->memory_bytes);
+	json_put_number(b, fdtrace, "stacks", c->stacks);
+	json_put_number(b, fdtrace, "stacks_forgotten", c->stacks_forgotten);
+	json_put_number(b, fdtrace, "stacks_unknown", c->stacks_unknown);
+	json_put_number(b, fdtrace, "stacks_skipped", l->summary->stacks_skipped);
+	json_put_number(b, fdtrace, "stacks_lost", l->summary->stacks_lost);
+	json_put_number(b, fdtrace, "stacks_cut", l->summary->stacks_cut);
+	if (l->summary->cpu_ratio >= 0)
+		json_put_real(b, fdtrace, "cpu_ratio", l->summary->cpu_ratio, 6);
+	if (l->summary->coverage_ratio >= 0) {
+		json_put_real(b, fdtrace, "coverage_ratio", l->summary->coverage_ratio, 4);
+		json_put_real(b, fdtrace, "overhead_ratio", l->summary->overhead_ratio, 6);
+	}
+	put_rules(b, fdtrace, c);
+	put_causes(b, fdtrace, l->summary->engine);
+	put_suppressions(b, fdtrace, l->summary->suppressions);
+}
+
+static void put_kinds(struct builder *b, json_t *fdtrace, const struct process_row *row)
+{
+	json_t *kinds = json_put_object(b, fdtrace, "kinds");
+
+	for (int kind = 0; kind < FD_KIND_COUNT; kind++)
+		if (row->by_kind[kind])
+			json_put_number(b, kinds, fd_kind_name((enum fd_kind)kind),
+					row->by_kind[kind]);
+}
+
+static void put_process_totals(struct builder *b, json_t *fdtrace, const struct summary_line *l)
+{
+	const struct process *p = l->row->process;
+
+	json_put_text(b, fdtrace, "scope", "process");
+	json_put(b, fdtrace, "final", json_boolean(l->summary->final));
+	json_put_number(b, fdtrace, "image", p->image);
+	json_put_number(b, fdtrace, "open", l->row->open);
+	if (p->nofile)
+		json_put_number(b, fdtrace, "soft_limit", p->nofile);
+	json_put_number(b, fdtrace, "opened", p->opened);
+	json_put_number(b, fdtrace, "closed", p->closed);
+	json_put_number(b, fdtrace, "short_lived", p->short_lived);
+	json_put_number(b, fdtrace, "unknown_opener", l->row->unknown_opener);
+	json_put(b, fdtrace, "ended", json_boolean(p->ended_ns));
+	put_kinds(b, fdtrace, l->row);
+}
+
+static json_t *summary_object(struct builder *b, const void *what)
+{
+	const struct summary_line *l = what;
+	const struct engine_counters *c = &l->summary->counters;
+	json_t *line = json_object(), *event, *fdtrace;
+
+	json_put_time(b, line, "@timestamp", l->time_ns);
+	json_put_text(b, line, "severity", "info");
+	if (!l->row)
+		json_put_format(b, line, "message",
+				"%" PRIu64 " errors, %" PRIu64 " warnings, %" PRIu64 " info",
+				c->findings[SEVERITY_ERROR], c->findings[SEVERITY_WARNING],
+				c->findings[SEVERITY_INFO]);
+	json_put_host(b, line);
+	json_put_process(b, line, l->row ? l->row->process : NULL);
+	event = put_event(b, line, "metric", "info", "fdtrace.summary", 's', l->sequence);
+	json_put_time(b, event, "start", c->first_ns);
+	json_put_time(b, event, "end", l->time_ns);
+	json_put_ecs(b, line);
+	fdtrace = put_own(b, line);
+	if (l->row)
+		put_process_totals(b, fdtrace, l);
+	else
+		put_totals(b, fdtrace, l);
+	put_truncated(b, fdtrace);
+	return line;
+}
+
+struct summing {
+	struct json_sink *sink;
+	const struct summary *summary;
+	uint64_t processes;
+	int err; /* the first; later rows are not tried */
+};
+
+static void count_process(void *ctx, const struct process_row *row)
+{
+	(void)row;
+	((struct summing *)ctx)->processes++;
+}
+
+static int write_summary_line(struct summing *sum, const struct process_row *row)
+{
+	struct summary_line l = {
+		.summary = sum->summary,
+		.row = row,
+		.time_ns = sum->sink->now_ns,
+		.sequence = ++sum->sink->summaries,
+		.processes = sum->processes,
+	};
+
+	return emit(sum->sink, summary_object, &l);
+}
+
+/* A process that never had a descriptor has nothing to tell. */
+static void write_process(void *ctx, const struct process_row *row)
+{
+	struct summing *sum = ctx;
+
+	if (!sum->err && (row->open || row->process->opened || row->process->closed))
+		sum->err = write_summary_line(sum, row);
+}
+
+static int write_summary(struct sink *sink, const struct summary *summary)
+{
+	struct summing sum = { .sink = json_sink(sink), .summary = summary };
+
+	told_time(sum.sink, summary->counters.last_ns);
+	engine_each_process(summary->engine, count_process, &sum);
+	sum.err = write_summary_line(&sum, NULL);
+	engine_each_process(summary->engine, write_process, &sum);
+	return sum.err;
+}
+
+static void json_free(struct sink *sink)
+{
+	free(json_sink(sink));
+}
+
+int json_sink_new(const struct sink_options *options, struct sink **ret_sink)
+{
+	static const struct sink_ops ops = {
+		.state = write_state,
+		.coverage = write_coverage,
+		.finding = write_finding,
+		.withheld = write_withheld,
+		.change = write_change,
+		.summary = write_summary,
+		.free = json_free,
+	};
+	struct json_sink *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->sink.ops = &ops;
+	s->options = *options;
+	*ret_sink = &s->sink;
+	return 0;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Where findings go. Each sink owns its output; the session owns the sinks. */
+#ifndef FDTRACE_SINK_SINK_H
+#define FDTRACE_SINK_SINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "engine/engine.h"
+
+struct hostinfo;
+struct redaction;
+struct suppression_list;
+
+/* What the end (or an interval) of a run looks like. */
+struct summary {
+	const struct hostinfo *host;
+	struct engine *engine; /* for engine_each_process(), engine_each_finding() */
+	const struct suppression_list *suppressions; /* NULL: none */
+	struct engine_counters counters;
+	uint64_t duration_ns;
+	double cpu_ratio;      /* of one CPU that fdtrace itself used; < 0: not known (replay) */
+	double coverage_ratio; /* of the last minute with hooks on; < 0: no budget to keep to */
+	double overhead_ratio; /* of the time of all CPUs in it, measured */
+	bool final;            /* false: an interval summary */
+	uint64_t damaged;      /* replay: records that could not be read */
+	/* live: what became of stacks; all 0 in a replay */
+	uint64_t stacks_skipped; /* calls left without one to keep to stacks.budget */
+	uint64_t stacks_lost;    /* new ones for which the ring had no room; they come again */
+	uint64_t stacks_cut;     /* told without their outer frames */
+};
+
+enum run_state { RUN_START, RUN_STOP };
+
+/* The hooks are on for another share of the time than before. */
+struct coverage_change {
+	const char *from, *to; /* "full", "duty", "census" */
+	double share;          /* of the last minute with hooks on, 0 to 1 */
+	double overhead;       /* of the time of all CPUs in it, 0 to 1 */
+	uint64_t time_ns;
+};
+
+struct sink;
+struct sink_ops {
+	/* All return 0 or -errno (-EPIPE: the reader has gone; the run should end quietly). */
+	int (*state)(struct sink *sink, enum run_state state, uint64_t time_ns);
+	int (*coverage)(struct sink *sink, const struct coverage_change *change);
+	int (*finding)(struct sink *sink, const struct finding *finding);
+	int (*withheld)(struct sink *sink, const struct withheld *withheld);
+	int (*change)(struct sink *sink, const struct change *change);
+	int (*summary)(struct sink *sink, const struct summary *summary);
+	void (*free)(struct sink *sink); /* does not close the descriptor it was given */
+};
+struct sink {
+	const struct sink_ops *ops;
+	bool kept; /* set before finding(): explain will tell all of it */
+};
+
+struct sink_options {
+	int fd; /* data goes here: stdout or the -o file */
+	/*
+	 * json: takes each line, newline included, instead of fd; finding: what it tells, NULL for
+	 * other datasets. 0 or -errno. NULL: lines go to fd.
+	 */
+	int (*write)(void *ctx, const char *line, size_t length, const struct finding *finding);
+	void *write_ctx;
+	const struct hostinfo *
+		host; /* borrowed, must outlive the sink; may still be filled in until the first call */
+	const struct redaction *redaction; /* of command lines; borrowed; NULL: nothing is hidden */
+	enum severity min_severity;
+	unsigned int width;     /* text: columns; 0: unlimited (not a terminal) */
+	bool color;             /* text */
+	unsigned int verbosity; /* text: 0, 1 (-v) ... */
+	bool quiet;             /* text: no summary (-q) */
+	bool summaries;         /* text: print summary() (json always does) */
+	bool full;              /* json: no 4,000-byte cap (--json=full) */
+};
+
+/* 0 or -ENOMEM. */
+int text_sink_new(const struct sink_options *options, struct sink **ret_sink);
+int json_sink_new(const struct sink_options *options, struct sink **ret_sink);
+
+static inline void sink_free(struct sink *sink)
+{
+	if (sink)
+		sink->ops->free(sink);
+}
+
+#endif

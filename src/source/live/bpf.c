@@ -1,0 +1,825 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * The kernel as a source: loads the programs in bpf/, reads what they put into the ring buffer,
+ * and tells what they could not put there.
+ */
+#include "source/live/bpf.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <linux/kcmp.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fdtrace/event.h"
+#include "fdtrace/loader.h"
+#include "source/doctor/attempt.h"
+#include "source/live/hooks.h"
+#include "source/live/inspect.h"
+#include "source/live/kinds.h"
+#include "source/live/libbpf_log.h"
+#include "source/doctor/obstacle.h"
+#include "source/live/procfs.h"
+#include "source/live/self_test.h"
+#include "source/live/programs.h"
+#include "source/live/snapshot.h"
+#include "source/syscalls.h"
+#include "util/log.h"
+#include "util/trouble.h"
+
+/* The generated skeleton spells types as the programs do. */
+typedef uint8_t u8;
+typedef int32_t s32;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+#include "fdtrace.skel.h"
+
+#define TICK_NS 100000000ull /* between two FDT_TICK, and two looks for misses */
+#define SPACE_NS 1000000000ull
+#define SNAPSHOT_MAX_NS 5000000000ull /* longer than that and the ring is not being emptied */
+#define PIECE_BYTES 2048              /* of the iterator: 32 tasks, then the ring is emptied */
+#define SMALLEST_EVENT 40             /* bytes in the ring, its own header included */
+
+struct bpf_source {
+	struct source source;
+	struct fdtrace_bpf *skel;
+	struct hooks *hooks;
+	struct inspector *inspector; /* NULL: the kernel refused it */
+	struct ring_buffer *ring;
+	struct stacking *stacking;
+	struct cost_meter *cost; /* NULL: not asked for */
+	bool hooks_off;          /* on system calls */
+	size_t ring_bytes;
+	bool all;
+	u64 self;
+	/* of the call of drain() or its like that is running */
+	source_event_fn event;
+	void *ctx;
+	int stopped;                  /* what event returned, if not 0 */
+	size_t budget;                /* events until others must have a turn */
+	struct kind_samples *samples; /* looking at ourselves: see tell_kinds() */
+	struct snapshot_found found;
+	/* told so far */
+	u64 last_ns;
+	u64 tick_ns;
+	u64 stage_ns; /* when the last stage of the start was over */
+	u64 walk_ns;  /* what the kernel took of the snapshot going on */
+	u64 lost;
+};
+
+static struct bpf_source *of(const struct source *source)
+{
+	return (struct bpf_source *)(uintptr_t)source;
+}
+
+/* For messages about ourselves. */
+static u64 fine_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (u64)now.tv_sec * 1000000000ull + (u64)now.tv_nsec;
+}
+
+/* As of the last timer tick, as the events' times are: never ahead of the next event's. */
+static u64 coarse_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (u64)now.tv_sec * 1000000000ull + (u64)now.tv_nsec;
+}
+
+static u64 counter(const struct fdt_counter *c)
+{
+	return __atomic_load_n(&c->value, __ATOMIC_RELAXED);
+}
+
+/* ---- the ring ---- */
+
+static int deliver(struct bpf_source *s, const void *event, size_t size)
+{
+	const struct fdt_head *head = event;
+
+	if (head->time_ns > s->last_ns)
+		s->last_ns = head->time_ns;
+	s->stopped = s->event(s->ctx, event, size);
+	return s->stopped ? -ECANCELED : 0;
+}
+
+static int on_site(void *ctx, const void *event, size_t size)
+{
+	return deliver(ctx, event, size);
+}
+
+/* Our own table holds one sample of each kind, by number. */
+static int learn_kinds(struct bpf_source *s, const struct fdt_vec *vec)
+{
+	int err = 0;
+
+	for (unsigned int i = 0; !err && vec->head.kind == FDT_VEC && i < s->samples->count; i++) {
+		const struct kind_sample *sample = &s->samples->sample[i];
+		u32 at = (u32)sample->fd - vec->first_fd;
+		struct fdt_fops fops = { .head = { .kind = FDT_FOPS,
+						   .size = sizeof(fops),
+						   .time_ns = vec->head.time_ns },
+					 .fd_kind = sample->kind };
+
+		if (at >= FDT_VEC_SLOTS || !vec->file[at].file)
+			continue;
+		fops.detail = vec->file[at].detail;
+		err = deliver(s, &fops, sizeof(fops));
+	}
+	return err;
+}
+
+static int on_record(void *ctx, void *record, size_t size)
+{
+	struct bpf_source *s = ctx;
+	const struct fdt_head *head = record;
+	int err;
+
+	if (stacks_concern(head->kind))
+		err = stacking_record(s->stacking, record, size, on_site, s);
+	else if (s->samples && head->tgid == s->self && head->op == FDT_OP_SNAPSHOT)
+		err = learn_kinds(s, record);
+	else
+		err = deliver(s, record, size);
+	snapshot_note(&s->found,
+		      record); /* without memory for it a process stays without its path */
+	if (!err && !--s->budget)
+		err = -EAGAIN;
+	return err;
+}
+
+/*
+ * All that is in the ring, or a ringful where it fills as fast as it is emptied: 0, or what
+ * event returned. -EAGAIN: a ringful, and there is more.
+ */
+static int consume(struct bpf_source *s)
+{
+	int err;
+
+	s->stopped = 0;
+	s->budget = s->ring_bytes / SMALLEST_EVENT;
+	err = ring_buffer__consume(s->ring);
+	if (s->stopped)
+		return s->stopped;
+	return err < 0 ? err : 0;
+}
+
+/* ---- losses ---- */
+
+static int tell_gap(struct bpf_source *s, enum fdt_loss_cause cause, enum fdt_op op, u64 count,
+		    const char *program)
+{
+	struct fdt_loss loss = { .head = { .kind = FDT_LOSS,
+					   .op = (__u8)op,
+					   .size = sizeof(loss),
+					   .flags = cause,
+					   .time_ns = coarse_now() },
+				 .count = count };
+
+	snprintf(loss.program, sizeof(loss.program), "%s", program);
+	if (cause != FDT_LOSS_COVERAGE)
+		log_info("lost %llu events: %s%s", (unsigned long long)count,
+			 cause == FDT_LOSS_RING        ? "no room in the ring buffer"
+			 : cause == FDT_LOSS_RECURSION ? "the kernel skipped program "
+						       : "no return was seen of function ",
+			 cause == FDT_LOSS_RING ? "" : program);
+	return deliver(s, &loss, sizeof(loss)) ? s->stopped : 0;
+}
+
+static int tell_loss(struct bpf_source *s, enum fdt_loss_cause cause, u64 count,
+		     const char *program)
+{
+	return tell_gap(s, cause, FDT_OP_NONE, count, program);
+}
+
+static int tell_lost(struct bpf_source *s)
+{
+	u64 lost = counter(&s->skel->bss->lost_events), more = lost - s->lost;
+
+	s->lost = lost;
+	return more ? tell_loss(s, FDT_LOSS_RING, more, "ring") : 0;
+}
+
+static int on_missed(void *ctx, enum fdt_loss_cause cause, uint64_t count, const char *program)
+{
+	return tell_loss(ctx, cause, count, program);
+}
+
+/* ---- snapshots ---- */
+
+/* One walk over all tasks, or until the ring is half full; the cursor tells. */
+static int snapshot_round(struct bpf_source *s)
+{
+	const struct fdt_cursor *cursor = &s->skel->bss->cursor;
+	int fd = bpf_iter_create(hooks_iterator_fd(s->hooks)), err = 0;
+	char piece[PIECE_BYTES];
+	u64 before;
+	ssize_t n;
+
+	if (fd < 0)
+		return fd;
+	do {
+		before = fine_now();
+		n = read(fd, piece, sizeof(piece));
+		s->walk_ns += fine_now() - before;
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			err = -errno;
+		err = err ?: consume(s);
+		if (err == -EAGAIN)
+			err = 0;
+	} while (n && !err && !__atomic_load_n(&cursor->stopped, __ATOMIC_RELAXED));
+	close(fd);
+	return err;
+}
+
+/* 0, or what event returned, or -errno. Tables left out in the end are told as a loss. */
+static int snapshot_rounds(struct bpf_source *s, u32 only_tgid)
+{
+	struct fdt_cursor *cursor = &s->skel->bss->cursor;
+	u64 deadline = coarse_now() + SNAPSHOT_MAX_NS;
+	int err;
+
+	*cursor = (struct fdt_cursor){ .only_tgid = only_tgid };
+	do {
+		__atomic_store_n(&cursor->stopped, 0, __ATOMIC_RELAXED);
+		err = snapshot_round(s);
+	} while (!err && cursor->stopped && coarse_now() < deadline);
+	if (!err && cursor->stopped)
+		err = tell_loss(s, FDT_LOSS_RING, 1, "snapshot");
+	return err;
+}
+
+static int tell_border(struct bpf_source *s, enum fdt_op op, unsigned int why)
+{
+	struct fdt_head head = { .kind = FDT_SNAPSHOT,
+				 .op = (__u8)op,
+				 .size = sizeof(head),
+				 .flags = (__u16)why,
+				 .time_ns = coarse_now() };
+
+	return deliver(s, &head, sizeof(head)) ? s->stopped : 0;
+}
+
+/* An audit looks at tables only: images were told when they began. */
+static int snapshot_all(struct bpf_source *s, unsigned int why)
+{
+	int err = tell_border(s, FDT_OP_BEGIN, why);
+
+	s->found.count = 0;
+	s->walk_ns = 0;
+	err = err ?: snapshot_rounds(s, 0);
+	log_debug("tables walked by the kernel in %.2f ms", (double)s->walk_ns / 1e6);
+	if (!err && why != FDT_WHY_AUDIT && why != FDT_WHY_CENSUS && why != FDT_WHY_END)
+		err = snapshot_tell(&s->found, coarse_now(), s->event, s->ctx);
+	err = err ?: tell_lost(s); /* what a snapshot did not find is gone only if it could tell all */
+	return err ?: tell_border(s, FDT_OP_END, why);
+}
+
+static int bpf_snapshot(struct source *source, unsigned int why, source_event_fn event, void *ctx,
+			struct trouble *trouble)
+{
+	struct bpf_source *s = of(source);
+	int err;
+
+	s->event = event;
+	s->ctx = ctx;
+	err = consume(s);
+	if (!err || err == -EAGAIN)
+		err = snapshot_all(s, why);
+	if (err < 0)
+		trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL,
+			    "cannot take a snapshot of the tables: %s", strerror(-err));
+	return err;
+}
+
+/* Which file operations mean which kind, on this very kernel: told by our own table. */
+static int tell_kinds(struct bpf_source *s)
+{
+	struct kind_samples samples;
+	int err;
+
+	kind_samples_init(&samples);
+	kind_samples_add(&samples, bpf_map__fd(s->skel->maps.ring), FD_KIND_BPF);
+	kind_samples_add(&samples, bpf_program__fd(s->skel->progs.snapshot), FD_KIND_BPF);
+	kind_samples_add(&samples, hooks_iterator_fd(s->hooks), FD_KIND_BPF);
+	s->samples = &samples;
+	err = snapshot_rounds(s, (u32)s->self);
+	s->samples = NULL;
+	kind_samples_done(&samples);
+	return err;
+}
+
+static int bpf_start(struct source *source, source_event_fn event, void *ctx,
+		     struct trouble *trouble)
+{
+	struct bpf_source *s = of(source);
+	int err;
+
+	s->event = event;
+	s->ctx = ctx;
+	err = tell_kinds(s);
+	if (err < 0)
+		return trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL,
+				   "cannot start reading events: %s", strerror(-err));
+	return err ?: bpf_snapshot(source, FDT_WHY_START, event, ctx, trouble);
+}
+
+/* ---- draining ---- */
+
+static int bpf_poll_fd(const struct source *source)
+{
+	return ring_buffer__epoll_fd(of(source)->ring);
+}
+
+/* now was read before the ring was: nothing older is left in it. */
+static int tell_tick(struct bpf_source *s, u64 now)
+{
+	struct fdt_head tick = { .kind = FDT_TICK, .size = sizeof(tick) };
+
+	tick.time_ns = now > s->last_ns ? now : s->last_ns;
+	return deliver(s, &tick, sizeof(tick)) ? s->stopped : 0;
+}
+
+static int bpf_drain(struct source *source, source_event_fn event, void *ctx,
+		     struct trouble *trouble)
+{
+	struct bpf_source *s = of(source);
+	u64 now = coarse_now();
+	u64 last = s->tick_ns;
+	bool due = now - last >= TICK_NS, more;
+	int err;
+
+	s->event = event;
+	s->ctx = ctx;
+	err = consume(s);
+	s->found.count = 0; /* only a snapshot has use for it */
+	stacking_tick(s->stacking, now);
+	more = err == -EAGAIN;
+	err = more ? 0 : err;
+	err = err ?: tell_lost(s);
+	if (due && !err) {
+		s->tick_ns = now;
+		/* What function hooks do not see of mappings is looked up anew now and then. */
+		if (hooks_set(s->hooks) == HOOKS_FUNCTION && now / SPACE_NS != last / SPACE_NS)
+			__atomic_fetch_add(&s->skel->bss->space_epoch, 1, __ATOMIC_RELAXED);
+		err = hooks_misses(s->hooks, on_missed, s);
+		err = err || more ? err : tell_tick(s, now);
+	}
+	if (err < 0)
+		trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL, "cannot read events: %s",
+			    strerror(-err));
+	return err;
+}
+
+static int bpf_inspect(struct source *source, u32 tgid, int32_t fd, struct fdt_detail *ret_detail)
+{
+	struct bpf_source *s = of(source);
+
+	return s->inspector ? inspector_ask(s->inspector, tgid, fd, ret_detail) : -ENOTSUP;
+}
+
+static void bpf_free(struct source *source)
+{
+	struct bpf_source *s = of(source);
+
+	inspector_free(s->inspector);
+	ring_buffer__free(s->ring);
+	stacking_free(s->stacking);
+	cost_meter_free(s->cost);
+	hooks_free(s->hooks);
+	fdtrace_bpf__destroy(s->skel);
+	snapshot_done(&s->found);
+	free(s);
+}
+
+static const struct source_ops bpf_ops = {
+	.start = bpf_start,
+	.poll_fd = bpf_poll_fd,
+	.drain = bpf_drain,
+	.snapshot = bpf_snapshot,
+	.inspect = bpf_inspect,
+	.free = bpf_free,
+};
+
+/* ---- loading ---- */
+
+/* Of the programs, those for this kernel and the hooks asked for. */
+static int adapt_to_kernel(struct bpf_source *s, enum hook_set hooks, struct trouble *trouble)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	int err;
+
+	if (!btf)
+		return trouble_set(trouble, errno, EXIT_CANNOT, "see: fdtrace doctor", NULL,
+				   "cannot read this kernel's types (BTF): %s", strerror(errno));
+	s->skel->rodata->can_cast =
+		btf__find_by_name_kind(btf, "bpf_rdonly_cast", BTF_KIND_FUNC) > 0;
+	err = hooks_choose(s->skel, hooks, btf, &s->hooks, trouble);
+	btf__free(btf);
+	return err;
+}
+
+static u32 log2_of(u64 value)
+{
+	return 63 - (u32)__builtin_clzll(value);
+}
+
+/* A map that nothing will use is not worth its memory. */
+static int drop_map(struct bpf_map *map, bool wanted)
+{
+	return wanted ? 0 : bpf_map__set_max_entries(map, 1);
+}
+
+/* After the table of calls has been filled. */
+static int configure_wanted(struct fdtrace_bpf *skel, const struct bpf_source_options *options)
+{
+	int err;
+
+	skel->rodata->wants_locks = options->locks;
+	skel->rodata->wants_registrations = options->registrations;
+	skel->rodata->wants_marks = options->marks;
+	skel->rodata->wants_stale_uses = options->stale_uses;
+	if (!options->registrations) {
+		syscalls_reclass(skel->rodata->native_calls, FDT_CALL_EPOLL_CTL, FDT_CALL_NONE);
+		syscalls_reclass(skel->rodata->compat_calls, FDT_CALL_EPOLL_CTL, FDT_CALL_NONE);
+	}
+	err = drop_map(skel->maps.epolls, options->registrations);
+	err = err ?: drop_map(skel->maps.makers, options->registrations);
+	err = err ?: drop_map(skel->maps.fillings, options->stale_uses);
+	return err ?: drop_map(skel->maps.last_uses, options->stale_uses);
+}
+
+static int configure(struct fdtrace_bpf *skel, const struct bpf_source_options *options)
+{
+	u64 ring = options->ring_size_bytes;
+	int err;
+
+	skel->rodata->self_tgid = (u32)getpid();
+	skel->rodata->trace_all = !options->pid_count;
+	skel->rodata->follow = options->follow;
+	skel->rodata->wakeup_shift = log2_of(ring / 8);
+	skel->rodata->ring_half = ring / 2;
+	stacking_configure(skel, &options->stacks);
+	syscalls_fill(skel->rodata->native_calls, skel->rodata->compat_calls,
+		      skel->rodata->socketcalls);
+	err = configure_wanted(skel, options);
+	return err ?: bpf_map__set_max_entries(skel->maps.ring, (u32)ring);
+}
+
+/* Before the hooks are there: what happens from then on is seen. */
+static void trace_pid(struct fdtrace_bpf *skel, pid_t pid)
+{
+	u64 bit = 1ull << (pid % 64);
+
+	if (!(__atomic_fetch_or(&skel->bss->traced_pids[pid / 64], bit, __ATOMIC_RELAXED) & bit))
+		__atomic_fetch_add(&skel->bss->traced_count.value, 1, __ATOMIC_RELAXED);
+}
+
+/* One that ended before the hooks were there will not be seen to end. */
+static void forget_if_dead(struct fdtrace_bpf *skel, pid_t pid)
+{
+	u64 bit = 1ull << (pid % 64);
+	struct procfs_stat stat;
+
+	if (!procfs_stat(pid, &stat) && !procfs_is_dead(&stat))
+		return;
+	if (__atomic_fetch_and(&skel->bss->traced_pids[pid / 64], ~bit, __ATOMIC_RELAXED) & bit)
+		__atomic_fetch_sub(&skel->bss->traced_count.value, 1, __ATOMIC_RELAXED);
+}
+
+/* Another process that has the same table (CLONE_FILES): what it does happens to a table we keep. */
+static bool shares_table(pid_t a, pid_t b)
+{
+	return syscall(SYS_kcmp, a, b, KCMP_FILES, 0, 0) == 0;
+}
+
+static bool is_traced(const struct fdtrace_bpf *skel, pid_t pid)
+{
+	return skel->bss->traced_pids[pid / 64] >> pid % 64 & 1;
+}
+
+/* How many processes were found that share a table with one of those asked for. */
+static unsigned int add_sharers(struct fdtrace_bpf *skel, const struct bpf_source_options *options)
+{
+	DIR *proc = opendir("/proc");
+	unsigned int added = 0;
+	struct dirent *entry;
+
+	while (proc && (entry = readdir(proc))) {
+		pid_t pid = atoi(entry->d_name);
+
+		if (pid <= 0 || pid >= FDT_PIDS_MAX || pid == getpid() || is_traced(skel, pid))
+			continue;
+		for (unsigned int i = 0; i < options->pid_count; i++) {
+			if (!shares_table(pid, options->pids[i]))
+				continue;
+			trace_pid(skel, pid);
+			forget_if_dead(skel, pid);
+			added++;
+			break;
+		}
+	}
+	if (proc)
+		closedir(proc);
+	return added;
+}
+
+/* Sharers may fork sharers while we look; once they are traced their children are. */
+static void trace_sharers(struct fdtrace_bpf *skel, const struct bpf_source_options *options)
+{
+	for (int round = 0; round < 8 && options->pid_count; round++)
+		if (!add_sharers(skel, options))
+			break;
+}
+
+/* Only what failed is worth the time that finding out why takes. */
+static int explain(int err, const struct bpf_source_options *options, struct trouble *trouble)
+{
+	char log[sizeof(trouble->cause)];
+	struct circumstances c;
+
+	snprintf(log, sizeof(log), "%s",
+		 libbpf_log_end()); /* of the failure, not of what follows */
+	circumstances_gather_all(&c, options->ring_size_bytes);
+	return obstacle_explain(obstacle_of(&c), &c, err, log, trouble);
+}
+
+/* Without it descriptors have a kind and no name; what is found stays the same. */
+static void load_inspector(struct bpf_source *s)
+{
+	libbpf_log_begin();
+	if (inspector_new(&s->inspector))
+		log_warn("descriptors will have no names: the kernel refused the program that "
+			 "looks at them (%s)",
+			 libbpf_log_end());
+}
+
+static void end_stage(struct bpf_source *s, const char *what)
+{
+	u64 now = fine_now();
+
+	log_debug("start: %s in %.1f ms", what, (double)(now - s->stage_ns) / 1e6);
+	s->stage_ns = now;
+}
+
+static int on_tested(void *ctx, const void *event, size_t size)
+{
+	self_test_event(ctx, event, size);
+	return 0;
+}
+
+/* What others do meanwhile is told by the snapshot that every start begins with. */
+static int run_self_test(struct bpf_source *s, struct self_test *test, struct trouble *trouble)
+{
+	const char *missing;
+	int err;
+
+	trace_pid(s->skel, self_test_pid(test));
+	err = self_test_run(test);
+	s->event = on_tested;
+	s->ctx = test;
+	if (!err)
+		err = consume(s);
+	if (err == -EAGAIN)
+		err = 0;
+	missing = self_test_missing(test, hooks_see_failed_closes(s->hooks));
+	if (err)
+		return trouble_set(trouble, -err, EXIT_CANNOT, "use --hooks=tracepoint", NULL,
+				   "the function hooks could not be tested: %s", strerror(-err));
+	if (!missing)
+		return 0;
+	return trouble_set(trouble, ENOTSUP, EXIT_CANNOT, "use --hooks=tracepoint",
+			   "they are attached, but do not tell everything on this kernel",
+			   "the function hooks failed their test: %s was not heard of", missing);
+}
+
+/* Tracepoints are an interface of the kernel; functions are not. */
+static int test_hooks(struct bpf_source *s, struct trouble *trouble)
+{
+	struct self_test *test;
+	int err;
+
+	if (hooks_set(s->hooks) != HOOKS_FUNCTION)
+		return 0;
+	err = self_test_new(&test);
+	if (err)
+		return trouble_set(trouble, -err, EXIT_CANNOT, NULL, NULL,
+				   "the function hooks could not be tested: %s", strerror(-err));
+	err = run_self_test(s, test, trouble);
+	self_test_free(test);
+	return err;
+}
+
+static int load(struct bpf_source *s, const struct bpf_source_options *options,
+		struct trouble *trouble)
+{
+	int err;
+
+	libbpf_log_begin();
+	s->stage_ns = fine_now();
+	s->skel = fdtrace_bpf__open();
+	if (!s->skel)
+		return explain(-errno, options, trouble);
+	err = adapt_to_kernel(s, options->hooks, trouble);
+	if (err)
+		return err;
+	err = configure(s->skel, options);
+	end_stage(s, "programs read");
+	err = err ?: fdtrace_bpf__load(s->skel);
+	end_stage(s, "programs loaded");
+	if (!err)
+		programs_log(s->skel->obj);
+	err = err ?: stacking_open(s->skel, &options->stacks, &s->stacking);
+	if (!err)
+		stacking_prepare(s->stacking, options->pids, options->pid_count);
+	for (unsigned int i = 0; !err && i < options->pid_count; i++)
+		trace_pid(s->skel, options->pids[i]);
+	end_stage(s, "stacks prepared");
+	if (!err)
+		load_inspector(s);
+	end_stage(s, "inspector loaded");
+	if (!err && options->cost) {
+		s->cost = cost_meter_new(s->skel);
+		err = s->cost ? 0 : -ENOMEM;
+	}
+	if (s->cost)
+		cost_meter_calibrate(s->cost, false);
+	/* From here on events come, and wait in the ring: nothing slow may follow. */
+	err = err ?: hooks_attach(s->hooks);
+	if (err)
+		return explain(err, options, trouble);
+	for (unsigned int i = 0; i < options->pid_count; i++)
+		forget_if_dead(s->skel, options->pids[i]);
+	trace_sharers(s->skel, options);
+	stacking_start(s->stacking);
+	if (s->cost)
+		cost_meter_calibrate(s->cost, true);
+	end_stage(s, "hooks attached");
+	malloc_trim(0); /* the kernel's types alone took tens of megabytes */
+	s->ring = ring_buffer__new(bpf_map__fd(s->skel->maps.ring), on_record, s, NULL);
+	if (!s->ring)
+		return explain(-errno, options, trouble);
+	err = test_hooks(s, trouble);
+	end_stage(s, "hooks tested");
+	return err;
+}
+
+/* ---- what is asked for ---- */
+
+static int check_pid(pid_t pid, struct trouble *trouble)
+{
+	struct procfs_stat stat;
+	int err = pid > 0 && pid < FDT_PIDS_MAX ? procfs_stat(pid, &stat) : -ENOENT;
+
+	if (err)
+		return trouble_set(trouble, ESRCH, EXIT_CANNOT, NULL,
+				   err == -ENOENT ? "there is no such process" : strerror(-err),
+				   "cannot trace pid %d", pid);
+	if (stat.kernel)
+		return trouble_set(trouble, EINVAL, EXIT_CANNOT, NULL,
+				   "it is a kernel thread and has no descriptors",
+				   "cannot trace pid %d", pid);
+	if (procfs_is_dead(&stat))
+		return trouble_set(trouble, ESRCH, EXIT_CANNOT, NULL,
+				   "it has ended; its parent has not yet taken notice",
+				   "cannot trace pid %d", pid);
+	if (pid == getpid())
+		return trouble_set(trouble, EINVAL, EXIT_CANNOT, NULL, "that is fdtrace itself",
+				   "cannot trace pid %d", pid);
+	return 0;
+}
+
+static int check_machine(const struct bpf_source_options *options, struct trouble *trouble)
+{
+	struct circumstances c;
+	enum obstacle obstacle;
+
+	libbpf_log_begin();
+	circumstances_gather(&c);
+	obstacle = obstacle_of(&c);
+	if (obstacle)
+		return obstacle_explain(obstacle, &c, c.load ?: -EPERM, "", trouble);
+	if (options->ring_size_bytes & (options->ring_size_bytes - 1) ||
+	    options->ring_size_bytes < (u64)sysconf(_SC_PAGESIZE) ||
+	    options->ring_size_bytes > 1u << 31)
+		return trouble_set(trouble, EINVAL, EXIT_USAGE, NULL,
+				   "it must be a power of two, one page to 2G",
+				   "ring.size of %llu bytes is not possible",
+				   (unsigned long long)options->ring_size_bytes);
+	return 0;
+}
+
+int bpf_source_open(const struct bpf_source_options *options, struct source **ret_source,
+		    struct trouble *trouble)
+{
+	struct bpf_source *s;
+	int err = check_machine(options, trouble);
+
+	libbpf_log_begin();
+	for (unsigned int i = 0; !err && i < options->pid_count; i++)
+		err = check_pid(options->pids[i], trouble);
+	if (err)
+		return err;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return trouble_set(trouble, ENOMEM, EXIT_INTERNAL, NULL, NULL, "out of memory");
+	s->source.ops = &bpf_ops;
+	s->all = !options->pid_count;
+	s->self = (u64)getpid();
+	s->ring_bytes = options->ring_size_bytes;
+	err = load(s, options, trouble);
+	if (err) {
+		bpf_free(&s->source);
+		return err;
+	}
+	*ret_source = &s->source;
+	return 0;
+}
+
+void bpf_source_stacking(const struct source *source, struct stacking_counters *ret_counters)
+{
+	stacking_counters(of(source)->stacking, ret_counters);
+}
+
+void bpf_source_forget_site(struct source *source, uint64_t hash)
+{
+	stacking_forget(of(source)->stacking, hash);
+}
+
+/* ---- on and off ---- */
+
+/* Where the hooks are off is told after they are, so that nothing seen is called a gap too late. */
+static int turn_hooks(struct bpf_source *s, bool on)
+{
+	u64 began = coarse_now();
+	int err;
+
+	if (on) /* what was mapped meanwhile is not known: what was learnt of it is forgotten first */
+		__atomic_fetch_add(&s->skel->bss->space_epoch, 1, __ATOMIC_RELAXED);
+	err = hooks_turn(s->hooks, on);
+	if (err)
+		return err;
+	s->hooks_off = !on;
+	log_debug("hooks are %s after %.1f ms", on ? "on" : "off",
+		  (double)(coarse_now() - began) / 1e6);
+	if (s->cost)
+		cost_meter_hooks(s->cost, on, coarse_now());
+	return tell_gap(s, FDT_LOSS_COVERAGE, on ? FDT_OP_END : FDT_OP_BEGIN, 0, "budget");
+}
+
+int bpf_source_hooks(struct source *source, bool on, source_event_fn event, void *ctx,
+		     struct trouble *trouble)
+{
+	struct bpf_source *s = of(source);
+	int err;
+
+	if (on != s->hooks_off)
+		return 0;
+	s->event = event;
+	s->ctx = ctx;
+	err = turn_hooks(s, on);
+	if (err < 0)
+		trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL,
+			    "cannot turn the hooks on system calls on again: %s", strerror(-err));
+	return err;
+}
+
+void bpf_source_cost(struct source *source, uint64_t now_ns, struct bpf_cost *ret_cost)
+{
+	struct bpf_source *s = of(source);
+
+	*ret_cost = (struct bpf_cost){ 0 };
+	if (!s->cost)
+		return;
+	cost_meter_tick(s->cost, now_ns);
+	cost_meter_read(s->cost, ret_cost);
+}
+
+const char *bpf_source_coverage(const struct source *source)
+{
+	return hooks_name(of(source)->hooks);
+}
+
+const char *bpf_source_blind(const struct source *source)
+{
+	return hooks_blind(of(source)->hooks);
+}
+
+bool bpf_source_idle(const struct source *source)
+{
+	const struct bpf_source *s = of(source);
+
+	return !s->all && !counter(&s->skel->bss->traced_count);
+}
