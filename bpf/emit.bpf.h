@@ -20,7 +20,8 @@
  * NULL when the ring is full: counted, and then there is nothing to do. To be tested at once: a test
  * after other calls is a second one, of which older verifiers (6.1) think that it may come out otherwise.
  */
-#define RESERVE(type) ((struct type *)reserve(bpf_ringbuf_reserve(&ring, sizeof(struct type), 0)))
+#define RESERVE(type) \
+	((struct type *)reserve(bpf_ringbuf_reserve(&fdt_ring, sizeof(struct type), 0)))
 
 static __always_inline void *reserve(void *room)
 {

@@ -15,7 +15,7 @@ struct {
 	__uint(max_entries, EPOLLS_MAX); /* 1 unless registrations are wanted */
 	__type(key, u64);                /* struct file */
 	__type(value, u32);              /* tgid */
-} epolls SEC(".maps");
+} fdt_epolls SEC(".maps");
 
 /* Processes that own an epoll and have not ended. */
 struct {
@@ -23,20 +23,20 @@ struct {
 	__uint(max_entries, EPOLLS_MAX); /* the same */
 	__type(key, u32);                /* tgid */
 	__type(value, u8);
-} makers SEC(".maps");
+} fdt_makers SEC(".maps");
 
 static __always_inline void maker_ended(u32 tgid)
 {
 	if (wants_registrations)
-		bpf_map_delete_elem(&makers, &tgid);
+		bpf_map_delete_elem(&fdt_makers, &tgid);
 }
 
 static __always_inline void epoll_belongs(u64 file, u32 tgid)
 {
 	u8 alive = 1;
 
-	bpf_map_update_elem(&makers, &tgid, &alive, BPF_ANY);
-	bpf_map_update_elem(&epolls, &file, &tgid, BPF_ANY);
+	bpf_map_update_elem(&fdt_makers, &tgid, &alive, BPF_ANY);
+	bpf_map_update_elem(&fdt_epolls, &file, &tgid, BPF_ANY);
 }
 
 /* The address may have been another epoll's, of another maker. */
@@ -53,11 +53,11 @@ static __always_inline u32 other_maker(u32 epoll_fd)
 {
 	u64 file = slot_file(current_table(), epoll_fd);
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
-	u32 *maker = bpf_map_lookup_elem(&epolls, &file);
+	u32 *maker = bpf_map_lookup_elem(&fdt_epolls, &file);
 
 	if (maker && *maker == tgid)
 		return 0;
-	if (maker && bpf_map_lookup_elem(&makers, maker))
+	if (maker && bpf_map_lookup_elem(&fdt_makers, maker))
 		return *maker;
 	if (file)
 		epoll_belongs(file, tgid);

@@ -30,7 +30,7 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
 	__type(value, struct fdt_run);
-} runs SEC(".maps");
+} fdt_runs SEC(".maps");
 
 static __always_inline u64 nofile_of(struct task_struct *task)
 {
@@ -73,7 +73,7 @@ static __always_inline void run_end(struct fdt_run *run)
 
 GLOBAL int run_end_current(void)
 {
-	struct fdt_run *run = bpf_task_storage_get(&runs, CURRENT, 0, 0);
+	struct fdt_run *run = bpf_task_storage_get(&fdt_runs, CURRENT, 0, 0);
 
 	if (run)
 		run_end(run);
@@ -141,7 +141,7 @@ static __always_inline void run_add(struct fdt_run *run, s32 fd)
 GLOBAL int report_error(u32 syscall, u32 error, s32 fd, u32 flags)
 {
 	struct fdt_run *run =
-		bpf_task_storage_get(&runs, CURRENT, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		bpf_task_storage_get(&fdt_runs, CURRENT, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 
 	if (!run) { /* no memory, or in use by what this CPU was doing: told as lost */
 		__sync_fetch_and_add(&lost_events.value, 1);

@@ -38,7 +38,7 @@
 char LICENSE[] SEC("license") = "GPL";
 
 SEC("tp_btf/sys_exit")
-int sys_exit(u64 *ctx)
+int fdt_sys_exit(u64 *ctx)
 {
 	return MEASURED(FDT_PROGRAM_SYS_EXIT, on_sys_exit((struct pt_regs *)ctx[0], ctx[1]));
 }
@@ -52,27 +52,27 @@ struct fdt_classic_sys_exit {
 
 /* The same, where programs on BTF tracepoints can be preempted and then miss calls (7.x). */
 SEC("tp/raw_syscalls/sys_exit")
-int sys_exit_classic(struct fdt_classic_sys_exit *ctx)
+int fdt_sys_exit_c(struct fdt_classic_sys_exit *ctx)
 {
 	return MEASURED(FDT_PROGRAM_SYS_EXIT,
 			on_sys_exit((struct pt_regs *)bpf_task_pt_regs(CURRENT), ctx->result));
 }
 
 SEC("tp_btf/task_newtask")
-int task_newtask(u64 *ctx)
+int fdt_newtask(u64 *ctx)
 {
 	return MEASURED(FDT_PROGRAM_FORK, on_newtask((struct task_struct *)ctx[0], ctx[1]));
 }
 
 SEC("tp_btf/sched_process_exec")
-int sched_process_exec(u64 *ctx)
+int fdt_exec(u64 *ctx)
 {
 	return MEASURED(FDT_PROGRAM_EXEC, on_exec((struct task_struct *)ctx[0], ctx[1],
 						  (struct linux_binprm *)ctx[2]));
 }
 
 SEC("tp_btf/sched_process_exit")
-int sched_process_exit(u64 *ctx)
+int fdt_exit(u64 *ctx)
 {
 	struct task_struct *task = CURRENT;
 
@@ -82,13 +82,13 @@ int sched_process_exit(u64 *ctx)
 }
 
 SEC("tp_btf/io_uring_complete")
-int io_uring_complete(u64 *ctx)
+int fdt_uring_done(u64 *ctx)
 {
 	return MEASURED(FDT_PROGRAM_URING, on_uring_complete(ctx));
 }
 
 SEC("iter/task")
-int snapshot(struct bpf_iter__task *ctx)
+int fdt_snapshot(struct bpf_iter__task *ctx)
 {
 	return MEASURED(FDT_PROGRAM_SNAPSHOT, on_snapshot_task(ctx->meta->seq, ctx->task));
 }
@@ -114,20 +114,20 @@ static __always_inline u64 returned(void *ctx)
 }
 
 SEC("fexit/fd_install")
-int installed(u64 *ctx)
+int fdt_fdinstall_x(u64 *ctx)
 {
 	return MEASURED(FDT_PROGRAM_FUNCTION, on_installed(argument(ctx, 0)));
 }
 
 SEC("fexit/do_dup2")
-int replaced(u64 *ctx)
+int fdt_do_dup2_x(u64 *ctx)
 {
 	return MEASURED(FDT_PROGRAM_FUNCTION,
 			on_replaced(argument(ctx, 0), argument(ctx, 2), (s32)returned(ctx)));
 }
 
 SEC("fexit/pick_file")
-int emptied(u64 *ctx)
+int fdt_pick_file_x(u64 *ctx)
 {
 	return MEASURED(FDT_PROGRAM_FUNCTION,
 			on_emptied(argument(ctx, 0), argument(ctx, 1), returned(ctx)));
@@ -135,14 +135,14 @@ int emptied(u64 *ctx)
 
 /* Before Linux 6.0 io_uring's close empties the slot by itself. */
 SEC("fexit/__close_fd_get_file")
-int uring_emptied(u64 *ctx)
+int fdt_close_get_x(u64 *ctx)
 {
 	return MEASURED(FDT_PROGRAM_FUNCTION, on_emptied(0, argument(ctx, 0), !(s32)returned(ctx)));
 }
 
 /* file_close_fd and close_fd_get_file: NULL where there was none. */
 SEC("fexit/file_close_fd")
-int close_returned(u64 *ctx)
+int fdt_fclosefd_x(u64 *ctx)
 {
 	return returned(ctx) ? 0
 			     : MEASURED(FDT_PROGRAM_FUNCTION, on_close_failed(argument(ctx, 0)));
@@ -150,7 +150,7 @@ int close_returned(u64 *ctx)
 
 /* close_fd returns an error instead. */
 SEC("fexit/close_fd")
-int old_close_returned(u64 *ctx)
+int fdt_close_fd_x(u64 *ctx)
 {
 	return (s32)returned(ctx) != -EBADF
 		       ? 0
@@ -158,27 +158,27 @@ int old_close_returned(u64 *ctx)
 }
 
 SEC("fexit/ksys_unshare")
-int unshare_returned(u64 *ctx)
+int fdt_unshare_x(u64 *ctx)
 {
 	return MEASURED(FDT_PROGRAM_FUNCTION,
 			on_call_returned(FDT_CALL_UNSHARE, FDT_SYS_unshare, (s32)returned(ctx)));
 }
 
 SEC("fexit/__close_range")
-int range_returned(u64 *ctx)
+int fdt_close_rng_x(u64 *ctx)
 {
 	return MEASURED(FDT_PROGRAM_FUNCTION,
 			on_call_returned(FDT_CALL_RANGE, FDT_SYS_close_range, (s32)returned(ctx)));
 }
 
 SEC("kprobe/fd_install")
-int install_entered(struct pt_regs *regs)
+int fdt_fdinstall_e(struct pt_regs *regs)
 {
 	return entry_put(ENTRY_SLOT, 0, function_arg(regs, 0));
 }
 
 SEC("kretprobe/fd_install")
-int install_left(__attribute__((unused)) struct pt_regs *regs)
+int fdt_fdinstall_r(__attribute__((unused)) struct pt_regs *regs)
 {
 	struct fdt_entry entry;
 
@@ -188,13 +188,13 @@ int install_left(__attribute__((unused)) struct pt_regs *regs)
 }
 
 SEC("kprobe/do_dup2")
-int replace_entered(struct pt_regs *regs)
+int fdt_do_dup2_e(struct pt_regs *regs)
 {
 	return entry_put(ENTRY_SLOT, function_arg(regs, 0), function_arg(regs, 2));
 }
 
 SEC("kretprobe/do_dup2")
-int replace_left(struct pt_regs *regs)
+int fdt_do_dup2_r(struct pt_regs *regs)
 {
 	struct fdt_entry entry;
 
@@ -205,13 +205,13 @@ int replace_left(struct pt_regs *regs)
 }
 
 SEC("kprobe/pick_file")
-int empty_entered(struct pt_regs *regs)
+int fdt_pick_file_e(struct pt_regs *regs)
 {
 	return entry_put(ENTRY_SLOT, function_arg(regs, 0), function_arg(regs, 1));
 }
 
 SEC("kretprobe/pick_file")
-int empty_left(struct pt_regs *regs)
+int fdt_pick_file_r(struct pt_regs *regs)
 {
 	struct fdt_entry entry;
 
@@ -222,13 +222,13 @@ int empty_left(struct pt_regs *regs)
 }
 
 SEC("kprobe/file_close_fd")
-int close_entered(struct pt_regs *regs)
+int fdt_fclosefd_e(struct pt_regs *regs)
 {
 	return entry_put(ENTRY_CLOSE, 0, function_arg(regs, 0));
 }
 
 SEC("kretprobe/file_close_fd")
-int close_left(struct pt_regs *regs)
+int fdt_fclosefd_r(struct pt_regs *regs)
 {
 	struct fdt_entry entry;
 
@@ -238,13 +238,13 @@ int close_left(struct pt_regs *regs)
 }
 
 SEC("kprobe/close_fd")
-int old_close_entered(struct pt_regs *regs)
+int fdt_close_fd_e(struct pt_regs *regs)
 {
 	return entry_put(ENTRY_CLOSE, 0, function_arg(regs, 0));
 }
 
 SEC("kretprobe/close_fd")
-int old_close_left(struct pt_regs *regs)
+int fdt_close_fd_r(struct pt_regs *regs)
 {
 	struct fdt_entry entry;
 
@@ -255,14 +255,14 @@ int old_close_left(struct pt_regs *regs)
 
 /* Neither needs its entry: the arguments are those of the system call. */
 SEC("kretprobe/ksys_unshare")
-int unshare_left(struct pt_regs *regs)
+int fdt_unshare_r(struct pt_regs *regs)
 {
 	return MEASURED(FDT_PROGRAM_FUNCTION, on_call_returned(FDT_CALL_UNSHARE, FDT_SYS_unshare,
 							       (s32)function_result(regs)));
 }
 
 SEC("kretprobe/__close_range")
-int range_left(struct pt_regs *regs)
+int fdt_close_rng_r(struct pt_regs *regs)
 {
 	return MEASURED(FDT_PROGRAM_FUNCTION, on_call_returned(FDT_CALL_RANGE, FDT_SYS_close_range,
 							       (s32)function_result(regs)));

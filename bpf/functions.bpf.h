@@ -135,7 +135,7 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
 	__type(value, struct fdt_entries);
-} entries SEC(".maps");
+} fdt_entries SEC(".maps");
 
 struct fdt_counter missed_returns;
 
@@ -146,7 +146,8 @@ static __always_inline int entry_put(const u32 which, u64 table, u32 fd)
 
 	if (!is_traced(bpf_get_current_pid_tgid() >> 32))
 		return 0;
-	entries_here = bpf_task_storage_get(&entries, CURRENT, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	entries_here =
+		bpf_task_storage_get(&fdt_entries, CURRENT, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!entries_here) {
 		__sync_fetch_and_add(&lost_events.value, 1);
 		return 0;
@@ -163,7 +164,7 @@ static __always_inline int entry_put(const u32 which, u64 table, u32 fd)
 /* False: its entry was not seen. */
 static __always_inline bool entry_take(const u32 which, struct fdt_entry *ret_entry)
 {
-	struct fdt_entries *entries_here = bpf_task_storage_get(&entries, CURRENT, 0, 0);
+	struct fdt_entries *entries_here = bpf_task_storage_get(&fdt_entries, CURRENT, 0, 0);
 	struct fdt_entry *entry = entries_here ? &entries_here->of[which] : NULL;
 
 	if (!entry || !entry->valid)

@@ -284,7 +284,7 @@ static __always_inline void read_all(struct fdt_detail *out, struct file *file)
 }
 
 SEC("iter/task")
-int inspect(struct bpf_iter__task *ctx)
+int fdt_inspect(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct fdt_detail out = {};

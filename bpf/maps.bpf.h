@@ -25,7 +25,7 @@ const volatile struct fdt_call socketcalls[FDT_SOCKETCALLS_MAX];
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 24); /* the real size is set before loading */
-} ring SEC(".maps");
+} fdt_ring SEC(".maps");
 
 /*
  * Which processes are traced: a bit for each pid there can be (PID_MAX_LIMIT), set by user
@@ -51,11 +51,11 @@ struct {
 	__uint(max_entries, FDT_PROGRAMS);
 	__type(key, u32);
 	__type(value, struct fdt_cost);
-} costs SEC(".maps");
+} fdt_costs SEC(".maps");
 
 static __always_inline void measured(u32 program, u64 began)
 {
-	struct fdt_cost *cost = bpf_map_lookup_elem(&costs, &program);
+	struct fdt_cost *cost = bpf_map_lookup_elem(&fdt_costs, &program);
 
 	if (!cost)
 		return;

@@ -27,7 +27,7 @@ struct {
 	__uint(max_entries, CODES_MAX);
 	__type(key, struct fdt_code_key);
 	__type(value, u64);
-} codes SEC(".maps");
+} fdt_codes SEC(".maps");
 
 struct fdt_telling_code {
 	struct fdt_code code;
@@ -41,7 +41,7 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, u32);
 	__type(value, struct fdt_telling_code);
-} telling_codes SEC(".maps");
+} fdt_codes_busy SEC(".maps");
 
 struct fdt_counter codes_told;
 struct fdt_counter codes_lost; /* for which the ring had no room: told when next met */
@@ -340,7 +340,7 @@ static __noinline int python_walk(struct fdt_scratch *s, struct fdt_space *space
 	if (!s || !space)
 		return 0;
 	index = space->python;
-	python = index ? bpf_map_lookup_elem(&pythons, &index) : 0;
+	python = index ? bpf_map_lookup_elem(&fdt_pythons, &index) : 0;
 	s->stack.python_end = python ? FDT_END_NO_THREAD : FDT_END_NO_PYTHON;
 	if (!python)
 		return 0;
@@ -473,9 +473,9 @@ static __always_inline void code_tell(struct fdt_scratch *s, struct fdt_telling_
 	c->code.space = key->space;
 	c->code.address = key->address;
 	c->code.python = s->stack.python;
-	if (bpf_ringbuf_output(&ring, c, size, wakeup(size))) {
+	if (bpf_ringbuf_output(&fdt_ring, c, size, wakeup(size))) {
 		__sync_fetch_and_add(&codes_lost.value, 1);
-		bpf_map_delete_elem(&codes, key);
+		bpf_map_delete_elem(&fdt_codes, key);
 		return;
 	}
 	__sync_fetch_and_add(&codes_told.value, 1);
@@ -502,10 +502,10 @@ static long code_step(u64 i, struct fdt_code_walk *walk)
 	if (bpf_probe_read_user(c->object, CODE_HEAD_BYTES, (void *)key.address))
 		return 0;
 	tag = code_tag(s, c);
-	told = bpf_map_lookup_elem(&codes, &key);
+	told = bpf_map_lookup_elem(&fdt_codes, &key);
 	if (told && *told == tag)
 		return 0;
-	bpf_map_update_elem(&codes, &key, &tag, BPF_ANY);
+	bpf_map_update_elem(&fdt_codes, &key, &tag, BPF_ANY);
 	code_tell(s, c, &key);
 	return 0;
 }
@@ -516,7 +516,7 @@ static __noinline int python_tell_codes(struct fdt_scratch *s)
 	struct fdt_code_walk walk = { .scratch = s };
 	u32 zero = 0;
 
-	walk.telling = bpf_map_lookup_elem(&telling_codes, &zero);
+	walk.telling = bpf_map_lookup_elem(&fdt_codes_busy, &zero);
 	if (!s || !walk.telling)
 		return 0;
 	bpf_loop(FDT_PYTHON_MAX, code_step, &walk, 0);

@@ -11,8 +11,8 @@ static __always_inline struct fdt_space *space_new(u64 key)
 {
 	struct fdt_space *space;
 
-	bpf_map_update_elem(&spaces, &key, &no_space, BPF_ANY);
-	space = bpf_map_lookup_elem(&spaces, &key);
+	bpf_map_update_elem(&fdt_spaces, &key, &no_space, BPF_ANY);
+	space = bpf_map_lookup_elem(&fdt_spaces, &key);
 	if (space)
 		space->serial = __sync_fetch_and_add(&space_serial.value, 1) + 1;
 	return space;
@@ -20,7 +20,7 @@ static __always_inline struct fdt_space *space_new(u64 key)
 
 static __always_inline struct fdt_space *space_get(u64 key)
 {
-	struct fdt_space *space = bpf_map_lookup_elem(&spaces, &key);
+	struct fdt_space *space = bpf_map_lookup_elem(&fdt_spaces, &key);
 
 	return space ?: space_new(key);
 }
@@ -33,12 +33,12 @@ static __always_inline void space_forked(struct task_struct *parent, struct task
 
 	if (!stack_level || from == to)
 		return;
-	space = bpf_map_lookup_elem(&spaces, &from);
-	if (!space || bpf_map_update_elem(&spaces, &to, space, BPF_ANY)) {
-		bpf_map_delete_elem(&spaces, &to);
+	space = bpf_map_lookup_elem(&fdt_spaces, &from);
+	if (!space || bpf_map_update_elem(&fdt_spaces, &to, space, BPF_ANY)) {
+		bpf_map_delete_elem(&fdt_spaces, &to);
 		return;
 	}
-	space = bpf_map_lookup_elem(&spaces, &to);
+	space = bpf_map_lookup_elem(&fdt_spaces, &to);
 	if (space)
 		space->serial = __sync_fetch_and_add(&space_serial.value, 1) + 1;
 }
@@ -48,13 +48,13 @@ static __always_inline void space_replaced(struct task_struct *task)
 	u64 key = (u64)plain(task)->mm;
 
 	if (stack_level)
-		bpf_map_delete_elem(&spaces, &key);
+		bpf_map_delete_elem(&fdt_spaces, &key);
 }
 
 static __always_inline void space_unmapped(u64 start, u64 length)
 {
 	u64 key = (u64)plain(CURRENT)->mm;
-	struct fdt_space *space = stack_level ? bpf_map_lookup_elem(&spaces, &key) : 0;
+	struct fdt_space *space = stack_level ? bpf_map_lookup_elem(&fdt_spaces, &key) : 0;
 
 	if (space)
 		modules_unmapped(space, start, start + length);
@@ -74,7 +74,7 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, u32);
 	__type(value, struct fdt_copying_stack);
-} copies SEC(".maps");
+} fdt_copies SEC(".maps");
 
 /* As much as there is, at most FDT_COPY_MAX: a short stack ends at an address that is not mapped. */
 static __always_inline u32 copy_stack(struct fdt_copying_stack *c)
@@ -99,7 +99,7 @@ static __noinline int tell_copy(struct fdt_scratch *s)
 
 	if (!s)
 		return 0;
-	c = bpf_map_lookup_elem(&copies, &zero);
+	c = bpf_map_lookup_elem(&fdt_copies, &zero);
 	if (!c)
 		return 0;
 	registers_copy(c->copy.reg, (struct pt_regs *)bpf_task_pt_regs(CURRENT));
@@ -112,7 +112,7 @@ static __noinline int tell_copy(struct fdt_scratch *s)
 	if (size > sizeof(*c))
 		return 0;
 	head_fill(&c->copy.head, FDT_COPY, FDT_OP_NONE, size, coarse_ns(), task, (u64)task->files);
-	bpf_ringbuf_output(&ring, c, size, wakeup(size));
+	bpf_ringbuf_output(&fdt_ring, c, size, wakeup(size));
 	return 0;
 }
 
@@ -222,11 +222,11 @@ static __noinline int tell_stack(struct fdt_scratch *s)
 		return 0;
 	head_fill(&s->stack.head, FDT_STACK, FDT_OP_NONE, size, coarse_ns(), task,
 		  (u64)task->files);
-	if (bpf_ringbuf_output(&ring, &s->stack, size, wakeup(size))) {
+	if (bpf_ringbuf_output(&fdt_ring, &s->stack, size, wakeup(size))) {
 		__sync_fetch_and_add(&stacks_lost.value, 1);
 		return 0;
 	}
-	bpf_map_update_elem(&told_sites, &s->stack.hash, &told, BPF_ANY);
+	bpf_map_update_elem(&fdt_sites_sent, &s->stack.hash, &told, BPF_ANY);
 	__sync_fetch_and_add(&stacks_told.value, 1);
 	if (s->stack.copied)
 		tell_copy(s);
@@ -259,7 +259,7 @@ static __always_inline void take_and_tell(struct fdt_scratch *s, struct fdt_spac
 {
 	take_frames(s, space);
 	finish_hash(s);
-	if (bpf_map_lookup_elem(&told_sites, &s->stack.hash))
+	if (bpf_map_lookup_elem(&fdt_sites_sent, &s->stack.hash))
 		return;
 	if (stacks_python && s->stack.python_count)
 		python_tell_codes(s);

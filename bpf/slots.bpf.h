@@ -223,7 +223,7 @@ static long walk_block(u64 i, struct fdt_walk *walk)
 
 	walk->block_fd = first_fd;
 	if (walk->op == FDT_OP_SNAPSHOT &&
-	    bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > ring_half) {
+	    bpf_ringbuf_query(&fdt_ring, BPF_RB_AVAIL_DATA) > ring_half) {
 		walk->at = first_fd;
 		walk->stopped = 1;
 		return 1;

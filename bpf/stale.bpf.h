@@ -47,14 +47,14 @@ struct {
 	__uint(max_entries, STALE_MAX); /* 1 unless stale uses are wanted; this one, too: */
 	__type(key, struct fdt_change_key);
 	__type(value, struct fdt_filling_of_slot);
-} fillings SEC(".maps");
+} fdt_fillings SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, STALE_MAX);
 	__type(key, struct fdt_use_key);
 	__type(value, struct fdt_last_use);
-} last_uses SEC(".maps");
+} fdt_last_uses SEC(".maps");
 
 struct fdt_counter filling_serial;
 
@@ -66,19 +66,19 @@ static __always_inline u64 next_serial(void)
 static __always_inline struct fdt_filling_of_slot *filling_of(u64 table, u32 fd, bool create)
 {
 	struct fdt_change_key key = { .table = table, .fd = fd };
-	struct fdt_filling_of_slot new = {}, *filling = bpf_map_lookup_elem(&fillings, &key);
+	struct fdt_filling_of_slot new = {}, *filling = bpf_map_lookup_elem(&fdt_fillings, &key);
 
 	if (filling || !create)
 		return filling;
-	bpf_map_update_elem(&fillings, &key, &new, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&fillings, &key);
+	bpf_map_update_elem(&fdt_fillings, &key, &new, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&fdt_fillings, &key);
 }
 
 static __always_inline void forget_own_use(u32 fd)
 {
 	struct fdt_use_key key = { .tid = (u32)bpf_get_current_pid_tgid(), .fd = fd };
 
-	bpf_map_delete_elem(&last_uses, &key);
+	bpf_map_delete_elem(&fdt_last_uses, &key);
 }
 
 static __always_inline bool is_pardoned_op(u8 op)
@@ -137,14 +137,14 @@ GLOBAL int range_changed(void)
 	struct fdt_last_use use;
 
 	use_init(&use, next_serial());
-	bpf_map_update_elem(&last_uses, &key, &use, BPF_ANY);
+	bpf_map_update_elem(&fdt_last_uses, &key, &use, BPF_ANY);
 	return 0;
 }
 
 static __always_inline bool has_closed_range_since(u64 serial)
 {
 	struct fdt_use_key key = { .tid = (u32)bpf_get_current_pid_tgid(), .fd = EVERY };
-	struct fdt_last_use *range = bpf_map_lookup_elem(&last_uses, &key);
+	struct fdt_last_use *range = bpf_map_lookup_elem(&fdt_last_uses, &key);
 
 	return range && range->serial > serial;
 }
@@ -199,13 +199,13 @@ static __always_inline void tell_stale_use(u32 fd, u32 syscall)
 GLOBAL int slot_used(u32 fd, u32 syscall)
 {
 	struct fdt_use_key key = { .tid = (u32)bpf_get_current_pid_tgid(), .fd = fd };
-	struct fdt_last_use now, *last = bpf_map_lookup_elem(&last_uses, &key);
+	struct fdt_last_use now, *last = bpf_map_lookup_elem(&fdt_last_uses, &key);
 	struct fdt_filling_of_slot *filling = filling_of(current_table(), fd, false);
 	u64 serial = filling ? filling->serial : 0, pardoned = filling ? filling->pardoned : 0;
 
 	use_init(&now, serial);
 	if (!last || last->born != now.born || last->space != now.space) {
-		bpf_map_update_elem(&last_uses, &key, &now, BPF_ANY);
+		bpf_map_update_elem(&fdt_last_uses, &key, &now, BPF_ANY);
 		return 0;
 	}
 	if (last->serial == serial)

@@ -87,14 +87,14 @@ static long on_mapping(struct task_struct *task, struct vm_area_struct *vma,
 /* Asks user space for the tables of a file, once in a while. */
 static __always_inline void want_elf(const struct fdt_mapping *m, u64 serial)
 {
-	u64 now = coarse_ns(), *asked = bpf_map_lookup_elem(&wanted_elfs, &m->key);
+	u64 now = coarse_ns(), *asked = bpf_map_lookup_elem(&fdt_wanted_elfs, &m->key);
 	struct fdt_elf_wanted *event;
 	struct task_struct *task;
 
 	if (asked && now - *asked < WANTED_AGAIN_NS)
 		return;
-	bpf_map_update_elem(&wanted_elfs, &m->key, &now, BPF_ANY);
-	event = bpf_ringbuf_reserve(&ring, sizeof(*event), 0);
+	bpf_map_update_elem(&fdt_wanted_elfs, &m->key, &now, BPF_ANY);
+	event = bpf_ringbuf_reserve(&fdt_ring, sizeof(*event), 0);
 	if (!event)
 		return;
 	task = plain(CURRENT);
@@ -110,7 +110,7 @@ static __always_inline void want_elf(const struct fdt_mapping *m, u64 serial)
 static __always_inline void want_file(struct fdt_mapping *m, struct file *file)
 {
 	name_file(&m->key, file);
-	if (!bpf_map_lookup_elem(&elfs, &m->key))
+	if (!bpf_map_lookup_elem(&fdt_elfs, &m->key))
 		want_elf(m, 0);
 }
 
@@ -140,7 +140,7 @@ GLOBAL int want_mapped(u32 fd, u64 start, u64 length, u64 offset_bytes)
 /* An interpreter has been met. */
 static __always_inline void python_found(struct fdt_space *space, u32 python, u64 bias)
 {
-	struct fdt_python *offsets = bpf_map_lookup_elem(&pythons, &python);
+	struct fdt_python *offsets = bpf_map_lookup_elem(&fdt_pythons, &python);
 
 	if (!offsets || space->python)
 		return;
@@ -184,7 +184,7 @@ static __always_inline u32 module_learn(struct fdt_scratch *s, struct fdt_space 
 	if (bpf_find_vma(CURRENT, pc, on_mapping, &m, 0) || !m->is_file)
 		return FDT_MODULES_MAX;
 	s->stack.native_end = FDT_END_NO_TABLE;
-	elf = bpf_map_lookup_elem(&elfs, &m->key);
+	elf = bpf_map_lookup_elem(&fdt_elfs, &m->key);
 	if (!elf) {
 		want_elf(m, space->serial);
 		return FDT_MODULES_MAX;
@@ -258,15 +258,15 @@ static __always_inline u32 rule_search(const struct fdt_module *module, u64 offs
 
 	if (index >= module->pages)
 		return FDT_RULE(FDT_RULE_NONE, 0, 0);
-	page = bpf_map_lookup_elem(&text_pages, &key);
+	page = bpf_map_lookup_elem(&fdt_text_pages, &key);
 	if (!page || !page->count)
 		return FDT_RULE(FDT_RULE_NONE, 0, 0);
 	key = page->slab;
-	slab = bpf_map_lookup_elem(&slabs, &key);
+	slab = bpf_map_lookup_elem(&fdt_slabs, &key);
 	if (!slab)
 		return FDT_RULE(FDT_RULE_NONE, 0, 0);
 	key = FDT_ROW_RULE(row_find(slab, page->first, page->count, offset % FDT_PAGE_SIZE));
-	rule = bpf_map_lookup_elem(&rules, &key);
+	rule = bpf_map_lookup_elem(&fdt_rules, &key);
 	return rule ? *rule : FDT_RULE(FDT_RULE_NONE, 0, 0);
 }
 

@@ -23,7 +23,7 @@ struct {
 	__uint(max_entries, WATCHES_MAX);
 	__type(key, u64); /* files_struct */
 	__type(value, struct fdt_watch);
-} watches SEC(".maps");
+} fdt_watches SEC(".maps");
 
 static const struct fdt_watch no_watch; /* too large for a BPF stack */
 
@@ -46,13 +46,13 @@ static __always_inline bool is_watchable(u32 fd)
 static __always_inline void watch_end(u32 tgid, u64 table)
 {
 	pid_clear(watched_pids, &watched_count, tgid);
-	bpf_map_delete_elem(&watches, &table);
+	bpf_map_delete_elem(&fdt_watches, &table);
 }
 
 static __always_inline struct fdt_watch *watch_new(u64 table)
 {
-	bpf_map_update_elem(&watches, &table, &no_watch, BPF_ANY);
-	return bpf_map_lookup_elem(&watches, &table);
+	bpf_map_update_elem(&fdt_watches, &table, &no_watch, BPF_ANY);
+	return bpf_map_lookup_elem(&fdt_watches, &table);
 }
 
 struct fdt_noting {
@@ -131,7 +131,7 @@ static __noinline int watch_fork(struct task_struct *parent, struct task_struct 
 		return 0;
 	from = (u64)plain(parent)->files;
 	to = (u64)plain(child)->files;
-	copying.from = bpf_map_lookup_elem(&watches, &from);
+	copying.from = bpf_map_lookup_elem(&fdt_watches, &from);
 	if (!copying.from)
 		return 0;
 	if (from != to) {
@@ -164,7 +164,7 @@ GLOBAL int watch_take(u32 fd, u32 syscall, u32 is_use)
 {
 	struct task_struct *task = plain(CURRENT);
 	u64 table = (u64)task->files;
-	struct fdt_watch *watch = bpf_map_lookup_elem(&watches, &table);
+	struct fdt_watch *watch = bpf_map_lookup_elem(&fdt_watches, &table);
 
 	if (!watch) {
 		pid_clear(watched_pids, &watched_count, task->tgid);

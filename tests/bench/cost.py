@@ -182,7 +182,7 @@ def _():
     result = run([FDTRACE, "-vv", "--rules", "all", "--", "/bin/true"])
     told = PROGRAM.findall(result.messages)
     names = {name for name, _, _, _ in told}
-    assert {"sys_exit", "task_newtask", "snapshot", "inspect"} <= names, f"only {names} were told\n{result}"
+    assert {"fdt_sys_exit", "fdt_newtask", "fdt_snapshot", "fdt_inspect"} <= names, f"only {names} were reported\n{result}"
     for name, kept, verified, took in told:
         say(f"{name:<34} {int(kept):>10,} instructions, {int(verified):>8,} verified in {took} ms")
     over = [f"{name}: {int(verified):,}" for name, _, verified, _ in told if int(verified) > ceiling]

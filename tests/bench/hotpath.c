@@ -551,7 +551,7 @@ static void configure(struct hotpath_bpf *skel)
 	syscalls_fill(skel->rodata->native_calls, skel->rodata->compat_calls,
 		      skel->rodata->socketcalls);
 	syscalls_reclass(skel->rodata->native_calls, FDT_CALL_EPOLL_CTL, FDT_CALL_NONE);
-	if (bpf_map__set_max_entries(skel->maps.ring, RING_BYTES))
+	if (bpf_map__set_max_entries(skel->maps.fdt_ring, RING_BYTES))
 		err(1, "ring");
 }
 
@@ -566,7 +566,7 @@ static void load(struct bench *b, char **names)
 	want_programs(b->skel, names);
 	if (hotpath_bpf__load(b->skel))
 		err(1, "the kernel refused the programs");
-	b->ring = ring_buffer__new(bpf_map__fd(b->skel->maps.ring), on_event, b, NULL);
+	b->ring = ring_buffer__new(bpf_map__fd(b->skel->maps.fdt_ring), on_event, b, NULL);
 	if (!b->ring)
 		err(1, "cannot read the ring");
 }

@@ -311,8 +311,8 @@ static int tell_kinds(struct bpf_source *s)
 	int err;
 
 	kind_samples_init(&samples);
-	kind_samples_add(&samples, bpf_map__fd(s->skel->maps.ring), FD_KIND_BPF);
-	kind_samples_add(&samples, bpf_program__fd(s->skel->progs.snapshot), FD_KIND_BPF);
+	kind_samples_add(&samples, bpf_map__fd(s->skel->maps.fdt_ring), FD_KIND_BPF);
+	kind_samples_add(&samples, bpf_program__fd(s->skel->progs.fdt_snapshot), FD_KIND_BPF);
 	kind_samples_add(&samples, hooks_iterator_fd(s->hooks), FD_KIND_BPF);
 	s->samples = &samples;
 	err = snapshot_rounds(s, (u32)s->self);
@@ -455,10 +455,10 @@ static int configure_wanted(struct fdtrace_bpf *skel, const struct bpf_source_op
 		syscalls_reclass(skel->rodata->native_calls, FDT_CALL_EPOLL_CTL, FDT_CALL_NONE);
 		syscalls_reclass(skel->rodata->compat_calls, FDT_CALL_EPOLL_CTL, FDT_CALL_NONE);
 	}
-	err = drop_map(skel->maps.epolls, options->registrations);
-	err = err ?: drop_map(skel->maps.makers, options->registrations);
-	err = err ?: drop_map(skel->maps.fillings, options->stale_uses);
-	return err ?: drop_map(skel->maps.last_uses, options->stale_uses);
+	err = drop_map(skel->maps.fdt_epolls, options->registrations);
+	err = err ?: drop_map(skel->maps.fdt_makers, options->registrations);
+	err = err ?: drop_map(skel->maps.fdt_fillings, options->stale_uses);
+	return err ?: drop_map(skel->maps.fdt_last_uses, options->stale_uses);
 }
 
 static int configure(struct fdtrace_bpf *skel, const struct bpf_source_options *options)
@@ -475,7 +475,7 @@ static int configure(struct fdtrace_bpf *skel, const struct bpf_source_options *
 	syscalls_fill(skel->rodata->native_calls, skel->rodata->compat_calls,
 		      skel->rodata->socketcalls);
 	err = configure_wanted(skel, options);
-	return err ?: bpf_map__set_max_entries(skel->maps.ring, (u32)ring);
+	return err ?: bpf_map__set_max_entries(skel->maps.fdt_ring, (u32)ring);
 }
 
 /* Before the hooks are there: what happens from then on is seen. */
@@ -668,7 +668,7 @@ static int load(struct bpf_source *s, const struct bpf_source_options *options,
 		cost_meter_calibrate(s->cost, true);
 	end_stage(s, "hooks attached");
 	malloc_trim(0); /* the kernel's types alone took tens of megabytes */
-	s->ring = ring_buffer__new(bpf_map__fd(s->skel->maps.ring), on_record, s, NULL);
+	s->ring = ring_buffer__new(bpf_map__fd(s->skel->maps.fdt_ring), on_record, s, NULL);
 	if (!s->ring)
 		return explain(-errno, options, trouble);
 	err = test_hooks(s, trouble);

@@ -83,7 +83,7 @@ static struct fdt_cost read_one(const struct cost_meter *m, u32 program)
 {
 	struct fdt_cost sum = { 0 };
 
-	if (bpf_map_lookup_elem(bpf_map__fd(m->skel->maps.costs), &program, m->cpu))
+	if (bpf_map_lookup_elem(bpf_map__fd(m->skel->maps.fdt_costs), &program, m->cpu))
 		return sum;
 	for (int i = 0; i < m->cpus; i++) {
 		sum.ns += m->cpu[i].ns;

@@ -103,27 +103,27 @@ static int add_functions(struct hooks *h)
 	int err;
 
 	skel->rodata->by_functions = true;
-	err = add_choice(h, &f->installed, skel->progs.installed, skel->progs.install_entered,
-			 skel->progs.install_left);
+	err = add_choice(h, &f->installed, skel->progs.fdt_fdinstall_x, skel->progs.fdt_fdinstall_e,
+			 skel->progs.fdt_fdinstall_r);
 	err = err
-		      ?: add_choice(h, &f->replaced, skel->progs.replaced,
-				    skel->progs.replace_entered, skel->progs.replace_left);
+		      ?: add_choice(h, &f->replaced, skel->progs.fdt_do_dup2_x,
+				    skel->progs.fdt_do_dup2_e, skel->progs.fdt_do_dup2_r);
 	err = err
-		      ?: add_choice(h, &f->emptied, skel->progs.emptied, skel->progs.empty_entered,
-				    skel->progs.empty_left);
-	err = err ?: add_choice(h, &f->uring_emptied, skel->progs.uring_emptied, NULL, NULL);
+		      ?: add_choice(h, &f->emptied, skel->progs.fdt_pick_file_x,
+				    skel->progs.fdt_pick_file_e, skel->progs.fdt_pick_file_r);
+	err = err ?: add_choice(h, &f->uring_emptied, skel->progs.fdt_close_get_x, NULL, NULL);
 	err = err
-		      ?: add_choice(h, &f->failed_close, skel->progs.close_returned,
-				    skel->progs.close_entered, skel->progs.close_left);
+		      ?: add_choice(h, &f->failed_close, skel->progs.fdt_fclosefd_x,
+				    skel->progs.fdt_fclosefd_e, skel->progs.fdt_fclosefd_r);
 	err = err
-		      ?: add_choice(h, &f->old_failed_close, skel->progs.old_close_returned,
-				    skel->progs.old_close_entered, skel->progs.old_close_left);
+		      ?: add_choice(h, &f->old_failed_close, skel->progs.fdt_close_fd_x,
+				    skel->progs.fdt_close_fd_e, skel->progs.fdt_close_fd_r);
 	err = err
-		      ?: add_choice(h, &f->unshared, skel->progs.unshare_returned, NULL,
-				    skel->progs.unshare_left);
+		      ?: add_choice(h, &f->unshared, skel->progs.fdt_unshare_x, NULL,
+				    skel->progs.fdt_unshare_r);
 	return err
-		       ?: add_choice(h, &f->range, skel->progs.range_returned, NULL,
-				     skel->progs.range_left);
+		       ?: add_choice(h, &f->range, skel->progs.fdt_close_rng_x, NULL,
+				     skel->progs.fdt_close_rng_r);
 }
 
 /* Parameters of the tracepoint of that name, the context first; 0: there is no such tracepoint. */
@@ -146,9 +146,9 @@ static int add_tracepoints(struct hooks *h, const struct btf *btf)
 	u32 uring = tracepoint_params(btf, "io_uring_complete");
 
 	h->skel->rodata->uring_args = uring ? uring - 1 : 0;
-	add_turning(h, h->skel->progs.sys_exit);
+	add_turning(h, h->skel->progs.fdt_sys_exit);
 	if (uring >= 4)
-		add(h, h->skel->progs.io_uring_complete);
+		add(h, h->skel->progs.fdt_uring_done);
 	return 0;
 }
 
@@ -184,11 +184,11 @@ int hooks_choose(struct fdtrace_bpf *skel, enum hook_set wanted, const struct bt
 		bpf_program__set_autoload(program, false);
 	skel->rodata->exit_tells_last = tracepoint_params(btf, "sched_process_exit") >= 3;
 	/* Birth and death first, so that no process is half seen. */
-	add(h, skel->progs.sched_process_exit);
-	add(h, skel->progs.task_newtask);
-	add(h, skel->progs.sched_process_exec);
+	add(h, skel->progs.fdt_exit);
+	add(h, skel->progs.fdt_newtask);
+	add(h, skel->progs.fdt_exec);
 	err = choose_set(h, wanted, btf, trouble);
-	add(h, skel->progs.snapshot);
+	add(h, skel->progs.fdt_snapshot);
 	return err;
 }
 
@@ -241,7 +241,7 @@ int hooks_turn(struct hooks *h, bool on)
 int hooks_iterator_fd(const struct hooks *h)
 {
 	for (unsigned int i = 0; i < h->count; i++)
-		if (h->hook[i].program == h->skel->progs.snapshot)
+		if (h->hook[i].program == h->skel->progs.fdt_snapshot)
 			return bpf_link__fd(h->hook[i].link);
 	return -1;
 }
@@ -313,21 +313,21 @@ static struct other_form other_form_of(const struct hooks *h, const struct hook 
 {
 	const struct fdtrace_bpf *skel = h->skel;
 
-	if (hook->program == skel->progs.sys_exit)
+	if (hook->program == skel->progs.fdt_sys_exit)
 		return (struct other_form){ "sys_exit_classic", NULL, NULL };
-	if (hook->program == skel->progs.installed)
+	if (hook->program == skel->progs.fdt_fdinstall_x)
 		return (struct other_form){ "install_entered", "install_left",
 					    h->functions.installed.name };
-	if (hook->program == skel->progs.replaced)
+	if (hook->program == skel->progs.fdt_do_dup2_x)
 		return (struct other_form){ "replace_entered", "replace_left",
 					    h->functions.replaced.name };
-	if (hook->program == skel->progs.emptied)
+	if (hook->program == skel->progs.fdt_pick_file_x)
 		return (struct other_form){ "empty_entered", "empty_left",
 					    h->functions.emptied.name };
-	if (hook->program == skel->progs.close_returned)
+	if (hook->program == skel->progs.fdt_fclosefd_x)
 		return (struct other_form){ "close_entered", "close_left",
 					    h->functions.failed_close.name };
-	if (hook->program == skel->progs.old_close_returned)
+	if (hook->program == skel->progs.fdt_close_fd_x)
 		return (struct other_form){ "old_close_entered", "old_close_left",
 					    h->functions.old_failed_close.name };
 	return (struct other_form){ 0 };

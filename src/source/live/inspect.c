@@ -77,7 +77,7 @@ static struct bpf_link *attach(struct inspector *i, uint32_t tgid)
 	union bpf_iter_link_info info = { .task.tid = tgid };
 	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
 
-	return bpf_program__attach_iter(i->skel->progs.inspect, tgid ? &opts : NULL);
+	return bpf_program__attach_iter(i->skel->progs.fdt_inspect, tgid ? &opts : NULL);
 }
 
 /* Kept for the next question: most often about the same process. */

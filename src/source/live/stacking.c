@@ -68,8 +68,8 @@ void stacking_configure(struct fdtrace_bpf *skel, const struct stacking_options 
 	skel->rodata->stacks_python = ARCH_WALKS_STACKS && options->python;
 	if (!wanted(options))
 		return;
-	bpf_map__set_max_entries(skel->maps.slabs, slab_count(options));
-	bpf_map__set_max_entries(skel->maps.text_pages, page_count(options));
+	bpf_map__set_max_entries(skel->maps.fdt_slabs, slab_count(options));
+	bpf_map__set_max_entries(skel->maps.fdt_text_pages, page_count(options));
 }
 
 /* As the programs index what is by CPU; where their number is not to be had, all of them. */
@@ -83,11 +83,11 @@ static u32 cpus_counted(void)
 int stacking_open(struct fdtrace_bpf *skel, const struct stacking_options *options,
 		  struct stacking **ret_stacking)
 {
-	const struct stack_map_fds fds = { .elfs = bpf_map__fd(skel->maps.elfs),
-					   .text_pages = bpf_map__fd(skel->maps.text_pages),
-					   .slabs = bpf_map__fd(skel->maps.slabs),
-					   .rules = bpf_map__fd(skel->maps.rules),
-					   .pythons = bpf_map__fd(skel->maps.pythons),
+	const struct stack_map_fds fds = { .elfs = bpf_map__fd(skel->maps.fdt_elfs),
+					   .text_pages = bpf_map__fd(skel->maps.fdt_text_pages),
+					   .slabs = bpf_map__fd(skel->maps.fdt_slabs),
+					   .rules = bpf_map__fd(skel->maps.fdt_rules),
+					   .pythons = bpf_map__fd(skel->maps.fdt_pythons),
 					   .page_count = page_count(options),
 					   .slab_count = slab_count(options) };
 	struct stacking *s = calloc(1, sizeof(*s));
@@ -248,7 +248,7 @@ void stacking_tick(struct stacking *s, uint64_t now_ns)
 
 void stacking_forget(struct stacking *s, uint64_t hash)
 {
-	bpf_map_delete_elem(bpf_map__fd(s->skel->maps.told_sites), &hash);
+	bpf_map_delete_elem(bpf_map__fd(s->skel->maps.fdt_sites_sent), &hash);
 }
 
 void stacking_counters(const struct stacking *s, struct stacking_counters *ret_counters)
