@@ -303,7 +303,7 @@ uint64_t finding_fingerprint(enum rule rule, const struct process *process, cons
 {
 	uint64_t hash = hash_text(HASH_START, rule_info(rule)->id);
 
-	if (!site || !site_is_python(site))
+	if (!site || site_language(site) == LANGUAGE_NATIVE)
 		hash = hash_text(hash, process_program(process));
 	return hash_number(hash, site ? site_fingerprint(site) : 0);
 }
@@ -442,7 +442,7 @@ const char *finding_help(const struct finding *f, const char *in_c, const char *
 {
 	const struct site *site = finding_culprit(f);
 
-	return site && site_is_python(site) ? in_python : in_c;
+	return site && site_language(site) == LANGUAGE_PYTHON ? in_python : in_c;
 }
 
 static void site_of(const struct finding *f, char *buffer, size_t size)

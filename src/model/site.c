@@ -392,9 +392,11 @@ static unsigned int identified_rank(const struct stack *stack)
 	return best;
 }
 
-bool site_is_python(const struct site *site)
+enum language site_language(const struct site *site)
 {
-	return identified_rank(site_now((struct site *)site)->stack) <= FRAME_LIBRARY;
+	return identified_rank(site_now((struct site *)site)->stack) <= FRAME_LIBRARY
+		       ? LANGUAGE_PYTHON
+		       : LANGUAGE_NATIVE;
 }
 
 /* Recursion counts once, however deep it was. */

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "model/language.h"
 #include "model/kind.h"
 #include "base/map.h"
 #include "model/stack.h"
@@ -134,10 +135,11 @@ void site_format_function(const struct site *site, char *buffer, size_t size);
 
 /*
  * The same for the same place in the same program on every host and in every run: of the
- * functions of its stack, Python's alone where there are any. site_is_python() tells that they
- * stand for themselves, whatever the interpreter is called.
+ * functions of its stack, an interpreted language's alone where there are any. With
+ * site_language() other than LANGUAGE_NATIVE they stand for themselves, whatever the interpreter
+ * is called.
  */
 uint64_t site_fingerprint(const struct site *site);
-bool site_is_python(const struct site *site);
+enum language site_language(const struct site *site);
 
 #endif
