@@ -156,8 +156,9 @@ struct engine {
 	uint64_t gap_total_ns;             /* of those that are over */
 	uint32_t
 		suspects; /* detect/leak_growth.c: sites and tables that grow or fill, at the last window's end */
-	bool snapshot_whole;               /* one goes on, nothing has been lost since it began */
-	uint64_t window_ns[GROWTH_SCALES]; /* detect/leak_growth.c: when the running windows began */
+	bool snapshot_whole; /* one goes on, nothing has been lost since it began */
+	uint64_t
+		window_ns[GROWTH_SCALES]; /* detect/leak_growth.c: when the running windows began */
 	/* serial -> struct process (owned reference): images with what crossed, and was not used */
 	struct map pending_execs; /* detect/exec_inherit.c, detect/exec_held.c */
 	struct stale stale;
@@ -177,11 +178,11 @@ struct engine {
 	unsigned int closed_watch_count;
 	uint64_t watches_ns; /* when epoll_tick() last looked */
 	uint64_t duplicated
-		[DUPLICATED_MAX];         /* files with two numbers, by hash: the newest of each */
-	uint64_t probe_run;               /* detect/close_sweep.c: the latest run of failing fcntl told */
-	struct sweep *sweeps;             /* detect/close_sweep.c: over, but yet to be told */
-	uint64_t swept_ns;                /* when sweep_tick() last looked */
-	struct map findings;              /* fingerprint -> struct finding_entry */
+		[DUPLICATED_MAX]; /* files with two numbers, by hash: the newest of each */
+	uint64_t probe_run;       /* detect/close_sweep.c: the latest run of failing fcntl told */
+	struct sweep *sweeps;     /* detect/close_sweep.c: over, but yet to be told */
+	uint64_t swept_ns;        /* when sweep_tick() last looked */
+	struct map findings;      /* fingerprint -> struct finding_entry */
 	struct finding_list untold, told; /* the same */
 	struct map throttles;             /* throttle.c: serial -> struct throttle */
 	struct throttle throttle_shared;  /* for what these have no room for */

@@ -40,9 +40,9 @@ struct process {
 	struct process *
 		before; /* the image that called exec, or the parent that forked; owned reference */
 	bool by_fork;   /* `before` is the parent's image, and no exec has happened since */
-	bool use_watched;  /* FDT_TASK_WATCHED: its first uses of what crossed the exec are told */
+	bool use_watched; /* FDT_TASK_WATCHED: its first uses of what crossed the exec are told */
 	bool exec_pending; /* in pending_execs: detect/exec_inherit.c or detect/exec_held.c look at it */
-	bool exec_judged;  /* detect/exec_inherit.c has done so */
+	bool exec_judged;             /* detect/exec_inherit.c has done so */
 	bool environment_known;       /* somebody told, or nobody could */
 	uint64_t *environment;        /* as in struct fdt_environ; NULL: it names none; owned */
 	bool place_known;             /* somebody told, or nobody could */
