@@ -110,7 +110,8 @@ live_bin   := $(live_src:%.c=$(B)/%)
 format_src := $(wildcard src/*/*.[ch] src/*/*/*.[ch] include/fdtrace/*.h bpf/*.[ch] tests/*/*.[ch] tests/live/patterns/*.c)
 ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 PROVE      := CMOCKA_MESSAGE_OUTPUT=TAP prove
-CHECK      := /usr/bin/python3 tests/lib/check.py
+# The steps and their test programs are listed there, and only there.
+CHECK       = BUILD=$(B) V=$(V) /usr/bin/python3 tests/lib/check.py
 
 # Stripped: what it calls has no names.
 $(B)/tests/stacks/libhidden.so: tests/stacks/hidden.c
@@ -134,31 +135,6 @@ $(linked_bin): $(B)/%: %.c $(library)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -Itests/lib $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter %.c %.a,$^) $(LDLIBS)
 
-# One a line: everybody adds to it.
-live_tests := \
-	tests/live/run.py \
-	tests/live/attach.py \
-	tests/live/verify.py \
-	tests/live/details.py \
-	tests/live/events.py \
-	tests/live/outputs.py \
-	tests/live/where.py \
-	tests/live/deploy.py \
-	tests/live/rates.py \
-	tests/live/metrics.py \
-	tests/fleet/prometheus.py \
-	tests/live/budget.py \
-	tests/live/bad_days.py \
-	tests/live/doctor.py \
-	tests/live/hard_days.py \
-	tests/live/daemon.py \
-	tests/fleet/long_life.py \
-	tests/live/daemon_days.py \
-	tests/live/patterns.py \
-	tests/stories/run.py \
-	tests/stacks/stacks.py \
-	tests/stacks/places.py
-
 unit-programs: $(unit_bin)
 
 live-programs: $(live_bin) $(linked_bin) $(B)/tests/bench/engine $(B)/tests/stacks/libhidden.so
@@ -166,22 +142,20 @@ live-programs: $(live_bin) $(linked_bin) $(B)/tests/bench/engine $(B)/tests/stac
 unit: $(unit_bin)
 	$(Q)$(PROVE) -e '' $(unit_bin)
 
+# STEPS="daemon stacks": only these; `make steps` lists them.
 live: all live-programs
-	$(Q)BUILD=$(B) prove -e /usr/bin/python3 $(live_tests)
+	$(Q)$(CHECK) $(or $(STEPS),live)
 
-# Log shippers at work, and three hosts with a collector: a minute, as root.
-fleet: all live-programs
-	$(Q)BUILD=$(B) prove -e /usr/bin/python3 tests/fleet/shippers.py tests/fleet/fleet.py
+steps:
+	@$(CHECK) list
 
-# A service's weeks in an hour or so, as root.
+# Log shippers and a fleet of three hosts: a minute, as root.
+fleet property replay: all live-programs
+	$(Q)$(CHECK) $@
+
+# Weeks of a service's work in an hour or so, as root.
 long-life: all live-programs
 	$(Q)BUILD=$(B) LONG_LIFE=full prove -v -e /usr/bin/python3 tests/fleet/long_life.py
-
-property: all live-programs
-	$(Q)BUILD=$(B) prove -v -e /usr/bin/python3 tests/property/property.py
-
-replay: all live-programs
-	$(Q)BUILD=$(B) prove -e /usr/bin/python3 tests/replay/replay.py
 
 # Real software at work for some minutes, and nothing to be told of it.
 healthy: deps deps-healthy
@@ -194,7 +168,7 @@ purity: $(core_obj)
 # Unit tests and replay under AddressSanitizer and UndefinedBehaviorSanitizer, in a build folder of their own.
 sanitize: deps deps-test
 	+$(Q)$(MAKE) --no-print-directory all
-	$(Q)BUILD=$(B) $(CHECK) sanitize
+	$(Q)$(CHECK) sanitize
 
 # Fixed changes to real files, under the sanitizers: the same in every run. The same sources serve
 # clang -DFUZZER -fsanitize=fuzzer.
@@ -208,7 +182,7 @@ fuzz:
 # Without the tests that valgrind cannot run, or not in time: why is said in tests/lib/check.py.
 valgrind: deps deps-test
 	+$(Q)$(MAKE) --no-print-directory all live-programs unit-programs
-	$(Q)BUILD=$(B) $(CHECK) valgrind
+	$(Q)$(CHECK) valgrind
 
 format-check:
 	$(Q)clang-format --dry-run -Werror $(format_src)
@@ -229,7 +203,7 @@ demo: deps
 	$(Q)BUILD=$(B) tests/live/demo.sh
 
 check: deps deps-test deps-installation
-	+$(Q)BUILD=$(B) $(CHECK)
+	+$(Q)$(CHECK)
 
 # Compares vmlinux/vmlinux.h with the running kernel; fails on any difference.
 $(B)/tests/vmlinux/check: tests/vmlinux/check.c
@@ -273,7 +247,7 @@ help:
 	@echo 'make clean        remove $(B) and $(B)-*'
 	@echo 'B=FOLDER builds elsewhere, CC=clang with clang, V=1 shows the commands'
 
-.PHONY: all static objects unit-programs fuzz-programs fuzz live-programs unit live fleet long-life replay property purity sanitize valgrind format-check check-vmlinux
+.PHONY: all static objects unit-programs fuzz-programs fuzz live-programs unit live fleet long-life replay property steps purity sanitize valgrind format-check check-vmlinux
 .PHONY: deps deps-test deps-healthy demo check healthy clean help
 .SECONDARY:
 -include $(shell find $(B) -type f -name '*.d' 2>/dev/null)

@@ -78,7 +78,7 @@ check-deb: deps deps-packaging
 # What is installed, what is written of it, and licences; a step of make check.
 check-install: deps deps-installation
 	+$(Q)$(MAKE) --no-print-directory all
-	$(Q)BUILD=$(B) prove -v -e /usr/bin/python3 tests/packaging/install.py tests/packaging/words.py tests/packaging/licences.py
+	$(Q)$(CHECK) installation
 
 deps-installation deps-deb deps-packaging: deps-%:
 	$(Q)tests/lib/deps.sh $*

@@ -1,12 +1,17 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""`make check`: the tests of the project, one step after the other (`make valgrind`, `make sanitize`:
-unit tests and replays once more under these), and a closing line
+"""Runs the tests, one step after the other, and ends with the line
 
     N passed, N failed
 
-Each step prints TAP through prove, or is a command that has to succeed. What fails is shown;
-the rest is a line a step. Skips are listed with their reasons; with CI=true they fail.
+Usage: check.py [check | live | valgrind | sanitize | list | STEP...]
+
+check: everything that `make check` promises. live: what needs root and guilty programs.
+valgrind, sanitize: the unit tests and the replays under these. list: prints the names of the steps.
+
+A step is one or more TAP programs run by prove, or a command that must succeed. A step prints one
+line with its time, and what failed; with V=1, everything. Skips are listed with their reasons; with
+CI=true they are failures.
 """
 import glob
 import os
@@ -17,18 +22,47 @@ import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("BUILD", "build")
+VERBOSE = os.environ.get("V") == "1"
 PYTHON = "/usr/bin/python3"
 JOBS = f"-j{os.cpu_count() or 1}"
 VALGRIND = "valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,possible"
 ASAN = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
 # Why a unit test is not run under valgrind; the sanitizers run all of them.
 NOT_UNDER_VALGRIND = {
-    "test_launch": "valgrind 3.19 knows no pidfd_open, by which a command is waited for",
+    "test_launch": "valgrind 3.19 does not support pidfd_open, which waits for a command",
     "test_session": "the same",
-    "test_verify": "it compares its own descriptors with /proc, where valgrind's own stand as well",
-    "test_json_sink": "lines of 40 MB take minutes there",
+    "test_verify": "compares its own descriptors with /proc, which also lists those of valgrind",
+    "test_json_sink": "its lines of 40 MB take minutes",
 }
-STEP_S = 420  # no step takes a third of that; one that hangs is ended
+# The only list of test programs: steps of `make check`, which can also be run one by one.
+LIVE = {
+    "run": ["tests/live/run.py"],
+    "patterns": ["tests/live/patterns.py"],
+    "attach": ["tests/live/attach.py"],
+    "verify": ["tests/live/verify.py"],
+    "details": ["tests/live/details.py"],
+    "rates": ["tests/live/rates.py"],
+    "budget": ["tests/live/budget.py"],
+    "events": ["tests/live/events.py"],
+    "outputs": ["tests/live/outputs.py"],
+    "metrics": ["tests/live/metrics.py", "tests/fleet/prometheus.py"],
+    "cgroup": ["tests/live/where.py", "tests/live/deploy.py"],
+    "stacks": ["tests/stacks/stacks.py", "tests/stacks/places.py"],
+    "failures": ["tests/live/bad_days.py", "tests/live/doctor.py"],
+    "load": ["tests/live/hard_days.py"],
+    "daemon": ["tests/live/daemon.py"],
+    "long-life": ["tests/fleet/long_life.py"],
+    "daemon-failures": ["tests/live/daemon_days.py"],
+    "stories": ["tests/stories/run.py"],
+}
+OTHERS = {
+    "installation": ["tests/packaging/install.py", "tests/packaging/words.py", "tests/packaging/licences.py"],
+    "cost": ["tests/bench/cost.py"],
+    "replay": ["tests/replay/replay.py"],
+    "property": ["tests/property/property.py"],
+    "fleet": ["tests/fleet/shippers.py", "tests/fleet/fleet.py"],
+}
+STEP_S = 420  # three times what the slowest step takes; a step that hangs is killed
 
 passed, failed, skipped = 0, 0, []
 
@@ -40,12 +74,12 @@ def environment(extra):
 
 
 def execute(argv, extra):
-    """The status and everything that was said."""
+    """The exit status and all output."""
     try:
         done = subprocess.run(argv, cwd=TOP, env=environment(extra), stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=STEP_S, check=False)
     except subprocess.TimeoutExpired as late:
-        return 1, (late.stdout or b"").decode("utf-8", "replace") + f"\nno end after {STEP_S} s\n"
+        return 1, (late.stdout or b"").decode("utf-8", "replace") + f"\nkilled after {STEP_S} s\n"
     return done.returncode, done.stdout.decode("utf-8", "replace")
 
 
@@ -60,10 +94,10 @@ def close_step(name, good, bad, start, shown):
 
 
 def command(name, argv, **extra):
-    """One check: the command succeeds. False if not."""
+    """A step that is one command. True if it succeeded."""
     start = time.monotonic()
-    status, said = execute(argv, extra)
-    close_step(name, int(status == 0), int(status != 0), start, said if status else "")
+    status, output = execute(argv, extra)
+    close_step(name, int(status == 0), int(status != 0), start, output if status or VERBOSE else "")
     return status == 0
 
 
@@ -86,17 +120,17 @@ def tests(name, files, interpreter="", jobs=1, **extra):
     """TAP programs under prove, `jobs` of them at a time."""
     start = time.monotonic()
     if not files:
-        close_step(name, 0, 1, start, "there are no such tests")
+        close_step(name, 0, 1, start, "no test programs found")
         return
-    status, said = execute(["prove", "-v", "-j", str(jobs), "-e", interpreter, *files], extra)
-    results = RESULT.findall(said)
+    status, output = execute(["prove", "-v", "-j", str(jobs), "-e", interpreter, *files], extra)
+    results = RESULT.findall(output)
     skips = [f"{name}: {test + ': ' if test else ''}{why}" for _, test, why in results if why]
     good = sum(1 for result, _, why in results if result == "ok" and not why)
     bad = sum(1 for result, _, why in results if result != "ok" and not why)  # cmocka skips as "not ok # SKIP"
     skipped.extend(skips)
-    shown = failures(said)
-    if (status and not bad) or not results:  # a crash, a wrong plan, an error that valgrind or ASan told
-        bad, shown = 1, said.splitlines()[-60:]
+    shown = output.splitlines() if VERBOSE else failures(output)
+    if (status and not bad) or not results:  # a crash, a wrong plan, an error reported by valgrind or ASan
+        bad, shown = 1, shown if VERBOSE else output.splitlines()[-60:]
     close_step(name, good, bad, start, "\n".join(shown))
 
 
@@ -109,41 +143,24 @@ def unit_programs(build):
             for c in sorted(glob.glob(os.path.join(TOP, "tests/unit/test_*.c")))]
 
 
-def steps():
+def check_steps():
     if not command("build with gcc", make(f"B={BUILD}", "CC=gcc", "CFLAGS=-O2 -g -Werror", "all", "unit-programs",
                                           "live-programs", "bench-programs")):
         return
     clang = BUILD + "-clang"
     command("build with clang", make(f"B={clang}", "CC=clang", "CFLAGS=-O2 -g -Werror", "objects"))
     command("format", make("format-check"))
-    command("the core is pure", make(f"B={BUILD}", "purity"))
+    command("purity", make(f"B={BUILD}", "purity"))
     if os.path.exists("/sys/kernel/btf/vmlinux"):
         command("vmlinux.h agrees with this kernel", make(f"B={BUILD}", "check-vmlinux"))
-    tests("installation", ["tests/packaging/install.py", "tests/packaging/words.py", "tests/packaging/licences.py"],
-          PYTHON)
     tests("unit", unit_programs(BUILD))
-    tests("cost", ["tests/bench/cost.py"], PYTHON)
-    tests("live", ["tests/live/run.py"], PYTHON)
-    tests("patterns", ["tests/live/patterns.py"], PYTHON)
-    tests("attach", ["tests/live/attach.py"], PYTHON)
-    tests("verify", ["tests/live/verify.py"], PYTHON)
-    tests("details", ["tests/live/details.py"], PYTHON)
-    tests("rates", ["tests/live/rates.py"], PYTHON)
-    tests("budget", ["tests/live/budget.py"], PYTHON)
-    tests("events", ["tests/live/events.py"], PYTHON)
-    tests("outputs", ["tests/live/outputs.py"], PYTHON)
-    tests("metrics", ["tests/live/metrics.py", "tests/fleet/prometheus.py"], PYTHON)
-    tests("where", ["tests/live/where.py", "tests/live/deploy.py"], PYTHON)
-    tests("stacks", ["tests/stacks/stacks.py", "tests/stacks/places.py"], PYTHON)
-    tests("property", ["tests/property/property.py"], PYTHON)
-    tests("bad days", ["tests/live/bad_days.py", "tests/live/doctor.py"], PYTHON)
-    tests("hard days", ["tests/live/hard_days.py"], PYTHON)
-    tests("daemon", ["tests/live/daemon.py"], PYTHON)
-    tests("long life", ["tests/fleet/long_life.py"], PYTHON)
-    tests("daemon's bad days", ["tests/live/daemon_days.py"], PYTHON)
-    tests("stories", ["tests/stories/run.py"], PYTHON)
-    tests("fleet", ["tests/fleet/shippers.py", "tests/fleet/fleet.py"], PYTHON)
-    tests("replay", ["tests/replay/replay.py"], PYTHON)
+    for name, files in {**OTHERS, **LIVE}.items():
+        tests(name, files, PYTHON)
+
+
+def live_steps():
+    for name, files in LIVE.items():
+        tests(name, files, PYTHON)
 
 
 def sanitizer_steps():
@@ -156,20 +173,40 @@ def sanitizer_steps():
 
 
 def valgrind_steps():
-    """Three minutes of their own: `make check` stays below ten without them."""
+    """Takes three minutes, and is not part of `make check` to keep that below ten."""
     tests("unit, valgrind", [p for p in unit_programs(BUILD) if os.path.basename(p) not in NOT_UNDER_VALGRIND],
           VALGRIND, jobs=os.cpu_count() or 1)
     tests("replay, valgrind", ["tests/replay/replay.py"], PYTHON, REPLAY_WRAPPER=VALGRIND)
 
 
+GROUPS = {"check": check_steps, "live": live_steps, "valgrind": valgrind_steps, "sanitize": sanitizer_steps}
+
+
+def run_steps(names):
+    known = {**LIVE, **OTHERS}
+    for name in names:
+        if name not in GROUPS and name not in known:
+            sys.exit(f"check.py: unknown step '{name}'; the steps are: {' '.join([*GROUPS, *known])}")
+    for name in names:
+        if name in GROUPS:
+            GROUPS[name]()
+        else:
+            tests(name, known[name], PYTHON)
+
+
 def main():
     global failed
-    {"valgrind": valgrind_steps, "sanitize": sanitizer_steps, "check": steps}[(sys.argv[1:] or ["check"])[0]]()
+    if sys.argv[1:] == ["list"]:
+        print(*GROUPS, *OTHERS, *LIVE)
+        return
+    start = time.monotonic()
+    run_steps(sys.argv[1:] or ["check"])
     if os.environ.get("CI") == "true":
         failed += len(skipped)
     if skipped:
         print(f"{len(skipped)} skipped:")
         print("\n".join("  " + line for line in skipped))
+    print(f"{time.monotonic() - start:.0f} s in all")
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
 
