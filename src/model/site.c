@@ -392,11 +392,16 @@ static unsigned int identified_rank(const struct stack *stack)
 	return best;
 }
 
+/* Of the innermost frame among those that the fingerprint is made of. */
 enum language site_language(const struct site *site)
 {
-	return identified_rank(site_now((struct site *)site)->stack) <= FRAME_LIBRARY
-		       ? LANGUAGE_PYTHON
-		       : LANGUAGE_NATIVE;
+	const struct stack *stack = site_now((struct site *)site)->stack;
+	unsigned int rank = identified_rank(stack);
+
+	for (unsigned int i = 0; rank <= FRAME_LIBRARY && i < stack->frame_count; i++)
+		if (stack->frames[i].identity && stack_frame_rank(&stack->frames[i]) == rank)
+			return stack_frame_language(&stack->frames[i]);
+	return LANGUAGE_NATIVE;
 }
 
 /* Recursion counts once, however deep it was. */

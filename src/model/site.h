@@ -134,10 +134,10 @@ void site_format(const struct site *site, char *buffer, size_t size);
 void site_format_function(const struct site *site, char *buffer, size_t size);
 
 /*
- * The same for the same place in the same program on every host and in every run: of the
- * functions of its stack, an interpreted language's alone where there are any. With
- * site_language() other than LANGUAGE_NATIVE they stand for themselves, whatever the interpreter
- * is called.
+ * The same for the same place in the same program on every host and in every run: made of the
+ * functions of its stack; where a language has frames, of its functions only. site_language() is
+ * that language. If it is not LANGUAGE_NATIVE, the functions identify the program by themselves,
+ * whatever the name of its interpreter.
  */
 uint64_t site_fingerprint(const struct site *site);
 enum language site_language(const struct site *site);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "model/language.h"
 #include "symbol/elf/elf_file.h"
 #include "symbol/files.h"
 #include "symbol/python/python.h"
@@ -96,13 +97,13 @@ static void add_python(struct resolving *r, const struct fdt_frame *frame)
 
 	if (!file || python_place(r->sources->codes, &file->offsets, stack->space, frame, &place) ||
 	    (!place.function && !place.file)) {
-		say(add(r, 0, FDT_SITE_FRAME_PYTHON), "?? (python)");
+		say(add(r, 0, FDT_SITE_FRAME_OF(LANGUAGE_PYTHON)), "?? (python)");
 		return;
 	}
 	place.function = place.function ?: "??";
 	place.file = place.file ?: "python";
 	text = add(r, hash_text(hash_text(HASH_START, path_tail(place.file)), place.function),
-		   FDT_SITE_FRAME_PYTHON |
+		   FDT_SITE_FRAME_OF(LANGUAGE_PYTHON) |
 			   (is_standard_library(place.file) ? FDT_SITE_FRAME_LIBRARY : 0));
 	if (place.line)
 		say(text, "%s (%s:%u)", place.function, place.file, place.line);
@@ -284,7 +285,7 @@ static void resolve_all(struct resolving *r)
 		add_native(r, &r->taken->native[i]);
 	add_python_rest(r);
 	if (stack->python_end == FDT_END_NO_THREAD || stack->python_end == FDT_END_NO_FRAME)
-		r->site_flags |= FDT_SITE_NO_PYTHON;
+		r->site_flags |= FDT_SITE_NO_INTERPRETED;
 	if (stack->python_end == FDT_END_UNKNOWN_BUILD)
 		r->site_flags |= FDT_SITE_UNKNOWN_BUILD;
 	if ((stack->native_end != FDT_END_WHOLE && stack->native_end != FDT_END_NOT_TAKEN) ||
