@@ -20,7 +20,8 @@ struct stacking;
 enum stack_mode { STACKS_AUTO, STACKS_NATIVE, STACKS_PYTHON, STACKS_OFF };
 
 struct stacking_options {
-	bool native, python;   /* both false: no stacks at all */
+	bool native;           /* frames of native code; both false: no stacks at all */
+	bool python;           /* interpreted frames, of whatever language */
 	uint64_t budget_ppm;   /* of one CPU, for walking; 1000000 or more: no bound */
 	uint64_t tables_bytes; /* for unwind tables, in kernel memory */
 	const char *command;   /* the program that is to be run, as given; NULL: none */

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "fdtrace/python.h"
+#include "fdtrace/stack.h"
 #include "symbol/elf/elf_file.h"
 
 /*
