@@ -41,7 +41,7 @@ struct stack {
 /* What a hash in an event stands for. */
 struct stack_hash {
 	uint64_t hash;
-	struct stack *stack; /* NULL: not told (yet) */
+	struct stack *stack; /* NULL: not received (yet) */
 	struct site *sites;  /* site.c: those that an event with this hash was the first of */
 	struct stack_hash *older, *newer; /* while idle */
 	bool idle;                        /* no site holds it: it may be forgotten */
@@ -55,8 +55,8 @@ struct stacks {
 	struct stack_hash *oldest, *newest; /* idle ones, by use */
 	uint64_t count;                     /* different stacks now */
 	uint64_t forgotten;                 /* hashes that had to go */
-	uint64_t unknown;                   /* hashes that came with an event but were not told */
-	void (*ask)(void *ctx, uint64_t hash); /* tell it again with its next event; may be NULL */
+	uint64_t unknown;                   /* hashes that came with an event but without a stack */
+	void (*ask)(void *ctx, uint64_t hash); /* send it again with its next event; may be NULL */
 	void *ctx;
 };
 

@@ -48,13 +48,15 @@ int stacking_record(struct stacking *stacking, const void *record, size_t size,
 /* At each drain: installs what has been read, grants copies, looks after the budget. */
 void stacking_tick(struct stacking *stacking, uint64_t now_ns);
 
-/* The site is forgotten in user space: its stack is to be told again. */
+/* The site is forgotten in user space: its stack is to be sent again. */
 void stacking_forget(struct stacking *stacking, uint64_t hash);
 
 struct stacking_counters {
 	struct stacks_counters stacks;
-	uint64_t taken, told, lost,
-		skipped; /* walks; new stacks; lost in the ring; left out to keep to the budget */
+	uint64_t taken;   /* walks */
+	uint64_t told;    /* new stacks */
+	uint64_t lost;    /* new stacks for which the ring had no room */
+	uint64_t skipped; /* calls left without one to keep to the budget */
 	uint64_t frames;
 	uint64_t walk_ns;                  /* spent on walking, by samples */
 	uint64_t tables_used, tables_size; /* bytes */
