@@ -10,7 +10,6 @@
 #include "fdtrace/syscall.h"
 #include "fdtrace/loader.h"
 #include "fdtrace/stack.h"
-#include "fdtrace/python.h"
 
 #include "verifier.bpf.h"
 #include "maps.bpf.h"
@@ -19,8 +18,9 @@
 #include "file.bpf.h"
 #include "slots.bpf.h"
 #include "stack.bpf.h"
-#include "unwind.bpf.h"
 #include "python.bpf.h"
+#include "language.bpf.h"
+#include "unwind.bpf.h"
 #include "site.bpf.h"
 #include "errors.bpf.h"
 #include "watch.bpf.h"

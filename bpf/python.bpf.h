@@ -13,15 +13,35 @@
 #define VAR_SIZE 16     /* PyVarObject.ob_size, and PyASCIIObject.length */
 #define STRING_STATE 32 /* PyASCIIObject.state */
 #define STATE_COMPACT (1u << 5)
-#define STATE_BYTES (1u << 2 | STATE_COMPACT | 1u << 6) /* what 2.7's byte strings are told as */
+#define STATE_BYTES (1u << 2 | STATE_COMPACT | 1u << 6) /* what 2.7's byte strings are sent as */
 #define CODES_MAX 65536
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FDT_INTERPRETERS_MAX);
+	__type(key, u32);
+	__type(value, struct fdt_python);
+} fdt_pythons SEC(".maps");
+
+static __always_inline void python_found(struct fdt_space *space, u32 interpreter, u64 bias)
+{
+	u32 index = FDT_INTERPRETER_INDEX(interpreter);
+	struct fdt_python *offsets = bpf_map_lookup_elem(&fdt_pythons, &index);
+
+	if (!offsets || space->python.interpreter)
+		return;
+	space->python.tss_known = 0;
+	space->python.runtime = offsets->runtime_vaddr + bias;
+	barrier();
+	space->python.interpreter = interpreter;
+}
 
 struct fdt_code_key {
 	u64 space;
 	u64 address;
 };
 
-/* Code objects that have been told; the value changes when the address is used again. */
+/* Code objects that have been sent; the value changes when the address is used again. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, CODES_MAX);
@@ -29,7 +49,7 @@ struct {
 	__type(value, u64);
 } fdt_codes SEC(".maps");
 
-struct fdt_telling_code {
+struct fdt_sent_code {
 	struct fdt_code code;
 	u8 data[2 * FDT_CODE_NAME_MAX + FDT_CODE_TABLE_MAX]; /* belongs to code */
 	u8 object[CODE_HEAD_BYTES];
@@ -40,11 +60,11 @@ struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, u32);
-	__type(value, struct fdt_telling_code);
+	__type(value, struct fdt_sent_code);
 } fdt_codes_busy SEC(".maps");
 
-struct fdt_counter codes_told;
-struct fdt_counter codes_lost; /* for which the ring had no room: told when next met */
+struct fdt_counter codes_sent;
+struct fdt_counter codes_lost; /* for which the ring had no room: sent when next met */
 
 #if ARCH_WALKS_STACKS
 
@@ -64,40 +84,44 @@ struct fdt_counter codes_lost; /* for which the ring had no room: told when next
 static __always_inline u64 thread_word(struct fdt_scratch *s, u32 at)
 {
 	OPAQUE(at);
-	return at <= sizeof(s->thread_state) - sizeof(u64) ? *(u64 *)(s->thread_state + at) : 0;
+	return at <= sizeof(s->python.thread_state) - sizeof(u64)
+		       ? *(u64 *)(s->python.thread_state + at)
+		       : 0;
 }
 
 /* As far as it is needed and no further. */
 static __always_inline bool thread_read(struct fdt_scratch *s, u64 address)
 {
-	u32 size = s->python.thread_id;
+	u32 size = s->python.offsets.thread_id;
 
-	if (size < s->python.thread_frame)
-		size = s->python.thread_frame;
-	if (size < s->python.thread_datastack)
-		size = s->python.thread_datastack;
+	if (size < s->python.offsets.thread_frame)
+		size = s->python.offsets.thread_frame;
+	if (size < s->python.offsets.thread_datastack)
+		size = s->python.offsets.thread_datastack;
 	size += sizeof(u64);
 	OPAQUE(size);
-	if (size > sizeof(s->thread_state))
+	if (size > sizeof(s->python.thread_state))
 		return false;
-	return !bpf_probe_read_user(s->thread_state, size, (void *)address);
+	return !bpf_probe_read_user(s->python.thread_state, size, (void *)address);
 }
 
 /* fsbase: the thread pointer, which CPython keeps as thread_id. */
 static __always_inline bool thread_is(struct fdt_scratch *s, u64 address, u64 fsbase)
 {
-	return address && thread_read(s, address) && thread_word(s, s->python.thread_id) == fsbase;
+	return address && thread_read(s, address) &&
+	       thread_word(s, s->python.offsets.thread_id) == fsbase;
 }
 
 static __always_inline bool key_read(struct fdt_scratch *s, struct fdt_space *space)
 {
 	u32 word[2] = {}; /* Py_tss_t: _is_initialized, _key */
 
-	space->tss_known = 0;
-	if (READ_USER(word, space->runtime + s->python.tss_key - sizeof(u32)) || !word[0])
+	space->python.tss_known = 0;
+	if (READ_USER(word, space->python.runtime + s->python.offsets.tss_key - sizeof(u32)) ||
+	    !word[0])
 		return false;
-	space->tss_key = word[1];
-	space->tss_known = 1;
+	space->python.tss_key = word[1];
+	space->python.tss_known = 1;
 	return true;
 }
 
@@ -116,10 +140,10 @@ static long thread_step(__attribute__((unused)) u64 i, struct fdt_scratch **cont
 	u64 state = s->address[0], next = 0;
 
 	if (!state) { /* the end of this interpreter's list */
-		if (READ_USER(next, s->address[1] + s->python.interpreter_next) || !next)
+		if (READ_USER(next, s->address[1] + s->python.offsets.interpreter_next) || !next)
 			return 1;
 		s->address[1] = next;
-		READ_USER(state, next + s->python.interpreter_threads);
+		READ_USER(state, next + s->python.offsets.interpreter_threads);
 		s->address[0] = state;
 		return 0;
 	}
@@ -127,7 +151,7 @@ static long thread_step(__attribute__((unused)) u64 i, struct fdt_scratch **cont
 		s->address[3] = 1;
 		return 1;
 	}
-	if (READ_USER(next, state + s->python.thread_next))
+	if (READ_USER(next, state + s->python.offsets.thread_next))
 		return 1;
 	s->address[0] = next;
 	return 0;
@@ -139,9 +163,11 @@ static __always_inline bool thread_search(struct fdt_scratch *s, struct fdt_spac
 	struct fdt_scratch *context = s;
 	u64 interpreter = 0, state = 0;
 
-	if (READ_USER(interpreter, space->runtime + s->python.runtime_interpreters) || !interpreter)
+	if (READ_USER(interpreter,
+		      space->python.runtime + s->python.offsets.runtime_interpreters) ||
+	    !interpreter)
 		return false;
-	READ_USER(state, interpreter + s->python.interpreter_threads);
+	READ_USER(state, interpreter + s->python.offsets.interpreter_threads);
 	s->address[0] = state;
 	s->address[1] = interpreter;
 	s->address[2] = fsbase;
@@ -150,32 +176,32 @@ static __always_inline bool thread_search(struct fdt_scratch *s, struct fdt_spac
 	return s->address[3];
 }
 
-/* A child of fork makes its key anew: what was known may no longer hold. */
+/* A child of fork makes a key of its own: what was known may no longer hold. */
 static __always_inline bool thread_find(struct fdt_scratch *s, struct fdt_space *space, u64 fsbase)
 {
 	u64 state;
 
-	if (s->python.flags & FDT_PY_LIST_WALK)
+	if (s->python.offsets.flags & FDT_PY_LIST_WALK)
 		return thread_search(s, space, fsbase);
-	if (!space->tss_known && !key_read(s, space))
+	if (!space->python.tss_known && !key_read(s, space))
 		return false;
-	if (space->tss_key >= PTHREAD_KEYS)
+	if (space->python.tss_key >= PTHREAD_KEYS)
 		return thread_search(s, space, fsbase);
-	state = thread_specific(fsbase, space->tss_key);
+	state = thread_specific(fsbase, space->python.tss_key);
 	if (!state)
 		return false;
 	if (thread_is(s, state, fsbase))
 		return true;
-	if (!key_read(s, space) || space->tss_key >= PTHREAD_KEYS)
+	if (!key_read(s, space) || space->python.tss_key >= PTHREAD_KEYS)
 		return false;
-	return thread_is(s, thread_specific(fsbase, space->tss_key), fsbase);
+	return thread_is(s, thread_specific(fsbase, space->python.tss_key), fsbase);
 }
 
 /* ---- frames ---- */
 
 static __always_inline u32 frame_bytes(const struct fdt_scratch *s)
 {
-	return s->python.flags & FDT_PY_OWNER ? FRAME_BYTES_STACK : FRAME_BYTES;
+	return s->python.offsets.flags & FDT_PY_OWNER ? FRAME_BYTES_STACK : FRAME_BYTES;
 }
 
 /*
@@ -188,8 +214,8 @@ static __always_inline bool frame_window(struct fdt_scratch *s, u64 frame)
 	u32 bytes = frame_bytes(s);
 	u64 base = frame + bytes - WINDOW_BYTES, low = frame & ~(u64)(FDT_PAGE_SIZE - 1), length;
 
-	if (frame - s->python_chunk < CHUNK_NEAR)
-		low = s->python_chunk;
+	if (frame - s->python.chunk < CHUNK_NEAR)
+		low = s->python.chunk;
 	if (base < low || base > frame)
 		base = low;
 	length = frame + bytes - base;
@@ -230,23 +256,23 @@ static __always_inline u64 frame_in_window(struct fdt_scratch *s, u64 frame)
 
 static __always_inline long python_stop(struct fdt_scratch *s, u8 why)
 {
-	s->stack.python_end = why;
+	s->stack.interpreted_end = why;
 	return 1;
 }
 
 static __always_inline bool frame_is_shim(struct fdt_scratch *s, u64 at)
 {
-	return s->python.flags & FDT_PY_SHIM &&
-	       FRAME_FIELD(s, at, s->python.frame_owner, u8) == OWNED_BY_CSTACK;
+	return s->python.offsets.flags & FDT_PY_SHIM &&
+	       FRAME_FIELD(s, at, s->python.offsets.frame_owner, u8) == OWNED_BY_CSTACK;
 }
 
 static __always_inline u16 frame_flags(struct fdt_scratch *s, u64 at)
 {
-	u16 flags = s->python.flags;
+	u16 flags = s->python.offsets.flags;
 
 	if (!(flags & FDT_PY_OWNER))
 		return FDT_FRAME_ENTRY;
-	if (flags & FDT_PY_IS_ENTRY && FRAME_FIELD(s, at, s->python.frame_is_entry, u8))
+	if (flags & FDT_PY_IS_ENTRY && FRAME_FIELD(s, at, s->python.offsets.frame_is_entry, u8))
 		return FDT_FRAME_ENTRY;
 	return 0;
 }
@@ -254,42 +280,42 @@ static __always_inline u16 frame_flags(struct fdt_scratch *s, u64 at)
 /* The shim says that what was called before (and so met before) was called from C. */
 static __always_inline long frame_mark_entry(struct fdt_scratch *s)
 {
-	u32 n = s->stack.native_count + s->stack.python_count - 1;
+	u32 n = s->stack.native_count + s->stack.interpreted_count - 1;
 
 	OPAQUE(n);
-	if (s->stack.python_count && n < FDT_NATIVE_MAX + FDT_PYTHON_MAX)
+	if (s->stack.interpreted_count && n < FDT_NATIVE_MAX + FDT_INTERPRETED_MAX)
 		s->frame[n].flags |= FDT_FRAME_ENTRY;
 	return 0;
 }
 
 static __always_inline long frame_note(struct fdt_scratch *s, u64 at)
 {
-	u32 n = s->stack.native_count + s->stack.python_count;
-	u64 code = FRAME_FIELD(s, at, s->python.frame_code, u64), instruction;
+	u32 n = s->stack.native_count + s->stack.interpreted_count;
+	u64 code = FRAME_FIELD(s, at, s->python.offsets.frame_code, u64), instruction;
 
-	if (s->stack.python_count >= FDT_PYTHON_MAX)
+	if (s->stack.interpreted_count >= FDT_INTERPRETED_MAX)
 		return python_stop(s, FDT_END_DEPTH);
 	OPAQUE(n);
-	if (n >= FDT_NATIVE_MAX + FDT_PYTHON_MAX)
+	if (n >= FDT_NATIVE_MAX + FDT_INTERPRETED_MAX)
 		return python_stop(s, FDT_END_DEPTH);
-	if (s->python.flags & FDT_PY_LASTI)
-		instruction = (s64)FRAME_FIELD(s, at, s->python.frame_instruction, s32);
+	if (s->python.offsets.flags & FDT_PY_LASTI)
+		instruction = (s64)FRAME_FIELD(s, at, s->python.offsets.frame_instruction, s32);
 	else
-		instruction = FRAME_FIELD(s, at, s->python.frame_instruction, u64) - code;
+		instruction = FRAME_FIELD(s, at, s->python.offsets.frame_instruction, u64) - code;
 	s->frame[n].address = code;
-	s->frame[n].elf = 0;
+	s->frame[n].elf = s->python.interpreter;
 	s->frame[n].flags = frame_flags(s, at);
-	s->frame[n].pad = 0;
+	s->frame[n].language = LANGUAGE_PYTHON;
 	s->frame[n].instruction = instruction;
 	s->hash = mix(mix(s->hash, code), instruction);
-	s->stack.python_count++;
+	s->stack.interpreted_count++;
 	return 0;
 }
 
 static long frame_step(__attribute__((unused)) u64 i, struct fdt_scratch **context)
 {
 	struct fdt_scratch *s = *context;
-	u64 frame = s->python_frame, at;
+	u64 frame = s->python.frame, at;
 
 	if (!frame)
 		return python_stop(s, FDT_END_WHOLE);
@@ -297,7 +323,7 @@ static long frame_step(__attribute__((unused)) u64 i, struct fdt_scratch **conte
 	OPAQUE(at);
 	if (at > WINDOW_BYTES - FRAME_BYTES_STACK)
 		return python_stop(s, FDT_END_UNREADABLE);
-	s->python_frame = FRAME_FIELD(s, at, s->python.frame_previous, u64);
+	s->python.frame = FRAME_FIELD(s, at, s->python.offsets.frame_previous, u64);
 	return frame_is_shim(s, at) ? frame_mark_entry(s) : frame_note(s, at);
 }
 
@@ -305,14 +331,15 @@ static long frame_step(__attribute__((unused)) u64 i, struct fdt_scratch **conte
 
 static __always_inline bool frame_first(struct fdt_scratch *s)
 {
-	u64 frame = thread_word(s, s->python.thread_frame);
+	u64 frame = thread_word(s, s->python.offsets.thread_frame);
 
-	s->python_chunk =
-		s->python.thread_datastack ? thread_word(s, s->python.thread_datastack) : 0;
-	if (s->python.flags & FDT_PY_CFRAME && frame &&
-	    READ_USER(frame, frame + s->python.cframe_frame))
+	s->python.chunk = s->python.offsets.thread_datastack
+				  ? thread_word(s, s->python.offsets.thread_datastack)
+				  : 0;
+	if (s->python.offsets.flags & FDT_PY_CFRAME && frame &&
+	    READ_USER(frame, frame + s->python.offsets.cframe_frame))
 		return false;
-	s->python_frame = frame;
+	s->python.frame = frame;
 	return true;
 }
 
@@ -321,17 +348,17 @@ static __always_inline void python_frames(struct fdt_scratch *s)
 	struct fdt_scratch *context = s;
 
 	if (!frame_first(s)) {
-		s->stack.python_end = FDT_END_UNREADABLE;
+		s->stack.interpreted_end = FDT_END_UNREADABLE;
 		return;
 	}
 	s->window.length = 0;
-	s->stack.python_end = FDT_END_DEPTH;
-	bpf_loop(2 * FDT_PYTHON_MAX + 2, frame_step, &context, 0);
-	if (!s->stack.python_count && s->stack.python_end == FDT_END_WHOLE)
-		s->stack.python_end = FDT_END_NO_FRAME;
+	s->stack.interpreted_end = FDT_END_DEPTH;
+	bpf_loop(2 * FDT_INTERPRETED_MAX + 2, frame_step, &context, 0);
+	if (!s->stack.interpreted_count && s->stack.interpreted_end == FDT_END_WHOLE)
+		s->stack.interpreted_end = FDT_END_NO_FRAME;
 }
 
-/* Fills the Python part of the stack in s, behind the native frames. */
+/* Adds the Python frames to the stack in s, behind those that are there. */
 static __noinline int python_walk(struct fdt_scratch *s, struct fdt_space *space)
 {
 	struct fdt_python *python;
@@ -339,14 +366,15 @@ static __noinline int python_walk(struct fdt_scratch *s, struct fdt_space *space
 
 	if (!s || !space)
 		return 0;
-	index = space->python;
+	s->python.interpreter = space->python.interpreter;
+	index = FDT_INTERPRETER_INDEX(s->python.interpreter);
 	python = index ? bpf_map_lookup_elem(&fdt_pythons, &index) : 0;
-	s->stack.python_end = python ? FDT_END_NO_THREAD : FDT_END_NO_PYTHON;
+	s->stack.interpreted_end = python ? FDT_END_NO_THREAD : FDT_END_NO_INTERPRETER;
 	if (!python)
 		return 0;
-	s->python = *python;
-	if (!s->python.version)
-		s->stack.python_end = FDT_END_UNKNOWN_BUILD;
+	s->python.offsets = *python;
+	if (!s->python.offsets.version)
+		s->stack.interpreted_end = FDT_END_UNKNOWN_BUILD;
 	else if (thread_find(s, space, thread_pointer(plain(CURRENT))))
 		python_frames(s);
 	return 0;
@@ -358,7 +386,7 @@ static __noinline int python_walk(struct fdt_scratch *s, struct fdt_space *space
 {
 	if (!s || !space)
 		return 0;
-	s->stack.python_end = FDT_END_NOT_TAKEN;
+	s->stack.interpreted_end = FDT_END_NOT_TAKEN;
 	return 0;
 }
 
@@ -366,39 +394,39 @@ static __noinline int python_walk(struct fdt_scratch *s, struct fdt_space *space
 
 /* ---- code objects ---- */
 
-static __always_inline u64 object_word(struct fdt_telling_code *c, u32 at)
+static __always_inline u64 object_word(struct fdt_sent_code *c, u32 at)
 {
 	OPAQUE(at);
 	return at <= CODE_HEAD_BYTES - sizeof(u64) ? *(u64 *)(c->object + at) : 0;
 }
 
 /* Another code object at the same address differs in at least one of these. */
-static __always_inline u64 code_tag(struct fdt_scratch *s, struct fdt_telling_code *c)
+static __always_inline u64 code_tag(struct fdt_scratch *s, struct fdt_sent_code *c)
 {
-	u64 tag = mix(object_word(c, VAR_SIZE), object_word(c, s->python.code_linetable));
+	u64 tag = mix(object_word(c, VAR_SIZE), object_word(c, s->python.offsets.code_linetable));
 
-	tag = mix(tag, object_word(c, s->python.code_filename));
-	return mix(tag, (u32)object_word(c, s->python.code_firstline));
+	tag = mix(tag, object_word(c, s->python.offsets.code_filename));
+	return mix(tag, (u32)object_word(c, s->python.offsets.code_firstline));
 }
 
 /* The characters of a name, as they are in memory, at c->data + at (at most 256). -1: unreadable. */
-static __always_inline s32 name_copy(struct fdt_scratch *s, struct fdt_telling_code *c, u64 string,
+static __always_inline s32 name_copy(struct fdt_scratch *s, struct fdt_sent_code *c, u64 string,
 				     u32 at, u32 *ret_state)
 {
 	u32 state = STATE_BYTES;
-	u64 offset = s->python.string_ascii, length;
+	u64 offset = s->python.offsets.string_ascii, length;
 
 	if (!string || bpf_probe_read_user(c->string, STRING_HEAD_BYTES, (void *)string))
 		return -1;
 	length = *(u64 *)(c->string + VAR_SIZE);
-	if (!(s->python.flags & FDT_PY_STR2))
+	if (!(s->python.offsets.flags & FDT_PY_STR2))
 		state = *(u32 *)(c->string + STRING_STATE);
 	if (!(state & STATE_COMPACT))
 		return -1;
 	if (length > FDT_CODE_NAME_MAX)
 		length = FDT_CODE_NAME_MAX;
 	if (!FDT_PY_STATE_ASCII(state)) {
-		offset = s->python.string_compact;
+		offset = s->python.offsets.string_compact;
 		length *= FDT_PY_STATE_KIND(state);
 	}
 	if (length > FDT_CODE_NAME_MAX)
@@ -412,9 +440,9 @@ static __always_inline s32 name_copy(struct fdt_scratch *s, struct fdt_telling_c
 										    : (s32)length;
 }
 
-static __always_inline u32 table_copy(struct fdt_scratch *s, struct fdt_telling_code *c, u32 at)
+static __always_inline u32 table_copy(struct fdt_scratch *s, struct fdt_sent_code *c, u32 at)
 {
-	u64 table = object_word(c, s->python.code_linetable), length = 0;
+	u64 table = object_word(c, s->python.offsets.code_linetable), length = 0;
 
 	if (bpf_probe_read_user(&length, sizeof(length), (void *)(table + VAR_SIZE))) {
 		c->code.failed |= FDT_CODE_NO_TABLE;
@@ -428,14 +456,15 @@ static __always_inline u32 table_copy(struct fdt_scratch *s, struct fdt_telling_
 	OPAQUE(at);
 	if (length > FDT_CODE_TABLE_MAX || at > 2 * FDT_CODE_NAME_MAX)
 		return 0;
-	if (bpf_probe_read_user(c->data + at, length, (void *)(table + s->python.bytes_data))) {
+	if (bpf_probe_read_user(c->data + at, length,
+				(void *)(table + s->python.offsets.bytes_data))) {
 		c->code.failed |= FDT_CODE_NO_TABLE;
 		return 0;
 	}
 	return length;
 }
 
-static __always_inline u32 code_fill(struct fdt_scratch *s, struct fdt_telling_code *c)
+static __always_inline u32 code_fill(struct fdt_scratch *s, struct fdt_sent_code *c)
 {
 	struct fdt_code *code = &c->code;
 	s32 got;
@@ -443,13 +472,14 @@ static __always_inline u32 code_fill(struct fdt_scratch *s, struct fdt_telling_c
 	code->failed = 0;
 	code->filename_state = code->qualname_state = 0;
 	code->filename_bytes = code->qualname_bytes = 0;
-	code->firstline = (u32)object_word(c, s->python.code_firstline);
-	got = name_copy(s, c, object_word(c, s->python.code_filename), 0, &code->filename_state);
+	code->firstline = (u32)object_word(c, s->python.offsets.code_firstline);
+	got = name_copy(s, c, object_word(c, s->python.offsets.code_filename), 0,
+			&code->filename_state);
 	if (got < 0)
 		code->failed |= FDT_CODE_NO_FILENAME;
 	else
 		code->filename_bytes = got;
-	got = name_copy(s, c, object_word(c, s->python.code_qualname), code->filename_bytes,
+	got = name_copy(s, c, object_word(c, s->python.offsets.code_qualname), code->filename_bytes,
 			&code->qualname_state);
 	if (got < 0)
 		code->failed |= FDT_CODE_NO_QUALNAME;
@@ -460,7 +490,7 @@ static __always_inline u32 code_fill(struct fdt_scratch *s, struct fdt_telling_c
 }
 
 /* A lost record is forgotten, so that the next new stack brings it again. */
-static __always_inline void code_tell(struct fdt_scratch *s, struct fdt_telling_code *c,
+static __always_inline void code_send(struct fdt_scratch *s, struct fdt_sent_code *c,
 				      const struct fdt_code_key *key)
 {
 	struct task_struct *task = plain(CURRENT);
@@ -472,54 +502,56 @@ static __always_inline void code_tell(struct fdt_scratch *s, struct fdt_telling_
 	head_fill(&c->code.head, FDT_CODE, FDT_OP_NONE, size, coarse_ns(), task, (u64)task->files);
 	c->code.space = key->space;
 	c->code.address = key->address;
-	c->code.python = s->stack.python;
+	c->code.interpreter = s->python.interpreter;
 	if (bpf_ringbuf_output(&fdt_ring, c, size, wakeup(size))) {
 		__sync_fetch_and_add(&codes_lost.value, 1);
 		bpf_map_delete_elem(&fdt_codes, key);
 		return;
 	}
-	__sync_fetch_and_add(&codes_told.value, 1);
+	__sync_fetch_and_add(&codes_sent.value, 1);
 }
 
 struct fdt_code_walk {
 	struct fdt_scratch *scratch;
-	struct fdt_telling_code *telling;
+	struct fdt_sent_code *sent;
 };
 
 static long code_step(u64 i, struct fdt_code_walk *walk)
 {
 	struct fdt_scratch *s = walk->scratch;
-	struct fdt_telling_code *c = walk->telling;
+	struct fdt_sent_code *c = walk->sent;
 	u32 n = s->stack.native_count + (u32)i;
 	struct fdt_code_key key;
-	u64 tag, *told;
+	u64 tag, *sent;
 
 	OPAQUE(n);
-	if (i >= s->stack.python_count || n >= FDT_NATIVE_MAX + FDT_PYTHON_MAX)
+	if (i >= s->stack.interpreted_count || n >= FDT_NATIVE_MAX + FDT_INTERPRETED_MAX)
 		return 1;
+	if (s->frame[n].language != LANGUAGE_PYTHON)
+		return 0;
 	key.space = s->stack.space;
 	key.address = s->frame[n].address;
 	if (bpf_probe_read_user(c->object, CODE_HEAD_BYTES, (void *)key.address))
 		return 0;
 	tag = code_tag(s, c);
-	told = bpf_map_lookup_elem(&fdt_codes, &key);
-	if (told && *told == tag)
+	sent = bpf_map_lookup_elem(&fdt_codes, &key);
+	if (sent && *sent == tag)
 		return 0;
 	bpf_map_update_elem(&fdt_codes, &key, &tag, BPF_ANY);
-	code_tell(s, c, &key);
+	code_send(s, c, &key);
 	return 0;
 }
 
-/* Tells the code objects of the stack in s that have not been told. */
-static __noinline int python_tell_codes(struct fdt_scratch *s)
+/* Sends the code objects of the stack in s that have not been sent. */
+static __noinline int python_send_codes(struct fdt_scratch *s)
 {
 	struct fdt_code_walk walk = { .scratch = s };
 	u32 zero = 0;
 
-	walk.telling = bpf_map_lookup_elem(&fdt_codes_busy, &zero);
-	if (!s || !walk.telling)
+	walk.sent = bpf_map_lookup_elem(&fdt_codes_busy, &zero);
+	if (!s || !walk.sent)
 		return 0;
-	bpf_loop(FDT_PYTHON_MAX, code_step, &walk, 0);
+	bpf_loop(FDT_INTERPRETED_MAX, code_step, &walk, 0);
 	return 0;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The site of a call: its stack is walked, hashed, and told if the hash is new. */
+/* The site of a call: its stack is walked, hashed, and sent if the hash is new. */
 #ifndef FDTRACE_SITE_BPF_H
 #define FDTRACE_SITE_BPF_H
 
@@ -91,7 +91,7 @@ static __always_inline u32 copy_stack(struct fdt_copying_stack *c)
 	return size;
 }
 
-static __noinline int tell_copy(struct fdt_scratch *s)
+static __noinline int send_copy(struct fdt_scratch *s)
 {
 	struct task_struct *task = plain(CURRENT);
 	struct fdt_copying_stack *c;
@@ -118,7 +118,7 @@ static __noinline int tell_copy(struct fdt_scratch *s)
 
 #else
 
-static __always_inline int tell_copy(__attribute__((unused)) struct fdt_scratch *s)
+static __always_inline int send_copy(__attribute__((unused)) struct fdt_scratch *s)
 {
 	return 0;
 }
@@ -176,7 +176,7 @@ static __always_inline bool stack_is_wanted(u32 level, s32 fd)
 	return level == FDT_STACKS_FEW && is_one_of_few();
 }
 
-/* ---- telling ---- */
+/* ---- sending ---- */
 
 static __always_inline bool ended_early(u8 end)
 {
@@ -185,14 +185,14 @@ static __always_inline bool ended_early(u8 end)
 }
 
 /*
- * What a walk that ended early has seen is not enough to tell places apart; such stacks are
- * told each time, with a copy, as long as copies are granted, and then go by what was seen.
+ * What a walk that ended early has seen is not enough to distinguish places; such stacks are
+ * sent each time, with a copy, as long as copies are granted, and then go by what was seen.
  */
 static __always_inline void finish_hash(struct fdt_scratch *s)
 {
-	u64 hash = mix(s->hash, s->stack.native_count | (u64)s->stack.python_count << 32);
+	u64 hash = mix(s->hash, s->stack.native_count | (u64)s->stack.interpreted_count << 32);
 
-	if (s->stack.python_count)
+	if (s->stack.interpreted_count)
 		hash = mix(hash, s->stack.space);
 	s->stack.copied = 0;
 	if (stacks_native && ended_early(s->stack.native_end)) {
@@ -205,16 +205,16 @@ static __always_inline void finish_hash(struct fdt_scratch *s)
 	s->stack.hash = hash ?: 1;
 }
 
-static __noinline int tell_stack(struct fdt_scratch *s)
+static __noinline int send_stack(struct fdt_scratch *s)
 {
 	struct task_struct *task = plain(CURRENT);
-	u8 told = 1;
+	u8 sent = 1;
 	u32 frames, size;
 
 	if (!s)
 		return 0;
-	frames = s->stack.native_count + s->stack.python_count;
-	if (frames > FDT_NATIVE_MAX + FDT_PYTHON_MAX)
+	frames = s->stack.native_count + s->stack.interpreted_count;
+	if (frames > FDT_NATIVE_MAX + FDT_INTERPRETED_MAX)
 		return 0;
 	size = sizeof(struct fdt_stack) + frames * sizeof(struct fdt_frame);
 	OPAQUE(size);
@@ -226,10 +226,10 @@ static __noinline int tell_stack(struct fdt_scratch *s)
 		__sync_fetch_and_add(&stacks_lost.value, 1);
 		return 0;
 	}
-	bpf_map_update_elem(&fdt_sites_sent, &s->stack.hash, &told, BPF_ANY);
+	bpf_map_update_elem(&fdt_sites_sent, &s->stack.hash, &sent, BPF_ANY);
 	__sync_fetch_and_add(&stacks_told.value, 1);
 	if (s->stack.copied)
-		tell_copy(s);
+		send_copy(s);
 	return 0;
 }
 
@@ -240,33 +240,32 @@ static __always_inline void take_frames(struct fdt_scratch *s, struct fdt_space 
 	s->hash = 0;
 	s->stack.space = space->serial;
 	s->stack.native_count = 0;
-	s->stack.python_count = 0;
+	s->stack.interpreted_count = 0;
 	s->stack.native_end = FDT_END_NOT_TAKEN;
-	s->stack.python_end = FDT_END_NOT_TAKEN;
-	if (stacks_native || !space->python)
+	s->stack.interpreted_end = FDT_END_NOT_TAKEN;
+	if (stacks_native || !space_has_interpreter(space))
 		unwind(s, space);
 	if (!stacks_native) { /* only to find the interpreter */
 		s->hash = 0;
 		s->stack.native_count = 0;
 		s->stack.native_end = FDT_END_NOT_TAKEN;
 	}
-	s->stack.python = space->python;
-	if (stacks_python)
-		python_walk(s, space);
+	if (stacks_interpreted)
+		interpreted_walk(s, space);
 }
 
-static __always_inline void take_and_tell(struct fdt_scratch *s, struct fdt_space *space)
+static __always_inline void take_and_send(struct fdt_scratch *s, struct fdt_space *space)
 {
 	take_frames(s, space);
 	finish_hash(s);
 	if (bpf_map_lookup_elem(&fdt_sites_sent, &s->stack.hash))
 		return;
-	if (stacks_python && s->stack.python_count)
-		python_tell_codes(s);
-	tell_stack(s);
+	if (stacks_interpreted && s->stack.interpreted_count)
+		interpreted_send(s);
+	send_stack(s);
 }
 
-/* The hash of the current stack, told if it is new; 0: none could be taken. */
+/* The hash of the current stack, sent if it is new; 0: none could be taken. */
 GLOBAL u64 take_site(void)
 {
 	struct fdt_scratch *s = scratch_of_cpu();
@@ -286,9 +285,9 @@ GLOBAL u64 take_site(void)
 	}
 	if (!(counts->taken++ % (1 << FDT_WALK_SAMPLE_SHIFT)))
 		began = bpf_ktime_get_ns();
-	take_and_tell(s, space);
+	take_and_send(s, space);
 	key = s->stack.hash;
-	counts->frames += s->stack.native_count + s->stack.python_count;
+	counts->frames += s->stack.native_count + s->stack.interpreted_count;
 	if (began)
 		counts->sampled_ns += bpf_ktime_get_ns() - began;
 	s->busy = 0;

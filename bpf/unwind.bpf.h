@@ -137,19 +137,6 @@ GLOBAL int want_mapped(u32 fd, u64 start, u64 length, u64 offset_bytes)
 	return 0;
 }
 
-/* An interpreter has been met. */
-static __always_inline void python_found(struct fdt_space *space, u32 python, u64 bias)
-{
-	struct fdt_python *offsets = bpf_map_lookup_elem(&fdt_pythons, &python);
-
-	if (!offsets || space->python)
-		return;
-	space->tss_known = 0;
-	space->runtime = offsets->runtime_vaddr + bias;
-	barrier();
-	space->python = python;
-}
-
 /*
  * Another CPU may be reading the entry: what end guards is changed only while end is 0. When all
  * are taken the oldest makes room, and is found anew when it is next met. Returns the index.
@@ -189,8 +176,8 @@ static __always_inline u32 module_learn(struct fdt_scratch *s, struct fdt_space 
 		want_elf(m, space->serial);
 		return FDT_MODULES_MAX;
 	}
-	if (elf->python)
-		python_found(space, elf->python, m->start - m->offset_bytes - elf->delta);
+	if (elf->interpreter)
+		interpreter_found(space, elf->interpreter, m->start - m->offset_bytes - elf->delta);
 	return module_put(space, m, elf);
 }
 
@@ -367,7 +354,7 @@ static __always_inline void note_frame(struct fdt_scratch *s, struct fdt_frame *
 {
 	frame->address = address;
 	frame->flags = s->is_return ? FDT_FRAME_RETURN : 0;
-	frame->pad = 0;
+	frame->language = LANGUAGE_NATIVE;
 	frame->instruction = 0;
 	s->hash = mix(s->hash, address ^ of << 48);
 	s->stack.native_count++;

@@ -346,17 +346,21 @@ struct fdt_meta {
 	char text[]; /* key=value */
 };
 
-/* flags of struct fdt_site_frame */
-#define FDT_SITE_FRAME_PYTHON 1
+/*
+ * flags of struct fdt_site_frame. Its language (fdtrace/language.h) is a number of 8 bits: the
+ * lowest is bit 0, the others are bits 8 to 14. Bit 0 alone is Python.
+ */
+#define FDT_SITE_FRAME_OF(language) (((language)&1u) | ((language)&0xfeu) << 7)
+#define FDT_SITE_FRAME_LANGUAGE(flags) (((flags)&1u) | ((flags) >> 7 & 0xfeu))
 #define FDT_SITE_FRAME_SYSTEM 2   /* C library, dynamic linker, the inside of an interpreter */
 #define FDT_SITE_FRAME_LIBRARY 4  /* the standard library of a language */
 #define FDT_SITE_FRAME_INLINED 8  /* has no stack frame of its own */
 #define FDT_SITE_FRAME_GUESSED 16 /* found by the frame pointer only (code made at run time) */
 
 /*
- * One frame, resolved. identity is the same on every host, in every run and, for Python, after
- * a rebuild of the interpreter: of file and function for Python, of build-id and offset for
- * native code; 0: it has none (code made at run time).
+ * One frame, resolved. identity is the same on every host and in every run: of file and function
+ * in a language that has a number (so it outlives a rebuild of the interpreter), of build-id and
+ * offset in native code; 0: it has none (code made at run time).
  */
 struct fdt_site_frame {
 	__u64 identity;
@@ -367,11 +371,10 @@ struct fdt_site_frame {
 };
 
 /* head.flags of SITE */
-#define FDT_SITE_CUT 1 /* frames are missing at the outer end */
-#define FDT_SITE_NO_PYTHON \
-	2 /* a Python program, but this thread had no Python frames (see python_end) */
-#define FDT_SITE_FINALIZER 4      /* below a finalizer or deallocator of Python */
-#define FDT_SITE_COLLECTOR 8      /* below Python's garbage collector */
+#define FDT_SITE_CUT 1            /* frames are missing at the outer end */
+#define FDT_SITE_NO_INTERPRETED 2 /* an interpreter's program, but this thread had no such frames */
+#define FDT_SITE_FINALIZER 4      /* below a finalizer or deallocator of the interpreter */
+#define FDT_SITE_COLLECTOR 8      /* below its garbage collector */
 #define FDT_SITE_AT_EXIT 16       /* while the interpreter was ending */
 #define FDT_SITE_UNKNOWN_BUILD 32 /* an interpreter whose frames cannot be read */
 

@@ -60,7 +60,7 @@ struct fdt_counter {
 struct fdt_walk_counts {
 	__u64 taken;
 	__u64 skipped;    /* left out to keep to the budget */
-	__u64 frames;     /* native and Python, of all walks */
+	__u64 frames;     /* native and interpreted, of all walks */
 	__u64 sampled_ns; /* time of one walk of every 1 << FDT_WALK_SAMPLE_SHIFT */
 	__u64 pad[4];
 };

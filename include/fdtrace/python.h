@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the kernel side needs to walk CPython's frames, by version, and the code objects it
- * tells. Offsets are in bytes. Where they come from: src/symbol/python/python_versions.c.
+ * What the kernel side needs to walk CPython's frames, by version, and what it keeps for that.
+ * Offsets are in bytes. Where they come from: src/symbol/python/python_versions.c.
  */
 #ifndef FDTRACE_PYTHON_H
 #define FDTRACE_PYTHON_H
 
-#include "fdtrace/stack.h"
-
-#define FDT_PYTHONS_MAX 256 /* interpreter files seen in a run */
+#include "fdtrace/event.h"
 
 /* struct fdt_python.flags */
 #define FDT_PY_CFRAME 1      /* 3.11, 3.12: tstate holds a _PyCFrame, that the frame */
 #define FDT_PY_LASTI 2       /* up to 3.10: the frame holds an index (int), not an address */
-#define FDT_PY_OWNER 4       /* 3.11 on: frames tell who owns them */
+#define FDT_PY_OWNER 4       /* 3.11 on: frames say who owns them */
 #define FDT_PY_SHIM 8        /* 3.12 on: a frame owned by the C stack marks an entry */
 #define FDT_PY_IS_ENTRY 16   /* 3.11: the frame has a flag of its own for that */
 #define FDT_PY_STR2 64       /* 2.7: names are byte strings */
@@ -33,33 +31,30 @@ struct fdt_python {
 	__u16 string_ascii, string_compact, bytes_data; /* offsets of the characters */
 };
 
-/* How struct fdt_code.*_state tells what characters a name is made of: PyASCIIObject.state */
+/* How struct fdt_code.*_state says what characters a name is made of: PyASCIIObject.state */
 #define FDT_PY_STATE_KIND(state) ((state) >> 2 & 7) /* bytes a character */
 #define FDT_PY_STATE_ASCII(state) ((state) >> 6 & 1)
 
-/* fdt_code.failed */
-#define FDT_CODE_NO_FILENAME 1 /* could not be read */
-#define FDT_CODE_NO_QUALNAME 2
-#define FDT_CODE_NO_TABLE 4
-#define FDT_CODE_TABLE_CUT 8 /* to FDT_CODE_TABLE_MAX */
+/* What is known of CPython in one address space. */
+struct fdt_space_python {
+	__u64 runtime;     /* address of _PyRuntime (2.7, 3.6: of interp_head) */
+	__u32 interpreter; /* FDT_INTERPRETER(); 0: none found so far */
+	__u32 tss_key;     /* of its thread state, once read; see tss_known */
+	__u32 tss_known;
+	__u32 pad;
+};
 
-#define FDT_CODE_NAME_MAX 256
-#define FDT_CODE_TABLE_MAX 16384
-
-/* A code object at first sight. Filename, qualified name and line table follow, one after the other. */
-struct fdt_code {
-	struct fdt_head head;
-	__u64 space;
-	__u64 address;
-	__u32 python; /* index of its struct fdt_python */
-	__u32 firstline;
-	__u32 filename_state, qualname_state;
-	__u16 filename_bytes, qualname_bytes; /* as they are in memory, cut to FDT_CODE_NAME_MAX */
-	__u16 table_bytes;
-	__u16 failed; /* FDT_CODE_... */
+/* Variables of a walk. */
+struct fdt_python_walk {
+	__u64 frame; /* the next */
+	__u64 chunk; /* start of the thread's data stack chunk; 0: not known */
+	struct fdt_python offsets;
+	__u32 interpreter;
+	__u32 pad;
+	__u8 thread_state[384];
 };
 
 FDT_SIZE_IS(fdt_python, 56);
-FDT_SIZE_IS(fdt_code, 72);
+FDT_SIZE_IS(fdt_space_python, 24);
 
 #endif

@@ -8,10 +8,10 @@
  *   1. native frames, by tables made from .eh_frame (one set per ELF file, see fdt_elf). The
  *      mapping that holds an address is found when it is first met (bpf_find_vma) and kept per
  *      address space (fdt_space); exec begins a new one, fork copies it, munmap drops from it;
- *   2. Python frames, where one of these mappings is an interpreter (fdtrace/python.h);
+ *   2. interpreted frames, where one of these mappings is an interpreter, by its language's walk;
  *   3. a 64-bit hash of both is the site of the event. A hash that is new brings its stack as
  *      an FDT_STACK record, ahead of the event in the ring, and before that an FDT_CODE for
- *      each Python code object not yet told.
+ *      each function of theirs that has not been sent.
  * A file without tables is asked for (FDT_ELF); until they are there, and wherever else the
  * walk ends early, a copy of the stack's memory goes along (FDT_COPY) for user space to unwind.
  */
@@ -19,10 +19,12 @@
 #define FDTRACE_STACK_H
 
 #include "fdtrace/event.h"
+#include "fdtrace/language.h"
+#include "fdtrace/python.h"
 
 /* enum fdt_event_kind goes on: made by the kernel, for the loader only */
 #define FDT_STACK 9
-#define FDT_CODE 10 /* struct fdt_code: fdtrace/python.h */
+#define FDT_CODE 10
 #define FDT_ELF 11
 #define FDT_COPY 12
 
@@ -39,9 +41,9 @@ struct fdt_elf_key {
 
 /* Of the first executable PT_LOAD segment; an address outside it has no rows. */
 struct fdt_elf {
-	__u32 id;     /* 1, 2, 3 ...: never used again in a run */
-	__u32 python; /* index of its struct fdt_python; 0: it is no interpreter */
-	__u64 delta;  /* p_vaddr - p_offset: a file offset plus this is its address in the file */
+	__u32 id;          /* 1, 2, 3 ...: never used again in a run */
+	__u32 interpreter; /* FDT_INTERPRETER(); 0: not an interpreter */
+	__u64 delta; /* p_vaddr - p_offset: a file offset plus this is its address in the file */
 	__u64 first_vaddr; /* of text page 0; a multiple of FDT_PAGE_SIZE */
 	__u32 page0;       /* index of its text page 0 in the map of pages */
 	__u32 pages;       /* 0: no table (not to be had; do not ask again) */
@@ -82,57 +84,95 @@ enum fdt_rule_kind {
 #define FDT_RULE_KIND(rule) ((rule) >> 16 & 0xff)
 #define FDT_RULE_SAVED_BP(rule) ((rule) >> 24)
 
+/* ---- interpreters ---- */
+
+/* An interpreter file: its language, and its index (1, 2, 3 ...) over all languages. */
+#define FDT_INTERPRETERS_MAX 256 /* in a run */
+#define FDT_INTERPRETER(language, index) ((__u32)(language) << 24 | (__u32)(index))
+#define FDT_INTERPRETER_LANGUAGE(interpreter) ((interpreter) >> 24)
+#define FDT_INTERPRETER_INDEX(interpreter) ((interpreter)&0xffffff)
+
 /* ---- stacks ---- */
 
 #define FDT_NATIVE_MAX 320
-#define FDT_PYTHON_MAX 128
+#define FDT_INTERPRETED_MAX 128
 
 /* Where a walk ended; the first is the only proper one. */
 enum fdt_walk_end {
-	FDT_END_WHOLE = 0,     /* native: at _start or clone; Python: at the thread's first frame */
-	FDT_END_NO_TABLE,      /* in a file whose table is not there (yet) */
-	FDT_END_NO_MODULE,     /* in no file's mapping, and the frame pointer did not help */
-	FDT_END_NO_RULE,       /* in a file's text that no rule describes */
-	FDT_END_OTHER_RULE,    /* at a rule that only DWARF can follow */
-	FDT_END_UNREADABLE,    /* memory could not be read */
-	FDT_END_DEPTH,         /* more frames than fit */
-	FDT_END_BAD_STACK,     /* the stack pointer would have moved the wrong way */
-	FDT_END_NOT_TAKEN,     /* not asked for, or not to be had (32-bit program) */
-	FDT_END_NO_PYTHON,     /* Python: no interpreter in this process */
-	FDT_END_NO_THREAD,     /* Python: no thread state: starting, ending, or a foreign thread */
-	FDT_END_NO_FRAME,      /* Python: no frame: C code of the interpreter at start or exit */
-	FDT_END_UNKNOWN_BUILD, /* Python: an interpreter that is not understood */
+	FDT_END_WHOLE =
+		0,        /* native: at _start or clone; interpreted: at the thread's first frame */
+	FDT_END_NO_TABLE, /* in a file whose table is not there (yet) */
+	FDT_END_NO_MODULE,  /* in no file's mapping, and the frame pointer did not help */
+	FDT_END_NO_RULE,    /* in a file's text that no rule describes */
+	FDT_END_OTHER_RULE, /* at a rule that only DWARF can follow */
+	FDT_END_UNREADABLE, /* memory could not be read */
+	FDT_END_DEPTH,      /* more frames than fit */
+	FDT_END_BAD_STACK,  /* the stack pointer would have moved the wrong way */
+	FDT_END_NOT_TAKEN,  /* not asked for, or not to be had (32-bit program) */
+	/* interpreted frames only: */
+	FDT_END_NO_INTERPRETER, /* none in this process */
+	FDT_END_NO_THREAD,      /* no thread state: starting, ending, or a foreign thread */
+	FDT_END_NO_FRAME,       /* no frame: C code of the interpreter at start or exit */
+	FDT_END_UNKNOWN_BUILD,  /* an interpreter that is not supported */
 };
 
 /* flags of struct fdt_frame */
 #define FDT_FRAME_GUESSED 1 /* native: found by the frame pointer in code without CFI */
-#define FDT_FRAME_ENTRY 2   /* Python: the oldest frame that its native evaluation loop runs */
+#define FDT_FRAME_ENTRY 2   /* interpreted: the oldest frame that its native evaluation loop runs */
 #define FDT_FRAME_RETURN 4  /* native: address is a return address; the call lies before it */
 
-/* elf != 0: address is one in that file (vaddr). elf 0: an address of the process. */
+/*
+ * Native: elf != 0: address is one in that file (vaddr); elf 0: an address of the process.
+ * Interpreted: elf is the interpreter, and the pair of address and instruction says where in
+ * which function, in terms of its language.
+ */
 struct fdt_frame {
-	__u64 address; /* Python: of the code object */
-	__u32 elf;     /* Python: 0 */
+	__u64 address; /* interpreted: of the function (its code object) */
+	__u32 elf;     /* fdt_elf.id; interpreted: FDT_INTERPRETER() */
 	__u16 flags;
-	__u16 pad;
-	__u64 instruction; /* Python: as python.h says; native: 0 */
+	__u16 language;    /* enum language */
+	__u64 instruction; /* native: 0 */
 };
 
-/* struct fdt_frame follow: native ones, then Python's, each innermost first. */
+/* struct fdt_frame follow: native ones, then interpreted ones, each innermost first. */
 struct fdt_stack {
 	struct fdt_head head; /* of the task that made the call */
 	__u64 hash;           /* the site that events will carry */
 	__u64 space;          /* fdt_space.serial */
 	__u16 native_count;
-	__u16 python_count;
+	__u16 interpreted_count;
 	__u8 native_end; /* enum fdt_walk_end */
-	__u8 python_end;
+	__u8 interpreted_end;
 	__u16 copied; /* 1: an FDT_COPY with the same hash follows */
-	__u32 python; /* index of the interpreter's struct fdt_python; 0: none */
-	__u32 pad;
+	__u64 pad;
 };
 
-/* A mapping of a file that has no table. Told once per file and a few seconds. */
+/* fdt_code.failed */
+#define FDT_CODE_NO_FILENAME 1 /* could not be read */
+#define FDT_CODE_NO_QUALNAME 2
+#define FDT_CODE_NO_TABLE 4
+#define FDT_CODE_TABLE_CUT 8 /* to FDT_CODE_TABLE_MAX */
+
+#define FDT_CODE_NAME_MAX 256
+#define FDT_CODE_TABLE_MAX 16384
+
+/*
+ * An interpreted function at first sight: it may be gone before user space could read it. Its
+ * file, qualified name and line table follow, one after the other, in terms of its language.
+ */
+struct fdt_code {
+	struct fdt_head head;
+	__u64 space;
+	__u64 address;     /* as in struct fdt_frame */
+	__u32 interpreter; /* FDT_INTERPRETER() */
+	__u32 firstline;
+	__u32 filename_state, qualname_state; /* what characters they are made of */
+	__u16 filename_bytes, qualname_bytes; /* as they are in memory, cut to FDT_CODE_NAME_MAX */
+	__u16 table_bytes;
+	__u16 failed; /* FDT_CODE_... */
+};
+
+/* A mapping of a file that has no table. Sent once per file and a few seconds. */
 struct fdt_elf_wanted {
 	struct fdt_head head;
 	struct fdt_elf_key key;
@@ -176,14 +216,10 @@ struct fdt_module {
 
 /* What is known of one mm_struct. */
 struct fdt_space {
-	__u64 serial;  /* 1, 2, 3 ...: a new one at exec and fork; names code objects' addresses */
-	__u64 runtime; /* address of _PyRuntime (2.7, 3.6: of interp_head) */
-	__u32 python;  /* index of the interpreter's struct fdt_python; 0: none found so far */
-	__u32 tss_key; /* of the interpreter's thread state, once read; see tss_known */
-	__u32 tss_known;
-	__u32 count; /* of modules ever put; they take turns */
+	__u64 serial; /* 1, 2, 3 ...: a new one at exec and fork; names functions' addresses */
+	__u32 count;  /* of modules ever put; they take turns */
 	__u32 epoch; /* what was mapped then may have been replaced unseen when it is no longer current */
-	__u32 pad;
+	struct fdt_space_python python; /* a member for each language that is walked */
 	struct fdt_module module[FDT_MODULES_MAX];
 };
 
@@ -201,6 +237,7 @@ FDT_SIZE_IS(fdt_elf, 32);
 FDT_SIZE_IS(fdt_text_page, 8);
 FDT_SIZE_IS(fdt_frame, 24);
 FDT_SIZE_IS(fdt_stack, 64);
+FDT_SIZE_IS(fdt_code, 72);
 FDT_SIZE_IS(fdt_elf_wanted, 80);
 FDT_SIZE_IS(fdt_copy, 192);
 FDT_SIZE_IS(fdt_module, 48);

@@ -1,19 +1,33 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* What a frame tells, and how it is put for a person. */
+/* What a frame says, and how it is shown to people. */
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "model/stack.h"
 
+enum language stack_frame_language(const struct stack_frame *frame)
+{
+	unsigned int number = FDT_SITE_FRAME_LANGUAGE(frame->flags);
+
+	return number < LANGUAGE_COUNT ? (enum language)number : LANGUAGE_NATIVE;
+}
+
+static bool is_native(const struct stack_frame *frame)
+{
+	return stack_frame_language(frame) == LANGUAGE_NATIVE;
+}
+
 enum frame_rank stack_frame_rank(const struct stack_frame *frame)
 {
 	bool of_library = frame->flags & FDT_SITE_FRAME_LIBRARY;
 
-	if (frame->flags & FDT_SITE_FRAME_PYTHON) /* without identity: nothing is known of it */
+	if (frame->flags & FDT_SITE_FRAME_SYSTEM)
+		return FRAME_SYSTEM;
+	if (!is_native(frame)) /* without identity: nothing is known of it */
 		return of_library || !frame->identity ? FRAME_LIBRARY : FRAME_APPLICATION;
-	if (frame->flags & FDT_SITE_FRAME_SYSTEM || strncmp(frame->text, "_start (", 8) == 0)
-		return FRAME_SYSTEM; /* _start lies in the program, but comes from the C library */
+	if (strncmp(frame->text, "_start (", 8) == 0)
+		return FRAME_SYSTEM; /* it lies in the program, but comes from the C library */
 	return of_library ? FRAME_NATIVE_LIBRARY : FRAME_NATIVE;
 }
 
@@ -44,12 +58,12 @@ struct parts {
 	size_t place_size;
 };
 
-/* A C++ function may have blanks and parentheses in its name, a Python function has none. */
+/* A C++ function may have blanks and parentheses in its name; in other languages the first " (" ends it. */
 static const char *find_place(const struct stack_frame *frame)
 {
 	const char *found = strstr(frame->text, " ("), *later = found;
 
-	if (frame->flags & FDT_SITE_FRAME_PYTHON)
+	if (!is_native(frame))
 		return found;
 	while (later && (later = strstr(later + 1, " (")))
 		found = later;
@@ -68,7 +82,7 @@ static struct parts take_apart(const struct stack_frame *frame)
 			       .place_size = (size_t)(frame->text + size - 1 - (place + 2)) };
 }
 
-/* "pool.py:88" or, of Python, "pool.py"; not "app+0x1139" nor "perf map". */
+/* "pool.py:88" or, in a language other than native, "pool.py"; not "app+0x1139" or "perf map". */
 static bool is_source(const struct parts *p, const struct stack_frame *frame)
 {
 	size_t digits = 0;
@@ -76,11 +90,11 @@ static bool is_source(const struct parts *p, const struct stack_frame *frame)
 	while (digits < p->place_size &&
 	       isdigit((unsigned char)p->place[p->place_size - 1 - digits]))
 		digits++;
-	return frame->flags & FDT_SITE_FRAME_PYTHON ||
+	return !is_native(frame) ||
 	       (digits && digits < p->place_size && p->place[p->place_size - 1 - digits] == ':');
 }
 
-/* Bytes of the module's name in "app+0x1139"; 0: the frame tells its source instead. */
+/* Bytes of the module's name in "app+0x1139"; 0: the frame names its source instead. */
 static size_t module_size(const struct parts *p)
 {
 	const char *plus = p->place ? memrchr(p->place, '+', p->place_size) : NULL;
@@ -99,7 +113,7 @@ static bool same_module(const struct stack_frame *a, const struct stack_frame *b
 uint64_t stack_caller(const struct stack *stack)
 {
 	for (unsigned int i = 0; stack && i < stack->frame_count; i++) {
-		if (stack->frames[i].flags & FDT_SITE_FRAME_PYTHON)
+		if (!is_native(&stack->frames[i]))
 			break;
 		if (!same_module(&stack->frames[0], &stack->frames[i]))
 			return stack->frames[i].identity;

@@ -18,36 +18,37 @@ struct place {
 	uint32_t syscall;
 };
 
-static struct place place_of(const struct site *site)
+static struct place site_place(const struct site *site)
 {
 	return (struct place){ site->process, site->stack, site->hash, site->syscall };
 }
 
 /* Not of addresses: the order of sites in the map must be the same in a replay. */
-static uint64_t first_key(const struct place *p)
+static uint64_t site_first_key(const struct place *p)
 {
 	uint64_t stack = p->stack ? p->stack->content : p->hash ? p->hash->hash : 0;
 
 	return ((uint64_t)p->process->serial << 16 ^ p->syscall) * 0x9e3779b97f4a7c15ull ^ stack;
 }
 
-static bool is(const struct site *site, const struct place *p)
+static bool site_is_at(const struct site *site, const struct place *p)
 {
 	return site->process == p->process && site->syscall == p->syscall &&
 	       site->stack == p->stack && (p->stack || site->hash == p->hash);
 }
 
 /* Keys may collide; the next number is tried then, so a look-up walks to the first free one. */
-static uint64_t find_key(const struct sites *sites, const struct place *p, struct site **ret_site)
+static uint64_t site_find_key(const struct sites *sites, const struct place *p,
+			      struct site **ret_site)
 {
-	uint64_t key = first_key(p);
+	uint64_t key = site_first_key(p);
 
-	while ((*ret_site = map_get(&sites->map, key)) && !is(*ret_site, p))
+	while ((*ret_site = map_get(&sites->map, key)) && !site_is_at(*ret_site, p))
 		key++;
 	return key;
 }
 
-static void link_hash(struct stacks *stacks, struct site *site)
+static void site_link_hash(struct stacks *stacks, struct site *site)
 {
 	struct stack_hash *hash = site->hash;
 
@@ -60,7 +61,7 @@ static void link_hash(struct stacks *stacks, struct site *site)
 	stacks_settle(stacks, hash);
 }
 
-static void unlink_hash(struct site *site)
+static void site_unlink_hash(struct site *site)
 {
 	if (site->previous)
 		site->previous->next = site->next;
@@ -86,12 +87,12 @@ static struct site *site_new(struct sites *sites, uint64_t key, struct process *
 	}
 	site->process = process_ref(process);
 	site->stack = hash ? hash->stack : NULL;
-	link_hash(&sites->stacks, site);
+	site_link_hash(&sites->stacks, site);
 	return site;
 }
 
 /* A hash that nobody has told of yet, or that was forgotten, is asked for: once for each site. */
-static void ask(struct stacks *stacks, const struct stack_hash *hash)
+static void ask_for_stack(struct stacks *stacks, const struct stack_hash *hash)
 {
 	if (hash->stack || hash->sites)
 		return;
@@ -108,13 +109,13 @@ struct site *site_get(struct sites *sites, struct process *process, uint32_t sys
 	uint64_t key;
 
 	/* Most hashes have one site: it is found without its key. */
-	if (entry && entry->sites && is(entry->sites, &place))
+	if (entry && entry->sites && site_is_at(entry->sites, &place))
 		return site_ref(entry->sites);
-	key = find_key(sites, &place, &site);
+	key = site_find_key(sites, &place, &site);
 	if (site)
 		return site_ref(site);
 	if (entry)
-		ask(&sites->stacks, entry);
+		ask_for_stack(&sites->stacks, entry);
 	site = site_new(sites, key, process, syscall, entry);
 	if (!site && entry)
 		stacks_settle(&sites->stacks, entry);
@@ -128,28 +129,28 @@ struct site *site_ref(struct site *site)
 }
 
 /* A site further along a chain of colliding keys must be found after this one has gone: it moves up. */
-static void forget(struct sites *sites, const struct site *site)
+static void site_forget(struct sites *sites, const struct site *site)
 {
-	struct place place = place_of(site);
+	struct place place = site_place(site);
 	struct site *other;
-	uint64_t key = find_key(sites, &place, &other);
+	uint64_t key = site_find_key(sites, &place, &other);
 
 	map_remove(&sites->map, key);
 	while ((other = map_remove(&sites->map, ++key))) {
 		struct site *none;
 
-		place = place_of(other);
-		map_put(sites->mem, &sites->map, find_key(sites, &place, &none), other);
+		place = site_place(other);
+		map_put(sites->mem, &sites->map, site_find_key(sites, &place, &none), other);
 	}
 }
 
-static void let_go(struct sites *sites, struct site *site)
+static void site_free(struct sites *sites, struct site *site)
 {
 	struct stack_hash *hash = site->hash;
 
 	if (!site->same)
-		forget(sites, site);
-	unlink_hash(site);
+		site_forget(sites, site);
+	site_unlink_hash(site);
 	if (hash)
 		stacks_settle(&sites->stacks, hash);
 	process_unref(sites->mem, site->process);
@@ -161,7 +162,7 @@ void site_unref(struct sites *sites, struct site *site)
 	while (site && !--site->refs) {
 		struct site *same = site->same;
 
-		let_go(sites, site);
+		site_free(sites, site);
 		site = same;
 	}
 }
@@ -184,7 +185,7 @@ static void merge_growth(struct site_growth *into, const struct site_growth *fro
 		into->windows = from->windows;
 }
 
-static void merge(struct site *into, struct site *from)
+static void site_merge(struct site *into, struct site *from)
 {
 	into->open += from->open;
 	into->opened += from->opened;
@@ -208,22 +209,22 @@ static void merge(struct site *into, struct site *from)
 }
 
 /* map_put() cannot fail here: a place has just become free. */
-static void move(struct sites *sites, struct site *site, const struct stack *stack)
+static void site_move(struct sites *sites, struct site *site, const struct stack *stack)
 {
-	struct place place = place_of(site);
+	struct place place = site_place(site);
 	struct site *other;
 	uint64_t key;
 
-	forget(sites, site);
+	site_forget(sites, site);
 	place.stack = stack;
-	key = find_key(sites, &place, &other);
+	key = site_find_key(sites, &place, &other);
 	site->stack = stack;
 	if (!other) {
 		map_put(sites->mem, &sites->map, key, site);
 		return;
 	}
-	merge(other, site);
-	unlink_hash(site);
+	site_merge(other, site);
+	site_unlink_hash(site);
 	site->stack = NULL;
 }
 
@@ -235,7 +236,7 @@ static void set_stack(struct sites *sites, struct stack_hash *hash, struct stack
 	hash->stack = stack;
 	for (struct site *site = hash->sites; site && before != stack; site = next) {
 		next = site->next;
-		move(sites, site, stack);
+		site_move(sites, site, stack);
 	}
 	stacks_drop(&sites->stacks, before);
 	stacks_settle(&sites->stacks, hash);
@@ -344,7 +345,7 @@ unsigned int site_flags(const struct site *site)
 	return site && site->stack ? site->stack->flags : 0;
 }
 
-static const struct stack_frame *telling_frame(const struct site *site)
+static const struct stack_frame *site_frame(const struct site *site)
 {
 	const struct stack *stack = site_now((struct site *)site)->stack;
 	enum frame_rank rank = stack_best_rank(stack);
@@ -356,7 +357,7 @@ static const struct stack_frame *telling_frame(const struct site *site)
 
 void site_format(const struct site *site, char *buffer, size_t size)
 {
-	const struct stack_frame *frame = telling_frame(site);
+	const struct stack_frame *frame = site_frame(site);
 
 	if (frame)
 		stack_frame_format(frame, buffer, size);
@@ -366,7 +367,7 @@ void site_format(const struct site *site, char *buffer, size_t size)
 
 void site_format_function(const struct site *site, char *buffer, size_t size)
 {
-	const struct stack_frame *frame = telling_frame(site);
+	const struct stack_frame *frame = site_frame(site);
 
 	buffer[0] = '\0';
 	if (frame)
@@ -392,11 +393,16 @@ static unsigned int identified_rank(const struct stack *stack)
 	return best;
 }
 
+/* Of the innermost frame among those that the fingerprint is made of. */
 enum language site_language(const struct site *site)
 {
-	return identified_rank(site_now((struct site *)site)->stack) <= FRAME_LIBRARY
-		       ? LANGUAGE_PYTHON
-		       : LANGUAGE_NATIVE;
+	const struct stack *stack = site_now((struct site *)site)->stack;
+	unsigned int rank = identified_rank(stack);
+
+	for (unsigned int i = 0; rank <= FRAME_LIBRARY && i < stack->frame_count; i++)
+		if (stack->frames[i].identity && stack_frame_rank(&stack->frames[i]) == rank)
+			return stack_frame_language(&stack->frames[i]);
+	return LANGUAGE_NATIVE;
 }
 
 /* Recursion counts once, however deep it was. */

@@ -59,8 +59,8 @@ struct site {
 	uint32_t syscall;        /* enum fdt_syscall */
 	struct process *process; /* owned reference */
 	enum fd_kind kind;       /* of what was opened here last */
-	uint64_t open, opened, closed,
-		peak;     /* descriptors opened here: now, ever, ended, most at once */
+	/* Descriptors opened here: now, ever, ended, most at once. */
+	uint64_t open, opened, closed, peak;
 	uint64_t high;    /* most at once since the last fall ... */
 	uint64_t tooth;   /* ... and the most of which half or more were then closed; 0: never so */
 	uint32_t falls;   /* how often that was */
@@ -68,7 +68,7 @@ struct site {
 	struct site_growth growth[GROWTH_SCALES];
 	struct site_stale stale;
 	uint32_t lifetime[LIFETIME_BUCKETS]; /* of those opened and closed here */
-	const struct stack *stack;           /* NULL: none taken, or not told */
+	const struct stack *stack;           /* NULL: none taken, or not received */
 	struct stack_hash *hash;             /* NULL: none taken */
 	struct site *next, *previous;        /* in hash->sites */
 	struct site *same;                   /* owned reference; NULL: this is the one */
@@ -99,7 +99,7 @@ void site_unref(struct sites *sites, struct site *site); /* NULL is allowed */
 void sites_done(struct sites *sites);                    /* every reference must be gone */
 
 /*
- * A stack is told: sites with its hash get it. 0, or -EINVAL: malformed, nothing is changed.
+ * A stack has arrived: sites with its hash get it. 0, or -EINVAL: malformed, nothing is changed.
  * Without room for it all stays as it was.
  */
 int sites_told(struct sites *sites, const struct fdt_site *event, size_t size);
@@ -126,7 +126,7 @@ uint64_t site_lifetime_ns(const struct site *site, unsigned int percent, uint64_
 unsigned int site_flags(const struct site *site);
 
 /*
- * The frame that tells most: the innermost one of the application, else of a library, else
+ * The frame that says most: the innermost one of the application, else of a library, else
  * the syscall ("openat"). Cut to size, NUL-terminated, any byte.
  */
 void site_format(const struct site *site, char *buffer, size_t size);
@@ -134,10 +134,10 @@ void site_format(const struct site *site, char *buffer, size_t size);
 void site_format_function(const struct site *site, char *buffer, size_t size);
 
 /*
- * The same for the same place in the same program on every host and in every run: of the
- * functions of its stack, an interpreted language's alone where there are any. With
- * site_language() other than LANGUAGE_NATIVE they stand for themselves, whatever the interpreter
- * is called.
+ * The same for the same place in the same program on every host and in every run: made of the
+ * functions of its stack; where a language has frames, of its functions only. site_language() is
+ * that language. If it is not LANGUAGE_NATIVE, the functions identify the program by themselves,
+ * whatever the name of its interpreter.
  */
 uint64_t site_fingerprint(const struct site *site);
 enum language site_language(const struct site *site);

@@ -23,13 +23,13 @@ struct told_frame {
 	size_t length; /* up to the first NUL: what is kept is a string */
 };
 
-static struct reader begin(const struct fdt_site *event, size_t size)
+static struct reader walk_begin(const struct fdt_site *event, size_t size)
 {
 	return (struct reader){ (const char *)(event + 1), (const char *)event + size };
 }
 
 /* False: it does not fit what is left of the event. */
-static bool next(struct reader *r, struct told_frame *ret)
+static bool walk_next(struct reader *r, struct told_frame *ret)
 {
 	size_t left = (size_t)(r->end - r->at), padded;
 	struct fdt_site_frame head;
@@ -50,13 +50,13 @@ static bool next(struct reader *r, struct told_frame *ret)
 
 int stack_check(const struct fdt_site *event, size_t size)
 {
-	struct reader r = begin(event, size);
+	struct reader r = walk_begin(event, size);
 	struct told_frame frame;
 
 	if (!event->hash || event->left_out_at > event->frame_count)
 		return -EINVAL;
 	for (unsigned int i = 0; i < event->frame_count; i++)
-		if (!next(&r, &frame))
+		if (!walk_next(&r, &frame))
 			return -EINVAL;
 	return r.at == r.end ? 0 : -EINVAL;
 }
@@ -70,12 +70,12 @@ static uint64_t hash_bytes(uint64_t hash, const char *bytes, size_t size)
 
 static uint64_t hash_content(const struct fdt_site *event, size_t size)
 {
-	struct reader r = begin(event, size);
+	struct reader r = walk_begin(event, size);
 	uint64_t hash = hash_number(HASH_START, event->head.flags);
 	struct told_frame frame;
 
 	hash = hash_number(hash, (uint64_t)event->frames_left_out << 16 | event->left_out_at);
-	while (next(&r, &frame)) {
+	while (walk_next(&r, &frame)) {
 		hash = hash_number(hash, frame.identity);
 		hash = hash_number(hash, (uint64_t)frame.flags << 32 | frame.length);
 		hash = hash_bytes(hash, frame.text, frame.length);
@@ -93,14 +93,14 @@ static bool is_frame(const struct stack_frame *frame, const struct told_frame *t
 /* A program chooses its functions' names and might have made two stacks with one hash. */
 static bool is_stack(const struct stack *stack, const struct fdt_site *event, size_t size)
 {
-	struct reader r = begin(event, size);
+	struct reader r = walk_begin(event, size);
 	struct told_frame told;
 
 	if (stack->flags != event->head.flags || stack->frame_count != event->frame_count ||
 	    stack->left_out != event->frames_left_out || stack->left_out_at != event->left_out_at)
 		return false;
 	for (unsigned int i = 0; i < stack->frame_count; i++)
-		if (!next(&r, &told) || !is_frame(&stack->frames[i], &told))
+		if (!walk_next(&r, &told) || !is_frame(&stack->frames[i], &told))
 			return false;
 	return true;
 }
@@ -134,7 +134,7 @@ static void remove_hash(struct stacks *s, struct stack_hash *entry)
 	s->used_bytes -= HASH_BYTES;
 }
 
-static void ask(struct stacks *s, uint64_t hash)
+static void stacks_ask(struct stacks *s, uint64_t hash)
 {
 	if (s->ask)
 		s->ask(s->ctx, hash);
@@ -146,11 +146,11 @@ static void forget_oldest(struct stacks *s)
 
 	remove_hash(s, s->oldest);
 	s->forgotten++;
-	ask(s, hash);
+	stacks_ask(s, hash);
 }
 
 /* False: what is held by sites takes all the room. */
-static bool make_room(struct stacks *s, size_t bytes)
+static bool stacks_make_room(struct stacks *s, size_t bytes)
 {
 	while (s->oldest && (s->used_bytes + bytes > s->max_bytes || !mem_has_room(s->mem, bytes)))
 		forget_oldest(s);
@@ -192,21 +192,21 @@ void stacks_drop(struct stacks *s, struct stack *stack)
 
 static size_t bytes_needed(const struct fdt_site *event, size_t size)
 {
-	struct reader r = begin(event, size);
+	struct reader r = walk_begin(event, size);
 	size_t bytes = sizeof(struct stack) + event->frame_count * sizeof(struct stack_frame);
 	struct told_frame frame;
 
-	while (next(&r, &frame))
+	while (walk_next(&r, &frame))
 		bytes += frame.length + 1;
 	return bytes;
 }
 
 /* One block: the stack, its frames, their texts. */
-static void fill(struct stack *stack, const struct fdt_site *event, size_t size)
+static void stack_fill(struct stack *stack, const struct fdt_site *event, size_t size)
 {
 	struct stack_frame *frames = (struct stack_frame *)(stack + 1);
 	char *text = (char *)(frames + event->frame_count);
-	struct reader r = begin(event, size);
+	struct reader r = walk_begin(event, size);
 	struct told_frame told;
 
 	stack->flags = event->head.flags;
@@ -214,7 +214,7 @@ static void fill(struct stack *stack, const struct fdt_site *event, size_t size)
 	stack->left_out = event->frames_left_out;
 	stack->left_out_at = event->left_out_at;
 	stack->frames = frames;
-	for (unsigned int i = 0; next(&r, &told); i++) {
+	for (unsigned int i = 0; walk_next(&r, &told); i++) {
 		memcpy(text, told.text, told.length);
 		frames[i] = (struct stack_frame){ text, told.identity, told.flags };
 		text += told.length + 1;
@@ -225,11 +225,11 @@ static struct stack *stack_new(struct stacks *s, uint64_t content, const struct 
 			       size_t size)
 {
 	size_t bytes = bytes_needed(event, size);
-	struct stack *stack = make_room(s, bytes) ? mem_alloc(s->mem, bytes) : NULL;
+	struct stack *stack = stacks_make_room(s, bytes) ? mem_alloc(s->mem, bytes) : NULL;
 
 	if (!stack)
 		return NULL;
-	fill(stack, event, size);
+	stack_fill(stack, event, size);
 	stack->refs = 1;
 	stack->bytes = bytes;
 	stack->content = content;
@@ -261,7 +261,7 @@ static struct stack_hash *hash_new(struct stacks *s, uint64_t hash)
 {
 	struct stack_hash *entry;
 
-	if (!make_room(s, HASH_BYTES))
+	if (!stacks_make_room(s, HASH_BYTES))
 		return NULL;
 	entry = mem_alloc(s->mem, sizeof(*entry));
 	if (!entry)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Stacks, as FDT_SITE tells them. Events name a stack by the kernel's hash of it, in which
+ * Stacks, as FDT_SITE events describe them. Events name a stack by the kernel's hash of it, in which
  * addresses take part: two processes, or one that was started twice, have different hashes for
  * one place. Hashes with the same frames stand for one struct stack.
  *
@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include "base/map.h"
 #include "fdtrace/event.h"
+#include "model/language.h"
 
 struct mem;
 struct site;
@@ -40,7 +41,7 @@ struct stack {
 /* What a hash in an event stands for. */
 struct stack_hash {
 	uint64_t hash;
-	struct stack *stack; /* NULL: not told (yet) */
+	struct stack *stack; /* NULL: not received (yet) */
 	struct site *sites;  /* site.c: those that an event with this hash was the first of */
 	struct stack_hash *older, *newer; /* while idle */
 	bool idle;                        /* no site holds it: it may be forgotten */
@@ -54,8 +55,8 @@ struct stacks {
 	struct stack_hash *oldest, *newest; /* idle ones, by use */
 	uint64_t count;                     /* different stacks now */
 	uint64_t forgotten;                 /* hashes that had to go */
-	uint64_t unknown;                   /* hashes that came with an event but were not told */
-	void (*ask)(void *ctx, uint64_t hash); /* tell it again with its next event; may be NULL */
+	uint64_t unknown;                   /* hashes that came with an event but without a stack */
+	void (*ask)(void *ctx, uint64_t hash); /* send it again with its next event; may be NULL */
 	void *ctx;
 };
 
@@ -78,14 +79,16 @@ struct stack_hash *stacks_hash(struct stacks *stacks, uint64_t hash);
 void stacks_settle(struct stacks *stacks, struct stack_hash *entry);
 void stacks_done(struct stacks *stacks); /* every site must be gone */
 
-/* How much a frame tells about whose doing a call is; most first. */
+/* How much a frame says about who is responsible for a call; most first. */
 enum frame_rank {
-	FRAME_APPLICATION, /* Python, not of its library */
-	FRAME_LIBRARY,     /* Python's library */
+	FRAME_APPLICATION, /* of a language, not of its standard library */
+	FRAME_LIBRARY,     /* of its standard library */
 	FRAME_NATIVE,
 	FRAME_NATIVE_LIBRARY,
-	FRAME_SYSTEM, /* the C library, the inside of an interpreter */
+	FRAME_SYSTEM, /* the C library, the inside of an interpreter or runtime */
 };
+/* LANGUAGE_NATIVE also for a number that this version does not know. */
+enum language stack_frame_language(const struct stack_frame *frame);
 enum frame_rank stack_frame_rank(const struct stack_frame *frame);
 /* The best there is in the stack; FRAME_SYSTEM for NULL and where there are no frames. */
 enum frame_rank stack_best_rank(const struct stack *stack);
@@ -94,7 +97,7 @@ int stack_next_frame(const struct stack *stack, enum frame_rank rank, unsigned i
 
 /*
  * Who called the C library: the identity of the innermost native frame that lies in another
- * module than the very innermost one, and no further out than the first Python frame. 0: not known.
+ * module than the very innermost one, and no further out than the first frame of another language. 0: unknown.
  */
 uint64_t stack_caller(const struct stack *stack);
 

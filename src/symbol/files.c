@@ -20,7 +20,6 @@
 
 #include "base/map.h"
 #include "base/mem.h"
-#include "symbol/python/python.h"
 #include "util/log.h"
 
 #define VDSO_DEV (~0u) /* as in bpf/unwind.bpf.h */
@@ -37,9 +36,7 @@ struct job {
 	struct elf_file *elf;
 	struct unwind_table table;
 	bool has_table;
-	int python; /* as python_recognise() returned */
-	struct fdt_python offsets;
-	char description[128];
+	struct language_found found;
 	uint64_t took_ns;
 };
 
@@ -49,8 +46,8 @@ struct queue {
 
 struct entry {
 	struct symbol_file file;
-	char *unknown; /* an interpreter that is not understood: why */
-	bool unknown_told;
+	struct language_found found; /* what file refers to */
+	bool is_unsupported_reported;
 };
 
 struct files {
@@ -59,8 +56,8 @@ struct files {
 	struct map by_key; /* hash of the key -> struct entry; found by trying the next ones, too */
 	struct map wanted; /* the same -> any: asked for or known */
 	struct entry *by_id[FILES_MAX + 1];
-	struct entry *by_python[FDT_PYTHONS_MAX];
-	uint32_t count, python_count;
+	struct entry *by_interpreter[FDT_INTERPRETERS_MAX];
+	uint32_t count, interpreter_count;
 	unsigned int unfinished; /* asked for, not collected */
 	struct files_counters counters;
 	int done_fd;
@@ -120,6 +117,7 @@ static void job_free(struct job *job)
 		close(job->fd);
 	elf_file_free(job->elf);
 	unwind_table_done(&job->table);
+	language_found_done(&job->found);
 	free(job);
 }
 
@@ -144,17 +142,17 @@ static int open_vdso(struct elf_file **ret_elf)
 }
 
 /* Most files are never asked for a symbol: what was read for their tables is not kept. */
-static void settle(struct job *job)
+static void settle_job(struct job *job)
 {
 	if (!elf_file_settle(job->elf))
 		return;
 	elf_file_free(job->elf);
 	job->elf = NULL;
 	job->has_table = false;
-	job->python = 0;
+	language_found_done(&job->found);
 }
 
-static void job_do(struct job *job)
+static void job_read(struct job *job)
 {
 	uint64_t began = now_ns();
 	int fd = job->fd, err;
@@ -164,14 +162,14 @@ static void job_do(struct job *job)
 				       : elf_file_open(fd, job->name, &job->elf);
 	if (!err) {
 		job->has_table = !unwind_table_build(job->elf, &job->table);
-		job->python = python_recognise(job->elf, &job->offsets, job->description,
-					       sizeof(job->description));
-		settle(job);
+		if (language_recognise(job->elf, &job->found))
+			log_debug("files: %s: out of memory", job->name);
+		settle_job(job);
 	}
 	job->took_ns = now_ns() - began;
 }
 
-static void *reader(void *arg)
+static void *reader_run(void *arg)
 {
 	struct files *files = arg;
 	uint64_t one = 1;
@@ -185,7 +183,7 @@ static void *reader(void *arg)
 			continue;
 		}
 		pthread_mutex_unlock(&files->lock);
-		job_do(job);
+		job_read(job);
 		pthread_mutex_lock(&files->lock);
 		queue_put(&files->done, job);
 		if (write(files->done_fd, &one, sizeof(one)) < 0)
@@ -197,14 +195,14 @@ static void *reader(void *arg)
 }
 
 /* Signals are the main thread's. */
-static int start_thread(struct files *files)
+static int reader_start(struct files *files)
 {
 	sigset_t all, before;
 	int err;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &before);
-	err = pthread_create(&files->thread, NULL, reader, files);
+	err = pthread_create(&files->thread, NULL, reader_run, files);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return -err;
 }
@@ -222,7 +220,7 @@ int files_new(const struct files_kernel *kernel, struct files **ret_files)
 	pthread_mutex_init(&files->lock, NULL);
 	pthread_cond_init(&files->work, NULL);
 	files->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	err = files->done_fd < 0 ? -errno : start_thread(files);
+	err = files->done_fd < 0 ? -errno : reader_start(files);
 	if (err) {
 		if (files->done_fd >= 0)
 			close(files->done_fd);
@@ -236,7 +234,7 @@ int files_new(const struct files_kernel *kernel, struct files **ret_files)
 static void entry_free(struct entry *entry)
 {
 	elf_file_free(entry->file.elf);
-	free(entry->unknown);
+	language_found_done(&entry->found);
 	free(entry);
 }
 
@@ -276,7 +274,7 @@ static bool is_wanted_already(const struct files *files, const struct fdt_elf_ke
 	return map_get(&files->wanted, key_number(key)) != NULL;
 }
 
-static int ask(struct files *files, const struct fdt_elf_key *key, int fd, const char *name)
+static int ask_reader(struct files *files, const struct fdt_elf_key *key, int fd, const char *name)
 {
 	struct job *job =
 		files->count + files->unfinished < FILES_MAX ? calloc(1, sizeof(*job)) : NULL;
@@ -299,7 +297,7 @@ static int ask(struct files *files, const struct fdt_elf_key *key, int fd, const
 }
 
 /* Never waits: a path may lead to a FIFO by now. */
-static int open_path(const char *path, const struct fdt_elf_key *key)
+static int open_file_path(const char *path, const struct fdt_elf_key *key)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat stat;
@@ -339,11 +337,11 @@ static int open_mapping(pid_t pid, const struct fdt_elf_key *key, uint64_t start
 	if (length > 0)
 		name[length] = '\0';
 	strip_deleted(name);
-	fd = open_path(path, key);
+	fd = open_file_path(path, key);
 	if (fd >= 0 || !name[0])
 		return fd;
 	snprintf(path, sizeof(path), "/proc/%d/root%s", pid, name);
-	return open_path(path, key);
+	return open_file_path(path, key);
 }
 
 int files_want(struct files *files, pid_t pid, const struct fdt_elf_key *key, uint64_t start,
@@ -355,9 +353,9 @@ int files_want(struct files *files, pid_t pid, const struct fdt_elf_key *key, ui
 	if (is_wanted_already(files, key))
 		return -EALREADY;
 	if (key->dev == VDSO_DEV)
-		return ask(files, key, -1, "[vdso]");
+		return ask_reader(files, key, -1, "[vdso]");
 	fd = open_mapping(pid, key, start, end, name, sizeof(name));
-	return fd < 0 ? fd : ask(files, key, fd, name);
+	return fd < 0 ? fd : ask_reader(files, key, fd, name);
 }
 
 #define SCRIPTS_MAX 4 /* a script may be run by a script, as execve(2) has it */
@@ -403,7 +401,7 @@ static int want_path(struct files *files, const char *path, unsigned int scripts
 		close(fd);
 		return -EALREADY;
 	}
-	return ask(files, &key, fd, path);
+	return ask_reader(files, &key, fd, path);
 }
 
 int files_want_path(struct files *files, const char *path)
@@ -429,9 +427,9 @@ static unsigned int want_line(struct files *files, pid_t pid, const char *line)
 	if (is_wanted_already(files, &key))
 		return 0;
 	if (!inode)
-		return !ask(files, &key, -1, name);
+		return !ask_reader(files, &key, -1, name);
 	fd = open_mapping(pid, &key, start, end, name, sizeof(name));
-	return fd >= 0 && !ask(files, &key, fd, name);
+	return fd >= 0 && !ask_reader(files, &key, fd, name);
 }
 
 unsigned int files_want_process(struct files *files, pid_t pid)
@@ -470,25 +468,27 @@ static bool is_system_file(const char *base_name)
 	return begins_with_any(base_name, prefixes);
 }
 
-static void learn_python(struct files *files, struct entry *entry, const struct job *job)
+static void learn_interpreter(struct files *files, struct entry *entry, struct job *job)
 {
-	uint32_t index = files->python_count + 1;
+	uint32_t index = files->interpreter_count + 1, interpreter;
 
-	entry->file.is_interpreter = job->python != 0;
-	if (job->python < 0)
-		entry->unknown = strdup(job->description);
-	if (job->python <= 0 || index >= FDT_PYTHONS_MAX ||
-	    files->kernel.put_python(files->kernel.ctx, index, &job->offsets))
+	entry->found = job->found;
+	job->found = (struct language_found){ 0 };
+	entry->file.language = entry->found.ops;
+	if (!entry->found.is_supported || index >= FDT_INTERPRETERS_MAX)
 		return;
-	files->python_count = index;
-	files->by_python[index] = entry;
-	entry->file.python = index;
-	entry->file.offsets = job->offsets;
+	interpreter = FDT_INTERPRETER(entry->found.ops->id, index);
+	if (files->kernel.put_interpreter(files->kernel.ctx, interpreter, entry->found.parameters))
+		return;
+	files->interpreter_count = index;
+	files->by_interpreter[index] = entry;
+	entry->file.interpreter = interpreter;
+	entry->file.parameters = entry->found.parameters;
 }
 
-static void install(struct files *files, struct entry *entry, const struct job *job)
+static void install_file(struct files *files, struct entry *entry, const struct job *job)
 {
-	struct fdt_elf elf = { .id = entry->file.id, .python = entry->file.python };
+	struct fdt_elf elf = { .id = entry->file.id, .interpreter = entry->file.interpreter };
 	struct elf_text text;
 	int err;
 
@@ -532,7 +532,7 @@ static void bound_open(struct files *files)
 	files->open++;
 }
 
-static void collect(struct files *files, struct job *job)
+static void collect_job(struct files *files, struct job *job)
 {
 	struct entry *entry = calloc(1, sizeof(*entry));
 
@@ -549,13 +549,13 @@ static void collect(struct files *files, struct job *job)
 	files->by_id[entry->file.id] = entry;
 	files->counters.files++;
 	if (entry->file.elf) {
-		learn_python(files, entry, job);
-		entry->file.is_system = entry->file.is_interpreter ||
-					is_system_file(elf_file_base_name(entry->file.elf));
+		learn_interpreter(files, entry, job);
+		entry->file.is_system =
+			entry->file.language || is_system_file(elf_file_base_name(entry->file.elf));
 		if (entry->file.is_system)
 			elf_file_symbols_only(entry->file.elf);
 	}
-	install(files, entry, job);
+	install_file(files, entry, job);
 	if (entry->file.elf)
 		bound_open(files);
 }
@@ -573,7 +573,7 @@ static void collect_done(struct files *files)
 		pthread_mutex_unlock(&files->lock);
 		if (!job)
 			return;
-		collect(files, job);
+		collect_job(files, job);
 		job_free(job);
 	}
 }
@@ -631,9 +631,14 @@ const struct symbol_file *files_by_key(const struct files *files, const struct f
 	return entry ? &entry->file : NULL;
 }
 
-const struct symbol_file *files_python(const struct files *files, uint32_t index)
+const struct symbol_file *files_interpreter(const struct files *files, uint32_t interpreter)
 {
-	return index && index <= files->python_count ? &files->by_python[index]->file : NULL;
+	uint32_t index = FDT_INTERPRETER_INDEX(interpreter);
+
+	if (!index || index > files->interpreter_count ||
+	    files->by_interpreter[index]->file.interpreter != interpreter)
+		return NULL;
+	return &files->by_interpreter[index]->file;
 }
 
 void files_counters(const struct files *files, struct files_counters *ret_counters)
@@ -641,17 +646,17 @@ void files_counters(const struct files *files, struct files_counters *ret_counte
 	*ret_counters = files->counters;
 }
 
-bool files_next_unknown(struct files *files, const char **ret_name, const char **ret_description)
+const struct symbol_file *files_next_unsupported(struct files *files, const char **ret_description)
 {
 	for (uint32_t id = 1; id <= files->count; id++) {
 		struct entry *entry = files->by_id[id];
 
-		if (!entry->unknown || entry->unknown_told)
+		if (!entry->found.ops || entry->found.is_supported ||
+		    entry->is_unsupported_reported)
 			continue;
-		entry->unknown_told = true;
-		*ret_name = elf_file_name(entry->file.elf);
-		*ret_description = entry->unknown;
-		return true;
+		entry->is_unsupported_reported = true;
+		*ret_description = entry->found.description;
+		return &entry->file;
 	}
-	return false;
+	return NULL;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The ELF files that traced processes run, by the identity the kernel gives them. Each is read
- * once: its unwind table, whether it is a Python interpreter, and later its symbols. Reading is
+ * once: its unwind table, whether it is an interpreter, and later its symbols. Reading is
  * done by a thread of its own, since a large file takes a quarter of a second and the ring
  * buffer does not wait; everything else here belongs to the caller's thread.
  */
@@ -12,9 +12,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "fdtrace/python.h"
 #include "fdtrace/stack.h"
 #include "symbol/elf/elf_file.h"
+#include "symbol/language.h"
 #include "symbol/unwind/unwind_table.h"
 
 #define FILES_MAX 4096 /* of a run; later ones get no table and no symbols */
@@ -25,17 +25,18 @@ struct files_kernel {
 	/* Fills in elf->page0. table NULL: the file has none; elf->pages is 0 then. */
 	int (*put_elf)(void *ctx, const struct fdt_elf_key *key, struct fdt_elf *elf,
 		       const struct unwind_table *table);
-	int (*put_python)(void *ctx, uint32_t index, const struct fdt_python *python);
+	/* What a language's walk needs, for FDT_INTERPRETER(). */
+	int (*put_interpreter)(void *ctx, uint32_t interpreter, const void *parameters);
 };
 
 struct symbol_file {
 	struct fdt_elf_key key;
-	uint32_t id;     /* fdt_elf.id */
-	uint32_t python; /* index of its struct fdt_python; 0: no interpreter, or not understood */
-	bool is_interpreter;       /* understood or not */
-	bool is_system;            /* C library, dynamic linker, vdso, the interpreter itself */
-	struct elf_file *elf;      /* NULL: it could not be read */
-	struct fdt_python offsets; /* if python != 0 */
+	uint32_t id;                         /* fdt_elf.id */
+	uint32_t interpreter;                /* FDT_INTERPRETER(); 0: none, or not supported */
+	const struct language_ops *language; /* of the interpreter, supported or not; or NULL */
+	const void *parameters;              /* as its recognise() filled them in; or NULL */
+	bool is_system;       /* C library, dynamic linker, vdso, the interpreter itself */
+	struct elf_file *elf; /* NULL: it could not be read */
 };
 
 struct files;
@@ -80,15 +81,15 @@ void files_rest(struct files *files);
 /* NULL: there is none. Lives until files_free(). */
 const struct symbol_file *files_by_id(const struct files *files, uint32_t id);
 const struct symbol_file *files_by_key(const struct files *files, const struct fdt_elf_key *key);
-/* The interpreter with that index. */
-const struct symbol_file *files_python(const struct files *files, uint32_t index);
+/* The interpreter with that FDT_INTERPRETER(). */
+const struct symbol_file *files_interpreter(const struct files *files, uint32_t interpreter);
 
 void files_counters(const struct files *files, struct files_counters *ret_counters);
 
 /*
- * The next interpreter that is not understood and was not asked for so: its file and what was
- * found. false: there is none.
+ * The next interpreter that is not supported, and why; each file once. NULL: there is none. It has
+ * a language and an ELF file.
  */
-bool files_next_unknown(struct files *files, const char **ret_name, const char **ret_description);
+const struct symbol_file *files_next_unsupported(struct files *files, const char **ret_description);
 
 #endif

@@ -11,11 +11,11 @@
 #include "base/hash.h"
 #include "symbol/elf/elf_file.h"
 #include "symbol/files.h"
-#include "symbol/python/python.h"
+#include "symbol/language.h"
 
 #define TEXT_MAX 512
 #define PLACES_MAX 8 /* functions inlined into each other at one address */
-#define FRAMES_MAX (FDT_NATIVE_MAX * 2 + FDT_PYTHON_MAX)
+#define FRAMES_MAX (FDT_NATIVE_MAX * 2 + FDT_INTERPRETED_MAX)
 
 struct text_frame {
 	uint64_t identity;
@@ -29,12 +29,12 @@ struct resolving {
 	const struct frames_taken *taken;
 	struct text_frame *frame; /* FRAMES_MAX */
 	unsigned int count;
-	unsigned int python_done; /* Python frames that have found their place */
-	unsigned int python_at;   /* where frames without a native counterpart go */
+	unsigned int interpreted_done; /* interpreted frames that have found their place */
+	unsigned int interpreted_at;   /* where frames without a native counterpart go */
 	uint16_t site_flags;
 };
 
-static struct text_frame *add(struct resolving *r, uint64_t identity, unsigned int flags)
+static struct text_frame *add_frame(struct resolving *r, uint64_t identity, unsigned int flags)
 {
 	struct text_frame *frame = &r->frame[r->count < FRAMES_MAX ? r->count++ : FRAMES_MAX - 1];
 
@@ -44,8 +44,8 @@ static struct text_frame *add(struct resolving *r, uint64_t identity, unsigned i
 	return frame;
 }
 
-__attribute__((format(printf, 2, 3))) static void say(struct text_frame *frame, const char *format,
-						      ...)
+__attribute__((format(printf, 2, 3))) static void add_text(struct text_frame *frame,
+							   const char *format, ...)
 {
 	va_list args;
 	int length;
@@ -58,7 +58,7 @@ __attribute__((format(printf, 2, 3))) static void say(struct text_frame *frame, 
 								 : TEXT_MAX - 1);
 }
 
-/* ---- Python ---- */
+/* ---- interpreted ---- */
 
 /* The last two parts of a path: what a virtual environment or a home directory is called differs. */
 static const char *path_tail(const char *path)
@@ -70,108 +70,64 @@ static const char *path_tail(const char *path)
 	return before ?: path;
 }
 
-/* Python's own library; what was installed into it belongs to the application's side. */
-static bool is_standard_library(const char *path)
+/* A frame of which nothing is known has no identity. */
+static void add_unknown_interpreted(struct resolving *r, const struct fdt_frame *frame)
 {
-	const char *lib = strstr(path, "/lib/python");
+	const struct language_ops *ops = language_ops(frame->language);
 
-	if (strncmp(path, "<frozen ", 8) == 0)
-		return true;
-	return lib && !strstr(lib, "/site-packages/") && !strstr(lib, "/dist-packages/");
+	add_text(add_frame(r, 0, FDT_SITE_FRAME_OF(frame->language)), "?? (%s)",
+		 ops ? ops->word : "?");
 }
 
-static bool is_finalizer(const char *function)
+static void add_interpreted(struct resolving *r, const struct fdt_frame *frame)
 {
-	const char *name = strrchr(function, '.');
-
-	return strcmp(name ? name + 1 : function, "__del__") == 0;
-}
-
-static void add_python(struct resolving *r, const struct fdt_frame *frame)
-{
-	const struct fdt_stack *stack = r->taken->stack;
-	const struct symbol_file *file = files_python(r->sources->files, stack->python);
-	struct python_place place;
+	const struct symbol_file *file = files_interpreter(r->sources->files, frame->elf);
+	struct language_frame found;
 	struct text_frame *text;
 
-	if (!file || python_place(r->sources->codes, &file->offsets, stack->space, frame, &place) ||
-	    (!place.function && !place.file)) {
-		say(add(r, 0, FDT_SITE_FRAME_PYTHON), "?? (python)");
+	if (!file || file->language->id != frame->language ||
+	    languages_resolve(r->sources->languages, file->parameters, r->taken->stack->space,
+			      frame, &found) ||
+	    (!found.function && !found.file)) {
+		add_unknown_interpreted(r, frame);
 		return;
 	}
-	place.function = place.function ?: "??";
-	place.file = place.file ?: "python";
-	text = add(r, hash_text(hash_text(HASH_START, path_tail(place.file)), place.function),
-		   FDT_SITE_FRAME_PYTHON |
-			   (is_standard_library(place.file) ? FDT_SITE_FRAME_LIBRARY : 0));
-	if (place.line)
-		say(text, "%s (%s:%u)", place.function, place.file, place.line);
+	found.function = found.function ?: "??";
+	found.file = found.file ?: file->language->word;
+	text = add_frame(r, hash_text(hash_text(HASH_START, path_tail(found.file)), found.function),
+			 FDT_SITE_FRAME_OF(frame->language) | found.flags);
+	if (found.line)
+		add_text(text, "%s (%s:%u)", found.function, found.file, found.line);
 	else
-		say(text, "%s (%s)", place.function, place.file);
-	if (is_finalizer(place.function))
-		r->site_flags |= FDT_SITE_FINALIZER;
+		add_text(text, "%s (%s)", found.function, found.file);
+	r->site_flags |= (uint16_t)found.site_flags;
 }
 
 /* The frames that one native evaluation loop runs, the entry last. */
-static void add_python_run(struct resolving *r)
+static void add_interpreted_run(struct resolving *r)
 {
 	const struct frames_taken *taken = r->taken;
 
-	while (r->python_done < taken->stack->python_count) {
-		const struct fdt_frame *frame = &taken->python[r->python_done++];
+	while (r->interpreted_done < taken->stack->interpreted_count) {
+		const struct fdt_frame *frame = &taken->interpreted[r->interpreted_done++];
 
-		add_python(r, frame);
+		add_interpreted(r, frame);
 		if (frame->flags & FDT_FRAME_ENTRY)
 			break;
 	}
-	r->python_at = r->count;
+	r->interpreted_at = r->count;
 }
 
 /* ---- native ---- */
 
-static bool is_one_of(const char *name, const char *const *names)
+/* The next interpreted frame is one that a function of this language runs. */
+static bool is_next_of(const struct resolving *r, const struct language_ops *language)
 {
-	for (; *names; names++)
-		if (strcmp(name, *names) == 0)
-			return true;
-	return false;
+	return r->interpreted_done < r->taken->stack->interpreted_count &&
+	       r->taken->interpreted[r->interpreted_done].language == language->id;
 }
 
-/* What closes behind the program's back; only what is nearer to the call than any Python frame. */
-static void note_interpreter(struct resolving *r, const char *symbol)
-{
-	static const char *const finalizers[] = { "PyObject_CallFinalizer",
-						  "PyObject_CallFinalizerFromDealloc",
-						  "_PyGen_Finalize",
-						  "_Py_Dealloc",
-						  "subtype_dealloc",
-						  "iobase_finalize",
-						  "_PyIOBase_finalize",
-						  "file_dealloc",
-						  NULL };
-	static const char *const collectors[] = { "PyGC_Collect",
-						  "_PyGC_CollectNoFail",
-						  "_PyGC_CollectIfEnabled",
-						  "gc_collect_main",
-						  "gc_collect_generations",
-						  "gc_collect_with_callback",
-						  "collect",
-						  "collect_generations",
-						  "finalize_garbage",
-						  NULL };
-	static const char *const endings[] = { "Py_FinalizeEx", "Py_Finalize", NULL };
-
-	if (is_one_of(symbol, endings))
-		r->site_flags |= FDT_SITE_AT_EXIT;
-	if (r->python_done)
-		return;
-	if (is_one_of(symbol, finalizers))
-		r->site_flags |= FDT_SITE_FINALIZER;
-	if (is_one_of(symbol, collectors))
-		r->site_flags |= FDT_SITE_COLLECTOR;
-}
-
-/* The same in every run: where the code lies in a file that is told by its build-id. */
+/* The same in every run: where the code lies in a file that its build-id identifies. */
 static uint64_t native_identity(struct elf_file *elf, uint64_t vaddr)
 {
 	const char *build_id = elf_file_build_id(elf);
@@ -183,16 +139,16 @@ static uint64_t native_identity(struct elf_file *elf, uint64_t vaddr)
 static void add_place(struct resolving *r, const struct symbol_file *file, uint64_t vaddr,
 		      const struct elf_place *place, unsigned int flags)
 {
-	struct text_frame *frame = add(r, native_identity(file->elf, vaddr),
-				       flags | (place->inlined ? FDT_SITE_FRAME_INLINED : 0));
+	struct text_frame *frame = add_frame(r, native_identity(file->elf, vaddr),
+					     flags | (place->inlined ? FDT_SITE_FRAME_INLINED : 0));
 	const char *module = elf_file_base_name(file->elf);
 
 	if (place->function && place->source && place->line)
-		say(frame, "%s (%s:%u)", place->function, place->source, place->line);
+		add_text(frame, "%s (%s:%u)", place->function, place->source, place->line);
 	else if (place->function)
-		say(frame, "%s (%s+0x%" PRIx64 ")", place->function, module, vaddr);
+		add_text(frame, "%s (%s+0x%" PRIx64 ")", place->function, module, vaddr);
 	else
-		say(frame, "?? (%s+0x%" PRIx64 ")", module, vaddr);
+		add_text(frame, "?? (%s+0x%" PRIx64 ")", module, vaddr);
 }
 
 static void add_file_frame(struct resolving *r, const struct symbol_file *file,
@@ -205,10 +161,11 @@ static void add_file_frame(struct resolving *r, const struct symbol_file *file,
 
 	if (file->is_system || (symbol && strcmp(symbol, "_start") == 0))
 		flags |= FDT_SITE_FRAME_SYSTEM;
-	if (file->is_interpreter && symbol) {
-		note_interpreter(r, symbol);
-		if (python_is_eval(symbol) && r->python_done < r->taken->stack->python_count) {
-			add_python_run(r);
+	if (file->language && symbol) {
+		r->site_flags |=
+			(uint16_t)file->language->native_flags(symbol, !r->interpreted_done);
+		if (is_next_of(r, file->language) && file->language->is_loop(symbol)) {
+			add_interpreted_run(r);
 			return;
 		}
 	}
@@ -227,9 +184,9 @@ static void add_bare_frame(struct resolving *r, const struct fdt_frame *frame, u
 				      frame->address - !!(frame->flags & FDT_FRAME_RETURN),
 				      head->time_ns);
 	if (name)
-		say(add(r, hash_text(HASH_START, name), flags), "%s (perf map)", name);
+		add_text(add_frame(r, hash_text(HASH_START, name), flags), "%s (perf map)", name);
 	else
-		say(add(r, 0, flags), "?? (0x%" PRIx64 ")", (uint64_t)frame->address);
+		add_text(add_frame(r, 0, flags), "?? (0x%" PRIx64 ")", (uint64_t)frame->address);
 }
 
 static void add_native(struct resolving *r, const struct fdt_frame *frame)
@@ -253,27 +210,27 @@ static void swap_frames(struct text_frame *a, struct text_frame *b)
 	*b = other;
 }
 
-static void reverse(struct text_frame *frame, unsigned int from, unsigned int to)
+static void reverse_frames(struct text_frame *frame, unsigned int from, unsigned int to)
 {
 	for (; from + 1 < to; from++, to--)
 		swap_frames(&frame[from], &frame[to - 1]);
 }
 
 /*
- * Python frames for which no evaluation loop was recognised (a stripped or cold part of it, a
+ * Interpreted frames for which no evaluation loop was recognised (a stripped or cold part of it, a
  * native walk that ended early) stand behind the last ones that were, in their order.
  */
-static void add_python_rest(struct resolving *r)
+static void add_interpreted_rest(struct resolving *r)
 {
-	unsigned int from = r->python_at, middle = r->count;
+	unsigned int from = r->interpreted_at, middle = r->count;
 
-	while (r->python_done < r->taken->stack->python_count)
-		add_python(r, &r->taken->python[r->python_done++]);
+	while (r->interpreted_done < r->taken->stack->interpreted_count)
+		add_interpreted(r, &r->taken->interpreted[r->interpreted_done++]);
 	if (middle == r->count)
 		return;
-	reverse(r->frame, from, middle);
-	reverse(r->frame, middle, r->count);
-	reverse(r->frame, from, r->count);
+	reverse_frames(r->frame, from, middle);
+	reverse_frames(r->frame, middle, r->count);
+	reverse_frames(r->frame, from, r->count);
 }
 
 static void resolve_all(struct resolving *r)
@@ -282,13 +239,14 @@ static void resolve_all(struct resolving *r)
 
 	for (unsigned int i = 0; i < stack->native_count; i++)
 		add_native(r, &r->taken->native[i]);
-	add_python_rest(r);
-	if (stack->python_end == FDT_END_NO_THREAD || stack->python_end == FDT_END_NO_FRAME)
-		r->site_flags |= FDT_SITE_NO_PYTHON;
-	if (stack->python_end == FDT_END_UNKNOWN_BUILD)
+	add_interpreted_rest(r);
+	if (stack->interpreted_end == FDT_END_NO_THREAD ||
+	    stack->interpreted_end == FDT_END_NO_FRAME)
+		r->site_flags |= FDT_SITE_NO_INTERPRETED;
+	if (stack->interpreted_end == FDT_END_UNKNOWN_BUILD)
 		r->site_flags |= FDT_SITE_UNKNOWN_BUILD;
 	if ((stack->native_end != FDT_END_WHOLE && stack->native_end != FDT_END_NOT_TAKEN) ||
-	    stack->python_end == FDT_END_DEPTH || stack->python_end == FDT_END_UNREADABLE)
+	    stack->interpreted_end == FDT_END_DEPTH || stack->interpreted_end == FDT_END_UNREADABLE)
 		r->site_flags |= FDT_SITE_CUT;
 }
 
@@ -298,7 +256,7 @@ static size_t frame_bytes(const struct text_frame *frame)
 }
 
 /* How many frames of both ends fit: the inner half of the room is filled first. */
-static void choose(const struct resolving *r, unsigned int *ret_head, unsigned int *ret_tail)
+static void choose_frames(const struct resolving *r, unsigned int *ret_head, unsigned int *ret_tail)
 {
 	size_t room = FDT_SIZE_MAX - sizeof(struct fdt_site), used = 0;
 	unsigned int head = 0, tail = 0;
@@ -311,7 +269,7 @@ static void choose(const struct resolving *r, unsigned int *ret_head, unsigned i
 	*ret_tail = tail;
 }
 
-static char *put_frame(char *at, const struct text_frame *frame)
+static char *write_frame(char *at, const struct text_frame *frame)
 {
 	struct fdt_site_frame head = { .identity = frame->identity,
 				       .flags = frame->flags,
@@ -330,12 +288,12 @@ static size_t write_event(const struct resolving *r, void *buffer)
 	char *at = (char *)(site + 1);
 	unsigned int head, tail;
 
-	choose(r, &head, &tail);
+	choose_frames(r, &head, &tail);
 	*site = (struct fdt_site){ .head = stack->head, .hash = stack->hash };
 	for (unsigned int i = 0; i < head; i++)
-		at = put_frame(at, &r->frame[i]);
+		at = write_frame(at, &r->frame[i]);
 	for (unsigned int i = r->count - tail; i < r->count; i++)
-		at = put_frame(at, &r->frame[i]);
+		at = write_frame(at, &r->frame[i]);
 	site->frame_count = (uint16_t)(head + tail);
 	site->frames_left_out = (uint16_t)(r->count - head - tail);
 	site->left_out_at = (uint16_t)head;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A stack in words: native and Python frames, interleaved, as an FDT_SITE event (fdtrace/event.h). */
+/* A stack in words: native and interpreted frames, interleaved, as an FDT_SITE event (fdtrace/event.h). */
 #ifndef FDTRACE_SYMBOL_FRAMES_H
 #define FDTRACE_SYMBOL_FRAMES_H
 
@@ -10,13 +10,13 @@
 #include "fdtrace/stack.h"
 
 struct files;
-struct python_codes;
+struct languages;
 struct perf_maps;
 
 /* What a frame is looked up in. All borrowed; perf_maps may be NULL. */
 struct frames_sources {
 	struct files *files;
-	struct python_codes *codes;
+	struct languages *languages;
 	struct perf_maps *perf_maps;
 };
 
@@ -26,8 +26,8 @@ struct frames_sources {
  */
 struct frames_taken {
 	const struct fdt_stack *stack;
-	const struct fdt_frame *native; /* stack->native_count */
-	const struct fdt_frame *python; /* stack->python_count */
+	const struct fdt_frame *native;      /* stack->native_count */
+	const struct fdt_frame *interpreted; /* stack->interpreted_count */
 };
 
 /* Makes the event in buffer, of FDT_SIZE_MAX bytes and aligned to 8. Returns its size; 0: no memory. */

@@ -91,7 +91,7 @@ int mappings_read(pid_t pid, struct unwind_mapping **ret_mappings, unsigned int 
 }
 
 /* Only a look at it (O_PATH): to open a device or a FIFO would have effects. */
-static int open_regular(const char *path, uint64_t inode)
+static int mapping_open_regular(const char *path, uint64_t inode)
 {
 	int look = open(path, O_PATH | O_CLOEXEC), fd = -EACCES;
 	char self[64];
@@ -116,9 +116,9 @@ int mapping_open(pid_t pid, const struct unwind_mapping *mapping)
 
 	snprintf(path, sizeof(path), "/proc/%d/map_files/%lx-%lx", pid, mapping->start,
 		 mapping->end);
-	fd = open_regular(path, 0);
+	fd = mapping_open_regular(path, 0);
 	if (fd >= 0 || mapping->name[0] != '/' || !mapping->inode)
 		return fd;
 	snprintf(path, sizeof(path), "/proc/%d/root%s", pid, mapping->name);
-	return open_regular(path, mapping->inode);
+	return mapping_open_regular(path, mapping->inode);
 }

@@ -87,7 +87,7 @@ static bool line_parse(char *line, size_t length, struct function *function)
 	return true;
 }
 
-static int by_start(const void *a, const void *b)
+static int compare_symbols(const void *a, const void *b)
 {
 	const struct function *x = a, *y = b;
 
@@ -112,7 +112,7 @@ static int text_parse(struct perf_map *map, char *end)
 		line = newline + 1;
 	}
 	if (err == 0 && map->count > 0)
-		qsort(map->function, map->count, sizeof(*map->function), by_start);
+		qsort(map->function, map->count, sizeof(*map->function), compare_symbols);
 	return err;
 }
 
@@ -256,7 +256,7 @@ bool perf_map_is_stale(const struct perf_map *map, pid_t pid)
 	return st.st_dev != map->dev || st.st_ino != map->inode || st.st_size != map->size;
 }
 
-static size_t begun(const struct perf_map *map, uint64_t address)
+static size_t perf_map_begin(const struct perf_map *map, uint64_t address)
 {
 	size_t low = 0, high = map->count;
 
@@ -273,7 +273,7 @@ static size_t begun(const struct perf_map *map, uint64_t address)
 
 const char *perf_map_find(const struct perf_map *map, uint64_t address)
 {
-	size_t i = begun(map, address), last = i > NESTED_MAX ? i - NESTED_MAX : 0;
+	size_t i = perf_map_begin(map, address), last = i > NESTED_MAX ? i - NESTED_MAX : 0;
 	const struct function *found = NULL;
 
 	while (i-- > last) {

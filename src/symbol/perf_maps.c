@@ -31,7 +31,7 @@ void perf_maps_free(struct perf_maps *maps)
 }
 
 /* The one of that process, or the one unused for longest. */
-static struct kept *choose(struct perf_maps *maps, pid_t pid)
+static struct kept *perf_maps_choose(struct perf_maps *maps, pid_t pid)
 {
 	struct kept *oldest = &maps->kept[0];
 
@@ -44,7 +44,7 @@ static struct kept *choose(struct perf_maps *maps, pid_t pid)
 	return oldest;
 }
 
-static void look(struct kept *kept, pid_t pid, uint64_t now_ns)
+static void perf_maps_look(struct kept *kept, pid_t pid, uint64_t now_ns)
 {
 	perf_map_free(kept->map);
 	*kept = (struct kept){ .pid = pid, .looked_ns = now_ns };
@@ -54,11 +54,11 @@ static void look(struct kept *kept, pid_t pid, uint64_t now_ns)
 
 const char *perf_maps_find(struct perf_maps *maps, pid_t pid, uint64_t address, uint64_t now_ns)
 {
-	struct kept *kept = choose(maps, pid);
+	struct kept *kept = perf_maps_choose(maps, pid);
 	const char *name;
 
 	if (kept->pid != pid)
-		look(kept, pid, now_ns);
+		perf_maps_look(kept, pid, now_ns);
 	kept->used_ns = now_ns;
 	name = kept->map ? perf_map_find(kept->map, address) : NULL;
 	if (name || now_ns - kept->looked_ns < LOOK_AGAIN_NS)
@@ -66,7 +66,7 @@ const char *perf_maps_find(struct perf_maps *maps, pid_t pid, uint64_t address, 
 	kept->looked_ns = now_ns;
 	if (kept->map && !perf_map_is_stale(kept->map, pid))
 		return NULL;
-	look(kept, pid, now_ns);
+	perf_maps_look(kept, pid, now_ns);
 	kept->used_ns = now_ns;
 	return kept->map ? perf_map_find(kept->map, address) : NULL;
 }

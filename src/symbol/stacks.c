@@ -8,7 +8,7 @@
 
 #include "fdtrace/event.h"
 #include "symbol/frames.h"
-#include "symbol/python/python.h"
+#include "symbol/language.h"
 #include "symbol/unwind/unwind_copy.h"
 #include "util/log.h"
 
@@ -18,12 +18,12 @@
 struct taken {
 	struct fdt_stack stack;
 	struct fdt_frame native[FDT_NATIVE_MAX];
-	struct fdt_frame python[FDT_PYTHON_MAX];
+	struct fdt_frame interpreted[FDT_INTERPRETED_MAX];
 };
 
 struct stacks {
 	struct files *files;
-	struct python_codes *codes;
+	struct languages *languages;
 	struct perf_maps *perf_maps;
 	struct unwind_copy *unwind;
 	struct stacks_counters counters;
@@ -48,7 +48,7 @@ int stacks_new(const struct files_kernel *kernel, struct stacks **ret_stacks)
 	if (!stacks)
 		return -ENOMEM;
 	err = files_new(kernel, &stacks->files);
-	err = err ?: python_codes_new(&stacks->codes);
+	err = err ?: languages_new(&stacks->languages);
 	err = err ?: perf_maps_new(&stacks->perf_maps);
 	err = err ?: unwind_copy_new(&stacks->unwind);
 	if (err)
@@ -66,17 +66,17 @@ void stacks_free(struct stacks *stacks)
 		free(stacks->pending[i]);
 	unwind_copy_free(stacks->unwind);
 	perf_maps_free(stacks->perf_maps);
-	python_codes_free(stacks->codes);
+	languages_free(stacks->languages);
 	files_free(stacks->files);
 	free(stacks);
 }
 
-/* ---- telling ---- */
+/* ---- resolving ---- */
 
-static int tell(struct stacks *s, const struct frames_taken *taken, stacks_event_fn event,
-		void *ctx)
+static int resolve_stack(struct stacks *s, const struct frames_taken *taken, stacks_event_fn event,
+			 void *ctx)
 {
-	const struct frames_sources sources = { s->files, s->codes, s->perf_maps };
+	const struct frames_sources sources = { s->files, s->languages, s->perf_maps };
 	uint64_t began = now_ns();
 	size_t size = frames_resolve(&sources, taken, s->event);
 
@@ -88,16 +88,17 @@ static int tell(struct stacks *s, const struct frames_taken *taken, stacks_event
 	return event(ctx, s->event, size);
 }
 
-static int tell_taken(struct stacks *s, const struct taken *taken, stacks_event_fn event, void *ctx)
+static int resolve_taken(struct stacks *s, const struct taken *taken, stacks_event_fn event,
+			 void *ctx)
 {
-	const struct frames_taken all = { &taken->stack, taken->native, taken->python };
+	const struct frames_taken all = { &taken->stack, taken->native, taken->interpreted };
 
-	return tell(s, &all, event, ctx);
+	return resolve_stack(s, &all, event, ctx);
 }
 
 /* ---- records ---- */
 
-static int malformed(struct stacks *s)
+static int count_malformed(struct stacks *s)
 {
 	s->counters.malformed++;
 	return 0;
@@ -112,14 +113,15 @@ static int keep_pending(struct stacks *s, const struct fdt_stack *stack,
 	int err = 0;
 
 	if (s->pending[at])
-		err = tell_taken(s, s->pending[at], event, ctx);
+		err = resolve_taken(s, s->pending[at], event, ctx);
 	free(s->pending[at]);
 	s->pending[at] = taken;
 	if (!taken)
 		return err;
 	taken->stack = *stack;
 	memcpy(taken->native, frame, stack->native_count * sizeof(*frame));
-	memcpy(taken->python, frame + stack->native_count, stack->python_count * sizeof(*frame));
+	memcpy(taken->interpreted, frame + stack->native_count,
+	       stack->interpreted_count * sizeof(*frame));
 	return err;
 }
 
@@ -130,13 +132,14 @@ static int apply_stack(struct stacks *s, const struct fdt_stack *stack, size_t s
 	struct frames_taken taken = { stack, frame, NULL };
 
 	if (size < sizeof(*stack) || stack->native_count > FDT_NATIVE_MAX ||
-	    stack->python_count > FDT_PYTHON_MAX ||
-	    size < sizeof(*stack) + sizeof(*frame) * (stack->native_count + stack->python_count))
-		return malformed(s);
-	taken.python = frame + stack->native_count;
+	    stack->interpreted_count > FDT_INTERPRETED_MAX ||
+	    size < sizeof(*stack) +
+			    sizeof(*frame) * (stack->native_count + stack->interpreted_count))
+		return count_malformed(s);
+	taken.interpreted = frame + stack->native_count;
 	if (stack->copied)
 		return keep_pending(s, stack, frame, event, ctx);
-	return tell(s, &taken, event, ctx);
+	return resolve_stack(s, &taken, event, ctx);
 }
 
 static struct taken *take_pending(struct stacks *s, uint64_t hash)
@@ -153,7 +156,8 @@ static struct taken *take_pending(struct stacks *s, uint64_t hash)
 }
 
 /* An address of the process becomes one of a file, if the file is known. */
-static struct fdt_frame frame_of(struct stacks *s, uint64_t space, uint64_t address, bool is_return)
+static struct fdt_frame frame_of_address(struct stacks *s, uint64_t space, uint64_t address,
+					 bool is_return)
 {
 	struct fdt_frame frame = { .address = address, .flags = is_return ? FDT_FRAME_RETURN : 0 };
 	struct unwind_mapping mapping;
@@ -189,7 +193,7 @@ static void replace_native(struct stacks *s, struct taken *taken, const struct f
 	}
 	files_collect(s->files, 0);
 	for (unsigned int i = 0; i < count; i++)
-		taken->native[i] = frame_of(s, copy->space, address[i], i > 0);
+		taken->native[i] = frame_of_address(s, copy->space, address[i], i > 0);
 	taken->stack.native_count = (uint16_t)count;
 	taken->stack.native_end = (uint8_t)end;
 	s->counters.copies++;
@@ -202,20 +206,20 @@ static int apply_copy(struct stacks *s, const struct fdt_copy *copy, size_t size
 	int err;
 
 	if (size < sizeof(*copy) || copy->size > FDT_COPY_MAX || size < sizeof(*copy) + copy->size)
-		return malformed(s);
+		return count_malformed(s);
 	taken = take_pending(s, copy->hash);
 	if (!taken)
 		return 0;
 	replace_native(s, taken, copy);
-	err = tell_taken(s, taken, event, ctx);
+	err = resolve_taken(s, taken, event, ctx);
 	free(taken);
 	return err;
 }
 
 static int apply_code(struct stacks *s, const struct fdt_code *code, size_t size)
 {
-	if (size < sizeof(*code) || size < code->head.size || python_codes_note(s->codes, code))
-		return malformed(s);
+	if (size < sizeof(*code) || size < code->head.size || languages_note(s->languages, code))
+		return count_malformed(s);
 	s->counters.codes++;
 	return 0;
 }
@@ -223,7 +227,7 @@ static int apply_code(struct stacks *s, const struct fdt_code *code, size_t size
 static int apply_wanted(struct stacks *s, const struct fdt_elf_wanted *wanted, size_t size)
 {
 	if (size < sizeof(*wanted))
-		return malformed(s);
+		return count_malformed(s);
 	unwind_copy_stale(s->unwind, wanted->space);
 	files_want(s->files, (pid_t)wanted->head.tgid, &wanted->key, wanted->start, wanted->end);
 	return 0;
@@ -253,19 +257,21 @@ void stacks_prepare_path(struct stacks *s, const char *path)
 	files_want_path(s->files, path);
 }
 
-/* Once for each such file: nobody should wonder where the Python frames are. */
-static void tell_unknown(struct stacks *s)
+/* Once for each such file, so that nobody wonders where the interpreted frames are. */
+static void warn_of_unsupported(struct stacks *s)
 {
-	const char *name, *description;
+	const struct symbol_file *file;
+	const char *description;
 
-	while (files_next_unknown(s->files, &name, &description))
-		log_warn("no Python frames of %s: %s; native stacks only", name, description);
+	while ((file = files_next_unsupported(s->files, &description)))
+		log_warn("no %s frames of %s: %s; native stacks only",
+			 language_name(file->language->id), elf_file_name(file->elf), description);
 }
 
 void stacks_tick(struct stacks *s, int timeout_ms)
 {
 	files_collect(s->files, timeout_ms);
-	tell_unknown(s);
+	warn_of_unsupported(s);
 	files_rest(s->files);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Stacks as the kernel side tells them (fdtrace/stack.h) become stacks in words (FDT_SITE):
- * keeps the files that processes run, their code objects, and the copies to be unwound.
+ * Stacks as the kernel side sends them (fdtrace/stack.h) become stacks in words (FDT_SITE):
+ * keeps the files that processes run, their functions, and the copies to be unwound.
  */
 #ifndef FDTRACE_SYMBOL_STACKS_H
 #define FDTRACE_SYMBOL_STACKS_H
@@ -17,11 +17,11 @@ struct stacks;
 
 struct stacks_counters {
 	struct files_counters files;
-	uint64_t resolved;   /* sites told */
+	uint64_t resolved;   /* stacks resolved */
 	uint64_t resolve_ns; /* spent on that */
 	uint64_t copies;     /* stacks unwound from a copy */
 	uint64_t cut;        /* sites with frames missing */
-	uint64_t codes;      /* Python code objects told */
+	uint64_t codes;      /* interpreted functions sent */
 	uint64_t malformed;  /* records that made no sense */
 };
 
@@ -38,7 +38,7 @@ static inline bool stacks_concern(unsigned int kind)
 	return kind >= FDT_STACK && kind <= FDT_COPY;
 }
 
-/* One record of size bytes; what becomes of it is told by event(). 0, or what event returned. */
+/* One record of size bytes; event() gets what becomes of it. 0, or what event returned. */
 int stacks_apply(struct stacks *stacks, const void *record, size_t size, stacks_event_fn event,
 		 void *ctx);
 

@@ -14,7 +14,7 @@
 
 #define MOMENT (100000 * S)
 
-#define PYTHON FDT_SITE_FRAME_PYTHON
+#define PYTHON FDT_SITE_FRAME_OF(LANGUAGE_PYTHON)
 
 static const struct stack_frame worker_frames[] = { { "worker (app.py:57)", 1, PYTHON },
 						    { "run (threading.py:975)", 2,

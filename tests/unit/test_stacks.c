@@ -3,7 +3,7 @@
 #include "stream.h"
 #include "model/stack.h"
 
-#define PY FDT_SITE_FRAME_PYTHON
+#define PY FDT_SITE_FRAME_OF(LANGUAGE_PYTHON)
 #define LIB FDT_SITE_FRAME_LIBRARY
 #define SYS FDT_SITE_FRAME_SYSTEM
 #define FRAMES(list) (sizeof(list) / sizeof((list)[0])), list

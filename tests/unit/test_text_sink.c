@@ -217,7 +217,7 @@ static void stacks_in_a_line_and_in_full(void **state)
 
 static void verbose_tells_every_frame(void **state)
 {
-	static const struct stack starting = { .flags = FDT_SITE_NO_PYTHON,
+	static const struct stack starting = { .flags = FDT_SITE_NO_INTERPRETED,
 					       .frames = mixed_frames,
 					       .frame_count = 1 };
 	struct site no_python = site_mixed;

@@ -79,7 +79,7 @@ static void remarks(struct page *page, unsigned int flags)
 		line(page, STYLE_DIM, MORE " (stack cut: the outer frames could not be read)");
 	if (flags & FDT_SITE_AT_EXIT)
 		line(page, STYLE_DIM, "while the interpreter was ending");
-	else if (flags & FDT_SITE_NO_PYTHON)
+	else if (flags & FDT_SITE_NO_INTERPRETED)
 		line(page, STYLE_DIM,
 		     "no Python frames: the interpreter is starting, or the thread is not its own");
 	if (flags & FDT_SITE_UNKNOWN_BUILD)

@@ -45,7 +45,7 @@ static size_t slabs_bytes(const struct stack_maps *maps)
 
 #define RULES_BYTES (FDT_RULES_MAX * RULE_STRIDE * sizeof(uint32_t))
 
-static void unmap(struct stack_maps *maps)
+static void unmap_all(struct stack_maps *maps)
 {
 	if (maps->page)
 		munmap(maps->page, pages_bytes(maps));
@@ -69,7 +69,7 @@ static int map_all(struct stack_maps *maps)
 	if (maps->page && maps->slab && maps->rule)
 		return 0;
 	err = -errno;
-	unmap(maps);
+	unmap_all(maps);
 	return err;
 }
 
@@ -86,7 +86,7 @@ int stack_maps_open(const struct stack_map_fds *fds, struct stack_maps **ret_map
 		stack_maps_free(maps);
 		return err;
 	}
-	unmap(maps);
+	unmap_all(maps);
 	maps->rules_used = 1; /* rule 0 is FDT_RULE_NONE: all zero */
 	*ret_maps = maps;
 	return 0;
@@ -103,7 +103,7 @@ void stack_maps_free(struct stack_maps *maps)
 /* ---- rules ---- */
 
 /* The index of a rule in the map; 0 for FDT_RULE_NONE. -ENOSPC, -ENOMEM. */
-static int rule_index(struct stack_maps *maps, uint32_t rule)
+static int rule_put(struct stack_maps *maps, uint32_t rule)
 {
 	uintptr_t found;
 
@@ -125,7 +125,7 @@ static int rule_index(struct stack_maps *maps, uint32_t rule)
 static int rules_put(struct stack_maps *maps, const struct unwind_table *table, uint16_t *local)
 {
 	for (uint32_t i = 0; i < table->rule_count; i++) {
-		int index = rule_index(maps, table->rule[i]);
+		int index = rule_put(maps, table->rule[i]);
 
 		if (index < 0)
 			return index;
@@ -190,7 +190,7 @@ static int table_put(struct stack_maps *maps, const struct unwind_table *table, 
 
 	err = err ?: rules_put(maps, table, local);
 	err = err ?: pages_put(maps, table, local);
-	unmap(maps);
+	unmap_all(maps);
 	free(local);
 	if (err)
 		return err;
@@ -212,16 +212,20 @@ static int put_elf(void *ctx, const struct fdt_elf_key *key, struct fdt_elf *elf
 	return bpf_map_update_elem(maps->fds.elfs, key, elf, BPF_ANY);
 }
 
-static int put_python(void *ctx, uint32_t index, const struct fdt_python *python)
+static int put_interpreter(void *ctx, uint32_t interpreter, const void *parameters)
 {
 	struct stack_maps *maps = ctx;
+	uint32_t index = FDT_INTERPRETER_INDEX(interpreter);
+	int map = maps->fds.interpreters[FDT_INTERPRETER_LANGUAGE(interpreter)];
 
-	return bpf_map_update_elem(maps->fds.pythons, &index, python, BPF_ANY);
+	return bpf_map_update_elem(map, &index, parameters, BPF_ANY);
 }
 
 struct files_kernel stack_maps_kernel(struct stack_maps *maps)
 {
-	return (struct files_kernel){ .ctx = maps, .put_elf = put_elf, .put_python = put_python };
+	return (struct files_kernel){ .ctx = maps,
+				      .put_elf = put_elf,
+				      .put_interpreter = put_interpreter };
 }
 
 void stack_maps_usage(const struct stack_maps *maps, uint64_t *ret_used, uint64_t *ret_size)

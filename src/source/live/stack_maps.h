@@ -11,7 +11,8 @@ struct stack_maps;
 
 /* The maps, by descriptor (borrowed), and how many entries those have that differ in size. */
 struct stack_map_fds {
-	int elfs, text_pages, slabs, rules, pythons;
+	int elfs, text_pages, slabs, rules;
+	int interpreters[LANGUAGE_COUNT]; /* what the walk of each language needs */
 	uint32_t page_count, slab_count;
 };
 

@@ -52,21 +52,21 @@ static u32 page_count(const struct stacking_options *options)
 	return slab_count(options) * (FDT_SLAB_ROWS / ROWS_A_PAGE);
 }
 
-static bool asked_for(const struct stacking_options *options)
+static bool stacks_are_asked_for(const struct stacking_options *options)
 {
 	return options->native || options->python;
 }
 
-static bool wanted(const struct stacking_options *options)
+static bool stacks_are_wanted(const struct stacking_options *options)
 {
-	return ARCH_WALKS_STACKS && asked_for(options);
+	return ARCH_WALKS_STACKS && stacks_are_asked_for(options);
 }
 
 void stacking_configure(struct fdtrace_bpf *skel, const struct stacking_options *options)
 {
 	skel->rodata->stacks_native = ARCH_WALKS_STACKS && options->native;
-	skel->rodata->stacks_python = ARCH_WALKS_STACKS && options->python;
-	if (!wanted(options))
+	skel->rodata->stacks_interpreted = ARCH_WALKS_STACKS && options->python;
+	if (!stacks_are_wanted(options))
 		return;
 	bpf_map__set_max_entries(skel->maps.fdt_slabs, slab_count(options));
 	bpf_map__set_max_entries(skel->maps.fdt_text_pages, page_count(options));
@@ -83,11 +83,13 @@ static u32 cpus_counted(void)
 int stacking_open(struct fdtrace_bpf *skel, const struct stacking_options *options,
 		  struct stacking **ret_stacking)
 {
-	const struct stack_map_fds fds = { .elfs = bpf_map__fd(skel->maps.fdt_elfs),
+	/* A row for each language that is walked. */
+	const struct stack_map_fds fds = { .interpreters = { [LANGUAGE_PYTHON] = bpf_map__fd(
+								     skel->maps.fdt_pythons) },
+					   .elfs = bpf_map__fd(skel->maps.fdt_elfs),
 					   .text_pages = bpf_map__fd(skel->maps.fdt_text_pages),
 					   .slabs = bpf_map__fd(skel->maps.fdt_slabs),
 					   .rules = bpf_map__fd(skel->maps.fdt_rules),
-					   .pythons = bpf_map__fd(skel->maps.fdt_pythons),
 					   .page_count = page_count(options),
 					   .slab_count = slab_count(options) };
 	struct stacking *s = calloc(1, sizeof(*s));
@@ -99,8 +101,8 @@ int stacking_open(struct fdtrace_bpf *skel, const struct stacking_options *optio
 	s->skel = skel;
 	s->options = *options;
 	s->cpus = cpus_counted();
-	err = wanted(options) ? stack_maps_open(&fds, &s->maps) : 0;
-	if (!err && wanted(options)) {
+	err = stacks_are_wanted(options) ? stack_maps_open(&fds, &s->maps) : 0;
+	if (!err && stacks_are_wanted(options)) {
 		kernel = stack_maps_kernel(s->maps);
 		err = stacks_new(&kernel, &s->stacks);
 	}
@@ -108,8 +110,8 @@ int stacking_open(struct fdtrace_bpf *skel, const struct stacking_options *optio
 		stacking_free(s);
 		return err;
 	}
-	if (!ARCH_WALKS_STACKS && asked_for(options))
-		log_info("no stacks: they are not there yet on " ARCH_NAME
+	if (!ARCH_WALKS_STACKS && stacks_are_asked_for(options))
+		log_info("no stack traces: not supported yet on " ARCH_NAME
 			 "; findings name system calls instead of functions");
 	*ret_stacking = s;
 	return 0;
@@ -170,7 +172,7 @@ int stacking_record(struct stacking *s, const void *record, size_t size, stacks_
 	return s->stacks ? stacks_apply(s->stacks, record, size, event, ctx) : 0;
 }
 
-static uint64_t counted(const struct fdt_counter *counter)
+static uint64_t counter_read(const struct fdt_counter *counter)
 {
 	return __atomic_load_n(&counter->value, __ATOMIC_RELAXED);
 }
@@ -221,7 +223,7 @@ void stacking_start(struct stacking *s)
 	set_level(s, level_for(s, s->savings_ns));
 }
 
-static void keep_budget(struct stacking *s, uint64_t now_ns)
+static void spend_budget(struct stacking *s, uint64_t now_ns)
 {
 	int64_t full_ns = full_savings_ns(s);
 	uint64_t walked = walked_ns(s), passed = s->ticked_ns ? now_ns - s->ticked_ns : 0;
@@ -243,7 +245,7 @@ void stacking_tick(struct stacking *s, uint64_t now_ns)
 		return;
 	stacks_tick(s->stacks, FILES_WAIT_MS);
 	grant_copies(s);
-	keep_budget(s, now_ns);
+	spend_budget(s, now_ns);
 }
 
 void stacking_forget(struct stacking *s, uint64_t hash)
@@ -260,15 +262,15 @@ void stacking_counters(const struct stacking *s, struct stacking_counters *ret_c
 		return;
 	stacks_counters(s->stacks, &ret_counters->stacks);
 	ret_counters->taken = walks.taken;
-	ret_counters->told = counted(&s->skel->bss->stacks_told);
-	ret_counters->lost = counted(&s->skel->bss->stacks_lost);
+	ret_counters->told = counter_read(&s->skel->bss->stacks_told);
+	ret_counters->lost = counter_read(&s->skel->bss->stacks_lost);
 	ret_counters->skipped = walks.skipped;
 	ret_counters->frames = walks.frames;
 	ret_counters->walk_ns = walks.sampled_ns << FDT_WALK_SAMPLE_SHIFT;
 	stack_maps_usage(s->maps, &ret_counters->tables_used, &ret_counters->tables_size);
 }
 
-static void tell_counters(const struct stacking *s)
+static void log_counters(const struct stacking *s)
 {
 	struct stacking_counters c;
 
@@ -287,7 +289,7 @@ void stacking_free(struct stacking *s)
 	if (!s)
 		return;
 	if (s->stacks)
-		tell_counters(s);
+		log_counters(s);
 	stacks_free(s->stacks);
 	stack_maps_free(s->maps);
 	free(s);

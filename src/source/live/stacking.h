@@ -20,7 +20,8 @@ struct stacking;
 enum stack_mode { STACKS_AUTO, STACKS_NATIVE, STACKS_PYTHON, STACKS_OFF };
 
 struct stacking_options {
-	bool native, python;   /* both false: no stacks at all */
+	bool native;           /* frames of native code; both false: no stacks at all */
+	bool python;           /* interpreted frames, of whatever language */
 	uint64_t budget_ppm;   /* of one CPU, for walking; 1000000 or more: no bound */
 	uint64_t tables_bytes; /* for unwind tables, in kernel memory */
 	const char *command;   /* the program that is to be run, as given; NULL: none */
@@ -47,13 +48,15 @@ int stacking_record(struct stacking *stacking, const void *record, size_t size,
 /* At each drain: installs what has been read, grants copies, looks after the budget. */
 void stacking_tick(struct stacking *stacking, uint64_t now_ns);
 
-/* The site is forgotten in user space: its stack is to be told again. */
+/* The site is forgotten in user space: its stack is to be sent again. */
 void stacking_forget(struct stacking *stacking, uint64_t hash);
 
 struct stacking_counters {
 	struct stacks_counters stacks;
-	uint64_t taken, told, lost,
-		skipped; /* walks; new stacks; lost in the ring; left out to keep to the budget */
+	uint64_t taken;   /* walks */
+	uint64_t told;    /* new stacks */
+	uint64_t lost;    /* new stacks for which the ring had no room */
+	uint64_t skipped; /* calls left without one to keep to the budget */
 	uint64_t frames;
 	uint64_t walk_ns;                  /* spent on walking, by samples */
 	uint64_t tables_used, tables_size; /* bytes */

@@ -32,7 +32,7 @@ static void sink_add(const char *text, size_t length, void *ctx)
 	sink->length += length;
 }
 
-static bool run(const char *symbol, struct sink *sink)
+static bool demangle_run(const char *symbol, struct sink *sink)
 {
 	if (setjmp(sink->full))
 		return false;
@@ -50,7 +50,7 @@ char *demangle(const char *symbol)
 	if (symbol[0] != '_' || (symbol[1] != 'Z' && symbol[1] != 'R') ||
 	    strnlen(symbol, DEMANGLE_MAX + 1) > DEMANGLE_MAX)
 		return NULL;
-	if (!run(symbol, &sink) || sink.length == 0)
+	if (!demangle_run(symbol, &sink) || sink.length == 0)
 		return NULL;
 	sink.text[sink.length] = '\0';
 	return strdup(sink.text);

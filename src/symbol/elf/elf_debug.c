@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 #define CHECKSUM_MAX (1ull << 30) /* bytes that are read to compare a checksum */
 
 /* The folder may be a traced program's: no waiting for the other end of a FIFO. */
-static int open_path(const char *path, struct elf_image *ret_debug)
+static int debug_open_path(const char *path, struct elf_image *ret_debug)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
@@ -41,7 +42,7 @@ static int by_build_id(const char *build_id, struct elf_image *ret_debug)
 		return -ENOENT;
 	snprintf(path, sizeof(path), DEBUG_FOLDER "/.build-id/%.2s/%s.debug", build_id,
 		 build_id + 2);
-	if (open_path(path, &debug) != 0)
+	if (debug_open_path(path, &debug) != 0)
 		return -ENOENT;
 	return accept_build_id(build_id, &debug, ret_debug);
 }
@@ -123,7 +124,7 @@ static int by_link_at(const struct elf_image *image, const struct link_section *
 {
 	struct elf_image debug;
 
-	if (open_path(path, &debug) != 0)
+	if (debug_open_path(path, &debug) != 0)
 		return -ENOENT;
 	if (!checksum_is(&debug, link->checksum) || strcmp(debug.build_id, image->build_id) != 0) {
 		elf_image_done(&debug);

@@ -3,7 +3,7 @@
 #ifndef FDTRACE_SYMBOL_ELF_DEBUG_H
 #define FDTRACE_SYMBOL_ELF_DEBUG_H
 
-#include "symbol/elf/elf_private.h"
+#include "symbol/elf/elf_image.h"
 
 /*
  * By build-id below /usr/lib/debug; by .gnu_debuglink, its checksum compared, beside the file, in

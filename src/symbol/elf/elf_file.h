@@ -73,8 +73,8 @@ struct elf_place {
 	const char *raw;
 	const char *source;
 	unsigned int line;
-	uint64_t
-		offset; /* of the address in the function, from its symbol; 0: inlined, or no symbol */
+	/* Of the address in the function, from its symbol; 0: inlined, or no symbol. */
+	uint64_t offset;
 	bool inlined; /* this one has been inlined into the next */
 };
 

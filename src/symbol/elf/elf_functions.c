@@ -80,7 +80,7 @@ static int file_add(struct elf_symbols *symbols, Elf *elf)
 	return err;
 }
 
-static size_t underscores(const char *name)
+static size_t count_underscores(const char *name)
 {
 	/* those of _Z and _R are part of the mangling */
 	return name[0] == '_' && (name[1] == 'Z' || name[1] == 'R') ? 0 : strspn(name, "_");
@@ -90,10 +90,10 @@ static size_t underscores(const char *name)
  * Of several names the one that people know: open, not __libc_open (local), __open (it is
  * global, and open only weak, but that is glibc's own affair) or open64 (longer).
  */
-static int better(const struct entry *a, const struct entry *b)
+static int function_is_better(const struct entry *a, const struct entry *b)
 {
 	size_t la = strcspn(a->name, "@"), lb = strcspn(b->name, "@");
-	size_t ua = underscores(a->name), ub = underscores(b->name);
+	size_t ua = count_underscores(a->name), ub = count_underscores(b->name);
 
 	if (a->unsized != b->unsized)
 		return a->unsized ? 1 : -1;
@@ -114,7 +114,7 @@ static int by_address(const void *a, const void *b)
 
 	if (x->vaddr != y->vaddr)
 		return x->vaddr < y->vaddr ? -1 : 1;
-	return better(x, y);
+	return function_is_better(x, y);
 }
 
 /* A function without a size ends where the next of its section begins, or is not believed. */
@@ -168,7 +168,7 @@ void elf_symbols_free(struct elf_symbols *symbols)
 }
 
 /* The number of functions that begin at or before an address. */
-static size_t begun(const struct elf_symbols *symbols, uint64_t vaddr)
+static size_t functions_begin(const struct elf_symbols *symbols, uint64_t vaddr)
 {
 	size_t low = 0, high = symbols->count;
 
@@ -186,7 +186,7 @@ static size_t begun(const struct elf_symbols *symbols, uint64_t vaddr)
 bool elf_symbols_find(const struct elf_symbols *symbols, uint64_t vaddr,
 		      struct elf_function *ret_function)
 {
-	size_t i = begun(symbols, vaddr), last = i > NESTED_MAX ? i - NESTED_MAX : 0;
+	size_t i = functions_begin(symbols, vaddr), last = i > NESTED_MAX ? i - NESTED_MAX : 0;
 
 	while (i-- > last) {
 		const struct entry *entry = &symbols->entry[i];

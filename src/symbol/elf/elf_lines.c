@@ -158,7 +158,7 @@ static int unit_add(struct elf_lines *lines, Dwarf_Die *unit)
 	return err;
 }
 
-static int by_start(const void *a, const void *b)
+static int compare_units(const void *a, const void *b)
 {
 	const struct unit_range *x = a, *y = b;
 
@@ -180,7 +180,7 @@ static int units_read(struct elf_lines *lines)
 		at = next;
 	}
 	if (lines->range_count > 0)
-		qsort(lines->range, lines->range_count, sizeof(*lines->range), by_start);
+		qsort(lines->range, lines->range_count, sizeof(*lines->range), compare_units);
 	return err;
 }
 
@@ -254,7 +254,7 @@ static bool program_fits(struct elf_lines *lines, Dwarf_Die *unit)
 	return true;
 }
 
-static bool holds(struct elf_lines *lines, Dwarf_Die *die, uint64_t vaddr)
+static bool die_holds(struct elf_lines *lines, Dwarf_Die *die, uint64_t vaddr)
 {
 	Dwarf_Addr base, start, end;
 	ptrdiff_t at = 0;
@@ -294,7 +294,7 @@ static bool walk_enters(struct elf_lines *lines, struct walk *walk, uint64_t vad
 
 	if (!is_code(tag))
 		return walk->count == 0 && may_hold_functions(tag);
-	if (!holds(lines, die, vaddr))
+	if (!die_holds(lines, die, vaddr))
 		return false;
 	if (tag == DW_TAG_subprogram)
 		walk->count = 0;
@@ -353,7 +353,7 @@ static void source_at(Dwarf_Die *unit, uint64_t vaddr, struct elf_line *line)
 	line->line = line->source ? (unsigned int)number : 0;
 }
 
-static Dwarf_Word number_of(Dwarf_Die *die, unsigned int name)
+static Dwarf_Word attribute_number(Dwarf_Die *die, unsigned int name)
 {
 	Dwarf_Attribute attribute;
 	Dwarf_Word value;
@@ -364,14 +364,14 @@ static Dwarf_Word number_of(Dwarf_Die *die, unsigned int name)
 /* Where an inlined function was called. */
 static void source_of_call(Dwarf_Die *unit, Dwarf_Die *inlined, struct elf_line *line)
 {
-	Dwarf_Word file = number_of(inlined, DW_AT_call_file);
+	Dwarf_Word file = attribute_number(inlined, DW_AT_call_file);
 	Dwarf_Files *files;
 	size_t count;
 
 	if (dwarf_getsrcfiles(unit, &files, &count) != 0 || file >= count)
 		return;
 	line->source = dwarf_filesrc(files, file, NULL, NULL);
-	line->line = line->source ? (unsigned int)number_of(inlined, DW_AT_call_line) : 0;
+	line->line = line->source ? (unsigned int)attribute_number(inlined, DW_AT_call_line) : 0;
 }
 
 static unsigned int unit_find(struct elf_lines *lines, Dwarf_Die *unit, uint64_t vaddr,

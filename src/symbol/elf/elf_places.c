@@ -44,7 +44,7 @@ static const char *text_add(struct elf_cache *cache, uint64_t key, const char *t
 }
 
 /* One copy of each text. NULL: none given, too long, or there are too many. */
-static const char *keep(struct elf_cache *cache, const char *text)
+static const char *cache_keep(struct elf_cache *cache, const char *text)
 {
 	size_t length = text ? strnlen(text, TEXT_LENGTH_MAX) : 0;
 	uint64_t key = HASH_START;
@@ -63,7 +63,7 @@ static const char *keep(struct elf_cache *cache, const char *text)
 static const char *keep_name(struct elf_cache *cache, const char *raw)
 {
 	char *name = raw ? demangle(raw) : NULL;
-	const char *kept = keep(cache, name);
+	const char *kept = cache_keep(cache, name);
 
 	free(name);
 	return kept ? kept : raw;
@@ -76,10 +76,10 @@ static const char *keep_symbol(struct elf_cache *cache, const char *name)
 	char plain[DEMANGLE_MAX + 1];
 
 	if (length > DEMANGLE_MAX)
-		return keep(cache, name);
+		return cache_keep(cache, name);
 	memcpy(plain, name, length);
 	plain[length] = '\0';
-	return keep(cache, plain);
+	return cache_keep(cache, plain);
 }
 
 void elf_file_symbols_only(struct elf_file *file)
@@ -87,7 +87,7 @@ void elf_file_symbols_only(struct elf_file *file)
 	file->symbols_only = true;
 }
 
-static void prepare(struct elf_file *file)
+static void places_prepare(struct elf_file *file)
 {
 	Elf *debug;
 
@@ -111,9 +111,9 @@ static void prepare(struct elf_file *file)
 static void place_from_line(struct elf_cache *cache, struct elf_place *place,
 			    const struct elf_line *line)
 {
-	place->raw = keep(cache, line->function);
+	place->raw = cache_keep(cache, line->function);
 	place->function = keep_name(cache, place->raw);
-	place->source = keep(cache, line->source);
+	place->source = cache_keep(cache, line->source);
 	place->line = place->source ? line->line : 0;
 	place->inlined = line->inlined;
 }
@@ -190,7 +190,7 @@ unsigned int elf_file_places(struct elf_file *file, uint64_t vaddr, bool is_retu
 	uint64_t key = vaddr ^ (uint64_t)is_return << 63;
 	struct elf_place found[PLACES_MAX];
 
-	prepare(file);
+	places_prepare(file);
 	file->used = true;
 	if (!file->cache) {
 		memset(places, 0, sizeof(*places));

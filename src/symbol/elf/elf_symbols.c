@@ -42,7 +42,7 @@ const char *elf_table_symbol(const struct elf_table *table, size_t index, GElf_S
 }
 
 /* "name", "name@VERSION" and "name@@VERSION" are the same. */
-static bool is_named(const char *symbol, const char *name, size_t length)
+static bool symbol_is_named(const char *symbol, const char *name, size_t length)
 {
 	return strncmp(symbol, name, length) == 0 &&
 	       (symbol[length] == '\0' || symbol[length] == '@');
@@ -55,7 +55,8 @@ static bool table_find(const struct elf_table *table, const char *name, GElf_Sym
 	for (size_t i = 1; length > 0 && i < table->count; i++) {
 		const char *symbol = elf_table_symbol(table, i, ret_symbol);
 
-		if (symbol && is_named(symbol, name, length) && ret_symbol->st_shndx != SHN_UNDEF &&
+		if (symbol && symbol_is_named(symbol, name, length) &&
+		    ret_symbol->st_shndx != SHN_UNDEF &&
 		    GELF_ST_TYPE(ret_symbol->st_info) != STT_TLS)
 			return true;
 	}

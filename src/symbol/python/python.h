@@ -9,19 +9,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "fdtrace/python.h"
+#include "fdtrace/stack.h"
 #include "symbol/elf/elf_file.h"
 
 /*
  * Whether the file is an interpreter (python itself, libpython, a program with Python in it):
  * 1: one whose frames can be walked: *ret_python filled, description "CPython 3.11 (Debian)" or alike;
- * 0: no interpreter at all; -ENOTSUP: one that is not understood (PyPy, a free-threaded build, an
+ * 0: no interpreter at all; -ENOTSUP: one that is not supported (PyPy, a free-threaded build, an
  * unknown one): description says which and why, for one clear line to the user.
  */
 int python_recognise(struct elf_file *file, struct fdt_python *ret_python, char *description,
 		     size_t size);
 
-/* Code objects told by the kernel side. */
+/* Code objects sent by the kernel side. */
 struct python_codes;
 
 #define PYTHON_CODES_MAX 65536 /* the least used go first */
@@ -37,13 +37,13 @@ int python_codes_note(struct python_codes *codes, const struct fdt_code *record)
  * note. NULL: could not be read.
  */
 struct python_place {
-	const char *
-		function; /* qualified name where the version has it ("A.f.<locals>.g"), else the name */
+	/* Qualified name where the version has it ("A.f.<locals>.g"), else the name. */
+	const char *function;
 	const char *file;  /* co_filename */
 	unsigned int line; /* 0: not known */
 };
 
-/* 0, or -ENOENT: the code object was never told. */
+/* 0, or -ENOENT: the code object was never sent. */
 int python_place(struct python_codes *codes, const struct fdt_python *python, uint64_t space,
 		 const struct fdt_frame *frame, struct python_place *ret_place);
 

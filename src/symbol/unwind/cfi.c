@@ -55,7 +55,7 @@ static uint64_t get_register(struct machine *m)
 }
 
 /* An offset in units of the CIE's data alignment. */
-static int64_t scaled(struct machine *m, int64_t factor)
+static int64_t cfi_scale(struct machine *m, int64_t factor)
 {
 	int64_t offset;
 
@@ -68,7 +68,7 @@ static int64_t unsigned_scaled(struct machine *m)
 {
 	uint64_t factor = cursor_uleb(&m->run->code);
 
-	return factor > INT64_MAX ? (int64_t)cursor_fail(&m->run->code) : scaled(m, factor);
+	return factor > INT64_MAX ? (int64_t)cursor_fail(&m->run->code) : cfi_scale(m, factor);
 }
 
 static int64_t unsigned_offset(struct machine *m)
@@ -158,7 +158,7 @@ static void go_to(struct machine *m, uint64_t vaddr)
 	run->at = vaddr;
 }
 
-static void advance(struct machine *m, uint64_t units)
+static void cfi_advance(struct machine *m, uint64_t units)
 {
 	uint64_t bytes, vaddr;
 
@@ -179,7 +179,7 @@ static void set_location(struct machine *m)
 		go_to(m, vaddr);
 }
 
-static void remember(struct machine *m)
+static void state_remember(struct machine *m)
 {
 	if (m->depth == REMEMBERED_MAX)
 		cursor_fail(&m->run->code);
@@ -195,12 +195,12 @@ static void restore_remembered(struct machine *m)
 		m->run->state = m->remembered[--m->depth];
 }
 
-static void saved(struct machine *m, uint64_t number, int64_t offset)
+static void rule_saved(struct machine *m, uint64_t number, int64_t offset)
 {
 	set_register(m, number, CFI_SAVED, offset);
 }
 
-static void elsewhere(struct machine *m, uint64_t number)
+static void rule_elsewhere(struct machine *m, uint64_t number)
 {
 	set_register(m, number, CFI_ELSEWHERE, 0);
 }
@@ -211,21 +211,21 @@ static void about_register(struct machine *m, uint8_t opcode)
 	uint64_t number = get_register(m);
 
 	switch (opcode) {
-	case DW_CFA_offset_extended: saved(m, number, unsigned_scaled(m)); break;
+	case DW_CFA_offset_extended: rule_saved(m, number, unsigned_scaled(m)); break;
 	case DW_CFA_offset_extended_sf:
-		saved(m, number, scaled(m, cursor_sleb(&m->run->code)));
+		rule_saved(m, number, cfi_scale(m, cursor_sleb(&m->run->code)));
 		break;
-	case DW_CFA_GNU_negative_offset_extended: saved(m, number, negated_scaled(m)); break;
+	case DW_CFA_GNU_negative_offset_extended: rule_saved(m, number, negated_scaled(m)); break;
 	case DW_CFA_restore_extended: restore_register(m, number); break;
 	case DW_CFA_undefined: set_register(m, number, CFI_UNDEFINED, 0); break;
 	case DW_CFA_same_value: set_register(m, number, CFI_SAME, 0); break;
-	case DW_CFA_register: get_register(m), elsewhere(m, number); break;
-	case DW_CFA_val_offset: unsigned_scaled(m), elsewhere(m, number); break;
-	case DW_CFA_val_offset_sf: cursor_sleb(&m->run->code), elsewhere(m, number); break;
+	case DW_CFA_register: get_register(m), rule_elsewhere(m, number); break;
+	case DW_CFA_val_offset: unsigned_scaled(m), rule_elsewhere(m, number); break;
+	case DW_CFA_val_offset_sf: cursor_sleb(&m->run->code), rule_elsewhere(m, number); break;
 	case DW_CFA_expression:
-	case DW_CFA_val_expression: skip_block(m), elsewhere(m, number); break;
+	case DW_CFA_val_expression: skip_block(m), rule_elsewhere(m, number); break;
 	case DW_CFA_def_cfa: set_cfa(m, number, unsigned_offset(m)); break;
-	case DW_CFA_def_cfa_sf: set_cfa(m, number, scaled(m, cursor_sleb(&m->run->code))); break;
+	case DW_CFA_def_cfa_sf: set_cfa(m, number, cfi_scale(m, cursor_sleb(&m->run->code))); break;
 	case DW_CFA_def_cfa_register: change_cfa(m, number, m->run->state.cfa_offset); break;
 	default: cursor_fail(&m->run->code);
 	}
@@ -239,15 +239,15 @@ static void execute_extended(struct machine *m, uint8_t opcode)
 	switch (opcode) {
 	case DW_CFA_nop: break;
 	case DW_CFA_set_loc: set_location(m); break;
-	case DW_CFA_advance_loc1: advance(m, cursor_u8(code)); break;
-	case DW_CFA_advance_loc2: advance(m, cursor_number(code, 2)); break;
-	case DW_CFA_advance_loc4: advance(m, cursor_number(code, 4)); break;
-	case ADVANCE_LOC8: advance(m, cursor_number(code, 8)); break;
-	case DW_CFA_remember_state: remember(m); break;
+	case DW_CFA_advance_loc1: cfi_advance(m, cursor_u8(code)); break;
+	case DW_CFA_advance_loc2: cfi_advance(m, cursor_number(code, 2)); break;
+	case DW_CFA_advance_loc4: cfi_advance(m, cursor_number(code, 4)); break;
+	case ADVANCE_LOC8: cfi_advance(m, cursor_number(code, 8)); break;
+	case DW_CFA_remember_state: state_remember(m); break;
 	case DW_CFA_restore_state: restore_remembered(m); break;
 	case DW_CFA_def_cfa_offset: change_cfa(m, cfa_register, unsigned_offset(m)); break;
 	case DW_CFA_def_cfa_offset_sf:
-		change_cfa(m, cfa_register, scaled(m, cursor_sleb(code)));
+		change_cfa(m, cfa_register, cfi_scale(m, cursor_sleb(code)));
 		break;
 	case DW_CFA_def_cfa_expression: set_cfa_expression(m); break;
 	case DW_CFA_GNU_args_size: cursor_uleb(code); break;
@@ -260,8 +260,8 @@ static void execute_one(struct machine *m)
 	uint8_t opcode = cursor_u8(&m->run->code), operand = opcode & 0x3f;
 
 	switch (opcode & 0xc0) {
-	case DW_CFA_advance_loc: advance(m, operand); break;
-	case DW_CFA_offset: saved(m, operand, unsigned_scaled(m)); break;
+	case DW_CFA_advance_loc: cfi_advance(m, operand); break;
+	case DW_CFA_offset: rule_saved(m, operand, unsigned_scaled(m)); break;
 	case DW_CFA_restore: restore_register(m, operand); break;
 	default: execute_extended(m, opcode);
 	}

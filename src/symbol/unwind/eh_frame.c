@@ -240,7 +240,7 @@ static bool fde_read(struct eh_reader *reader, struct entry *entry, struct eh_fd
 	return !c->bad && size && !__builtin_add_overflow(fde->start, size, &fde->end);
 }
 
-static int by_start(const void *left, const void *right)
+static int compare_fdes(const void *left, const void *right)
 {
 	const struct eh_fde *a = left, *b = right;
 
@@ -272,7 +272,7 @@ static size_t fdes_arrange(struct eh_fde *fdes, size_t count)
 {
 	size_t kept = 0;
 
-	qsort(fdes, count, sizeof(*fdes), by_start);
+	qsort(fdes, count, sizeof(*fdes), compare_fdes);
 	for (size_t i = 0; i < count; i++) {
 		struct eh_fde *before = kept ? &fdes[kept - 1] : NULL;
 

@@ -186,8 +186,8 @@ static int image_of(struct unwind_copy *unwind, pid_t pid, const struct unwind_m
 }
 
 /* Whether the mapping is of the image's text, and so the image can be put there. */
-static bool fits(const struct unwind_image *image, const struct unwind_mapping *mapping,
-		 uint64_t bias)
+static bool copy_fits(const struct unwind_image *image, const struct unwind_mapping *mapping,
+		      uint64_t bias)
 {
 	uint64_t vaddr = mapping->start - bias;
 
@@ -200,7 +200,7 @@ static bool fits(const struct unwind_image *image, const struct unwind_mapping *
  * Reports the module of a mapping. Where the text lies in several mappings (mprotect), they are
  * one module. *end: of the modules so far; those of a usual process do not overlap.
  */
-static int report(struct layout *layout, unsigned int index, uint64_t *end)
+static int layout_report_module(struct layout *layout, unsigned int index, uint64_t *end)
 {
 	const struct unwind_mapping *mapping = &layout->mapping[index];
 	struct module *module = &layout->module[index];
@@ -213,7 +213,7 @@ static int report(struct layout *layout, unsigned int index, uint64_t *end)
 		return 0;
 	module->bias = mapping->start - mapping->offset_bytes - image->delta;
 	start = module->bias + image->text;
-	if (!fits(image, mapping, module->bias) || start < *end)
+	if (!copy_fits(image, mapping, module->bias) || start < *end)
 		return 0;
 	reported = dwfl_report_module(layout->dwfl, mapping->name, start,
 				      module->bias + image->text_end);
@@ -237,7 +237,7 @@ static int layout_report(struct unwind_copy *unwind, struct layout *layout, pid_
 	for (unsigned int i = 0; !err && i < layout->count; i++) {
 		err = image_of(unwind, pid, &layout->mapping[i], &layout->module[i].image);
 		if (!err)
-			err = report(layout, i, &end);
+			err = layout_report_module(layout, i, &end);
 	}
 	if (dwfl_report_end(layout->dwfl, NULL, NULL) && !err)
 		err = -ENOMEM;
@@ -437,7 +437,7 @@ static void walk_run(struct unwind_copy *unwind, const struct space *space)
 }
 
 /* Mappings in which not even the innermost address lies are not those of that space: an exec. */
-static bool is_foreign(const struct layout *layout, const struct fdt_copy *copy)
+static bool is_foreign_image(const struct layout *layout, const struct fdt_copy *copy)
 {
 	return mapping_find(layout, copy->reg[FDT_REG_PC]) == layout->count;
 }
@@ -465,7 +465,7 @@ int unwind_copy_frames(struct unwind_copy *unwind, pid_t pid, const struct fdt_c
 		walk_run(unwind, space);
 	*ret_count = walk->count;
 	*ret_end = walk->end;
-	if (is_new && is_foreign(space->layout, copy))
+	if (is_new && is_foreign_image(space->layout, copy))
 		space_clear(space);
 	return 0;
 }

@@ -33,7 +33,7 @@ static void ignore_rule(void *ctx, uint64_t vaddr, uint32_t rule)
 	(void)ctx, (void)vaddr, (void)rule;
 }
 
-static bool distance(uint64_t from, uint64_t to, int32_t *ret_distance)
+static bool symbol_distance(uint64_t from, uint64_t to, int32_t *ret_distance)
 {
 	int64_t value = (int64_t)(to - from);
 
@@ -51,8 +51,8 @@ static uint32_t fill_rows(struct search_row *row, uint64_t head_vaddr, const str
 	for (size_t i = 0; i < count; i++)
 		if (fdes[i].program_end - fdes[i].program <= PROGRAM_MAX &&
 		    !eh_frame_rules(&reader, &fdes[i], ignore_rule, NULL) &&
-		    distance(head_vaddr, fdes[i].start, &row[filled].start) &&
-		    distance(head_vaddr, frame->vaddr + fdes[i].offset, &row[filled].fde))
+		    symbol_distance(head_vaddr, fdes[i].start, &row[filled].start) &&
+		    symbol_distance(head_vaddr, frame->vaddr + fdes[i].offset, &row[filled].fde))
 			filled++;
 	return filled;
 }
@@ -105,7 +105,8 @@ static int fill_image(struct unwind_image *image, const struct eh_frame *frame,
 	if (!bytes)
 		return -ENOMEM;
 	memcpy(bytes + FRAME_AT, frame->data, frame->size);
-	distance(head_vaddr + offsetof(struct search_head, frame), frame->vaddr, &head.frame);
+	symbol_distance(head_vaddr + offsetof(struct search_head, frame), frame->vaddr,
+			&head.frame);
 	head.count = fill_rows((struct search_row *)(bytes + head_at + sizeof(head)), head_vaddr,
 			       frame, fdes, count);
 	memcpy(bytes + head_at, &head, sizeof(head));
@@ -171,7 +172,7 @@ static void image_free(struct unwind_image *image)
 }
 
 /* Drops those that nobody uses, the longest unused first, until there is room. */
-static int make_room(struct unwind_images *images)
+static int images_make_room(struct unwind_images *images)
 {
 	while (images->count >= UNWIND_IMAGES_MAX || images->bytes >= UNWIND_IMAGES_BYTES) {
 		struct unwind_image **at, **oldest = NULL, *image;
@@ -203,7 +204,7 @@ static void put_first(struct unwind_images *images, struct unwind_image *image)
 	images->first = image;
 }
 
-static struct unwind_image *find(struct unwind_images *images, const struct stat *file)
+static struct unwind_image *image_find(struct unwind_images *images, const struct stat *file)
 {
 	for (struct unwind_image **at = &images->first; *at; at = &(*at)->next) {
 		struct unwind_image *image = *at;
@@ -240,9 +241,9 @@ int unwind_image_get(struct unwind_images *images, int fd, struct unwind_image *
 	struct stat st;
 	int err = fstat(fd, &st) ? -errno : 0;
 
-	*ret_image = err ? NULL : find(images, &st);
+	*ret_image = err ? NULL : image_find(images, &st);
 	if (!err && !*ret_image)
-		err = make_room(images);
+		err = images_make_room(images);
 	if (err || *ret_image) {
 		close(fd);
 		return err;

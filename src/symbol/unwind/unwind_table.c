@@ -32,7 +32,7 @@ struct builder {
  * The index of a rule. Who makes up more rules than there are in a whole distribution, or such
  * that the search takes long, is sent the slow way.
  */
-static uint32_t rule_index(struct builder *b, uint32_t rule)
+static uint32_t table_rule_index(struct builder *b, uint32_t rule)
 {
 	struct unwind_table *table = b->table;
 	uint32_t at = rule * 0x9e3779b1u >> 18;
@@ -133,7 +133,7 @@ static void row_put(struct builder *b, uint32_t offset, uint32_t index)
 		row_append(b, offset);
 }
 
-static void put(void *ctx, uint64_t vaddr, uint32_t rule)
+static void table_put_row(void *ctx, uint64_t vaddr, uint32_t rule)
 {
 	struct builder *b = ctx;
 	uint32_t index;
@@ -143,7 +143,7 @@ static void put(void *ctx, uint64_t vaddr, uint32_t rule)
 		return;
 	if (vaddr < b->table->first_vaddr)
 		vaddr = b->table->first_vaddr;
-	index = rule_index(b, rule);
+	index = table_rule_index(b, rule);
 	if (index == b->current)
 		return;
 	offset = vaddr - b->table->first_vaddr;
@@ -155,20 +155,20 @@ static void put(void *ctx, uint64_t vaddr, uint32_t rule)
 /* ---- the whole ---- */
 
 /* Between FDEs. ld.so's entry has none: nobody called it, so it is an end and no hole. */
-static void put_gap(struct builder *b, uint64_t start, uint64_t end, uint64_t entry)
+static void table_put_gap(struct builder *b, uint64_t start, uint64_t end, uint64_t entry)
 {
 	if (end - start < PADDING_BYTES)
 		return;
-	put(b, start, FDT_RULE(FDT_RULE_NONE, 0, 0));
+	table_put_row(b, start, FDT_RULE(FDT_RULE_NONE, 0, 0));
 	if (entry < start || entry >= end)
 		return;
-	put(b, entry, FDT_RULE(FDT_RULE_END, 0, 0));
+	table_put_row(b, entry, FDT_RULE(FDT_RULE_END, 0, 0));
 	if (end - entry > ENTRY_BYTES)
-		put(b, entry + ENTRY_BYTES, FDT_RULE(FDT_RULE_NONE, 0, 0));
+		table_put_row(b, entry + ENTRY_BYTES, FDT_RULE(FDT_RULE_NONE, 0, 0));
 }
 
-static void put_all(struct builder *b, const struct eh_frame *frame, const struct eh_fde *fdes,
-		    size_t count, uint64_t entry)
+static void table_put_rows(struct builder *b, const struct eh_frame *frame,
+			   const struct eh_fde *fdes, size_t count, uint64_t entry)
 {
 	struct eh_reader reader = { .frame = frame };
 	uint64_t end = b->table->first_vaddr;
@@ -177,12 +177,12 @@ static void put_all(struct builder *b, const struct eh_frame *frame, const struc
 		if (fdes[i].end <= end)
 			continue;
 		if (fdes[i].start > end)
-			put_gap(b, end, fdes[i].start, entry);
-		eh_frame_rules(&reader, &fdes[i], put, b);
+			table_put_gap(b, end, fdes[i].start, entry);
+		eh_frame_rules(&reader, &fdes[i], table_put_row, b);
 		end = fdes[i].end;
 	}
 	if (end < b->text_end)
-		put_gap(b, end, b->text_end, entry);
+		table_put_gap(b, end, b->text_end, entry);
 	pages_up_to(b, b->table->page_count - 1);
 	if (!b->err)
 		page_close(b);
@@ -223,13 +223,13 @@ static int rules_begin(struct builder *b)
 	b->table->rule = calloc(UNWIND_RULES_MAX, sizeof(*b->table->rule));
 	if (!b->rule_place || !b->table->rule)
 		return -ENOMEM;
-	rule_index(b, FDT_RULE(FDT_RULE_NONE, 0, 0));
-	rule_index(b, RULE_OTHER);
+	table_rule_index(b, FDT_RULE(FDT_RULE_NONE, 0, 0));
+	table_rule_index(b, RULE_OTHER);
 	return 0;
 }
 
 /* Gives back what was reserved in vain. */
-static void trim(struct unwind_table *table)
+static void table_trim(struct unwind_table *table)
 {
 	uint32_t *row = realloc(table->row, (table->row_count + 1) * sizeof(*row));
 	uint32_t *rule = realloc(table->rule, table->rule_count * sizeof(*rule));
@@ -238,7 +238,7 @@ static void trim(struct unwind_table *table)
 	table->rule = rule ? rule : table->rule;
 }
 
-static int build(struct builder *b, const struct elf_file *file, const struct eh_frame *frame)
+static int table_build(struct builder *b, const struct elf_file *file, const struct eh_frame *frame)
 {
 	struct eh_fde *fdes;
 	size_t count;
@@ -252,8 +252,8 @@ static int build(struct builder *b, const struct elf_file *file, const struct eh
 	if (err)
 		return err;
 	page_open(b);
-	put_all(b, frame, fdes, count,
-		gelf_getehdr(elf_file_elf(file), &header) ? header.e_entry : 0);
+	table_put_rows(b, frame, fdes, count,
+		       gelf_getehdr(elf_file_elf(file), &header) ? header.e_entry : 0);
 	free(fdes);
 	return b->err;
 }
@@ -266,14 +266,14 @@ int unwind_table_build(struct elf_file *file, struct unwind_table *ret_table)
 	int err = eh_frame_find(elf_file_elf(file), &frame);
 
 	if (!err)
-		err = build(&b, file, &frame);
+		err = table_build(&b, file, &frame);
 	free(b.rule_place);
 	if (err) {
 		unwind_table_done(&table);
 		return err;
 	}
 	count_rows(&table);
-	trim(&table);
+	table_trim(&table);
 	*ret_table = table;
 	return 0;
 }
