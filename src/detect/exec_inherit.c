@@ -61,14 +61,14 @@ bool exec_unused(const struct slot *slot, int32_t fd, const void *ctx)
 
 void exec_ask_environment(struct engine *e, struct process *process)
 {
-	struct engine_callbacks *host = &e->options.callbacks;
+	const struct engine_host *host = e->options.host;
 	struct fdt_environ answer = { 0 };
 	uint64_t word[FDT_ENVIRON_WORDS];
 
 	if (process->environment_known || process->ended_ns || !host->environment)
 		return;
 	process->environment_known = true;
-	if (host->environment(host->ctx, process->pid, &answer))
+	if (host->environment(e->options.ctx, process->pid, &answer))
 		return;
 	for (int i = 0; i < FDT_ENVIRON_WORDS; i++)
 		word[i] = answer.word[i];

@@ -24,6 +24,9 @@ const char *correction_cause_name(enum correction_cause cause)
 	return names[cause];
 }
 
+static const struct engine_host no_host;
+static const struct engine_policy no_policy;
+
 /* Like the pasts, at most a quarter of everything. */
 static void stacks_begin(struct engine *e)
 {
@@ -32,8 +35,8 @@ static void stacks_begin(struct engine *e)
 	e->sites.stacks =
 		(struct stacks){ .mem = &e->mem,
 				 .max_bytes = quarter && quarter < wanted ? quarter : wanted,
-				 .ask = e->options.callbacks.stack_forgotten,
-				 .ctx = e->options.callbacks.ctx };
+				 .ask = e->options.host->stack_forgotten,
+				 .ctx = e->options.ctx };
 }
 
 int engine_new(const struct engine_options *options, struct engine **ret_engine)
@@ -45,6 +48,10 @@ int engine_new(const struct engine_options *options, struct engine **ret_engine)
 	if (!e)
 		return -ENOMEM;
 	e->options = *options;
+	if (!options->host)
+		e->options.host = &no_host;
+	if (!options->policy)
+		e->options.policy = &no_policy;
 	e->mem = mem;
 	if (mem.max_bytes > FINDINGS_RESERVE_BYTES)
 		e->mem.max_bytes -= FINDINGS_RESERVE_BYTES;

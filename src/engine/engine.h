@@ -50,54 +50,67 @@ struct change {
 	const struct site *site;      /* of the call; NULL: none known */
 };
 
-struct engine_callbacks {
-	void *ctx;
+/* Who hears what the engine finds. */
+struct engine_listener {
 	void (*finding)(void *ctx, const struct finding *finding);
-	void (*change)(void *ctx, const struct change *change); /* NULL: not wanted (saves time) */
-	/*
-	 * Asks what a descriptor that is open now is called. Writes a NUL-terminated name and
-	 * returns 0, or -errno. NULL: names come from FDT_NAME events alone. An implementation
-	 * that wants replays to see the same must record the answer as FDT_NAME before the
-	 * event being applied.
-	 */
+	/* NULL: not wanted (saves time). */
+	void (*change)(void *ctx, const struct change *change);
+	/* So many were found and not reported (findings.burst); NULL: not wanted. */
+	void (*withheld)(void *ctx, const struct withheld *withheld);
+};
+
+/*
+ * The machine that the events come from: answers what no event says. Each function but
+ * stack_forgotten returns 0 or -errno and may be NULL: then only events of that kind tell the
+ * engine. A host whose run is recorded must record each answer before the event being applied, so
+ * that a replay, which has no host, finds the same.
+ */
+struct engine_host {
+	/* The name of a descriptor that is open now, NUL-terminated; recorded as FDT_NAME. */
 	int (*name)(void *ctx, uint32_t pid, int32_t fd, const struct fdt_file *file, char *buffer,
 		    size_t size);
-	/*
-	 * The stack of this hash is not known (any more): whoever makes FDT_SITE should tell it
-	 * again, before the next event that has it. NULL: not wanted.
-	 */
-	void (*stack_forgotten)(void *ctx, uint64_t hash);
-	/* The same, asking what a descriptor is like now; to be recorded as FDT_DETAIL. */
+	/* What a descriptor is like now; recorded as FDT_DETAIL. */
 	int (*detail)(void *ctx, uint32_t pid, int32_t fd, const struct fdt_file *file,
 		      struct fdt_detail *ret_detail);
-	/* The same, asking which numbers the environment of a process names; as FDT_ENVIRON. */
+	/* Which numbers the environment of a process names; recorded as FDT_ENVIRON. */
 	int (*environment)(void *ctx, uint32_t pid, struct fdt_environ *ret_environment);
 	/*
-	 * The same, asking for the cgroup of a process that lives: at most `size` bytes of it and
-	 * no NUL needed, *ret_length tells how many; as FDT_PLACE.
+	 * The cgroup of a process that is alive: at most `size` bytes and no NUL needed,
+	 * *ret_length says how many; recorded as FDT_PLACE.
 	 */
 	int (*place)(void *ctx, uint32_t pid, char *cgroup, size_t size, size_t *ret_length,
 		     uint32_t *ret_inner_pid);
 	/*
-	 * Whether the user wants to hear nothing of this finding. Asked once for each cause, with
-	 * the finding complete; it is then counted and not told. NULL: nothing is suppressed.
+	 * The stack of this hash is not known (any more): whoever makes FDT_SITE should send it
+	 * again, before the next event that has it. NULL: nobody can.
+	 */
+	void (*stack_forgotten)(void *ctx, uint64_t hash);
+};
+
+/* What the user does not want to hear of. */
+struct engine_policy {
+	/*
+	 * Whether this finding is suppressed. Asked once for each cause, with the finding complete;
+	 * it is then counted and not reported. NULL: nothing is suppressed.
 	 */
 	bool (*suppressed)(void *ctx, const struct finding *finding);
 	/*
-	 * Whether findings of processes in this cgroup (NULL: not known) are anybody's business here.
-	 * Others are not even counted: the same cause elsewhere is still news. NULL: all are.
+	 * Whether findings of processes in this cgroup (NULL: not known) matter here. Others are
+	 * not even counted: the same cause elsewhere is still news. NULL: all do.
 	 */
 	bool (*wanted)(void *ctx, const char *cgroup);
-	/* So many were found and not told (findings.burst); NULL: not wanted. */
-	void (*withheld)(void *ctx, const struct withheld *withheld);
 };
 
 struct engine_options {
 	enum engine_mode mode;
 	struct settings settings;
 	rule_set rules;
-	struct engine_callbacks callbacks;
-	uint64_t fail_at; /* tests: see struct mem */
+	/* Borrowed until engine_free(). */
+	const struct engine_listener *listener;
+	const struct engine_host *host;     /* NULL: a replay has none */
+	const struct engine_policy *policy; /* NULL: everything is reported */
+	void *ctx;                          /* of all three */
+	uint64_t fail_at;                   /* tests: see struct mem */
 };
 
 /* 0, or -ENOMEM. The engine copies *options. */
@@ -265,11 +278,5 @@ typedef void (*engine_slot_fn)(void *ctx, int32_t fd, const struct fdt_file *fil
 int engine_each_slot_of(struct engine *engine, uint64_t key, engine_slot_fn slot, void *ctx);
 /* The same by process. 0, or -ESRCH. */
 int engine_each_slot(struct engine *engine, uint32_t pid, engine_slot_fn slot, void *ctx);
-
-/*
- * Watching use: after an exec the engine asks which descriptors the new image uses. The
- * kernel side decides by itself (it watches every number above 2 that crossed an exec, until
- * its first use); the engine needs nothing from the source.
- */
 
 #endif

@@ -365,9 +365,9 @@ static struct finding_entry *entry_alloc(struct engine *e)
 
 static bool is_suppressed(struct engine *e, const struct finding *f)
 {
-	const struct engine_callbacks *callbacks = &e->options.callbacks;
+	const struct engine_policy *policy = e->options.policy;
 
-	return callbacks->suppressed && callbacks->suppressed(callbacks->ctx, f);
+	return policy->suppressed && policy->suppressed(e->options.ctx, f);
 }
 
 /* A full engine must be able to say what filled it: the last of the memory is for that. */
@@ -499,7 +499,7 @@ static void tell(struct engine *e, struct finding_entry *entry, struct finding *
 	entry->sequence = f->sequence;
 	link_newest(e, entry);
 	remember(entry, f);
-	e->options.callbacks.finding(e->options.callbacks.ctx, f);
+	e->options.listener->finding(e->options.ctx, f);
 }
 
 /* Signed: what was told before this run may have been so a moment after the event. */
@@ -567,12 +567,12 @@ bool finding_is_news(const struct engine *e, const struct finding *f)
 
 static bool is_elsewhere(struct engine *e, const struct finding *f)
 {
-	const struct engine_callbacks *callbacks = &e->options.callbacks;
+	const struct engine_policy *policy = e->options.policy;
 
-	if (!callbacks->wanted || !f->process)
+	if (!policy->wanted || !f->process)
 		return false;
 	tasks_ask_place(e, (struct process *)f->process);
-	return !callbacks->wanted(callbacks->ctx, f->process->cgroup);
+	return !policy->wanted(e->options.ctx, f->process->cgroup);
 }
 
 void finding_report(struct engine *e, struct finding *f)

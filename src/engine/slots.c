@@ -25,8 +25,8 @@ struct place {
 
 void engine_tell_change(struct engine *e, const struct change *change)
 {
-	if (e->options.callbacks.change)
-		e->options.callbacks.change(e->options.callbacks.ctx, change);
+	if (e->options.listener->change)
+		e->options.listener->change(e->options.ctx, change);
 }
 
 static uint8_t access_bits(unsigned int flags)
@@ -84,10 +84,9 @@ const char *slots_name(struct engine *e, const struct fdtable *table, int32_t fd
 	struct fdt_file file = file_of(slot);
 	char text[NAME_SIZE_MAX];
 
-	if (name || !e->options.callbacks.name || table->owner->ended_ns)
+	if (name || !e->options.host->name || table->owner->ended_ns)
 		return name;
-	if (e->options.callbacks.name(e->options.callbacks.ctx, table->owner->pid, fd, &file, text,
-				      sizeof(text)))
+	if (e->options.host->name(e->options.ctx, table->owner->pid, fd, &file, text, sizeof(text)))
 		return NULL;
 	names_put(&e->names, slot->file, slot->inode, slot->dev, text, sizeof(text));
 	return known_name(e, table, fd);
@@ -108,14 +107,14 @@ static bool has_detail(const struct slot *slot)
 
 const struct fdt_detail *slots_look(struct engine *e, const struct fdtable *table, int32_t fd)
 {
-	struct engine_callbacks *host = &e->options.callbacks;
+	const struct engine_host *host = e->options.host;
 	struct fdt_file file = file_of(fdtable_slot(table, fd));
 	uint64_t serial = 0;
 	const struct fdt_detail *known = details_get(&e->details, &file, &serial);
 	struct fdt_detail detail;
 
 	if (!host->detail || table->owner->ended_ns ||
-	    host->detail(host->ctx, table->owner->pid, fd, &file, &detail))
+	    host->detail(e->options.ctx, table->owner->pid, fd, &file, &detail))
 		return known;
 	detail.head.tgid = table->owner->pid;
 	detail.fd = fd;
@@ -197,7 +196,7 @@ static void tell_change(const struct place *p, enum change_op op, const struct a
 static inline void tell(const struct place *p, enum change_op op, const struct actor *actor,
 			const char *how)
 {
-	if (p->e->options.callbacks.change)
+	if (p->e->options.listener->change)
 		tell_change(p, op, actor, how);
 }
 

@@ -189,7 +189,7 @@ static void copy_place(struct engine *e, struct process *to, const struct proces
 /* A replay learns of the place by pid: so only the image that lives is asked about. */
 void tasks_ask_place(struct engine *e, struct process *process)
 {
-	const struct engine_callbacks *host = &e->options.callbacks;
+	const struct engine_host *host = e->options.host;
 	struct process *current = map_get(&e->processes, process->pid);
 	char cgroup[FDT_PLACE_MAX];
 	uint32_t inner_pid = 0;
@@ -199,7 +199,7 @@ void tasks_ask_place(struct engine *e, struct process *process)
 		return;
 	if (!current->place_known && !current->ended_ns && host->place) {
 		current->place_known = true;
-		if (!host->place(host->ctx, current->pid, cgroup, sizeof(cgroup), &length,
+		if (!host->place(e->options.ctx, current->pid, cgroup, sizeof(cgroup), &length,
 				 &inner_pid))
 			process_set_place(&e->mem, current, cgroup, length, inner_pid);
 	}

@@ -122,8 +122,8 @@ static void tell(struct engine *e, struct throttle *t)
 		t->severity[r] = 0;
 	}
 	t->told_ns = e->now_ns;
-	if (e->options.callbacks.withheld)
-		e->options.callbacks.withheld(e->options.callbacks.ctx, &withheld);
+	if (e->options.listener->withheld)
+		e->options.listener->withheld(e->options.ctx, &withheld);
 }
 
 static void tell_if_due(struct engine *e, struct throttle *t, bool at_end)

@@ -41,7 +41,9 @@
 struct session {
 	const struct session_config *config;
 	struct run_meta meta;
-	struct engine *engine;           /* NULL until the first event that is not META */
+	struct engine *engine; /* NULL until the first event that is not META */
+	struct engine_listener listener;
+	struct engine_policy policy;
 	struct naming *naming;           /* NULL: replay */
 	struct fault *fault;             /* NULL: none wanted */
 	struct coverage_keeper coverage; /* where there is a budget */
@@ -190,7 +192,8 @@ static void on_stack_forgotten(void *ctx, uint64_t hash)
 {
 	struct session *s = ctx;
 
-	s->config->forget_site(s->config->source, hash);
+	if (s->config->forget_site)
+		s->config->forget_site(s->config->source, hash);
 }
 
 static const struct session_service *service(const struct session *s)
@@ -215,27 +218,30 @@ static void call(const struct session *s, void (*function)(void *ctx))
 		function(service(s)->ctx);
 }
 
+static const struct engine_host engine_host = { .name = on_name,
+						.detail = on_detail,
+						.environment = on_environment,
+						.place = on_place,
+						.stack_forgotten = on_stack_forgotten };
+
 static int begin_engine(struct session *s)
 {
 	const struct run_options *options = s->config->options;
 	struct engine_options engine = {
-		.callbacks = { .ctx = s,
-			       .finding = on_finding,
-			       .change = options->events ? on_change : NULL,
-			       .name = s->naming ? on_name : NULL,
-			       .detail = s->naming ? on_detail : NULL,
-			       .suppressed = on_suppressed,
-			       .withheld = on_withheld,
-			       .wanted = service(s)->wanted ? on_wanted : NULL,
-			       .environment = s->naming ? on_environment : NULL,
-			       .place = s->naming ? on_place : NULL,
-			       .stack_forgotten =
-				       s->config->forget_site ? on_stack_forgotten : NULL },
+		.listener = &s->listener,
+		.host = s->config->replay ? NULL : &engine_host,
+		.policy = &s->policy,
+		.ctx = s,
 	};
 	const char *bad;
 	size_t bad_length;
 	int err;
 
+	s->listener = (struct engine_listener){ .finding = on_finding,
+						.change = options->events ? on_change : NULL,
+						.withheld = on_withheld };
+	s->policy = (struct engine_policy){ .suppressed = on_suppressed,
+					    .wanted = service(s)->wanted ? on_wanted : NULL };
 	run_options_apply(options, &s->meta.settings);
 	if (options->rules)
 		rule_set_parse(options->rules, &s->meta.rules, &bad, &bad_length);

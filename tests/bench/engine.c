@@ -243,9 +243,10 @@ static int print(const struct bench *b, const struct scenario *scenario,
 
 static int run_engine(struct bench *b, const struct scenario *scenario)
 {
-	struct engine_options options = { .mode = ENGINE_ALL,
-					  .rules = rule_set_default(),
-					  .callbacks = { .ctx = b, .finding = on_finding } };
+	static const struct engine_listener listener = { .finding = on_finding };
+	struct engine_options options = {
+		.mode = ENGINE_ALL, .rules = rule_set_default(), .listener = &listener, .ctx = b
+	};
 	struct engine_counters before, after;
 	int status;
 

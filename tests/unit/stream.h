@@ -103,12 +103,14 @@ static void count_change(void *ctx, const struct change *change)
 	((struct stream *)ctx)->changes++;
 }
 
+static const struct engine_listener stream_listener = { .finding = keep, .change = count_change };
+/* For tests where nobody listens to changes. */
+static const struct engine_listener stream_findings = { .finding = keep };
+
 static inline struct engine_options stream_options(struct stream *s, enum engine_mode mode)
 {
 	struct engine_options options = {
-		.mode = mode,
-		.rules = rule_set_default(),
-		.callbacks = { .ctx = s, .finding = keep, .change = count_change }
+		.mode = mode, .rules = rule_set_default(), .listener = &stream_listener, .ctx = s
 	};
 
 	settings_default(&options.settings);

@@ -90,12 +90,13 @@ static void leak_at_exit(struct stream *s, const struct fdt_detail *detail)
 
 static void begin(struct stream *s)
 {
+	static const struct engine_listener listener = { .finding = keep_other_end };
 	struct engine_options options;
 
 	stream_start(s, ENGINE_COMMAND);
 	engine_free(s->engine);
 	options = stream_options(s, ENGINE_COMMAND);
-	options.callbacks.finding = keep_other_end;
+	options.listener = &listener;
 	assert_int_equal(engine_new(&options, &s->engine), 0);
 	task(s, FDT_OP_SNAPSHOT, PID, PID, TABLE, 0, 0);
 	task(s, FDT_OP_SNAPSHOT, OTHER_PID, OTHER_PID, OTHER_TABLE, 0, 0);

@@ -20,7 +20,7 @@ struct answer {
 };
 
 struct world {
-	struct stream s; /* first: the callbacks' ctx */
+	struct stream s; /* first: the engine's ctx */
 	struct answer answers[128];
 	unsigned int answer_count, asked;
 	uint64_t environment; /* bit n: number n is named */
@@ -65,15 +65,15 @@ static int answer_environment(void *ctx, uint32_t pid, struct fdt_environ *ret_e
 	return 0;
 }
 
+static const struct engine_host host = { .detail = answer_detail,
+					 .environment = answer_environment };
+
 static void start(struct world *w, bool asks)
 {
 	struct engine_options options = stream_options(&w->s, ENGINE_ALL);
 
 	*w = (struct world){ .s = { .now_ns = 1000 * S } };
-	if (asks) {
-		options.callbacks.detail = answer_detail;
-		options.callbacks.environment = answer_environment;
-	}
+	options.host = asks ? &host : NULL;
 	assert_int_equal(engine_new(&options, &w->s.engine), 0);
 	task(&w->s, FDT_OP_SNAPSHOT, PID, PID, TABLE, 0, 0);
 }
@@ -902,8 +902,7 @@ static void without_memory(void **state)
 
 		w = (struct world){ .s = { .now_ns = 1000 * S } };
 		options.fail_at = n;
-		options.callbacks.detail = answer_detail;
-		options.callbacks.environment = answer_environment;
+		options.host = &host;
 		if (engine_new(&options, &w.s.engine)) {
 			assert_int_equal(n, 1);
 			continue;

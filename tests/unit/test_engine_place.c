@@ -41,14 +41,17 @@ static int answer_place(void *ctx, uint32_t pid, char *cgroup, size_t size, size
 	return 0;
 }
 
+static const struct engine_listener listener = { .finding = keep_place };
+static const struct engine_host host = { .place = answer_place };
+
 static void start(struct world *w, bool live, uint64_t fail_at)
 {
 	struct engine_options options = stream_options(&w->s, ENGINE_PID);
 
 	*w = (struct world){ .s = { .now_ns = 1000 * S } };
-	options.callbacks = (struct engine_callbacks){ .ctx = w,
-						       .finding = keep_place,
-						       .place = live ? answer_place : NULL };
+	options.listener = &listener;
+	options.host = live ? &host : NULL;
+	options.ctx = w;
 	options.fail_at = fail_at;
 	assert_int_equal(engine_new(&options, &w->s.engine), 0);
 }
@@ -148,12 +151,14 @@ static bool only_others(void *ctx, const char *cgroup)
 
 static void start_elsewhere(struct world *w)
 {
+	static const struct engine_policy policy = { .wanted = only_others };
 	struct engine_options options = stream_options(&w->s, ENGINE_PID);
 
 	*w = (struct world){ .s = { .now_ns = 1000 * S } };
-	options.callbacks = (struct engine_callbacks){
-		.ctx = w, .finding = keep_place, .place = answer_place, .wanted = only_others
-	};
+	options.listener = &listener;
+	options.host = &host;
+	options.policy = &policy;
+	options.ctx = w;
 	assert_int_equal(engine_new(&options, &w->s.engine), 0);
 	task(&w->s, FDT_OP_SNAPSHOT, PID, PID, TABLE, PID, 0);
 }

@@ -32,6 +32,8 @@ static int answer(void *ctx, uint32_t pid, int32_t fd, const struct fdt_file *fi
 	return 0;
 }
 
+static const struct engine_host host = { .detail = answer };
+
 static void start(struct stream *s, rule_set rules)
 {
 	struct engine_options options = stream_options(s, ENGINE_PID);
@@ -39,8 +41,8 @@ static void start(struct stream *s, rule_set rules)
 	memset(&kernel, 0, sizeof(kernel));
 	*s = (struct stream){ .now_ns = 1000 * S };
 	options.rules = rules;
-	options.callbacks.detail = answer;
-	options.callbacks.change = NULL; /* which would ask, too */
+	options.host = &host;
+	options.listener = &stream_findings; /* one to changes would ask, too */
 	assert_int_equal(engine_new(&options, &s->engine), 0);
 }
 
@@ -981,7 +983,7 @@ static void nth_allocation_fails(void **state)
 		memset(&kernel, 0, sizeof(kernel));
 		options.fail_at = n;
 		options.rules = ~(rule_set)0;
-		options.callbacks.detail = answer;
+		options.host = &host;
 		if (engine_new(&options, &s.engine))
 			continue;
 		a_life_with_everything(&s);

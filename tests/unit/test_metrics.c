@@ -28,7 +28,7 @@ static void changes_are_counted_by_op(bool listened)
 	struct engine_counters c;
 
 	if (!listened)
-		options.callbacks.change = NULL;
+		options.listener = &stream_findings;
 	assert_int_equal(engine_new(&options, &s.engine), 0);
 	opens(&s, PID, 3, 1);
 	task(&s, FDT_OP_FORK, 200, 200, TABLE + 4096, PID, 0);
@@ -88,11 +88,12 @@ static bool yes(void *ctx, const struct finding *finding)
 
 static void suppressed_ones_count_apart(void **state)
 {
+	static const struct engine_policy policy = { .suppressed = yes };
 	struct stream s = { .now_ns = 1000 * S };
 	struct engine_options options = stream_options(&s, ENGINE_PID);
 
 	(void)state;
-	options.callbacks.suppressed = yes;
+	options.policy = &policy;
 	assert_int_equal(engine_new(&options, &s.engine), 0);
 	opens(&s, PID, 3, 1);
 	closes(&s, PID, 3);

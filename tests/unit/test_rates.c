@@ -34,6 +34,9 @@ static void on_withheld(void *ctx, const struct withheld *w)
 	assert_true(w->first_ns <= w->time_ns);
 }
 
+static const struct engine_listener listener = { .finding = on_finding, .withheld = on_withheld };
+static const struct engine_listener findings_only = { .finding = on_finding };
+
 static void start_with(struct run *run, uint64_t burst, uint64_t every_ns)
 {
 	struct engine_options options = stream_options(&run->s, ENGINE_PID);
@@ -41,9 +44,8 @@ static void start_with(struct run *run, uint64_t burst, uint64_t every_ns)
 	*run = (struct run){ .s.now_ns = 1000 * S };
 	options.settings.findings_burst = burst;
 	options.settings.findings_every_ns = every_ns;
-	options.callbacks = (struct engine_callbacks){ .ctx = run,
-						       .finding = on_finding,
-						       .withheld = on_withheld };
+	options.listener = &listener;
+	options.ctx = run;
 	assert_int_equal(engine_new(&options, &run->s.engine), 0);
 	opens(&run->s, PID, 3, 1);
 	closes(&run->s, PID, 3);
@@ -234,7 +236,8 @@ static void a_full_engine_can_tell(void **state)
 
 	(void)state;
 	options.settings.memory_max_bytes = 1 << 20;
-	options.callbacks = (struct engine_callbacks){ .ctx = &run, .finding = on_finding };
+	options.listener = &findings_only;
+	options.ctx = &run;
 	assert_int_equal(engine_new(&options, &run.s.engine), 0);
 	for (uint32_t fd = 0; run.s.last_err != -ENOMEM; fd++)
 		opens(&run.s, PID + fd, (int)fd, fd + 1);

@@ -93,13 +93,15 @@ static void take_finding(void *ctx, const struct finding *f)
 /* An engine that asks: for[0] counts, for[1] on are the hashes. */
 static void start_asking(struct stream *s, uint64_t asked[16], size_t stacks_bytes)
 {
+	static const struct engine_listener listener = { .finding = take_finding };
+	static const struct engine_host host = { .stack_forgotten = note_hash };
 	struct engine_options options = stream_options(s, ENGINE_PID);
 
 	*s = (struct stream){ .now_ns = 1000 * S };
 	memset(asked, 0, 16 * sizeof(*asked));
-	options.callbacks = (struct engine_callbacks){ .ctx = asked,
-						       .finding = take_finding,
-						       .stack_forgotten = note_hash };
+	options.listener = &listener;
+	options.host = &host;
+	options.ctx = asked;
 	options.settings.stacks_memory_bytes = stacks_bytes;
 	assert_int_equal(engine_new(&options, &s->engine), 0);
 }

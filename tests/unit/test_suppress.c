@@ -237,11 +237,14 @@ static void count_told(void *ctx, const struct finding *f)
 
 static void start(struct run *run, const char *yaml)
 {
+	static const struct engine_listener listener = { .finding = count_told };
+	static const struct engine_policy policy = { .suppressed = ask };
 	struct engine_options options = stream_options(&run->s, ENGINE_PID);
 
 	*run = (struct run){ .s.now_ns = 1000 * S, .list = read_good(yaml) };
-	options.callbacks =
-		(struct engine_callbacks){ .ctx = run, .finding = count_told, .suppressed = ask };
+	options.listener = &listener;
+	options.policy = &policy;
+	options.ctx = run;
 	assert_int_equal(engine_new(&options, &run->s.engine), 0);
 	task(&run->s, FDT_OP_FORK, PID, PID, TABLE, 0, 0);
 	opens(&run->s, PID, 3, 1);

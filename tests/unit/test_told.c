@@ -150,6 +150,7 @@ static bool suppressed(void *ctx, const struct finding *finding)
 
 static void suppressions_change_on_the_way(void **state)
 {
+	static const struct engine_policy policy = { .suppressed = suppressed };
 	struct engine_counters counters;
 	struct engine_options options;
 	struct settings settings;
@@ -157,7 +158,7 @@ static void suppressions_change_on_the_way(void **state)
 
 	(void)state;
 	options = stream_options(&s, ENGINE_ALL);
-	options.callbacks.suppressed = suppressed;
+	options.policy = &policy;
 	assert_int_equal(engine_new(&options, &s.engine), 0);
 	settings_default(&settings);
 	silence = true;
