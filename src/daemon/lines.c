@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "engine/finding.h"
 #include "model/process.h"
 #include "daemon/channel.h"
@@ -18,14 +18,6 @@
 #include "util/trouble.h"
 
 #define MESSAGE_SIZE 512
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
 
 /* --- opening --- */
 
@@ -133,7 +125,7 @@ void lines_done(struct lines *lines)
 
 static void put(struct lines *lines, const struct line *line)
 {
-	uint64_t now = now_ns();
+	uint64_t now = clock_monotonic_ns();
 
 	for (unsigned int i = 0; i < lines->count; i++)
 		channel_put(lines->channels[i], line, now);

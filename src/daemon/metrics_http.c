@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "daemon/metrics.h"
 #include "util/trouble.h"
 
@@ -61,10 +62,7 @@ struct metrics_server {
 
 static int64_t now_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return (int64_t)(clock_monotonic_ns() / MSEC_NS);
 }
 
 static void page_unref(struct metrics_server *s, struct page *page)
