@@ -113,7 +113,7 @@ static void complain(struct channel *c, int err, const char *what)
 static void works(struct channel *c)
 {
 	if (c->complained)
-		log_info("%s: takes lines again", c->name);
+		log_info("%s: output recovered", c->name);
 	c->complained = false;
 	c->pause_ns = SEC_NS;
 }
@@ -364,7 +364,7 @@ void channel_free(struct channel *c)
 	channel_tick(c, c->now_ns);
 	lines = all_that_waits(c);
 	if (lines)
-		log_warn("%s: %" PRIu64 " lines were not taken", c->name, lines);
+		log_warn("%s: %" PRIu64 " lines lost at shutdown", c->name, lines);
 	while (c->first)
 		remove_first(c);
 	close_it(c);

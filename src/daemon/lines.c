@@ -88,7 +88,7 @@ static void open_evidence(struct lines *lines, const struct config *config)
 		return;
 	lines->evidence = NULL;
 	log_trouble(&trouble);
-	log_warn("findings are told without keeping their whole evidence");
+	log_warn("not storing full evidence (another error was logged above)");
 }
 
 int lines_apply(struct lines *lines, const struct config *config, uint64_t now,
@@ -193,7 +193,7 @@ int lines_keep(void *ctx, const char *json, size_t length, const struct finding 
 		return 0;
 	err = evidence_put(lines->evidence, finding->fingerprint, json, length);
 	if (err && !lines->evidence_failed)
-		log_warn("cannot keep evidence: %s", strerror(-err));
+		log_warn("cannot store evidence: %s", strerror(-err));
 	lines->evidence_failed = err;
 	return 0;
 }

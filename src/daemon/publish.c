@@ -105,7 +105,7 @@ static void write_textfile(struct publisher *p, const char *path, const char *te
 	int err = metrics_textfile(path, text, length);
 
 	if (err && !p->textfile_failed)
-		log_warn("%s: cannot be written: %s; its metrics stay as they were", path,
+		log_warn("%s: cannot be written: %s; keeping its previous metrics", path,
 			 strerror(-err));
 	p->textfile_failed = err;
 }

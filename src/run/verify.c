@@ -181,7 +181,7 @@ static void tell_notes(const struct verify *v, uint64_t table, int32_t fd)
 		told++;
 	}
 	if (!told)
-		log_warn("    nothing was heard of it lately");
+		log_warn("    no recent events for this slot");
 }
 
 /* --- the two sides --- */
