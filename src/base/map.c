@@ -3,12 +3,13 @@
 
 #include <errno.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 
 /* Fibonacci hashing: addresses and pids differ in few, low bits; the high bits of the product mix them. */
 static size_t home(const struct map *map, uint64_t key)
 {
-	uint64_t mixed = key * 0x9e3779b97f4a7c15ull;
+	uint64_t mixed = key * HASH_GOLDEN;
 
 	return (mixed ^ mixed >> 32) & (map->capacity - 1);
 }

@@ -318,7 +318,7 @@ static int tell(int fd, struct page *page, const struct lines *lines, unsigned i
 	if (json)
 		return write_all(fd, text, length);
 	if (explain_line(page, text, length)) {
-		page_text(page, "(a line that is no JSON: fdtrace did not write it)", PAGE_ALL);
+		page_text(page, "(not a line of JSON: not written by fdtrace)", PAGE_ALL);
 		page_newline(page);
 	}
 	return page_write(page, fd);

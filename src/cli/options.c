@@ -7,12 +7,12 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/clock.h"
 #include "util/nearest.h"
 #include "util/escape.h"
 #include "util/trouble.h"
 
 #define PID_LIMIT 4194304 /* PID_MAX_LIMIT of the kernel, include/linux/threads.h */
-#define SEC UINT64_C(1000000000)
 
 enum type {
 	TYPE_FLAG,   /* bool */
@@ -64,9 +64,9 @@ static const struct row table[] = {
 	  "write there instead of stdout" },
 	{ "record", 'r', TYPE_STRING, "FILE", AT(run.record), 0, 0, T,
 	  "keep the event stream for replay" },
-	{ "duration", 'd', TYPE_TIME, "TIME", AT(run.duration_ns), SEC / 1000, 3650 * 86400 * SEC, T | R,
+	{ "duration", 'd', TYPE_TIME, "TIME", AT(run.duration_ns), MSEC_NS, 3650 * DAY_NS, T | R,
 	  "stop after TIME (10s, 5m); a command itself goes on" },
-	{ "interval", 'i', TYPE_TIME, "TIME", AT(run.interval_ns), SEC / 10, 3650 * 86400 * SEC, T | R,
+	{ "interval", 'i', TYPE_TIME, "TIME", AT(run.interval_ns), SEC_NS / 10, 3650 * DAY_NS, T | R,
 	  "print a summary every TIME" },
 	{ "no-follow", 0, TYPE_FLAG, NULL, AT(no_follow), 0, 0, T,
 	  "only the named processes, not their children" },

@@ -14,13 +14,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "daemon/channel_private.h"
 #include "util/escape.h"
 #include "util/log.h"
 #include "util/trouble.h"
 
-#define SECOND UINT64_C(1000000000)
-#define PAUSE_MAX (30 * SECOND)
+#define PAUSE_MAX (30 * SEC_NS)
 
 static const struct kind *const kinds[] = {
 	[OUTPUT_STDOUT] = &kind_stdout,   [OUTPUT_FILE] = &kind_file,
@@ -113,9 +113,9 @@ static void complain(struct channel *c, int err, const char *what)
 static void works(struct channel *c)
 {
 	if (c->complained)
-		log_info("%s: takes lines again", c->name);
+		log_info("%s: output recovered", c->name);
 	c->complained = false;
-	c->pause_ns = SECOND;
+	c->pause_ns = SEC_NS;
 }
 
 static void close_it(struct channel *c)
@@ -156,7 +156,7 @@ static void not_taken(struct channel *c, int err, uint64_t now_ns)
 	}
 	complain(c, err, "write");
 	if (disk_is_full(err)) {
-		c->retry_ns = now_ns + SECOND;
+		c->retry_ns = now_ns + SEC_NS;
 		return;
 	}
 	close_it(c);
@@ -284,7 +284,7 @@ void channel_reopen(struct channel *c, uint64_t now_ns)
 {
 	close_it(c);
 	c->retry_ns = 0;
-	c->pause_ns = SECOND;
+	c->pause_ns = SEC_NS;
 	channel_tick(c, now_ns);
 }
 
@@ -312,7 +312,7 @@ static struct channel *make(const struct output_config *config)
 		c->config.queue_bytes = CHANNEL_QUEUE_MIN;
 	c->fd = -1;
 	c->last = &c->first;
-	c->pause_ns = SECOND;
+	c->pause_ns = SEC_NS;
 	path = path ? path : c->kind->usual_path;
 	c->config.path = path ? strdup(path) : NULL;
 	name_it(c);
@@ -364,7 +364,7 @@ void channel_free(struct channel *c)
 	channel_tick(c, c->now_ns);
 	lines = all_that_waits(c);
 	if (lines)
-		log_warn("%s: %" PRIu64 " lines were not taken", c->name, lines);
+		log_warn("%s: %" PRIu64 " lines lost at shutdown", c->name, lines);
 	while (c->first)
 		remove_first(c);
 	close_it(c);

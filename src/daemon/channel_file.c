@@ -73,10 +73,10 @@ static const char *file_remedy(int err)
 	case ELOOP: return "name the file itself: symbolic links are not followed";
 	case EACCES:
 	case EPERM:
-		return "it must belong to root or to who runs fdtrace, have one name, and nobody "
-		       "else may write to it";
-	case ENOENT: return "make the folder first";
-	case EROFS: return "name a folder that may be written to, or add it to ReadWritePaths=";
+		return "it must be owned by root or the user running fdtrace, have no other hard "
+		       "link, and not be writable by others";
+	case ENOENT: return "create the folder first";
+	case EROFS: return "name a writable folder, or add this one to ReadWritePaths=";
 	default: return NULL;
 	}
 }

@@ -70,8 +70,8 @@ bool socket_for_good(int err)
 const char *socket_remedy(int err)
 {
 	if (err == -ENAMETOOLONG)
-		return "a socket's path has at most 107 bytes";
-	return err == -EACCES ? "allow whoever runs fdtrace to write to the socket" : NULL;
+		return "the path of a socket has at most 107 bytes";
+	return err == -EACCES ? "allow the user running fdtrace to write to the socket" : NULL;
 }
 
 static struct waiting *unix_form(struct channel *c, const struct line *line)

@@ -17,6 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "util/nearest.h"
 #include "run/evidence.h"
 #include "daemon/metrics.h"
@@ -37,7 +38,6 @@
 
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
-#define SEC UINT64_C(1000000000)
 #define QUEUE_BYTES MIB
 
 /* As it is written. */
@@ -534,7 +534,7 @@ static int take_interval(struct file *file, const char *text)
 	else if (text && time_parse(text, interval))
 		return refuse(&at, "a number with s, m, h or d, e.g. 10m; or off",
 			      "summary_interval: \"%.60s\" is not understood", text);
-	if (*interval && (*interval < SEC || *interval > 3650 * 86400 * SEC))
+	if (*interval && (*interval < SEC_NS || *interval > 3650 * DAY_NS))
 		return refuse(&at, "from 1s to 3650d, or off",
 			      "summary_interval: \"%.60s\" is out of range", text);
 	return 0;

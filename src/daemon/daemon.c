@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "daemon/lines.h"
 #include "daemon/lock.h"
 #include "daemon/place.h"
@@ -25,10 +25,9 @@
 #include "util/notify.h"
 #include "util/trouble.h"
 
-#define SEC UINT64_C(1000000000)
-#define TICK_NS SEC
-#define SAVE_NS (60 * SEC)
-#define STATUS_NS (10 * SEC)
+#define TICK_NS SEC_NS
+#define SAVE_NS (60 * SEC_NS)
+#define STATUS_NS (10 * SEC_NS)
 
 struct daemon {
 	const struct daemon_options *options;
@@ -51,14 +50,6 @@ struct daemon {
 	uint64_t saved;   /* lines.findings when it was last done */
 	bool save_failed; /* and told */
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * SEC + (uint64_t)now.tv_nsec;
-}
 
 /* --- the configuration --- */
 
@@ -220,7 +211,7 @@ static bool reload(struct daemon *d)
 	int err = load(d->options, &next, &suppressions, &trouble);
 
 	if (!err)
-		err = lines_apply(&d->lines, next, now_ns(), &trouble);
+		err = lines_apply(&d->lines, next, clock_monotonic_ns(), &trouble);
 	if (!err)
 		err = redact(d, next, &trouble);
 	if (err) {
@@ -241,7 +232,7 @@ static bool on_reload(void *ctx)
 {
 	bool done;
 
-	notify("RELOADING=1\nMONOTONIC_USEC=%" PRIu64, now_ns() / 1000);
+	notify("RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_monotonic_ns() / 1000);
 	done = reload(ctx);
 	notify("READY=1\nSTATUS=%s", done ? "configuration read anew"
 					  : "the new configuration is wrong; the old one stays");
@@ -375,7 +366,7 @@ static void on_ready(void *ctx)
 {
 	struct daemon *d = ctx;
 
-	d->status_ns = now_ns() + STATUS_NS;
+	d->status_ns = clock_monotonic_ns() + STATUS_NS;
 	notify("READY=1\nSTATUS=the whole machine is traced");
 	log_info("the whole machine is traced");
 }
@@ -477,7 +468,7 @@ static int begin(struct daemon *d, struct trouble *trouble)
 	d->session.coverage = d->options->kernel->coverage(d->source);
 	d->session.not_seen = d->options->kernel->not_seen(d->source);
 	d->session.outputs = d->outputs;
-	return lines_apply(&d->lines, d->config, now_ns(), trouble);
+	return lines_apply(&d->lines, d->config, clock_monotonic_ns(), trouble);
 }
 
 static void done(struct daemon *d)

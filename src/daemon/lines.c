@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "engine/finding.h"
 #include "model/process.h"
 #include "daemon/channel.h"
@@ -18,14 +18,6 @@
 #include "util/trouble.h"
 
 #define MESSAGE_SIZE 512
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
 
 /* --- opening --- */
 
@@ -96,7 +88,7 @@ static void open_evidence(struct lines *lines, const struct config *config)
 		return;
 	lines->evidence = NULL;
 	log_trouble(&trouble);
-	log_warn("findings are told without keeping their whole evidence");
+	log_warn("not storing full evidence (another error was logged above)");
 }
 
 int lines_apply(struct lines *lines, const struct config *config, uint64_t now,
@@ -133,7 +125,7 @@ void lines_done(struct lines *lines)
 
 static void put(struct lines *lines, const struct line *line)
 {
-	uint64_t now = now_ns();
+	uint64_t now = clock_monotonic_ns();
 
 	for (unsigned int i = 0; i < lines->count; i++)
 		channel_put(lines->channels[i], line, now);
@@ -201,7 +193,7 @@ int lines_keep(void *ctx, const char *json, size_t length, const struct finding 
 		return 0;
 	err = evidence_put(lines->evidence, finding->fingerprint, json, length);
 	if (err && !lines->evidence_failed)
-		log_warn("cannot keep evidence: %s", strerror(-err));
+		log_warn("cannot store evidence: %s", strerror(-err));
 	lines->evidence_failed = err;
 	return 0;
 }

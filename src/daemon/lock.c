@@ -37,7 +37,8 @@ static int held(int fd, const char *path, struct trouble *trouble)
 		snprintf(pid, sizeof(pid), "?");
 	pid[strcspn(pid, "\n")] = '\0';
 	return trouble_set(trouble, EBUSY, EXIT_CANNOT, NULL, NULL,
-			   "a daemon is running already: pid %s holds %.160s", pid, path);
+			   "fdtrace is already running as a service: pid %s holds %.160s", pid,
+			   path);
 }
 
 static int write_pid(int fd)
@@ -59,7 +60,7 @@ int lock_take(int *ret_fd, struct trouble *trouble)
 	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
 	if (fd < 0)
 		return trouble_set(trouble, errno, EXIT_CANNOT,
-				   "RUNTIME_DIRECTORY=/some/folder names another place", NULL,
+				   "set RUNTIME_DIRECTORY to use another folder", NULL,
 				   "cannot open the lock %.160s: %s", path, strerror(errno));
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 		err = errno == EWOULDBLOCK

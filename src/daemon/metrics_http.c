@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "daemon/metrics.h"
 #include "util/trouble.h"
 
@@ -61,10 +62,7 @@ struct metrics_server {
 
 static int64_t now_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return (int64_t)(clock_monotonic_ns() / MSEC_NS);
 }
 
 static void page_unref(struct metrics_server *s, struct page *page)
@@ -123,14 +121,14 @@ static const struct answer index_answer = {
 	"200 OK", "text/html; charset=utf-8", "",
 	"<!DOCTYPE html><title>fdtrace</title><p>fdtrace: <a href=\"/metrics\">/metrics</a>\n"
 };
-static const struct answer malformed = { "400 Bad Request", PLAIN, "", "not understood\n" };
-static const struct answer not_found = { "404 Not Found", PLAIN, "", "there is /metrics\n" };
+static const struct answer malformed = { "400 Bad Request", PLAIN, "", "bad request\n" };
+static const struct answer not_found = { "404 Not Found", PLAIN, "", "not found; try /metrics\n" };
 static const struct answer not_allowed = { "405 Method Not Allowed", PLAIN, "Allow: GET, HEAD\r\n",
 					   "GET and HEAD only\n" };
 static const struct answer too_large = { "431 Request Header Fields Too Large", PLAIN, "",
-					 "too much\n" };
+					 "request too large\n" };
 static const struct answer too_early = { "503 Service Unavailable", PLAIN, "Retry-After: 1\r\n",
-					 "nothing was measured yet\n" };
+					 "no measurements yet\n" };
 static const struct answer other_version = { "505 HTTP Version Not Supported", PLAIN, "",
 					     "HTTP/1.1 only\n" };
 
@@ -533,14 +531,14 @@ static int refuse_address(const char *listen, struct trouble *t)
 {
 	return trouble_set(t, EINVAL, EXIT_USAGE, "for example: 127.0.0.1:9893 or [::1]:9893",
 			   "it must be a numeric address, a colon and a port",
-			   "cannot serve metrics at '%.64s': not understood", listen);
+			   "cannot serve metrics at '%.64s': invalid address", listen);
 }
 
 static int refuse_remote(const char *listen, struct trouble *t)
 {
 	return trouble_set(t, EPERM, EXIT_USAGE,
 			   "listen on 127.0.0.1 or [::1], or set metrics.remote: true",
-			   "it is not a loopback address, and anybody who reaches it could read",
+			   "anyone who can reach a non-loopback address could read",
 			   "cannot serve metrics at '%.64s': not a loopback address", listen);
 }
 
@@ -549,10 +547,10 @@ static int explain(const char *listen, int err, struct trouble *t)
 	const char *cause = "", *remedy = "";
 
 	if (err == -EADDRINUSE) {
-		cause = "another program listens there, perhaps another fdtrace";
+		cause = "another program listens on it, perhaps another fdtrace";
 		remedy = "find it by: ss -tlnp; or choose another port for the metrics";
 	} else if (err == -EADDRNOTAVAIL) {
-		cause = "no interface of this machine has that address";
+		cause = "no network interface has that address";
 	}
 	return trouble_set(t, -err, EXIT_CANNOT, remedy, cause,
 			   "cannot serve metrics at '%.64s': %s", listen, strerror(-err));

@@ -94,7 +94,7 @@ static void with_label(FILE *out, const char *name, const char *label, const cha
 
 static void put_build(FILE *out, const struct metrics *m)
 {
-	family(out, "fdtrace_build_info", GAUGE, "Always 1; the label tells fdtrace's version.");
+	family(out, "fdtrace_build_info", GAUGE, "Always 1; the label is fdtrace's version.");
 	with_label(out, "fdtrace_build_info", "version", m->version);
 	put_count(out, 1);
 }
@@ -105,7 +105,7 @@ static void put_findings(FILE *out, const struct engine_counters *c)
 	static const char name[] = "fdtrace_findings_total";
 
 	family(out, name, COUNTER,
-	       "Findings by rule and severity, each time one was found, told or not; without "
+	       "Findings by rule and severity, each time one was found, reported or not; without "
 	       "suppressed ones.");
 	for (unsigned int rule = 0; rule < RULE_COUNT; rule++)
 		for (unsigned int severity = SEVERITY_INFO; severity <= SEVERITY_ERROR; severity++)
@@ -113,7 +113,7 @@ static void put_findings(FILE *out, const struct engine_counters *c)
 				rule_info(rule)->id, severity_name(severity),
 				c->by_rule[rule].reported[severity]);
 	count(out, "fdtrace_findings_suppressed_total", COUNTER,
-	      "How often something was found that a suppression silences.", c->times_suppressed);
+	      "How often something was found that a suppression matches.", c->times_suppressed);
 }
 
 static void put_events(FILE *out, const struct metrics *m)
@@ -128,11 +128,13 @@ static void put_events(FILE *out, const struct metrics *m)
 		put_count(out, m->counters.changes[op]);
 	}
 	count(out, "fdtrace_events_lost_total", COUNTER,
-	      "Events the kernel had no room for; tables are then read anew.", m->counters.lost);
+	      "Events dropped because the ring was full; the tables are then read again.",
+	      m->counters.lost);
 	count(out, "fdtrace_resyncs_total", COUNTER,
-	      "How often all tables were read anew because events had been lost.", m->resyncs);
+	      "How often all tables were read again because events had been lost.", m->resyncs);
 	count(out, "fdtrace_table_corrections_total", COUNTER,
-	      "Slots of descriptor tables that reading them showed to be other than known.",
+	      "Slots of descriptor tables found to differ from what was known when the tables were "
+	      "read.",
 	      m->counters.corrections - m->counters.corrections_by[CORRECTION_AFTER_LOSS]);
 	measure(out, "fdtrace_last_event_timestamp_seconds", GAUGE,
 		"When the latest event was seen, in seconds since 1970.", m->last_event_s);
@@ -151,7 +153,7 @@ static void put_programs(FILE *out, const struct metrics *m, unsigned int progra
 	static const char name[] = "fdtrace_bpf_run_seconds_total";
 
 	if (programs)
-		family(out, name, COUNTER, "Time spent in a BPF program, on all CPUs together.");
+		family(out, name, COUNTER, "Time spent in a BPF program, on all CPUs.");
 	for (unsigned int i = 0; i < programs; i++) {
 		double seconds = 0;
 		unsigned int first = i;
@@ -206,11 +208,12 @@ static void put_usages(FILE *out, const struct metrics *m, unsigned int usages)
 	static const char name[] = "fdtrace_limit_used_ratio";
 
 	measure(out, "fdtrace_limit_used_ratio_max", GAUGE,
-		"Open descriptors of the fullest table by its RLIMIT_NOFILE, 0 to 1.",
+		"Open descriptors of the fullest table divided by its RLIMIT_NOFILE, 0 to 1.",
 		m->limit_used_max);
 	if (usages)
 		family(out, name, GAUGE,
-		       "The same of the fullest tables, by program and unit; the largest of each.");
+		       "The same for the fullest tables, by program and unit; the largest of "
+		       "each.");
 	for (unsigned int i = 0; i < usages; i++) {
 		double ratio = largest_usage(m, i, usages);
 
@@ -273,7 +276,7 @@ static void put_process(FILE *out)
 	put_own(out, "process_resident_memory_bytes", GAUGE, "Resident memory of fdtrace itself.",
 		p.resident_bytes);
 	put_own(out, "process_open_fds", GAUGE, "Open descriptors of fdtrace itself.", p.open_fds);
-	put_own(out, "process_max_fds", GAUGE, "Its limit of open descriptors.", p.max_fds);
+	put_own(out, "process_max_fds", GAUGE, "Its limit on open descriptors.", p.max_fds);
 	put_own(out, "process_start_time_seconds", GAUGE,
 		"When it was started, in seconds since 1970.", p.start_s);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "daemon/channel.h"
 #include "daemon/config.h"
 #include "util/container.h"
@@ -14,9 +15,8 @@
 #include "util/hostinfo.h"
 #include "util/log.h"
 
-#define SEC UINT64_C(1000000000)
-#define PUBLISH_NS (5 * SEC)
-#define USAGES_NS (15 * SEC) /* two files of /proc are read for each of some hundred processes */
+#define PUBLISH_NS (5 * SEC_NS)
+#define USAGES_NS (15 * SEC_NS) /* two files of /proc are read for each of some hundred processes */
 
 int publisher_begin(struct publisher *p, const struct config *config, struct trouble *trouble)
 {
@@ -105,7 +105,7 @@ static void write_textfile(struct publisher *p, const char *path, const char *te
 	int err = metrics_textfile(path, text, length);
 
 	if (err && !p->textfile_failed)
-		log_warn("%s: cannot be written: %s; its metrics stay as they were", path,
+		log_warn("%s: cannot be written: %s; keeping its previous metrics", path,
 			 strerror(-err));
 	p->textfile_failed = err;
 }

@@ -2,6 +2,7 @@
 /* What the descriptors of one site are like: how many lie idle, and how many peers have gone. */
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "engine/engine_private.h"
 
 /* Pipes keep no times, nor anything else that tells of use. */
@@ -44,7 +45,7 @@ void finding_ask_idle(struct engine *e, const struct fdtable *table, struct site
 
 void finding_format_time(uint64_t ns, char *buffer, size_t size)
 {
-	unsigned long long s = ns / 1000000000ull;
+	unsigned long long s = ns / SEC_NS;
 
 	if (s < 120)
 		snprintf(buffer, size, "%llu s", s);

@@ -10,10 +10,11 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "engine/engine_private.h"
 #include "fdtrace/syscall.h"
 
-#define SHORT_LIVED_NS 1000000000ull
+#define SHORT_LIVED_NS SEC_NS
 
 /* Everything about one change, to keep argument lists short. */
 struct place {

@@ -6,9 +6,10 @@
  */
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "engine/engine_private.h"
 
-#define LINE_NS (60 * 1000000000ull)
+#define LINE_NS MINUTE_NS
 #define THROTTLES_MAX 4096
 #define NO_PROCESS UINT64_MAX
 

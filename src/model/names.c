@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 
 struct name {
@@ -15,8 +16,7 @@ struct name {
 /* On the path of every close: two multiplications. */
 uint64_t names_key(uint64_t file, uint64_t inode, uint32_t dev)
 {
-	return file * 0x9e3779b97f4a7c15ull ^
-	       (inode + ((uint64_t)dev << 32)) * 0xc2b2ae3d27d4eb4full;
+	return file * HASH_GOLDEN ^ (inode + ((uint64_t)dev << 32)) * 0xc2b2ae3d27d4eb4full;
 }
 
 static void drop(struct names *names, struct name *name)

@@ -3,10 +3,11 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 #define BEFORE_DEPTH 8
-#define NEWBORN_NS 1000000000ull
+#define NEWBORN_NS SEC_NS
 #define ENVIRONMENT_BYTES (FDT_ENVIRON_WORDS * sizeof(uint64_t))
 
 struct process *process_new(struct mem *m, uint32_t pid)

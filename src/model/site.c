@@ -28,7 +28,7 @@ static uint64_t site_first_key(const struct place *p)
 {
 	uint64_t stack = p->stack ? p->stack->content : p->hash ? p->hash->hash : 0;
 
-	return ((uint64_t)p->process->serial << 16 ^ p->syscall) * 0x9e3779b97f4a7c15ull ^ stack;
+	return ((uint64_t)p->process->serial << 16 ^ p->syscall) * HASH_GOLDEN ^ stack;
 }
 
 static bool site_is_at(const struct site *site, const struct place *p)

@@ -3,20 +3,21 @@
 
 #include <string.h>
 
-#define SECOND_NS 1000000000ull
+#include "base/clock.h"
+
 #define PPM 1000000
 
-#define STEP_NS (SECOND_NS / 10)          /* how soon to ask again */
-#define SAVED_NS (30 * SECOND_NS)         /* the account holds the income of so long */
-#define DEBT_NS (5 * SECOND_NS)           /* and owes no more than all CPUs for so long */
-#define COST_NS (3 * SECOND_NS)           /* the cost with hooks on is smoothed over so long */
-#define SHARE_NS (60 * SECOND_NS)         /* what is published looks back so far */
-#define OFF_MIN_NS SECOND_NS              /* each change costs a look at all tables */
-#define FULL_AFTER_NS (10 * SECOND_NS)    /* hooks on for so long, and ... */
-#define FULL_BELOW 0.9                    /* ... cheaper than this part of the budget */
-#define CENSUS_AFTER_NS (300 * SECOND_NS) /* no window for so long */
-#define CENSUS_MIN_NS (2 * SECOND_NS)
-#define CENSUS_MAX_NS (60 * SECOND_NS)
+#define STEP_NS (SEC_NS / 10)          /* how soon to ask again */
+#define SAVED_NS (30 * SEC_NS)         /* the account holds the income of so long */
+#define DEBT_NS (5 * SEC_NS)           /* and owes no more than all CPUs for so long */
+#define COST_NS (3 * SEC_NS)           /* the cost with hooks on is smoothed over so long */
+#define SHARE_NS (60 * SEC_NS)         /* what is published looks back so far */
+#define OFF_MIN_NS SEC_NS              /* each change costs a look at all tables */
+#define FULL_AFTER_NS (10 * SEC_NS)    /* hooks on for so long, and ... */
+#define FULL_BELOW 0.9                 /* ... cheaper than this part of the budget */
+#define CENSUS_AFTER_NS (300 * SEC_NS) /* no window for so long */
+#define CENSUS_MIN_NS (2 * SEC_NS)
+#define CENSUS_MAX_NS (60 * SEC_NS)
 #define CENSUS_PART 0.25
 #define CENSUS_PART_SUSPECTS 0.05
 

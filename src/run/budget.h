@@ -22,6 +22,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/clock.h"
+
 struct budget_sample {
 	uint64_t now_ns;     /* CLOCK_MONOTONIC */
 	uint64_t run_ns;     /* time in our programs so far, all CPUs */
@@ -42,7 +44,7 @@ struct budget_decision {
 	double overhead; /* measured, of all CPUs' time */
 };
 
-#define BUDGET_WINDOW_NS 1000000000ull
+#define BUDGET_WINDOW_NS SEC_NS
 
 struct budget {
 	uint64_t ppm; /* of the time of all CPUs; 0: hooks never, 1000000: always */

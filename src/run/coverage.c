@@ -2,22 +2,13 @@
 #include "run/coverage.h"
 
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "source/live/cost.h"
 
-#define SEC UINT64_C(1000000000)
-#define TELL_NS (60 * SEC) /* between two lines about changes */
-#define WORDS_NS (5 * SEC) /* the share in findings is no older */
-
-static uint64_t now_on(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * SEC + (uint64_t)now.tv_nsec;
-}
+#define TELL_NS (60 * SEC_NS) /* between two lines about changes */
+#define WORDS_NS (5 * SEC_NS) /* the share in findings is no older */
 
 void coverage_begin(struct coverage_keeper *k, const struct coverage_ops *ops,
 		    struct source *source, const char *hook_set, uint64_t ppm)
@@ -28,7 +19,7 @@ void coverage_begin(struct coverage_keeper *k, const struct coverage_ops *ops,
 				       .source = source,
 				       .hook_set = hook_set,
 				       .cpus = cpus > 0 ? (unsigned int)cpus : 1 };
-	budget_init(&k->budget, ppm, now_on(CLOCK_MONOTONIC));
+	budget_init(&k->budget, ppm, clock_ns(CLOCK_MONOTONIC));
 	/* as they are now; the first step may turn them off */
 	k->decision = (struct budget_decision){ .hooks = true, .share = 1 };
 }
@@ -37,7 +28,7 @@ static struct budget_decision decide(struct coverage_keeper *k, uint64_t now_ns,
 {
 	struct bpf_cost cost;
 	struct budget_sample sample = { .now_ns = now_ns,
-					.own_cpu_ns = now_on(CLOCK_PROCESS_CPUTIME_ID),
+					.own_cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID),
 					.cpus = k->cpus,
 					.suspects = suspects };
 
@@ -73,7 +64,7 @@ static void order_telling(struct coverage_keeper *k, uint64_t now_ns,
 
 struct coverage_orders coverage_step(struct coverage_keeper *k, bool suspects)
 {
-	uint64_t now_ns = now_on(CLOCK_MONOTONIC);
+	uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
 	struct coverage_orders orders = { 0 };
 	bool hooks = k->decision.hooks;
 

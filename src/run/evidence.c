@@ -244,10 +244,10 @@ int evidence_open(const char *path, uint64_t max_bytes, struct evidence **ret_ev
 	}
 	evidence_free(e);
 	return trouble_set(trouble, -err, EXIT_CANNOT,
-			   err == -EPERM ? "it must belong to root or to who runs fdtrace, and "
-					   "nobody else may write to it"
+			   err == -EPERM ? "it must be owned by root or the user running fdtrace "
+					   "and not be writable by others"
 					 : NULL,
-			   NULL, "cannot keep evidence in %s: %s", name, strerror(-err));
+			   NULL, "cannot store evidence in %s: %s", name, strerror(-err));
 }
 
 void evidence_free(struct evidence *e)
@@ -418,19 +418,21 @@ static int check_prefix(const char *prefix, struct trouble *trouble)
 	if (!prefix[length] && length >= 4 && length <= DIGITS)
 		return 0;
 	return trouble_set(trouble, EINVAL, EXIT_USAGE, NULL,
-			   "a finding tells it: \"fingerprint\" in JSON, the last column of the "
+			   "use the fingerprint shown with a finding: \"fingerprint\" in JSON, the "
+			   "last column of the "
 			   "summary",
 			   "a fingerprint has 4 to 16 hexadecimal digits");
 }
 
 static int cannot_read(int err, const char *path, struct trouble *trouble)
 {
-	return trouble_set(
-		trouble, -err, EXIT_CANNOT, err == -EACCES ? "try: with sudo" : NULL,
-		err == -EPERM    ? "it does not belong to root or to you, or others may write to it"
-		: err == -ENOENT ? "nothing was kept on this host yet: fdtrace run as root keeps it"
-				 : NULL,
-		"cannot read the evidence in %s: %s", path, strerror(-err));
+	return trouble_set(trouble, -err, EXIT_CANNOT, err == -EACCES ? "try: with sudo" : NULL,
+			   err == -EPERM
+				   ? "it is not owned by root or by you, or others may write to it"
+			   : err == -ENOENT ? "nothing has been stored on this host yet: only runs "
+					      "as root store evidence"
+					    : NULL,
+			   "cannot read the evidence in %s: %s", path, strerror(-err));
 }
 
 static int read_found(int folder, const struct found *found,
@@ -446,7 +448,7 @@ static int read_found(int folder, const struct found *found,
 	err = give_lines(text, size, line, ctx);
 	free(text);
 	return err ? trouble_set(trouble, -err, EXIT_INTERNAL, NULL, strerror(-err),
-				 "cannot tell the evidence")
+				 "cannot print the stored evidence")
 		   : 0;
 }
 
@@ -467,8 +469,8 @@ int evidence_find(const char *path, const char *prefix,
 	look(folder, prefix, &found);
 	if (!found.count)
 		err = trouble_set(trouble, ENOENT, EXIT_CANNOT, NULL,
-				  "the oldest evidence makes room for newer, and only runs as root "
-				  "keep any",
+				  "the oldest evidence is removed to make room, and only runs as "
+				  "root store any",
 				  "no evidence of %s in %s", prefix, name);
 	else if (found.count > 1)
 		err = trouble_set(trouble, ENOTUNIQ, EXIT_USAGE, "give more digits", found.names,

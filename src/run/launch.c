@@ -140,11 +140,11 @@ pid_t launch_pid(const struct launch *launch)
 static const char *exec_cause(const char *command, int error)
 {
 	if (error == ENOENT && !*command)
-		return "its name is empty";
+		return "the name is empty";
 	if (error == ENOENT && strchr(command, '/') && access(command, F_OK) == 0)
-		return "the file is there, but the interpreter or loader that it names is not";
+		return "the file exists, but the interpreter or loader it names does not";
 	if (error == ENOENT && !strchr(command, '/'))
-		return "it is in no directory of PATH";
+		return "it was not found in any directory of PATH";
 	if (error == E2BIG)
 		return "its arguments and environment are longer than the kernel allows";
 	return NULL;

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "run/sockets.h"
 
 #define WATCHED 1024  /* a power of two */
@@ -178,7 +179,7 @@ size_t naming_event(void *event, uint32_t pid, int32_t fd, const struct fdt_file
 
 static struct watched *place_of(struct naming *n, uint64_t table, int32_t fd)
 {
-	uint64_t mixed = table * UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t mixed = table * HASH_GOLDEN;
 
 	return &n->watched[((mixed >> 32) + (uint32_t)fd) & (WATCHED - 1)];
 }

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "engine/engine.h"
 #include "model/syscall_name.h"
 #include "util/log.h"
@@ -155,13 +156,13 @@ static void tell_note(const struct note *note)
 	if (note->kind == FDT_SLOT)
 		log_warn("    %" PRIu64 ".%06" PRIu64 " tid %" PRIu32 " %s (op %d) = %" PRId32
 			 ", slot holds inode %" PRIu64 "%s",
-			 note->time_ns / 1000000000, note->time_ns / 1000 % 1000000, note->tid,
+			 note->time_ns / SEC_NS, note->time_ns / 1000 % 1000000, note->tid,
 			 note_kind(note), note->op, note->result, note->inode,
 			 note->file ? "" : " (empty)");
 	else
 		log_warn("    %" PRIu64 ".%06" PRIu64 " tid %" PRIu32 " %s (op %d) %" PRId32
 			 "..%" PRId32,
-			 note->time_ns / 1000000000, note->time_ns / 1000 % 1000000, note->tid,
+			 note->time_ns / SEC_NS, note->time_ns / 1000 % 1000000, note->tid,
 			 note_kind(note), note->op, note->first, note->last);
 }
 
@@ -180,7 +181,7 @@ static void tell_notes(const struct verify *v, uint64_t table, int32_t fd)
 		told++;
 	}
 	if (!told)
-		log_warn("    nothing was heard of it lately");
+		log_warn("    no recent events for this slot");
 }
 
 /* --- the two sides --- */

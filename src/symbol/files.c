@@ -15,9 +15,10 @@
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/hash.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "util/log.h"
@@ -72,18 +73,10 @@ struct files {
 	bool stop;
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 /* Inode numbers of one device are small or well spread: both of them fit one word well enough. */
 static uint64_t key_number(const struct fdt_elf_key *key)
 {
-	return key->inode * 0x9e3779b97f4a7c15ull ^ key->dev;
+	return key->inode * HASH_GOLDEN ^ key->dev;
 }
 
 static void queue_init(struct queue *queue)
@@ -154,7 +147,7 @@ static void settle_job(struct job *job)
 
 static void job_read(struct job *job)
 {
-	uint64_t began = now_ns();
+	uint64_t began = clock_monotonic_ns();
 	int fd = job->fd, err;
 
 	job->fd = -1;
@@ -166,7 +159,7 @@ static void job_read(struct job *job)
 			log_debug("files: %s: out of memory", job->name);
 		settle_job(job);
 	}
-	job->took_ns = now_ns() - began;
+	job->took_ns = clock_monotonic_ns() - began;
 }
 
 static void *reader_run(void *arg)
@@ -591,11 +584,13 @@ static void collect_and_trim(struct files *files)
 void files_collect(struct files *files, int timeout_ms)
 {
 	struct pollfd done = { .fd = files->done_fd, .events = POLLIN };
-	uint64_t until_ns = now_ns() + (uint64_t)(timeout_ms > 0 ? timeout_ms : 0) * 1000000, now;
+	uint64_t until_ns = clock_monotonic_ns() +
+			    (uint64_t)(timeout_ms > 0 ? timeout_ms : 0) * 1000000,
+		 now;
 
 	while (files->unfinished) {
 		collect_and_trim(files);
-		now = now_ns();
+		now = clock_monotonic_ns();
 		if (!files->unfinished || (timeout_ms >= 0 && now >= until_ns))
 			return;
 		poll(&done, 1, timeout_ms < 0 ? -1 : (int)((until_ns - now) / 1000000 + 1));
@@ -604,7 +599,7 @@ void files_collect(struct files *files, int timeout_ms)
 
 void files_rest(struct files *files)
 {
-	uint64_t now = now_ns();
+	uint64_t now = clock_monotonic_ns();
 	bool rested = false;
 
 	if (now < files->rest_ns)

@@ -3,11 +3,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "symbol/frames.h"
 #include "symbol/perf_map.h"
 
 #define KEPT 4 /* at most 32 MiB of text each, and what is made of it */
-#define LOOK_AGAIN_NS 1000000000ull
+#define LOOK_AGAIN_NS SEC_NS
 
 struct perf_maps {
 	struct kept {

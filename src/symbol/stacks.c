@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "fdtrace/event.h"
+#include "base/clock.h"
 #include "symbol/frames.h"
 #include "symbol/language.h"
 #include "symbol/unwind/unwind_copy.h"
@@ -31,14 +31,6 @@ struct stacks {
 	unsigned int next_pending;
 	_Alignas(8) char event[FDT_SIZE_MAX];
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 int stacks_new(const struct files_kernel *kernel, struct stacks **ret_stacks)
 {
@@ -77,10 +69,10 @@ static int resolve_stack(struct stacks *s, const struct frames_taken *taken, sta
 			 void *ctx)
 {
 	const struct frames_sources sources = { s->files, s->languages, s->perf_maps };
-	uint64_t began = now_ns();
+	uint64_t began = clock_monotonic_ns();
 	size_t size = frames_resolve(&sources, taken, s->event);
 
-	s->counters.resolve_ns += now_ns() - began;
+	s->counters.resolve_ns += clock_monotonic_ns() - began;
 	if (!size)
 		return 0;
 	s->counters.resolved++;

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 
 #define TEXT(key, field)                                                                     \
@@ -43,20 +43,12 @@ static void read_line(const char *path, char *buffer, size_t size)
 	buffer[strcspn(buffer, "\n")] = '\0';
 }
 
-static int64_t clock_ns(clockid_t clock)
-{
-	struct timespec now = { 0 };
-
-	clock_gettime(clock, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 /* The wall clock is read between two readings of the other, so the error is half of their distance. */
 int64_t hostinfo_wall_offset(void)
 {
-	int64_t before = clock_ns(CLOCK_MONOTONIC);
-	int64_t wall = clock_ns(CLOCK_REALTIME);
-	int64_t after = clock_ns(CLOCK_MONOTONIC);
+	int64_t before = (int64_t)clock_monotonic_ns();
+	int64_t wall = (int64_t)clock_ns(CLOCK_REALTIME);
+	int64_t after = (int64_t)clock_monotonic_ns();
 
 	return wall - (before + (after - before) / 2);
 }
@@ -65,7 +57,7 @@ static void make_start_id(struct hostinfo *info)
 {
 	uint64_t hash = hash_text(hash_text(HASH_START, info->boot_id), info->host_name);
 
-	hash = hash_number(hash, (uint64_t)clock_ns(CLOCK_MONOTONIC));
+	hash = hash_number(hash, clock_monotonic_ns());
 	hash = hash_number(hash, (uint64_t)getpid());
 	snprintf(info->start_id, sizeof(info->start_id), "%016" PRIx64, hash);
 }

@@ -290,7 +290,7 @@ static int refuse(int code, const regex_t *regex, const char *pattern, struct tr
 	regerror(code, regex, cause, sizeof(cause));
 	escape_text(shown, sizeof(shown), pattern, strlen(pattern));
 	return trouble_set(trouble, code == REG_ESPACE ? ENOMEM : EINVAL, EXIT_USAGE, NULL, cause,
-			   "redact: \"%s\" is no regular expression", shown);
+			   "redact: \"%s\" is not a valid regular expression", shown);
 }
 
 int redaction_new(enum command_line mode, const char *const *patterns, unsigned int count,

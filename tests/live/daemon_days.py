@@ -66,7 +66,7 @@ def _():
             for name in ("full_one", "full_two"):
                 be_guilty(name)
             daemon.wait_for_message(b"lines wait")
-            daemon.wait_for_message(b"cannot keep evidence: No space left on device")
+            daemon.wait_for_message(b"cannot store evidence: No space left on device")
             assert not at.findings("full_two") and at.records(), "a line is torn, or there was room"
             with open(at.out, "rb") as out:
                 assert out.read().endswith(b"\n"), "half a line stands in the file"
@@ -77,7 +77,7 @@ def _():
             be_guilty("room_again")
             last, = at.wait("room_again")
             assert os.path.exists(f"{disk}/evidence/{last['fdtrace']['fingerprint']}.jsonl")
-            assert daemon.err().count(b"lines wait") == daemon.err().count(b"takes lines again") == 1, daemon.err()
+            assert daemon.err().count(b"lines wait") == daemon.err().count(b"output recovered") == 1, daemon.err()
             kept = os.open(disk, os.O_RDONLY)  # its mount lives on with us
             try:
                 end(daemon)
@@ -138,8 +138,8 @@ def _():
     refused(os.mkdir, "Is a directory", "name a regular file")
     refused(os.mkfifo, "name a regular file")
     refused(link, "symbolic links are not followed")
-    refused(foreign, "must belong to root")
-    refused(everybodys, "nobody else may write to it")
+    refused(foreign, "must be owned by root")
+    refused(everybodys, "not be writable by others")
     refused(lambda path: os.mkdir(path + ".x") or os.symlink(path + ".x", path), "symbolic links are not followed")
 
 
@@ -154,7 +154,7 @@ def _():
             be_guilty(f"hidden_{i}")
             (os.rmdir if make is os.mkdir else os.unlink)(at.out)
             at.wait(f"hidden_{i}")
-            until("that it works again", lambda n=i: daemon.err().count(b"takes lines again") > n)
+            until("that it works again", lambda n=i: daemon.err().count(b"output recovered") > n)
         assert daemon.err().count(b"cannot open it") == 4, daemon.err()
         end(daemon)
 
@@ -338,7 +338,7 @@ def _():
         at.write(listen=f"127.0.0.1:{taken.getsockname()[1]}")
         said = fdtrace("--daemon", "-c", at.config, env=at.environment)
         assert said.status == 3 and "Address already in use" in said.messages, said
-        assert "another program listens there" in said.messages, said
+        assert "another program listens on it" in said.messages, said
 
 
 # --- storms and want ---

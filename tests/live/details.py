@@ -17,7 +17,7 @@ from harness import FDTRACE, PYTHON, Background, attach, case, fdtrace, main, ne
 from recording import detail
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SCHEMA = os.path.join(HERE, "..", "..", "src", "sink", "finding.schema.json")
+SCHEMA = os.path.join(HERE, "..", "..", "src", "output", "json", "finding.schema.json")
 
 
 STEPS = """

@@ -128,7 +128,7 @@ def strange_python():
         strange.wait_for(b"ready")
         doctor = Doctor([])
         assert re.search(re.escape(description) + r" \([1-9]", doctor["python_unknown"]["found"]), f"{doctor}"
-        assert "native stacks only of unknown interpreters" in doctor.told["degraded"] and doctor.status == 0, f"{doctor}"
+        assert "only native stacks for unknown interpreters" in doctor.told["degraded"] and doctor.status == 0, f"{doctor}"
         assert strange.finish().status == 0
 
 
@@ -179,13 +179,13 @@ DAYS = {
     "user_namespace": (["unshare", "--user", "--map-root-user"], "user_namespace", "root of a user namespace only", "sudo"),
     "capabilities": (["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--"], "capabilities", "CAP_BPF and CAP_PERFMON",
                      "--cap-add BPF"),
-    "btf": (mounts("mount -t tmpfs none /sys/kernel/btf"), "btf", "/sys/kernel/btf/vmlinux is not there",
+    "btf": (mounts("mount -t tmpfs none /sys/kernel/btf"), "btf", "/sys/kernel/btf/vmlinux does not exist",
             "CONFIG_DEBUG_INFO_BTF"),
     "sysfs": (mounts("mount -t tmpfs none /sys"), "btf", "/sys is not mounted", "mount -t sysfs"),
     "proc": (mounts("mount -t tmpfs none /proc"), "pid_namespace", "/proc is not mounted", "mount -t proc"),
     "lockdown": (mounts(LOCKED_DOWN), "lockdown", "lockdown is at confidentiality", "lockdown=integrity"),
     "pid_namespace": (["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"], "pid_namespace",
-                      "not those that the kernel's hooks see", "--pid=host"),
+                      "pids here differ from those that the kernel's hooks see", "--pid=host"),
 }
 
 
@@ -315,7 +315,7 @@ def memory():
 def memory_unseen():
     need_tracing()
     doctor = Doctor(DAYS["sysfs"][0])
-    assert doctor["memory"]["found"] == "no control group to be seen here", f"{doctor}"
+    assert doctor["memory"]["found"] == "no control group visible here", f"{doctor}"
 
 
 # --- who else asks ---
@@ -355,7 +355,7 @@ def container():
         options = readme_options()
         assert len(options) > 8, options
         good = doctor(options)
-        assert good.status == 0 and good.told["container"] and good["capabilities"]["found"].startswith("all there"), f"{good}"
+        assert good.status == 0 and good.told["container"] and good["capabilities"]["found"].startswith("all present"), f"{good}"
         for lacking, obstacle in (("--cap-add", "capabilities"), ("--security-opt=seccomp", "seccomp"),
                                   ("--pid", "pid_namespace")):
             poor = doctor([o for o in options if not o.startswith(lacking)])

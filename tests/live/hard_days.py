@@ -433,7 +433,7 @@ def four_capabilities():
     with poor_fdtrace("bpf", "perfmon", "sys_ptrace", "dac_read_search") as argv:
         judge_poor(argv, names=True)
         result = run([*argv, "doctor"])
-        assert result.status == 0 and b"all there" in result.out, f"{result}"
+        assert result.status == 0 and b"all present" in result.out, f"{result}"
 
 
 main()

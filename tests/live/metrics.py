@@ -303,7 +303,7 @@ def _():
     with Server() as server:
         result = run([SERVER, server.text_address, "local"])
         assert result.status == 3 and "Address already in use" in result.messages, f"{result}"
-        assert "another program listens there" in result.messages, f"{result}"
+        assert "another program listens on it" in result.messages, f"{result}"
     result = run([SERVER, "0.0.0.0:0", "local"])
     assert result.status == 2 and "not a loopback address" in result.messages, f"{result}"
 

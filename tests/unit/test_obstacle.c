@@ -149,8 +149,8 @@ static void each_says_what_stopped_it_and_what_to_do(void **state)
 	expect_words(OBSTACLE_NO_BPF, -ENOSYS, -ENOTSUP, "bpf(2)", "CONFIG_BPF_SYSCALL");
 	expect_words(OBSTACLE_SECURITY_MODULE, -EPERM, -EPERM, "SELinux", "ausearch");
 	expect_words(OBSTACLE_SYSFS, -ENOENT, -ENOENT, "/sys is not mounted", "mount -t sysfs");
-	expect_words(OBSTACLE_BTF, -ESRCH, -ENOENT, "is not there", "CONFIG_DEBUG_INFO_BTF");
-	expect_words(OBSTACLE_PID_NAMESPACE, -EPERM, -ENOTSUP, "process numbers", "--pid=host");
+	expect_words(OBSTACLE_BTF, -ESRCH, -ENOENT, "does not exist", "CONFIG_DEBUG_INFO_BTF");
+	expect_words(OBSTACLE_PID_NAMESPACE, -EPERM, -ENOTSUP, "pids here differ", "--pid=host");
 	expect_words(OBSTACLE_LOCKDOWN, -EINVAL, -EPERM, "confidentiality", "lockdown=integrity");
 	expect_words(OBSTACLE_LOCKDOWN, -EPERM, -EPERM, "confidentiality", "lockdown=integrity");
 	expect_words(OBSTACLE_OLD_KERNEL, -EINVAL, -ENOTSUP, "bpf_loop", "5.17");

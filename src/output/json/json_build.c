@@ -10,12 +10,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "util/escape.h"
 #include "util/hostinfo.h"
 #include "util/utf8.h"
 
 #define EXACT_MAX ((UINT64_C(1) << 53) - 1)
-#define NS_PER_S INT64_C(1000000000)
 #define ELLIPSIS "..."
 
 void json_put(struct builder *b, json_t *object, const char *key, json_t *value)
@@ -148,13 +148,13 @@ _Static_assert(INT64_MAX / 1000000000 < 253402300799,
 void json_put_time(struct builder *b, json_t *object, const char *key, uint64_t time_ns)
 {
 	int64_t wall = wall_ns_clamped(time_ns, b->host->wall_offset_ns);
-	time_t seconds = (time_t)(wall / NS_PER_S);
+	time_t seconds = (time_t)(wall / (int64_t)SEC_NS);
 	struct tm utc = { 0 };
 
 	gmtime_r(&seconds, &utc);
 	json_put_format(b, object, key, "%04d-%02d-%02dT%02d:%02d:%02d.%09dZ", utc.tm_year + 1900,
 			utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
-			(int)(wall % NS_PER_S));
+			(int)(wall % (int64_t)SEC_NS));
 }
 
 /* What the JSON writer leaves as it is but a terminal or a line splitter would act on. */

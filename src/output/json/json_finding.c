@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* Dataset fdtrace.finding. The order of the keys is part of the interface: identity first, bulk last. */
+#include "base/clock.h"
 #include "output/json/json.h"
 
 #include <inttypes.h>
@@ -213,7 +214,7 @@ static void put_asked(struct builder *b, json_t *row, const struct site_row *s)
 	json_put_number(b, row, "asked", s->asked);
 	json_put_number(b, row, "idle", s->idle);
 	if (s->idle)
-		json_put_number(b, row, "idle_s", s->idle_ns / UINT64_C(1000000000));
+		json_put_number(b, row, "idle_s", s->idle_ns / SEC_NS);
 	json_put_number(b, row, "established", s->established);
 	json_put_number(b, row, "close_wait", s->close_wait);
 }
@@ -225,7 +226,7 @@ static json_t *site_value(struct builder *b, const struct site_row *s)
 	json_put_number(b, row, "open", s->open);
 	json_put_number(b, row, "opened", s->opened);
 	json_put_number(b, row, "closed", s->closed);
-	json_put_number(b, row, "oldest_s", s->oldest_ns / UINT64_C(1000000000));
+	json_put_number(b, row, "oldest_s", s->oldest_ns / SEC_NS);
 	put_asked(b, row, s);
 	json_put_text(b, row, "kind", fd_kind_name(s->kind));
 	if (s->example_fd >= 0)

@@ -7,10 +7,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
+
 #define US UINT64_C(1000)
-#define MS UINT64_C(1000000)
-#define SECOND UINT64_C(1000000000)
-#define COARSE_NS (4 * MS) /* the slowest timer tick in use: CONFIG_HZ=250 */
+#define COARSE_NS (4 * MSEC_NS) /* the slowest timer tick in use: CONFIG_HZ=250 */
 
 void phrase_number(char *buffer, size_t size, uint64_t number)
 {
@@ -36,19 +36,20 @@ void phrase_count(char *buffer, size_t size, uint64_t count, const char *one, co
 /* number and unit stand apart so that a column of them can be aligned; no unit: it is in number. */
 static const char *measure(char *number, size_t size, uint64_t ns)
 {
-	uint64_t seconds = ns / SECOND;
+	uint64_t seconds = ns / SEC_NS;
 
-	if (ns < MS) {
+	if (ns < MSEC_NS) {
 		snprintf(number, size, "%" PRIu64, ns / US);
 		return "us";
 	}
-	if (ns < SECOND) {
-		snprintf(number, size, "%" PRIu64 ".%" PRIu64, ns / MS, ns % MS / (MS / 10));
+	if (ns < SEC_NS) {
+		snprintf(number, size, "%" PRIu64 ".%" PRIu64, ns / MSEC_NS,
+			 ns % MSEC_NS / (MSEC_NS / 10));
 		return "ms";
 	}
 	if (seconds < 60) {
 		snprintf(number, size, "%" PRIu64 ".%" PRIu64, seconds,
-			 ns % SECOND / (SECOND / 10));
+			 ns % SEC_NS / (SEC_NS / 10));
 		return "s";
 	}
 	if (seconds < 3600)
@@ -93,16 +94,16 @@ void phrase_wall(char *buffer, size_t size, uint64_t time_ns, int64_t wall_offse
 {
 	int64_t wall =
 		(int64_t)(time_ns + (uint64_t)wall_offset_ns); /* a damaged recording may wrap */
-	int64_t ns = wall % (int64_t)SECOND;
-	time_t seconds = (time_t)(wall / (int64_t)SECOND) - (ns < 0);
+	int64_t ns = wall % (int64_t)SEC_NS;
+	time_t seconds = (time_t)(wall / (int64_t)SEC_NS) - (ns < 0);
 	struct tm local = { 0 };
 	char text[PHRASE_SIZE];
 
 	if (ns < 0)
-		ns += (int64_t)SECOND;
+		ns += (int64_t)SEC_NS;
 	localtime_r(&seconds, &local);
 	strftime(text, sizeof(text), date ? "%Y-%m-%d %H:%M:%S" : "%H:%M:%S", &local);
-	snprintf(buffer, size, "%s.%03d", text, (int)(ns / (int64_t)MS));
+	snprintf(buffer, size, "%s.%03d", text, (int)(ns / (int64_t)MSEC_NS));
 }
 
 void phrase_error(char *buffer, size_t size, int error)

@@ -12,6 +12,7 @@
  *        = help: ...
  *        = more: fdtrace explain 9f31c2d4
  */
+#include "base/clock.h"
 #include "output/text/text.h"
 
 #include <inttypes.h>
@@ -264,7 +265,7 @@ static void limit_line(struct page *page, const struct finding_limit *limit)
 		page_tab(page, 0, 3);
 	}
 	if (limit->exhausted_in_s) {
-		phrase_duration(left, sizeof(left), limit->exhausted_in_s * UINT64_C(1000000000));
+		phrase_duration(left, sizeof(left), limit->exhausted_in_s * SEC_NS);
 		page_printf(page, "full in %s", left);
 	}
 	page_newline(page);

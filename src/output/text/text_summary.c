@@ -3,6 +3,7 @@
  * The summary: the verdict in one line, the findings as a table, the processes by how full
  * their tables are, and what fdtrace has not seen.
  */
+#include "base/clock.h"
 #include "output/text/text.h"
 
 #include <inttypes.h>
@@ -23,7 +24,6 @@
 #define SEEN_COLUMNS 21        /* "  23:59:59 - 23:59:59" */
 #define TIME_COLUMNS 8
 #define DATE_COLUMNS 19
-#define DAY_NS (86400 * UINT64_C(1000000000))
 #define KINDS_SHOWN 6
 
 /* What a row of engine_each_process() tells, copied: the row is only borrowed. */

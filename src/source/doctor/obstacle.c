@@ -122,19 +122,20 @@ struct words {
 
 static const struct words words[OBSTACLE_COUNT] = {
 	[OBSTACLE_NONE] = { NULL, NULL, DOCTOR },
-	[OBSTACLE_PROC] = { "cannot look at processes", "/proc is not mounted",
+	[OBSTACLE_PROC] = { "cannot read processes", "/proc is not mounted",
 			    "mount -t proc proc /proc" },
 	[OBSTACLE_USER_NAMESPACE] = { NULL, NULL,
 				      "run it as root of the host, outside any user namespace (not "
 				      "in a rootless container, without --userns): sudo fdtrace" },
 	[OBSTACLE_CAPABILITIES] = { NULL, NULL, NULL },
-	[OBSTACLE_SECCOMP] = { NULL, "a seccomp filter forbids bpf(2); the capabilities would do",
+	[OBSTACLE_SECCOMP] = { NULL,
+			       "a seccomp filter forbids bpf(2); the capabilities are sufficient",
 			       "docker run (or podman) --security-opt seccomp=unconfined; in a "
 			       "unit of systemd: SystemCallFilter=bpf perf_event_open" },
 	[OBSTACLE_NO_BPF] = { NULL, "this kernel was built without bpf(2)",
 			      "use a kernel built with CONFIG_BPF_SYSCALL" },
 	[OBSTACLE_SECURITY_MODULE] = { NULL,
-				       "neither capabilities nor a seccomp filter are the reason: "
+				       "neither capabilities nor a seccomp filter is the reason: "
 				       "a security module (SELinux, AppArmor) forbids bpf(2)",
 				       "see the audit log (ausearch -m avc -ts recent); docker run "
 				       "--security-opt label=disable --security-opt "
@@ -144,7 +145,7 @@ static const struct words words[OBSTACLE_COUNT] = {
 	[OBSTACLE_BTF] = { "cannot read the kernel's types (BTF)", NULL,
 			   "use a kernel built with CONFIG_DEBUG_INFO_BTF" },
 	[OBSTACLE_PID_NAMESPACE] = { "cannot trace from inside a pid namespace",
-				     "process numbers here are not those that the kernel's hooks "
+				     "pids here differ from those that the kernel's hooks "
 				     "see",
 				     "run it in the host's: docker run --pid=host" },
 	[OBSTACLE_LOCKDOWN] = { NULL,
@@ -153,7 +154,7 @@ static const struct words words[OBSTACLE_COUNT] = {
 				"boot with lockdown=integrity, or without lockdown= (secure boot "
 				"may set it)" },
 	[OBSTACLE_OLD_KERNEL] = { NULL, "this kernel lacks bpf_loop",
-				  "Linux 5.17 or newer is needed" },
+				  "Linux 5.17 or newer is required" },
 	[OBSTACLE_MEMORY] = { NULL, NULL, "try: --set ring.size=4M" },
 };
 
@@ -195,7 +196,7 @@ static void make_up(enum obstacle obstacle, const struct circumstances *c, int e
 		 err == -EPERM || err == -EACCES ? "permission denied" : strerror(-err));
 	if (obstacle == OBSTACLE_USER_NAMESPACE)
 		snprintf(t->cause, sizeof(t->cause),
-			 "%s of a user namespace only: its capabilities (%s) are none for the "
+			 "%s of a user namespace only: its capabilities (%s) do not count for the "
 			 "kernel itself",
 			 geteuid() ? "user" : "root", c->capabilities);
 	else if (obstacle == OBSTACLE_CAPABILITIES)
@@ -203,7 +204,7 @@ static void make_up(enum obstacle obstacle, const struct circumstances *c, int e
 			 c->capabilities);
 	else if (obstacle == OBSTACLE_BTF)
 		snprintf(t->cause, sizeof(t->cause), "/sys/kernel/btf/vmlinux %s%s",
-			 c->btf == -ENOENT ? "is not there" : "cannot be read: ",
+			 c->btf == -ENOENT ? "does not exist" : "cannot be read: ",
 			 c->btf == -ENOENT ? "" : strerror(-c->btf));
 	else if (obstacle == OBSTACLE_MEMORY)
 		tell_memory(c, t->what, t->cause, sizeof(t->what));

@@ -57,7 +57,7 @@ void privilege_describe(char *buffer, size_t size)
 	if (missing[0])
 		snprintf(buffer, size, "%s missing (uid %u)", missing, (unsigned int)getuid());
 	else
-		snprintf(buffer, size, "all there (uid %u)", (unsigned int)getuid());
+		snprintf(buffer, size, "all present (uid %u)", (unsigned int)getuid());
 }
 
 void privilege_drop(void)

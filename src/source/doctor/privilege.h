@@ -15,7 +15,7 @@ bool privilege_to_trace(void);
  */
 bool privilege_to_inspect(void);
 
-/* "CAP_BPF and CAP_PERFMON missing (uid 1000)"; "all there" where nothing is. */
+/* "CAP_BPF and CAP_PERFMON missing (uid 1000)"; "all present" where nothing is. */
 void privilege_describe(char *buffer, size_t size);
 
 /*

@@ -33,7 +33,8 @@ static void probe_kernel(struct probe_report *report, const struct circumstances
 	if (uname(&name))
 		memset(&name, 0, sizeof(name));
 	if (c->loop == -EINVAL)
-		probe_tell(report, VERDICT_FAIL, "kernel", "it lacks bpf_loop: nothing is traced",
+		probe_tell(report, VERDICT_FAIL, "kernel",
+			   "bpf_loop is missing: tracing is impossible",
 			   obstacle_remedy(OBSTACLE_OLD_KERNEL), "%s %s", name.release,
 			   name.machine);
 	else
@@ -43,11 +44,11 @@ static void probe_kernel(struct probe_report *report, const struct circumstances
 static void probe_capabilities(struct probe_report *report, const struct circumstances *c)
 {
 	if (!c->may_trace)
-		probe_tell(report, VERDICT_FAIL, "capabilities", "nothing can be loaded",
+		probe_tell(report, VERDICT_FAIL, "capabilities", "no program can be loaded",
 			   obstacle_remedy(OBSTACLE_CAPABILITIES), "%s", c->capabilities);
 	else if (!privilege_to_inspect())
 		probe_tell(report, VERDICT_WARN, "capabilities",
-			   "no names and no stacks of other users' processes",
+			   "no names or stacks of other users' processes",
 			   "docker run --cap-add SYS_PTRACE --cap-add DAC_READ_SEARCH, or as root",
 			   "%s", c->capabilities);
 	else
@@ -63,7 +64,7 @@ static void probe_user_namespace(struct probe_report *report, const struct circu
 		probe_fine(report, "user namespace", "not the initial one, but bpf(2) is allowed");
 	else
 		probe_tell(report, VERDICT_FAIL, "user namespace",
-			   "its capabilities are none for the kernel itself",
+			   "its capabilities do not count for the kernel itself",
 			   obstacle_remedy(OBSTACLE_USER_NAMESPACE),
 			   geteuid() ? "not the initial one" : "root of a user namespace only");
 }
@@ -71,25 +72,25 @@ static void probe_user_namespace(struct probe_report *report, const struct circu
 static void probe_pid_namespace(struct probe_report *report, const struct circumstances *c)
 {
 	if (!c->proc)
-		probe_tell(report, VERDICT_FAIL, "pid namespace", "processes cannot be looked at",
-			   obstacle_remedy(OBSTACLE_PROC), "not told: /proc is not mounted");
+		probe_tell(report, VERDICT_FAIL, "pid namespace", "processes cannot be read",
+			   obstacle_remedy(OBSTACLE_PROC), "unknown: /proc is not mounted");
 	else if (c->initial_pid_namespace)
 		probe_fine(report, "pid namespace", "the initial one");
 	else
 		probe_tell(report, VERDICT_FAIL, "pid namespace",
-			   "process numbers here are not those that the hooks see",
+			   "pids here differ from those that the hooks see",
 			   obstacle_remedy(OBSTACLE_PID_NAMESPACE), "not the initial one");
 }
 
 static void probe_lockdown(struct probe_report *report, const struct circumstances *c)
 {
-	const char *found = *c->lockdown ? c->lockdown : "not told here";
+	const char *found = *c->lockdown ? c->lockdown : "unknown";
 
 	if (strstr(c->lockdown, "[confidentiality]") || c->read_kernel == -EINVAL)
 		probe_tell(report, VERDICT_FAIL, "lockdown",
 			   "programs may not read the kernel's memory",
 			   obstacle_remedy(OBSTACLE_LOCKDOWN), "%s",
-			   *c->lockdown ? c->lockdown : "confidentiality, by trying");
+			   *c->lockdown ? c->lockdown : "confidentiality (found by trying)");
 	else
 		probe_fine(report, "lockdown", "%s%s", found,
 			   c->read_kernel ? "" : "; programs may read kernel memory");
@@ -119,7 +120,7 @@ static void probe_btf(struct probe_report *report, const struct circumstances *c
 	if (!c->btf)
 		probe_fine(report, "BTF", "/sys/kernel/btf/vmlinux");
 	else
-		probe_tell(report, VERDICT_FAIL, "BTF", "the kernel's types are not known",
+		probe_tell(report, VERDICT_FAIL, "BTF", "the kernel's types are unknown",
 			   obstacle_remedy(c->sysfs ? OBSTACLE_BTF : OBSTACLE_SYSFS),
 			   "/sys/kernel/btf/vmlinux: %s",
 			   c->sysfs ? strerror(-c->btf) : "/sys is not mounted");
@@ -150,8 +151,8 @@ static void probe_ring(struct probe_report *report, const struct circumstances *
 			   "more memory, or --set ring.size=1M", "%llu MiB: %s; 1 MiB granted", mib,
 			   strerror(-c->ring));
 	else
-		probe_tell(report, VERDICT_FAIL, "ring buffer", "events have no way out", remedy,
-			   "%llu MiB: %s", mib, strerror(-c->ring));
+		probe_tell(report, VERDICT_FAIL, "ring buffer", "events cannot reach user space",
+			   remedy, "%llu MiB: %s", mib, strerror(-c->ring));
 }
 
 static void probe_task_storage(struct probe_report *report)
@@ -162,8 +163,8 @@ static void probe_task_storage(struct probe_report *report)
 	      found == 1  ? 0
 	      : found < 0 ? found
 			  : -EOPNOTSUPP,
-	      VERDICT_FAIL, "task storage", "one note for each thread", "threads cannot be told",
-	      "Linux 5.11 or newer is needed");
+	      VERDICT_FAIL, "task storage", "task-local storage works",
+	      "per-thread state cannot be kept", "Linux 5.11 or newer is required");
 }
 
 static void probe_tracepoints(struct probe_report *report, const struct btf *btf)
@@ -213,7 +214,7 @@ static void probe_functions(struct probe_report *report, const struct btf *btf)
 
 	if (functions_choose(btf, &f, lacking, sizeof(lacking)))
 		probe_tell(report, VERDICT_WARN, "function hooks",
-			   "every system call of the machine pays 20 to 100 ns", "", "%s: %s",
+			   "every system call on the machine costs 20 to 100 ns more", "", "%s: %s",
 			   lacking,
 			   strerror(-(attempt_fexit(btf, "fd_install")
 					      ?: attempt_kprobe("fd_install", true))));
@@ -229,13 +230,14 @@ static void probe_hooks(struct probe_report *report, const struct btf *btf)
 	probe_tracepoints(report, btf);
 	probe_classic(report);
 	trial(report, attempt_iterator(btf, "task"), VERDICT_FAIL, "task iterator", "iter/task",
-	      "tables cannot be read: no start, no repair after loss", "");
+	      "tables cannot be read: neither at the start nor for repair after loss", "");
 	trial(report, attempt_btf_tracepoint(btf, "io_uring_complete"), VERDICT_WARN, "io_uring",
-	      "io_uring_complete", "what io_uring opens is found by the next audit only", "");
+	      "io_uring_complete",
+	      "descriptors opened by io_uring are found only by the next audit", "");
 	probe_functions(report, btf);
 }
 
-/* Trying them would fail for the reason that has been told. */
+/* Trying them would fail for the reason already reported. */
 static void leave_hooks(struct probe_report *report, const char *why)
 {
 	static const char *const lines[] = { "task storage",       "tracepoint hooks",
@@ -281,9 +283,9 @@ static void probe_budget(struct probe_report *report, struct source *source)
 	if (bpf_source_hooks(source, false, ignore, NULL, &trouble) ||
 	    bpf_source_hooks(source, true, ignore, NULL, &trouble))
 		probe_tell(report, VERDICT_WARN, "budget", "overhead cannot be bounded",
-			   "do not set budget=", "%s", trouble.what);
+			   "do not set a budget", "%s", trouble.what);
 	else
-		probe_fine(report, "budget", "hooks go off and on again");
+		probe_fine(report, "budget", "hooks can be detached and re-attached");
 }
 
 /* Everything is loaded and attached, and taken away again. */
@@ -309,7 +311,7 @@ static void probe_architecture(struct probe_report *report)
 	if (!ARCH_WALKS_STACKS)
 		probe_tell(report, VERDICT_WARN, "stacks",
 			   "findings name system calls instead of functions", "",
-			   "not there yet on %s", ARCH_NAME);
+			   "not supported yet on %s", ARCH_NAME);
 }
 
 /* ---- in the end ---- */
@@ -323,9 +325,9 @@ static void summarize(struct probe_report *report, const struct trouble *trouble
 		return;
 	}
 	snprintf(report->summary, sizeof(report->summary),
-		 "every descriptor event of system calls, and what audits find of the rest; %s",
+		 "every descriptor event of system calls; audits find the rest; %s",
 		 ARCH_WALKS_STACKS ? "with native and Python stacks"
-				   : "no stacks yet on " ARCH_NAME);
+				   : "stacks are not supported yet on " ARCH_NAME);
 }
 
 void probe_machine(struct probe_report *report)

@@ -5,7 +5,7 @@
 #include "source/doctor/interpreters.h"
 #include "source/doctor/probe_private.h"
 
-#define NOT_WALKED "native stacks only of unknown interpreters"
+#define NOT_WALKED "only native stacks for unknown interpreters"
 
 static void probe_known(struct probe_report *report)
 {
@@ -42,7 +42,7 @@ static void probe_running(struct probe_report *report)
 
 	interpreters_running(&all);
 	list(&all, true, text, sizeof(text));
-	probe_fine(report, "python running", "%s%s", *text ? text : "none that can be seen",
+	probe_fine(report, "python running", "%s%s", *text ? text : "none visible",
 		   all.more ? ", and more" : "");
 	list(&all, false, text, sizeof(text));
 	if (*text)

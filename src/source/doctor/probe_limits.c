@@ -21,7 +21,7 @@ static void probe_memory(struct probe_report *report)
 	settings_default(&settings);
 	wanted = settings.memory_max_bytes + settings.ring_size_bytes + OWN_BYTES;
 	if (limits_memory(&limit))
-		probe_fine(report, "memory", "no control group to be seen here");
+		probe_fine(report, "memory", "no control group visible here");
 	else if (limit == UINT64_MAX)
 		probe_fine(report, "memory", "not limited by a control group");
 	else if (limit >= wanted)
@@ -40,7 +40,7 @@ static void probe_memlock(struct probe_report *report)
 	struct rlimit memlock;
 
 	if (!getrlimit(RLIMIT_MEMLOCK, &memlock) && memlock.rlim_cur != RLIM_INFINITY)
-		probe_fine(report, "memlock", "%llu KiB: no matter since Linux 5.11",
+		probe_fine(report, "memlock", "%llu KiB: irrelevant since Linux 5.11",
 			   (unsigned long long)memlock.rlim_cur / 1024);
 	else
 		probe_fine(report, "memlock", "unlimited");
@@ -65,7 +65,7 @@ static void probe_harmless(struct probe_report *report, const char *what, const 
 	if (read_number(path, &number))
 		probe_fine(report, what, "%d: %s", number, why);
 	else
-		probe_fine(report, what, "not told here: %s", why);
+		probe_fine(report, what, "unknown: %s", why);
 }
 
 /* Only the initial network namespace shows it, and only to root. */
@@ -74,7 +74,7 @@ static void probe_jit(struct probe_report *report)
 	int number;
 
 	if (!read_number("/proc/sys/net/core/bpf_jit_enable", &number))
-		probe_fine(report, "bpf_jit_enable", "not told here");
+		probe_fine(report, "bpf_jit_enable", "unknown");
 	else if (number)
 		probe_fine(report, "bpf_jit_enable", "%d: programs are compiled", number);
 	else
@@ -94,7 +94,7 @@ static void probe_preemption(struct probe_report *report)
 
 	limits_preemption(mode, sizeof(mode));
 	if (!*mode)
-		probe_fine(report, "preemption", "dynamic; which kind only debugfs tells");
+		probe_fine(report, "preemption", "dynamic (the mode is only visible in debugfs)");
 	else if (preemptible(mode))
 		probe_fine(report, "preemption", "%s: events that are skipped are counted", mode);
 	else
@@ -121,7 +121,7 @@ static void probe_cgroups(struct probe_report *report)
 
 	if (access("/proc/self/status", F_OK))
 		probe_tell(report, VERDICT_UNKNOWN, "cgroups", "", "",
-			   "not told: /proc is not mounted");
+			   "unknown: /proc is not mounted");
 	else if (attempt_read_line("/proc/self/cgroup", text, sizeof(text)) || !*text)
 		probe_tell(report, VERDICT_WARN, "cgroups",
 			   "findings name neither unit nor container",
@@ -139,11 +139,11 @@ void probe_limits(struct probe_report *report)
 	probe_memory(report);
 	probe_memlock(report);
 	probe_harmless(report, "perf_event_paranoid", "/proc/sys/kernel/perf_event_paranoid",
-		       "no matter with CAP_PERFMON");
+		       "irrelevant with CAP_PERFMON");
 	probe_harmless(report, "unprivileged_bpf", "/proc/sys/kernel/unprivileged_bpf_disabled",
-		       "no matter with CAP_BPF");
+		       "irrelevant with CAP_BPF");
 	probe_harmless(report, "kptr_restrict", "/proc/sys/kernel/kptr_restrict",
-		       "no matter, no address is asked for");
+		       "irrelevant, no addresses are needed");
 	probe_jit(report);
 	probe_preemption(report);
 	probe_mounts(report);

@@ -15,11 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "fdtrace/event.h"
 #include "fdtrace/loader.h"
+#include "base/clock.h"
 #include "source/doctor/attempt.h"
 #include "source/live/hooks.h"
 #include "source/live/inspect.h"
@@ -43,7 +43,7 @@ typedef uint64_t u64;
 #include "fdtrace.skel.h"
 
 #define TICK_NS 100000000ull /* between two FDT_TICK, and two looks for misses */
-#define SPACE_NS 1000000000ull
+#define SPACE_NS SEC_NS
 #define SNAPSHOT_MAX_NS 5000000000ull /* longer than that and the ring is not being emptied */
 #define PIECE_BYTES 2048              /* of the iterator: 32 tasks, then the ring is emptied */
 #define SMALLEST_EVENT 40             /* bytes in the ring, its own header included */
@@ -80,22 +80,10 @@ static struct bpf_source *of(const struct source *source)
 	return (struct bpf_source *)(uintptr_t)source;
 }
 
-/* For messages about ourselves. */
-static u64 fine_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (u64)now.tv_sec * 1000000000ull + (u64)now.tv_nsec;
-}
-
 /* As of the last timer tick, as the events' times are: never ahead of the next event's. */
 static u64 coarse_now(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (u64)now.tv_sec * 1000000000ull + (u64)now.tv_nsec;
+	return clock_ns(CLOCK_MONOTONIC_COARSE);
 }
 
 static u64 counter(const struct fdt_counter *c)
@@ -231,9 +219,9 @@ static int snapshot_round(struct bpf_source *s)
 	if (fd < 0)
 		return fd;
 	do {
-		before = fine_now();
+		before = clock_monotonic_ns();
 		n = read(fd, piece, sizeof(piece));
-		s->walk_ns += fine_now() - before;
+		s->walk_ns += clock_monotonic_ns() - before;
 		if (n < 0 && errno != EAGAIN && errno != EINTR)
 			err = -errno;
 		err = err ?: consume(s);
@@ -568,7 +556,7 @@ static void load_inspector(struct bpf_source *s)
 
 static void end_stage(struct bpf_source *s, const char *what)
 {
-	u64 now = fine_now();
+	u64 now = clock_monotonic_ns();
 
 	log_debug("start: %s in %.1f ms", what, (double)(now - s->stage_ns) / 1e6);
 	s->stage_ns = now;
@@ -628,7 +616,7 @@ static int load(struct bpf_source *s, const struct bpf_source_options *options,
 	int err;
 
 	libbpf_log_begin();
-	s->stage_ns = fine_now();
+	s->stage_ns = clock_monotonic_ns();
 	s->skel = fdtrace_bpf__open();
 	if (!s->skel)
 		return explain(-errno, options, trouble);

@@ -6,19 +6,11 @@
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "util/log.h"
 
 #define INSTRUCTION_BYTES 8
-
-static uint64_t boottime_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
-}
 
 /* 0, or -ENOENT: it was not loaded, or the kernel does not tell. */
 static int read_info(const struct bpf_program *program, struct bpf_prog_info *ret_info)
@@ -60,5 +52,5 @@ void programs_log(const struct bpf_object *object)
 		info_before = info;
 	}
 	if (before)
-		log_one(before, &info_before, boottime_ns());
+		log_one(before, &info_before, clock_ns(CLOCK_BOOTTIME));
 }

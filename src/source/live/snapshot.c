@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "source/live/procfs.h"
 
 struct snapshot_process {
@@ -51,7 +52,7 @@ static bool is_the_same(const struct snapshot_process *process)
 	struct procfs_stat stat;
 
 	if (!tick_ns)
-		tick_ns = 1000000000ull / (uint64_t)sysconf(_SC_CLK_TCK);
+		tick_ns = SEC_NS / (uint64_t)sysconf(_SC_CLK_TCK);
 	return !procfs_stat((pid_t)process->pid, &stat) && !procfs_is_dead(&stat) &&
 	       stat.start_ticks == process->start_ns / tick_ns;
 }

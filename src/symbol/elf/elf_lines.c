@@ -6,8 +6,8 @@
 #include <gelf.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "symbol/elf/elf_debug.h"
 #include "symbol/elf/elf_lines.h"
 
@@ -399,18 +399,10 @@ static unsigned int unit_find(struct elf_lines *lines, Dwarf_Die *unit, uint64_t
 	return count;
 }
 
-static int64_t cpu_now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return now.tv_sec * 1000000000ll + now.tv_nsec;
-}
-
 unsigned int elf_lines_find(struct elf_lines *lines, uint64_t vaddr, struct elf_line *ret_line,
 			    unsigned int max)
 {
-	int64_t began_ns = cpu_now_ns();
+	uint64_t began_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	unsigned int count = 0;
 	Dwarf_Die unit;
 
@@ -421,6 +413,6 @@ unsigned int elf_lines_find(struct elf_lines *lines, uint64_t vaddr, struct elf_
 	lines->steps = 0;
 	if ((lines->dwarf || dwarf_open(lines) == 0) && max > 0 && unit_at(lines, vaddr, &unit))
 		count = unit_find(lines, &unit, vaddr, ret_line, max);
-	lines->cpu_ns += cpu_now_ns() - began_ns;
+	lines->cpu_ns += (int64_t)(clock_ns(CLOCK_THREAD_CPUTIME_ID) - began_ns);
 	return count;
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "symbol/python/python.h"
 #include "symbol/python/python_lines.h"
 
@@ -34,7 +35,7 @@ struct python_codes {
 
 static struct code **bucket_of(struct python_codes *codes, uint64_t space, uint64_t address)
 {
-	uint64_t hash = (address ^ space << 40 ^ space) * 0x9e3779b97f4a7c15ull;
+	uint64_t hash = (address ^ space << 40 ^ space) * HASH_GOLDEN;
 
 	return &codes->bucket[hash >> 32 & (BUCKETS - 1)];
 }

@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "symbol/mapping.h"
 #include "symbol/unwind/unwind_copy.h"
 #include "symbol/unwind/unwind_image.h"
@@ -14,7 +14,6 @@
 #define REREADS_A_SECOND 20 /* each takes some 0.3 ms, with more files to open a few ms */
 #define PAGE_BYTES 4096
 #define ENTRY_BYTES 128 /* of ld.so's _start, which has no CFI */
-#define SECOND_NS 1000000000ull
 
 struct module {
 	struct unwind_image *image; /* NULL: not of a file, or it could not be had */
@@ -310,11 +309,10 @@ void unwind_copy_stale(struct unwind_copy *unwind, uint64_t serial)
 /* Whether reading mappings once more is within what a second has to spare. */
 static bool may_reread(struct unwind_copy *unwind)
 {
-	struct timespec now;
+	uint64_t second = clock_ns(CLOCK_MONOTONIC_COARSE) / SEC_NS;
 
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	if ((uint64_t)now.tv_sec != unwind->second) {
-		unwind->second = now.tv_sec;
+	if (second != unwind->second) {
+		unwind->second = second;
 		unwind->rereads = 0;
 	}
 	return unwind->rereads++ < REREADS_A_SECOND;
