@@ -769,7 +769,7 @@ void options_list_rules(FILE *out)
 	for (unsigned int r = 0; r < RULE_COUNT; r++) {
 		const struct rule_info *info = rule_info((enum rule)r);
 
-		fprintf(out, "%-15s %-5s %s  %s\n", info->id, severity_name(info->severity),
+		fprintf(out, "%-15s %-7s %s  %s\n", info->id, severity_name(info->severity),
 			info->on ? "on " : "off", info->says);
 	}
 }

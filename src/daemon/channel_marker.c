@@ -30,7 +30,7 @@ static json_t *marker_object(struct builder *b, const struct channel *c, uint64_
 	json_t *line = json_object(), *fdtrace;
 
 	json_put_time(b, line, "@timestamp", now_ns);
-	json_put_text(b, line, "severity", "warn");
+	json_put_text(b, line, "severity", severity_name(SEVERITY_WARNING));
 	json_put_format(b, line, "message", "%" PRIu64 " lines were dropped", count);
 	json_put_host(b, line);
 	put_event(b, line, c);

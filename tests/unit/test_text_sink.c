@@ -138,7 +138,7 @@ static void a_sweep_and_a_narrow_terminal(void **state)
 	(void)state;
 	begin(&c, 60, false);
 	assert_string_equal(render(&c, &f),
-			    "warn[close.sweep]: a loop closed 1,048,573          abcdef01\n"
+			    "warning[close.sweep]: a loop closed 1,048,573       abcdef01\n"
 			    "      numbers and hit 12 descriptors of others\n"
 			    "  --> python3[4121]   2026-11-20 23:59:59.123   after_loss\n"
 			    " 1 | CLOSED  -2.0 s   tid 4121  close\n"
@@ -556,7 +556,7 @@ static void a_summary_of_what_was_found(void **state)
 		assert_int_equal(c.sink->ops->summary(c.sink, &summary), 0);
 		assert_tidy(captured(&c), width && width < WIDTH_LEAST ? WIDTH_LEAST : width);
 		assert_non_null(strstr(c.text, "fdtrace: 1 error in 1 site; 5m02s,"));
-		assert_non_null(strstr(c.text, "\n  error close.unowned "));
+		assert_non_null(strstr(c.text, "\n  error    close.unowned "));
 		assert_non_null(strstr(c.text, "[100]  open 0"));
 		assert_non_null(strstr(c.text, "opened 1  closed 1"));
 		capture_end(&c);

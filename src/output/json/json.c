@@ -385,9 +385,9 @@ static void put_findings(struct builder *b, json_t *fdtrace, const struct engine
 {
 	json_t *findings = json_put_object(b, fdtrace, "findings");
 
-	for (int severity = SEVERITY_ERROR; severity >= SEVERITY_INFO; severity--)
-		json_put_number(b, findings, severity_name((enum severity)severity),
-				c->findings[severity]);
+	json_put_number(b, findings, "error", c->findings[SEVERITY_ERROR]);
+	json_put_number(b, findings, "warn", c->findings[SEVERITY_WARNING]); /* a key of schema 1 */
+	json_put_number(b, findings, "info", c->findings[SEVERITY_INFO]);
 }
 
 static void put_corrections(struct builder *b, json_t *fdtrace, const struct engine_counters *c)
