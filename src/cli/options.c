@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include "output/format.h"
 #include "util/nearest.h"
 #include "util/escape.h"
 #include "util/trouble.h"
@@ -204,7 +205,7 @@ static int take_json(struct parse *p, const struct row *row, const char *value)
 {
 	if (value && strcmp(value, "full") != 0)
 		return bad_value(p, row, value, "allowed: --json and --json=full");
-	p->options->run.json = true;
+	p->options->run.format = &output_format_json;
 	p->options->run.full = value != NULL;
 	return 0;
 }

@@ -12,7 +12,7 @@
 #include "engine/suppression.h"
 #include "model/syscall_name.h"
 #include "output/text/phrase.h"
-#include "output/sink.h"
+#include "output/format.h"
 #include "util/hostinfo.h"
 #include "util/io.h"
 
@@ -637,7 +637,7 @@ static void json_free(struct sink *sink)
 	free(json_sink(sink));
 }
 
-int json_sink_new(const struct sink_options *options, struct sink **ret_sink)
+static int json_new(const struct sink_options *options, struct sink **ret_sink)
 {
 	static const struct sink_ops ops = {
 		.state = write_state,
@@ -657,3 +657,9 @@ int json_sink_new(const struct sink_options *options, struct sink **ret_sink)
 	*ret_sink = &s->sink;
 	return 0;
 }
+
+const struct output_format output_format_json = {
+	.name = "json",
+	.min_severity = SEVERITY_INFO,
+	.sink_new = json_new,
+};

@@ -4,8 +4,8 @@
  * allows, numbers stay within what every reader keeps exactly, nothing is ever null, and want
  * of memory is remembered. The same input gives the same bytes.
  */
-#ifndef FDTRACE_SINK_JSON_BUILD_H
-#define FDTRACE_SINK_JSON_BUILD_H
+#ifndef FDTRACE_OUTPUT_JSON_BUILD_H
+#define FDTRACE_OUTPUT_JSON_BUILD_H
 
 #include <jansson.h>
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the parts of the text sink share; nobody else includes this. */
-#ifndef FDTRACE_SINK_TEXT_H
-#define FDTRACE_SINK_TEXT_H
+#ifndef FDTRACE_OUTPUT_TEXT_H
+#define FDTRACE_OUTPUT_TEXT_H
 
 #include "output/text/page.h"
 #include "output/text/phrase.h"
