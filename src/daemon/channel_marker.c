@@ -44,7 +44,7 @@ static json_t *marker_object(struct builder *b, const struct channel *c, uint64_
 char *channel_marker(const struct channel *c, uint64_t count, uint64_t now_ns, size_t *ret_length)
 {
 	struct builder b = { .host = &c->host,
-			     .diet = { .text_bytes = JSON_ALL, .command_bytes = JSON_ALL } };
+			     .limits = { .text_bytes = JSON_ALL, .command_bytes = JSON_ALL } };
 	json_t *object = marker_object(&b, c, count, now_ns);
 	char *line = NULL;
 
