@@ -16,6 +16,7 @@
 #include "cli/explain.h"
 #include "cli/options.h"
 #include "daemon/daemon.h"
+#include "output/format.h"
 #include "run/coverage.h"
 #include "run/launch.h"
 #include "run/outputs.h"
@@ -302,7 +303,7 @@ static int mode_doctor(const struct start *start)
 	probe_machine(&report);
 	if (isatty(STDOUT_FILENO))
 		ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
-	if (start->options->run.json)
+	if (start->options->run.format == &output_format_json)
 		doctor_print_json(stdout, &report, &host);
 	else
 		doctor_print_text(stdout, &report, &host, size.ws_col);
@@ -369,8 +370,9 @@ static int mode_explain(const struct start *start)
 
 	if (terminal)
 		ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
-	err = explain(STDOUT_FILENO, start->options->fingerprint, start->options->run.json,
-		      size.ws_col, terminal && !getenv("NO_COLOR"), &trouble);
+	err = explain(STDOUT_FILENO, start->options->fingerprint,
+		      start->options->run.format == &output_format_json, size.ws_col,
+		      terminal && !getenv("NO_COLOR"), &trouble);
 	if (!err)
 		return EXIT_OK;
 	log_trouble(&trouble);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
+#include "output/format.h"
 #include "util/nearest.h"
 #include "util/escape.h"
 #include "util/trouble.h"
@@ -204,7 +205,7 @@ static int take_json(struct parse *p, const struct row *row, const char *value)
 {
 	if (value && strcmp(value, "full") != 0)
 		return bad_value(p, row, value, "allowed: --json and --json=full");
-	p->options->run.json = true;
+	p->options->run.format = &output_format_json;
 	p->options->run.full = value != NULL;
 	return 0;
 }
@@ -769,7 +770,7 @@ void options_list_rules(FILE *out)
 	for (unsigned int r = 0; r < RULE_COUNT; r++) {
 		const struct rule_info *info = rule_info((enum rule)r);
 
-		fprintf(out, "%-15s %-5s %s  %s\n", info->id, severity_name(info->severity),
+		fprintf(out, "%-15s %-7s %s  %s\n", info->id, severity_name(info->severity),
 			info->on ? "on " : "off", info->says);
 	}
 }

@@ -30,7 +30,7 @@ static json_t *marker_object(struct builder *b, const struct channel *c, uint64_
 	json_t *line = json_object(), *fdtrace;
 
 	json_put_time(b, line, "@timestamp", now_ns);
-	json_put_text(b, line, "severity", "warn");
+	json_put_text(b, line, "severity", severity_name(SEVERITY_WARNING));
 	json_put_format(b, line, "message", "%" PRIu64 " lines were dropped", count);
 	json_put_host(b, line);
 	put_event(b, line, c);
@@ -44,7 +44,7 @@ static json_t *marker_object(struct builder *b, const struct channel *c, uint64_
 char *channel_marker(const struct channel *c, uint64_t count, uint64_t now_ns, size_t *ret_length)
 {
 	struct builder b = { .host = &c->host,
-			     .diet = { .text_bytes = JSON_ALL, .command_bytes = JSON_ALL } };
+			     .limits = { .text_bytes = JSON_ALL, .command_bytes = JSON_ALL } };
 	json_t *object = marker_object(&b, c, count, now_ns);
 	char *line = NULL;
 

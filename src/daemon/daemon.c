@@ -15,6 +15,7 @@
 #include "daemon/place.h"
 #include "daemon/publish.h"
 #include "daemon/told.h"
+#include "output/format.h"
 #include "run/outputs.h"
 #include "run/signals.h"
 #include "run/suppress.h"
@@ -392,7 +393,7 @@ static void prepare(struct daemon *d)
 {
 	const struct daemon_kernel *kernel = d->options->kernel;
 
-	d->run = (struct run_options){ .json = true,
+	d->run = (struct run_options){ .format = &output_format_json,
 				       .quiet = d->options->run->quiet,
 				       .verbosity = d->options->run->verbosity,
 				       .interval_ns = d->config->summary_interval_ns };

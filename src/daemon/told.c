@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  *     { "format": 1, "told": [ { "fingerprint": "0123456789abcdef", "rule": "leak.growth",
- *       "severity": "warn", "count": 3, "told": 1763769600 }, ... ] }
+ *       "severity": "warning", "count": 3, "told": 1763769600 }, ... ] }
  *
  * Times are of the wall clock, in seconds: the other one begins anew with each boot.
  */

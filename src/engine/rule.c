@@ -44,7 +44,7 @@ static const struct rule_info table[RULE_COUNT] = {
 const char *severity_name(enum severity severity)
 {
 	switch (severity) {
-	case SEVERITY_WARNING: return "warn";
+	case SEVERITY_WARNING: return "warning";
 	case SEVERITY_ERROR: return "error";
 	default: return "info";
 	}
@@ -58,7 +58,7 @@ int severity_parse(const char *text, enum severity *ret_severity)
 	} names[] = {
 		{ "info", SEVERITY_INFO },
 		{ "warning", SEVERITY_WARNING },
-		{ "warn", SEVERITY_WARNING },
+		{ "warn", SEVERITY_WARNING }, /* its name until November 2026: old files hold it */
 		{ "error", SEVERITY_ERROR },
 	};
 

@@ -9,9 +9,9 @@
 
 enum severity { SEVERITY_INFO = 1, SEVERITY_WARNING = 2, SEVERITY_ERROR = 3 };
 
-/* "info", "warn", "error": as in output. Never NULL. */
+/* "info", "warning", "error". Never NULL. */
 const char *severity_name(enum severity severity);
-/* "info", "warning", "warn", "error". 0, or -EINVAL. */
+/* The same names, and "warn", as a warning was called until November 2026. 0, or -EINVAL. */
 int severity_parse(const char *text, enum severity *ret_severity);
 
 /* Order is the order of --help and of the documentation. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Writing a recording (format: include/fdtrace/tracefile.h). */
-#ifndef FDTRACE_SINK_RECORD_H
-#define FDTRACE_SINK_RECORD_H
+#ifndef FDTRACE_OUTPUT_RECORD_H
+#define FDTRACE_OUTPUT_RECORD_H
 
 #include <stddef.h>
 

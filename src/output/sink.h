@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Where findings go. Each sink owns its output; the session owns the sinks. */
-#ifndef FDTRACE_SINK_SINK_H
-#define FDTRACE_SINK_SINK_H
+/* Where findings go: a sink writes them in one format (format.h). The session owns the sinks. */
+#ifndef FDTRACE_OUTPUT_SINK_H
+#define FDTRACE_OUTPUT_SINK_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,10 +24,10 @@ struct summary {
 	double overhead_ratio; /* of the time of all CPUs in it, measured */
 	bool final;            /* false: an interval summary */
 	uint64_t damaged;      /* replay: records that could not be read */
-	/* live: what became of stacks; all 0 in a replay */
+	/* live: stacks that were not captured whole; all 0 in a replay */
 	uint64_t stacks_skipped; /* calls left without one to keep to stacks.budget */
 	uint64_t stacks_lost;    /* new ones for which the ring had no room; they come again */
-	uint64_t stacks_cut;     /* told without their outer frames */
+	uint64_t stacks_cut;     /* reported without their outer frames */
 };
 
 enum run_state { RUN_START, RUN_STOP };
@@ -42,7 +42,10 @@ struct coverage_change {
 
 struct sink;
 struct sink_ops {
-	/* All return 0 or -errno (-EPIPE: the reader has gone; the run should end quietly). */
+	/*
+	 * All return 0 or -errno (-EPIPE: the reader has gone; the run should end quietly). All
+	 * but finding and free may be NULL: the format has no way to express it.
+	 */
 	int (*state)(struct sink *sink, enum run_state state, uint64_t time_ns);
 	int (*coverage)(struct sink *sink, const struct coverage_change *change);
 	int (*finding)(struct sink *sink, const struct finding *finding);
@@ -53,20 +56,21 @@ struct sink_ops {
 };
 struct sink {
 	const struct sink_ops *ops;
-	bool kept; /* set before finding(): explain will tell all of it */
+	bool kept; /* set before finding(): its whole evidence is stored, for explain to print */
 };
 
 struct sink_options {
 	int fd; /* data goes here: stdout or the -o file */
 	/*
-	 * json: takes each line, newline included, instead of fd; finding: what it tells, NULL for
-	 * other datasets. 0 or -errno. NULL: lines go to fd.
+	 * json: takes each line, newline included, instead of fd; finding: what it reports, NULL
+	 * for other datasets. 0 or -errno. NULL: lines go to fd.
 	 */
 	int (*write)(void *ctx, const char *line, size_t length, const struct finding *finding);
 	void *write_ctx;
-	const struct hostinfo *
-		host; /* borrowed, must outlive the sink; may still be filled in until the first call */
-	const struct redaction *redaction; /* of command lines; borrowed; NULL: nothing is hidden */
+	/* Borrowed, must outlive the sink; may still be filled in until the first call. */
+	const struct hostinfo *host;
+	/* Of command lines; borrowed; NULL: nothing is hidden. */
+	const struct redaction *redaction;
 	enum severity min_severity;
 	unsigned int width;     /* text: columns; 0: unlimited (not a terminal) */
 	bool color;             /* text */
@@ -75,10 +79,6 @@ struct sink_options {
 	bool summaries;         /* text: print summary() (json always does) */
 	bool full;              /* json: no 4,000-byte cap (--json=full) */
 };
-
-/* 0 or -ENOMEM. */
-int text_sink_new(const struct sink_options *options, struct sink **ret_sink);
-int json_sink_new(const struct sink_options *options, struct sink **ret_sink);
 
 static inline void sink_free(struct sink *sink)
 {

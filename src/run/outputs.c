@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "run/evidence.h"
+#include "output/format.h"
 #include "output/json/json.h"
 #include "output/record.h"
 #include "util/escape.h"
@@ -29,6 +30,7 @@ struct outputs {
 	const struct run_options *options;
 	struct file data, recording;
 	struct outputs_lines lines; /* all NULL: data has a file */
+	const struct output_format *format;
 	struct sink *sink;
 	struct recorder *recorder;
 	const struct hostinfo *host;
@@ -139,7 +141,7 @@ static int make_sink(struct outputs *o, const struct hostinfo *host)
 		.full = run->full,
 	};
 
-	return run->json ? json_sink_new(&options, &o->sink) : text_sink_new(&options, &o->sink);
+	return o->format->sink_new(&options, &o->sink);
 }
 
 static int make_line_sink(struct outputs *o, const struct hostinfo *host)
@@ -151,11 +153,11 @@ static int make_line_sink(struct outputs *o, const struct hostinfo *host)
 					.redaction = o->redaction,
 					.min_severity = SEVERITY_INFO };
 
-	return json_sink_new(&options, &o->sink);
+	return output_format_json.sink_new(&options, &o->sink);
 }
 
 /* One message for each output that fails; then it is left alone. */
-static void check(struct outputs *o, struct file *file, int err)
+static void check_output(struct outputs *o, struct file *file, int err)
 {
 	if (!err || file->failed)
 		return;
@@ -178,9 +180,8 @@ int outputs_begin(struct outputs *o, const struct hostinfo *host, struct trouble
 	if (err)
 		return err;
 	o->host = host;
-	o->min_severity = run->min_severity ? run->min_severity
-			  : run->json       ? SEVERITY_INFO
-					    : SEVERITY_WARNING;
+	o->format = run->format ? run->format : &output_format_text;
+	o->min_severity = run->min_severity ? run->min_severity : o->format->min_severity;
 	err = o->lines.line ? make_line_sink(o, host) : make_sink(o, host);
 	if (err)
 		return trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL, "out of memory");
@@ -189,7 +190,7 @@ int outputs_begin(struct outputs *o, const struct hostinfo *host, struct trouble
 	err = recorder_new(o->recording.fd, &o->recorder);
 	if (err == -ENOMEM)
 		return trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL, "out of memory");
-	check(o, &o->recording, err);
+	check_output(o, &o->recording, err);
 	return 0;
 }
 
@@ -211,25 +212,25 @@ int outputs_redact(struct outputs *o, enum command_line mode, const char *const 
 void outputs_record(struct outputs *o, const void *event, size_t size)
 {
 	if (o->recorder && !o->recording.failed)
-		check(o, &o->recording, recorder_write(o->recorder, event, size));
+		check_output(o, &o->recording, recorder_write(o->recorder, event, size));
 }
 
 void outputs_record_flush(struct outputs *o)
 {
 	if (o->recorder && !o->recording.failed)
-		check(o, &o->recording, recorder_flush(o->recorder));
+		check_output(o, &o->recording, recorder_flush(o->recorder));
 }
 
 void outputs_state(struct outputs *o, enum run_state state, uint64_t time_ns)
 {
-	if (!o->data.failed)
-		check(o, &o->data, o->sink->ops->state(o->sink, state, time_ns));
+	if (!o->data.failed && o->sink->ops->state)
+		check_output(o, &o->data, o->sink->ops->state(o->sink, state, time_ns));
 }
 
 void outputs_coverage(struct outputs *o, const struct coverage_change *change)
 {
-	if (!o->data.failed)
-		check(o, &o->data, o->sink->ops->coverage(o->sink, change));
+	if (!o->data.failed && o->sink->ops->coverage)
+		check_output(o, &o->data, o->sink->ops->coverage(o->sink, change));
 }
 
 void outputs_keep(struct outputs *o, uint64_t max_bytes)
@@ -298,25 +299,25 @@ void outputs_finding(struct outputs *o, const struct finding *finding)
 	if (o->data.failed)
 		return;
 	o->sink->kept = o->lines.full ? give_full(o, finding) : keep(o, finding);
-	check(o, &o->data, o->sink->ops->finding(o->sink, finding));
+	check_output(o, &o->data, o->sink->ops->finding(o->sink, finding));
 }
 
 void outputs_withheld(struct outputs *o, const struct withheld *withheld)
 {
-	if (!o->data.failed)
-		check(o, &o->data, o->sink->ops->withheld(o->sink, withheld));
+	if (!o->data.failed && o->sink->ops->withheld)
+		check_output(o, &o->data, o->sink->ops->withheld(o->sink, withheld));
 }
 
 void outputs_change(struct outputs *o, const struct change *change)
 {
-	if (!o->data.failed)
-		check(o, &o->data, o->sink->ops->change(o->sink, change));
+	if (!o->data.failed && o->sink->ops->change)
+		check_output(o, &o->data, o->sink->ops->change(o->sink, change));
 }
 
 void outputs_summary(struct outputs *o, const struct summary *summary)
 {
-	if (!o->data.failed)
-		check(o, &o->data, o->sink->ops->summary(o->sink, summary));
+	if (!o->data.failed && o->sink->ops->summary)
+		check_output(o, &o->data, o->sink->ops->summary(o->sink, summary));
 }
 
 int outputs_poll_fd(const struct outputs *o)
@@ -326,7 +327,7 @@ int outputs_poll_fd(const struct outputs *o)
 
 void outputs_reader_left(struct outputs *o)
 {
-	check(o, &o->data, -EPIPE);
+	check_output(o, &o->data, -EPIPE);
 }
 
 bool outputs_alive(const struct outputs *o)
@@ -345,7 +346,7 @@ bool outputs_lost(const struct outputs *o)
 static void close_file(struct outputs *o, struct file *file)
 {
 	if (file->fd > STDERR_FILENO && close(file->fd) < 0)
-		check(o, file, -errno);
+		check_output(o, file, -errno);
 	file->fd = -1;
 }
 
@@ -355,7 +356,7 @@ void outputs_close(struct outputs *o)
 
 	o->recorder = NULL;
 	if (err)
-		check(o, &o->recording, err);
+		check_output(o, &o->recording, err);
 	sink_free(o->sink);
 	o->sink = NULL;
 	evidence_free(o->evidence);

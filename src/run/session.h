@@ -14,6 +14,7 @@
 #include "engine/engine.h"
 #include "util/hostinfo.h"
 
+struct output_format;
 struct coverage_keeper;
 struct coverage_ops;
 struct launch;
@@ -26,8 +27,8 @@ struct trouble;
 
 /* What the user asked for, whatever the source. Strings are borrowed. */
 struct run_options {
-	bool json;
-	bool full; /* no size cap on a JSON line */
+	const struct output_format *format; /* NULL: text */
+	bool full;                          /* no size cap on a JSON line */
 	bool events;
 	bool verify; /* compare the tables with the kernel's */
 	bool quiet;

@@ -24,7 +24,7 @@ os.environ.setdefault("FDTRACE_EVIDENCE", os.path.join(BUILD, "evidence"))  # no
 PYTHON = "/usr/bin/python3"  # Debian's own, whatever else stands first in PATH
 DEADLINE_S = 60
 LOCK = "/run/fdtrace-tests.lock"
-GRAVE = ("warn", "error")
+GRAVE = ("warning", "error")
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
 
 

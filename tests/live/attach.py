@@ -73,7 +73,7 @@ def threaded_server():
                             and open_numbers(server.pid))
             result = tracer.interrupt()
         assert result.status == 0, f"{result}"
-        expect_findings(result, [], floor="warn")
+        expect_findings(result, [], floor="warning")
         same_as_kernel(result, server.pid, numbers)
         for client in clients:
             request(client)
@@ -105,7 +105,7 @@ def churn():
             racing.say(b"\n")
             racing.wait_for(b"ready")
             result = tracer.interrupt()
-        expect_findings(result, [], floor="warn")
+        expect_findings(result, [], floor="warning")
         same_as_kernel(result, racing.pid, open_numbers(racing.pid))
         assert totals(result)["corrections"] == 0, f"{result}"
         assert racing.finish().status == 0
@@ -248,7 +248,7 @@ def thread_storm():
             thread.join()
         for result in results:
             assert result.status == 0, f"{result}"
-            expect_findings(result, [], floor="warn")
+            expect_findings(result, [], floor="warning")
         assert server.finish().status == 0
 
 

@@ -253,7 +253,7 @@ def target_killed():
             racing.child.wait()
             result = tracer.finish()
         assert result.status == 0, f"{result}"
-        expect_findings(result, [], floor="warn")
+        expect_findings(result, [], floor="warning")
 
 
 @case("fdtrace with hardly any descriptors of its own says so")

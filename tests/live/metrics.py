@@ -153,7 +153,7 @@ def _():
         found = query("fdtrace_findings_total")
         assert len(found) == len({json.dumps(m, sort_keys=True) for m, _ in found}) == 16 * 3, found
         assert all(value == 0 for _, value in found), found
-        leaks = 'fdtrace_findings_total{rule="leak.growth",severity="warn"}'
+        leaks = 'fdtrace_findings_total{rule="leak.growth",severity="warning"}'
         server.say("3")
         until("the findings are counted", lambda: [v for _, v in query(leaks)] == [3])
         until("they make a rate", lambda: query(f"increase({leaks}[1m]) > 0"))
@@ -199,7 +199,7 @@ def _():
             assert text.count("\nprocess_cpu_seconds_total ") == 1, text
             assert text.count("\nfdtrace_findings_total{") == 16 * 3, text
             server.say("4")
-            assert '\nfdtrace_findings_total{rule="leak.growth",severity="warn"} 4\n' in ask()
+            assert '\nfdtrace_findings_total{rule="leak.growth",severity="warning"} 4\n' in ask()
             assert os.listdir(folder) == ["fdtrace.prom"], os.listdir(folder)
             assert b"error gathering metrics" not in log(), log()
 

@@ -122,7 +122,7 @@ def sweep_facts(found):
 
 
 def reload_facts(found):
-    piling = the([f for f in found if f["severity"] == "warn"], "exec.inherit")
+    piling = the([f for f in found if f["severity"] == "warning"], "exec.inherit")
     equal(detail(piling)["opened"]["name"], "inherit")
 
 
@@ -132,7 +132,7 @@ def received_facts(found):
 
 # --- C programs and their twins ---
 
-ERROR, WARN, INFO = "error", "warn", "info"
+ERROR, WARN, INFO = "error", "warning", "info"
 MIX = [("leak.exit", INFO)] * 3 + [("close.double", INFO), ("exec.inherit", INFO)]
 
 row("five faults in one program, exactly those", [program("mix"), "guilty"], MIX, status=7, facts=mix_facts)

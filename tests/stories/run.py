@@ -52,7 +52,7 @@ def tell(name, variant, expected, *options, allowed=(), status=0, python=PYTHON,
     need_tracing()
     result = fdtrace("-j", *options, "--", python, story(name), variant, *args, **popen)
     assert result.status == status, f"the story itself went wrong\n{result}"
-    return expect_findings(result, expected, allowed, floor="warn")
+    return expect_findings(result, expected, allowed, floor="warning")
 
 
 def in_python(stack):
@@ -76,7 +76,7 @@ def line_of(name, text):
 
 @case("1 close-all with a database and ZeroMQ, guilty")
 def close_all_guilty():
-    found = tell("close_all", "guilty", [("close.sweep", "warn")], status=128 + 6)
+    found = tell("close_all", "guilty", [("close.sweep", "warning")], status=128 + 6)
     sweep = the(found, "close.sweep")
     assert culprit(sweep)[0] == f"close_everything ({line_of('close_all', 'os.close(number)  # whose')})", sweep
     told = sweep["fdtrace"]
@@ -136,7 +136,7 @@ def reload(variant, expected, *options):
 @case("2 auto-reload of CherryPy, guilty")
 def reload_guilty():
     # native frames would leave a JSON line too little room for the rest
-    found = the(reload("guilty", [("exec.inherit", "warn")], "--stacks=python"), "exec.inherit")
+    found = the(reload("guilty", [("exec.inherit", "warning")], "--stacks=python"), "exec.inherit")
     assert culprit(found)[0].startswith(f"OldLibraryHandler._open ({line_of('reload', '.open(os.fsencode')}"), found
     names = [os.path.basename(v["name"]) for v in found["fdtrace"]["victims"]]
     assert set(names) == {"error.log", "access.log"}, found
@@ -243,7 +243,7 @@ def spooky_repaired_27():
 
 @case("4 asyncio's loop closed by a forked child: the parent's epoll is told off")
 def spooky_loop():
-    found = the(tell("spooky", "loop", [("epoll.foreign", "warn")]), "epoll.foreign")
+    found = the(tell("spooky", "loop", [("epoll.foreign", "warning")]), "epoll.foreign")
     assert "child_closes (" + line_of("spooky", "loop.close()  # in the child") in found["error"]["stack_trace"], found
 
 
@@ -283,7 +283,7 @@ def keep_alive_guilty():
         tracer.wait_for(b"limit.emfile")
         result = tracer.interrupt()
         assert clients.finish().status == 0 and server.finish().status == 0, server.err()
-    found = expect_findings(result, [("leak.growth", "error"), ("limit.emfile", "error")], floor="warn")
+    found = expect_findings(result, [("leak.growth", "error"), ("limit.emfile", "error")], floor="warning")
     growth, full = the(found, "leak.growth"), the(found, "limit.emfile")
     assert growth["event"]["sequence"] < full["event"]["sequence"], "the forecast came too late"
     site = full["fdtrace"]["sites"][0]
@@ -302,7 +302,7 @@ def keep_alive_repaired():
         assert clients.finish().status == 0, clients.err()
         result = tracer.interrupt()
         assert server.finish().status == 0, server.err()
-    expect_findings(result, [], floor="warn")
+    expect_findings(result, [], floor="warning")
 
 
 if __name__ == "__main__":

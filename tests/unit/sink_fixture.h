@@ -9,7 +9,7 @@
 #include "stream.h"
 #include "engine/finding.h"
 #include "model/site.h"
-#include "output/sink.h"
+#include "output/format.h"
 #include "util/hostinfo.h"
 
 #define MOMENT (100000 * S)

@@ -18,7 +18,7 @@ static void begin(struct capture *c, bool full)
 	c->fd = capture_file();
 	options = capture_options(c->fd);
 	options.full = full;
-	assert_int_equal(json_sink_new(&options, &c->sink), 0);
+	assert_int_equal(output_format_json.sink_new(&options, &c->sink), 0);
 }
 
 static const char *render(struct capture *c, const struct finding *f)
@@ -297,7 +297,7 @@ static void below_the_minimum_is_dropped(void **state)
 	c.fd = capture_file();
 	options = capture_options(c.fd);
 	options.min_severity = SEVERITY_ERROR;
-	assert_int_equal(json_sink_new(&options, &c.sink), 0);
+	assert_int_equal(output_format_json.sink_new(&options, &c.sink), 0);
 	f.severity = SEVERITY_WARNING;
 	assert_string_equal(render(&c, &f), "");
 	capture_end(&c);
@@ -500,7 +500,7 @@ static void begin_with_host(struct capture *c, const struct hostinfo *host)
 	c->fd = capture_file();
 	options = capture_options(c->fd);
 	options.host = host;
-	assert_int_equal(json_sink_new(&options, &c->sink), 0);
+	assert_int_equal(output_format_json.sink_new(&options, &c->sink), 0);
 }
 
 static void a_line_is_never_too_long(void **state)
@@ -643,7 +643,7 @@ static void a_line_is_one_write(void **state)
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
 	options = capture_options(fds[1]);
-	assert_int_equal(json_sink_new(&options, &sink), 0);
+	assert_int_equal(output_format_json.sink_new(&options, &sink), 0);
 	assert_int_equal(sink->ops->finding(sink, &f), 0);
 	length = recv(fds[0], text, sizeof(text), MSG_DONTWAIT);
 	assert_true(length > 1000 && text[0] == '{' && text[length - 1] == '\n');

@@ -12,6 +12,7 @@
 
 #include "cli/doctor.h"
 #include "cli/options.h"
+#include "output/format.h"
 #include "util/trouble.h"
 
 #define WORDS_MAX 30
@@ -42,7 +43,7 @@ static void the_command_keeps_its_own_options(void **state)
 	(void)state;
 	assert_int_equal(parse(&l, "-j -o out ls -l -p 1 --help"), 0);
 	assert_int_equal(l.options.mode, MODE_TRACE);
-	assert_true(l.options.run.json && !l.options.run.full);
+	assert_true(l.options.run.format == &output_format_json && !l.options.run.full);
 	assert_string_equal(l.options.run.output, "out");
 	assert_string_equal(l.options.command[0], "ls");
 	assert_string_equal(l.options.command[4], "--help");
@@ -108,7 +109,8 @@ static void replay_and_doctor_take_options_anywhere(void **state)
 	(void)state;
 	assert_int_equal(parse(&l, "-j replay -e file -q"), 0);
 	assert_int_equal(l.options.mode, MODE_REPLAY);
-	assert_true(l.options.run.json && l.options.run.events && l.options.run.quiet);
+	assert_true(l.options.run.format == &output_format_json && l.options.run.events &&
+		    l.options.run.quiet);
 	assert_string_equal(l.options.recording, "file");
 	options_done(&l.options);
 	assert_int_equal(parse(&l, "replay -"), 0);
@@ -117,11 +119,11 @@ static void replay_and_doctor_take_options_anywhere(void **state)
 	assert_int_equal(parse(&l, "explain 9f31c2d4 -j"), 0);
 	assert_int_equal(l.options.mode, MODE_EXPLAIN);
 	assert_string_equal(l.options.fingerprint, "9f31c2d4");
-	assert_true(l.options.run.json);
+	assert_true(l.options.run.format == &output_format_json);
 	options_done(&l.options);
 	assert_int_equal(parse(&l, "doctor --json"), 0);
 	assert_int_equal(l.options.mode, MODE_DOCTOR);
-	assert_true(l.options.run.json);
+	assert_true(l.options.run.format == &output_format_json);
 	options_done(&l.options);
 }
 

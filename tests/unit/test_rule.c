@@ -99,7 +99,7 @@ static void severities_have_names(void **state)
 
 	(void)state;
 	assert_string_equal(severity_name(SEVERITY_INFO), "info");
-	assert_string_equal(severity_name(SEVERITY_WARNING), "warn");
+	assert_string_equal(severity_name(SEVERITY_WARNING), "warning");
 	assert_string_equal(severity_name(SEVERITY_ERROR), "error");
 	assert_int_equal(severity_parse("warn", &severity), 0);
 	assert_int_equal(severity, SEVERITY_WARNING);

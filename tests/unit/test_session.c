@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "fdtrace/syscall.h"
+#include "output/format.h"
 #include "run/launch.h"
 #include "run/outputs.h"
 #include "run/session.h"
@@ -282,7 +283,7 @@ static unsigned int count_of(const char *text, const char *word)
 
 static void a_replay_prints_the_same(void **state)
 {
-	struct run_options options = { .json = true,
+	struct run_options options = { .format = &output_format_json,
 				       .events = true,
 				       .output = out_path,
 				       .record = record_path,
@@ -364,7 +365,7 @@ static void a_recording_begins_with_how_it_was_made(void **state)
 
 static void the_end_of_the_processes_ends_it(void **state)
 {
-	struct run_options options = { .json = true, .output = out_path };
+	struct run_options options = { .format = &output_format_json, .output = out_path };
 	struct script script = script_new();
 	char *text;
 
@@ -380,9 +381,10 @@ static void the_end_of_the_processes_ends_it(void **state)
 
 static void duration_and_intervals_are_kept(void **state)
 {
-	struct run_options options = {
-		.json = true, .output = out_path, .duration_ns = 250000000, .interval_ns = 100000000
-	};
+	struct run_options options = { .format = &output_format_json,
+				       .output = out_path,
+				       .duration_ns = 250000000,
+				       .interval_ns = 100000000 };
 	struct script script = script_new();
 	uint64_t before = now();
 	char *text;
@@ -425,7 +427,7 @@ static void send_interrupt(struct script *script)
 
 static void a_signal_ends_it_with_the_summary(void **state)
 {
-	struct run_options options = { .json = true, .output = out_path };
+	struct run_options options = { .format = &output_format_json, .output = out_path };
 	struct script script = script_new();
 	char *text;
 
@@ -439,7 +441,7 @@ static void a_signal_ends_it_with_the_summary(void **state)
 
 static void a_source_that_fails_is_told_after_the_summary(void **state)
 {
-	struct run_options options = { .json = true, .output = out_path };
+	struct run_options options = { .format = &output_format_json, .output = out_path };
 	struct script script = script_new();
 	struct ended ended;
 	char *text;
@@ -456,7 +458,9 @@ static void a_source_that_fails_is_told_after_the_summary(void **state)
 
 static void a_full_disk_stops_one_output_not_the_other(void **state)
 {
-	struct run_options options = { .json = true, .output = "/dev/full", .record = record_path };
+	struct run_options options = { .format = &output_format_json,
+				       .output = "/dev/full",
+				       .record = record_path };
 	struct script script = script_new();
 	struct ended ended;
 	char *text;
@@ -466,13 +470,17 @@ static void a_full_disk_stops_one_output_not_the_other(void **state)
 	ended = run_script(&script, &options);
 	assert_int_equal(ended.err, 0);
 	assert_true(ended.lost);
-	options = (struct run_options){ .json = true, .events = true, .output = out_path };
+	options = (struct run_options){ .format = &output_format_json,
+					.events = true,
+					.output = out_path };
 	assert_int_equal(run_replay(&options).err, 0);
 	text = slurp(out_path);
 	assert_int_equal(count_of(text, FINAL), 1);
 	assert_true(count_of(text, "fdtrace.event") >= 1);
 	free(text);
-	options = (struct run_options){ .json = true, .output = out_path, .record = "/dev/full" };
+	options = (struct run_options){ .format = &output_format_json,
+					.output = out_path,
+					.record = "/dev/full" };
 	script = script_new();
 	script.idle_after = 3;
 	ended = run_script(&script, &options);
@@ -494,7 +502,7 @@ static void leave(struct script *script)
 static void a_reader_that_leaves_ends_it_quietly(void **state)
 {
 	char path[80];
-	struct run_options options = { .json = true, .output = path };
+	struct run_options options = { .format = &output_format_json, .output = path };
 	struct script script = script_new();
 	struct ended ended;
 

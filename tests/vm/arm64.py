@@ -31,7 +31,7 @@ DEADLINE_S = 240  # for all that is run in one machine: two to three times what 
 MEMORY_MB, CPUS = 1024, 2
 # So that a leak shows within seconds; everything takes its time in a machine made of software.
 FAST = "--set leak.window=600ms --set leak.min_age=500ms --set leak.min_count=8"
-INFO, WARN, ERROR = "info", "warn", "error"
+INFO, WARN, ERROR = "info", "warning", "error"
 
 
 # --- what is run in the machine: a shell script of busybox's, line by line into OUT and ERR ---

@@ -39,7 +39,7 @@ STEPS_PROGRAMS, STEPS = 12, 60
 # On an emulated processor a stack uses the budget up, and a site counts as two: with its stack and without.
 FAST = "--stacks off --set leak.window=200ms --set leak.min_age=500ms --set leak.min_count=16"
 
-ERROR, WARN, INFO = "error", "warn", "info"
+ERROR, WARN, INFO = "error", "warning", "info"
 # Under one fdtrace, to load it once; what is told of each. Failing calls and uses are seen by the
 # tracepoint set only, and so are the rules that need them.
 GUILTY = [

@@ -12,10 +12,11 @@
 #include "engine/suppression.h"
 #include "model/syscall_name.h"
 #include "output/text/phrase.h"
-#include "output/sink.h"
+#include "output/format.h"
 #include "util/hostinfo.h"
 #include "util/io.h"
 
+#define MESSAGE_SIZE 128
 #define SUMMARY_ROWS_MAX 20 /* more cannot fit a line that has a bound */
 
 struct json_sink {
@@ -32,11 +33,12 @@ static struct json_sink *json_sink(struct sink *sink)
 
 #define ALL JSON_LINE_MAX /* no part can be longer than the line */
 /*
- * What gives way, in this order: frames, lists, the command line, then the texts themselves.
- * The last one makes any line fit. { frames, bytes of one, rows, command line, texts, worst
- * frames: the inside of an interpreter says least, the application's own lines most }
+ * A line that is too long is built again with the limits of the next level, until it fits. What
+ * gives way, in this order: frames (those inside an interpreter first, the application's own
+ * last), rows of lists, the command line, then all other texts. Any line fits the last level.
  */
-static const struct diet diets[] = {
+static const struct json_limits levels[] = {
+	/* frames, bytes of a frame, rows, bytes of the command line, of a text, worst frame */
 	{ ALL, 1024, ALL, ALL, ALL, FRAME_SYSTEM },
 	{ ALL, 1024, ALL, ALL, ALL, FRAME_NATIVE_LIBRARY },
 	{ 32, 256, ALL, ALL, ALL, FRAME_NATIVE },
@@ -63,22 +65,23 @@ static const struct diet diets[] = {
 	{ 0, 0, 0, 0, 80, FRAME_APPLICATION },
 };
 #undef ALL
-#define DIETS (sizeof(diets) / sizeof(diets[0]))
+#define LEVELS (sizeof(levels) / sizeof(levels[0]))
 
-static const struct diet feast = { JSON_ALL, JSON_ALL, JSON_ALL, JSON_ALL, JSON_ALL, FRAME_SYSTEM };
+static const struct json_limits unlimited = { JSON_ALL, JSON_ALL, JSON_ALL,
+					      JSON_ALL, JSON_ALL, FRAME_SYSTEM };
 
 typedef json_t *(*build_fn)(struct builder *b, const void *what);
 
-/* Builds the line with ever less in it until it fits. Each try depends on its diet alone. */
+/* Builds the line with ever less in it until it fits. Each try depends on its level alone. */
 static int build_line(struct json_sink *s, build_fn build, const void *what, char **ret_line,
 		      size_t *ret_length)
 {
-	size_t tries = s->options.full ? 1 : DIETS;
+	size_t tries = s->options.full ? 1 : LEVELS;
 
 	for (size_t i = 0; i < tries; i++) {
 		struct builder b = { .host = s->options.host,
 				     .redaction = s->options.redaction,
-				     .diet = s->options.full ? feast : diets[i] };
+				     .limits = s->options.full ? unlimited : levels[i] };
 		json_t *object = build(&b, what);
 		int err = b.failed ? -ENOMEM : json_line(object, ret_line, ret_length);
 
@@ -89,7 +92,7 @@ static int build_line(struct json_sink *s, build_fn build, const void *what, cha
 			return 0;
 		free(*ret_line);
 	}
-	return -EINVAL; /* there is at least one diet */
+	return -EINVAL; /* there is at least one level */
 }
 
 static int emit_finding(struct json_sink *s, build_fn build, const void *what,
@@ -118,20 +121,30 @@ static void told_time(struct json_sink *s, uint64_t time_ns)
 		s->now_ns = time_ns;
 }
 
-/* What every line but a finding's has under "event". `series` keeps ids of the datasets apart. */
-static json_t *put_event(struct builder *b, json_t *line, const char *kind, const char *type,
-			 const char *dataset, char series, uint64_t sequence)
+/* What all lines but findings begin with. */
+struct line_head {
+	uint64_t time_ns;
+	enum severity severity;
+	const char *message;             /* NULL: none */
+	const struct process *process;   /* NULL: it is about the whole run */
+	const struct descriptor *target; /* NULL: none */
+	const char *kind, *type, *dataset;
+	char series; /* keeps ids of the datasets apart */
+	uint64_t sequence;
+};
+
+static json_t *put_event(struct builder *b, json_t *line, const struct line_head *head)
 {
 	json_t *event = json_put_object(b, line, "event");
 
-	json_put_text(b, event, "kind", kind);
+	json_put_text(b, event, "kind", head->kind);
 	json_put(b, event, "category", json_pack("[s]", "process"));
-	json_put(b, event, "type", json_pack("[s]", type));
-	json_put_text(b, event, "dataset", dataset);
+	json_put(b, event, "type", json_pack("[s]", head->type));
+	json_put_text(b, event, "dataset", head->dataset);
 	if (b->host->start_id[0])
-		json_put_format(b, event, "id", "%s-%c%" PRIu64, b->host->start_id, series,
-				sequence);
-	json_put_number(b, event, "sequence", sequence);
+		json_put_format(b, event, "id", "%s-%c%" PRIu64, b->host->start_id, head->series,
+				head->sequence);
+	json_put_number(b, event, "sequence", head->sequence);
 	return event;
 }
 
@@ -144,6 +157,26 @@ static json_t *put_own(struct builder *b, json_t *line)
 	if (b->host->not_seen[0])
 		json_put_text(b, fdtrace, "not_seen", b->host->not_seen);
 	return fdtrace;
+}
+
+/* A new line, owned by the caller; its "event" and "fdtrace" are borrowed, to be added to. */
+static json_t *line_begin(struct builder *b, const struct line_head *head, json_t **ret_event,
+			  json_t **ret_fdtrace)
+{
+	json_t *line = json_object();
+
+	json_put_time(b, line, "@timestamp", head->time_ns);
+	json_put_text(b, line, "severity", severity_name(head->severity));
+	if (head->message)
+		json_put_format(b, line, "message", "%s", head->message);
+	json_put_host(b, line);
+	json_put_process(b, line, head->process);
+	if (head->target)
+		json_put_target(b, line, head->target);
+	*ret_event = put_event(b, line, head);
+	json_put_ecs(b, line);
+	*ret_fdtrace = put_own(b, line);
+	return line;
 }
 
 static void put_truncated(struct builder *b, json_t *fdtrace)
@@ -161,17 +194,19 @@ static json_t *state_object(struct builder *b, const void *what)
 {
 	const struct state_line *l = what;
 	bool start = l->state == RUN_START;
-	json_t *line = json_object(), *event, *fdtrace;
+	struct line_head head = {
+		.time_ns = l->time_ns,
+		.severity = SEVERITY_INFO,
+		.message = start ? "tracing has started" : "tracing has stopped",
+		.kind = "state",
+		.type = start ? "start" : "end",
+		.dataset = "fdtrace.state",
+		.series = 'r',
+		.sequence = l->sequence,
+	};
+	json_t *event, *fdtrace, *line = line_begin(b, &head, &event, &fdtrace);
 
-	json_put_time(b, line, "@timestamp", l->time_ns);
-	json_put_text(b, line, "severity", "info");
-	json_put_text(b, line, "message", start ? "tracing has started" : "tracing has stopped");
-	json_put_host(b, line);
-	event = put_event(b, line, "state", start ? "start" : "end", "fdtrace.state", 'r',
-			  l->sequence);
 	json_put_text(b, event, "action", start ? "start" : "stop");
-	json_put_ecs(b, line);
-	fdtrace = put_own(b, line);
 	json_put_text(b, fdtrace, "version", b->host->version);
 	json_put_text(b, fdtrace, "mode", b->host->mode);
 	json_put_text(b, fdtrace, "kernel", b->host->kernel);
@@ -197,19 +232,24 @@ static json_t *coverage_object(struct builder *b, const void *what)
 {
 	const struct coverage_line *l = what;
 	const struct coverage_change *c = l->change;
-	json_t *line = json_object(), *event, *fdtrace;
+	char message[MESSAGE_SIZE];
+	struct line_head head = {
+		.time_ns = c->time_ns,
+		.severity = SEVERITY_INFO,
+		.message = message,
+		.kind = "state",
+		.type = "change",
+		.dataset = "fdtrace.state",
+		.series = 'r',
+		.sequence = l->sequence,
+	};
+	json_t *event, *fdtrace, *line;
 
-	json_put_time(b, line, "@timestamp", c->time_ns);
-	json_put_text(b, line, "severity", "info");
-	json_put_format(
-		b, line, "message",
-		"coverage is %s (was %s): hooks on %.1f %% of the last minute, overhead %.2f %%",
-		c->to, c->from, c->share * 100, c->overhead * 100);
-	json_put_host(b, line);
-	event = put_event(b, line, "state", "change", "fdtrace.state", 'r', l->sequence);
+	snprintf(message, sizeof(message),
+		 "coverage is %s (was %s): hooks on %.1f %% of the last minute, overhead %.2f %%",
+		 c->to, c->from, c->share * 100, c->overhead * 100);
+	line = line_begin(b, &head, &event, &fdtrace);
 	json_put_text(b, event, "action", "coverage");
-	json_put_ecs(b, line);
-	fdtrace = put_own(b, line);
 	json_put_text(b, fdtrace, "from", c->from);
 	json_put_text(b, fdtrace, "to", c->to);
 	json_put_real(b, fdtrace, "coverage_ratio", c->share, 4);
@@ -236,7 +276,7 @@ int json_finding_line(const struct hostinfo *host, const struct redaction *redac
 		      const struct finding *f, char **ret_line, size_t *ret_length)
 {
 	struct builder b = {
-		.host = host, .redaction = redaction, .diet = feast, .identities = true
+		.host = host, .redaction = redaction, .limits = unlimited, .identities = true
 	};
 	json_t *object = json_finding_object(&b, f);
 	int err = b.failed ? -ENOMEM : json_line(object, ret_line, ret_length);
@@ -265,19 +305,25 @@ static json_t *withheld_object(struct builder *b, const void *what)
 {
 	const struct withheld_line *l = what;
 	const struct withheld *w = l->withheld;
-	json_t *line = json_object(), *event, *fdtrace, *rules;
+	char message[MESSAGE_SIZE];
+	struct line_head head = {
+		.time_ns = w->time_ns,
+		.severity = l->severity,
+		.message = message,
+		.process = w->process,
+		.kind = "alert",
+		.type = "info",
+		.dataset = "fdtrace.withheld",
+		.series = 'w',
+		.sequence = l->sequence,
+	};
+	json_t *event, *fdtrace, *line, *rules;
 
-	json_put_time(b, line, "@timestamp", w->time_ns);
-	json_put_text(b, line, "severity", severity_name(l->severity));
-	json_put_format(b, line, "message", "%" PRIu64 " more findings not told one by one",
-			l->total);
-	json_put_host(b, line);
-	json_put_process(b, line, w->process);
-	event = put_event(b, line, "alert", "info", "fdtrace.withheld", 'w', l->sequence);
+	snprintf(message, sizeof(message), "%" PRIu64 " more findings not told one by one",
+		 l->total);
+	line = line_begin(b, &head, &event, &fdtrace);
 	json_put_time(b, event, "start", w->first_ns);
 	json_put_time(b, event, "end", w->time_ns);
-	json_put_ecs(b, line);
-	fdtrace = put_own(b, line);
 	json_put_number(b, fdtrace, "withheld", l->total);
 	rules = json_put_object(b, fdtrace, "rules");
 	for (unsigned int r = 0; r < RULE_COUNT; r++)
@@ -343,16 +389,19 @@ static void put_change(struct builder *b, json_t *fdtrace, const struct change *
 static json_t *change_object(struct builder *b, const void *what)
 {
 	const struct change_line *l = what;
-	json_t *line = json_object(), *fdtrace;
+	struct line_head head = {
+		.time_ns = l->change->time_ns,
+		.severity = SEVERITY_INFO,
+		.process = l->change->process,
+		.target = &l->change->descriptor,
+		.kind = "event",
+		.type = "info",
+		.dataset = "fdtrace.event",
+		.series = 'e',
+		.sequence = l->sequence,
+	};
+	json_t *event, *fdtrace, *line = line_begin(b, &head, &event, &fdtrace);
 
-	json_put_time(b, line, "@timestamp", l->change->time_ns);
-	json_put_text(b, line, "severity", "info");
-	json_put_host(b, line);
-	json_put_process(b, line, l->change->process);
-	json_put_target(b, line, &l->change->descriptor);
-	put_event(b, line, "event", "info", "fdtrace.event", 'e', l->sequence);
-	json_put_ecs(b, line);
-	fdtrace = put_own(b, line);
 	put_change(b, fdtrace, l->change);
 	put_truncated(b, fdtrace);
 	return line;
@@ -367,10 +416,10 @@ static int write_change(struct sink *sink, const struct change *change)
 	return emit(s, change_object, &l);
 }
 
-/* Rows of a summary's lists: what frames a finding would have tells how hungry the line is. */
+/* Rows of a summary's lists: limited as frames of a finding are, for they give way first. */
 static size_t rows_of(const struct builder *b)
 {
-	size_t rows = b->diet.rows < b->diet.frames ? b->diet.rows : b->diet.frames;
+	size_t rows = b->limits.rows < b->limits.frames ? b->limits.rows : b->limits.frames;
 
 	return rows == JSON_ALL ? rows : rows < SUMMARY_ROWS_MAX ? rows : SUMMARY_ROWS_MAX;
 }
@@ -385,9 +434,9 @@ static void put_findings(struct builder *b, json_t *fdtrace, const struct engine
 {
 	json_t *findings = json_put_object(b, fdtrace, "findings");
 
-	for (int severity = SEVERITY_ERROR; severity >= SEVERITY_INFO; severity--)
-		json_put_number(b, findings, severity_name((enum severity)severity),
-				c->findings[severity]);
+	json_put_number(b, findings, "error", c->findings[SEVERITY_ERROR]);
+	json_put_number(b, findings, "warn", c->findings[SEVERITY_WARNING]); /* a key of schema 1 */
+	json_put_number(b, findings, "info", c->findings[SEVERITY_INFO]);
 }
 
 static void put_corrections(struct builder *b, json_t *fdtrace, const struct engine_counters *c)
@@ -562,22 +611,27 @@ static json_t *summary_object(struct builder *b, const void *what)
 {
 	const struct summary_line *l = what;
 	const struct engine_counters *c = &l->summary->counters;
-	json_t *line = json_object(), *event, *fdtrace;
+	char message[MESSAGE_SIZE];
+	struct line_head head = {
+		.time_ns = l->time_ns,
+		.severity = SEVERITY_INFO,
+		.message = l->row ? NULL : message,
+		.process = l->row ? l->row->process : NULL,
+		.kind = "metric",
+		.type = "info",
+		.dataset = "fdtrace.summary",
+		.series = 's',
+		.sequence = l->sequence,
+	};
+	json_t *event, *fdtrace, *line;
 
-	json_put_time(b, line, "@timestamp", l->time_ns);
-	json_put_text(b, line, "severity", "info");
-	if (!l->row)
-		json_put_format(b, line, "message",
-				"%" PRIu64 " errors, %" PRIu64 " warnings, %" PRIu64 " info",
-				c->findings[SEVERITY_ERROR], c->findings[SEVERITY_WARNING],
-				c->findings[SEVERITY_INFO]);
-	json_put_host(b, line);
-	json_put_process(b, line, l->row ? l->row->process : NULL);
-	event = put_event(b, line, "metric", "info", "fdtrace.summary", 's', l->sequence);
+	snprintf(message, sizeof(message),
+		 "%" PRIu64 " errors, %" PRIu64 " warnings, %" PRIu64 " info",
+		 c->findings[SEVERITY_ERROR], c->findings[SEVERITY_WARNING],
+		 c->findings[SEVERITY_INFO]);
+	line = line_begin(b, &head, &event, &fdtrace);
 	json_put_time(b, event, "start", c->first_ns);
 	json_put_time(b, event, "end", l->time_ns);
-	json_put_ecs(b, line);
-	fdtrace = put_own(b, line);
 	if (l->row)
 		put_process_totals(b, fdtrace, l);
 	else
@@ -637,7 +691,7 @@ static void json_free(struct sink *sink)
 	free(json_sink(sink));
 }
 
-int json_sink_new(const struct sink_options *options, struct sink **ret_sink)
+static int json_new(const struct sink_options *options, struct sink **ret_sink)
 {
 	static const struct sink_ops ops = {
 		.state = write_state,
@@ -657,3 +711,9 @@ int json_sink_new(const struct sink_options *options, struct sink **ret_sink)
 	*ret_sink = &s->sink;
 	return 0;
 }
+
+const struct output_format output_format_json = {
+	.name = "json",
+	.min_severity = SEVERITY_INFO,
+	.sink_new = json_new,
+};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the parts of the JSON sink share, and a finding's line for the store of evidence. */
-#ifndef FDTRACE_SINK_JSON_H
-#define FDTRACE_SINK_JSON_H
+#ifndef FDTRACE_OUTPUT_JSON_H
+#define FDTRACE_OUTPUT_JSON_H
 
 #include "engine/engine.h"
 #include "output/json/json_build.h"

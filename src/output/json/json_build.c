@@ -99,7 +99,7 @@ void json_put_text(struct builder *b, json_t *object, const char *key, const cha
 {
 	if (text && text[0])
 		json_put(b, object, key,
-			 json_text_value(b, text, strlen(text), b->diet.text_bytes));
+			 json_text_value(b, text, strlen(text), b->limits.text_bytes));
 }
 
 void json_put_number(struct builder *b, json_t *object, const char *key, uint64_t number)

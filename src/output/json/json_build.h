@@ -4,8 +4,8 @@
  * allows, numbers stay within what every reader keeps exactly, nothing is ever null, and want
  * of memory is remembered. The same input gives the same bytes.
  */
-#ifndef FDTRACE_SINK_JSON_BUILD_H
-#define FDTRACE_SINK_JSON_BUILD_H
+#ifndef FDTRACE_OUTPUT_JSON_BUILD_H
+#define FDTRACE_OUTPUT_JSON_BUILD_H
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -22,7 +22,7 @@ struct descriptor;
 #define JSON_ALL ((size_t)-1)
 
 /* How much of what may be long a line takes. */
-struct diet {
+struct json_limits {
 	size_t frames;      /* of a stack; from its middle drop the rest */
 	size_t frame_bytes; /* of one frame, as all sizes here: as written, escapes included */
 	size_t rows;        /* of sites, victims, history */
@@ -34,9 +34,9 @@ struct diet {
 struct builder {
 	const struct hostinfo *host;
 	const struct redaction *redaction; /* NULL: nothing is hidden */
-	struct diet diet;
+	struct json_limits limits;
 	bool identities; /* of each frame, beside its words */
-	bool cut;        /* something did not fit the diet */
+	bool cut;        /* something did not fit the limits */
 	bool failed;     /* no memory: the object is incomplete */
 };
 

@@ -48,11 +48,11 @@ static struct stack_view view_stack(struct builder *b, const struct stack *stack
 	size_t shown;
 
 	view.worst = stack_best_rank(stack);
-	if (view.worst < b->diet.worst)
-		view.worst = b->diet.worst;
+	if (view.worst < b->limits.worst)
+		view.worst = b->limits.worst;
 	for (unsigned int i = 0; i < stack->frame_count; i++)
 		view.count += may_show(&view, i);
-	shown = least(view.count, b->diet.frames);
+	shown = least(view.count, b->limits.frames);
 	view.head = shown - shown / 2;
 	view.hidden = view.count - shown;
 	view.tail = shown / 2;
@@ -77,7 +77,7 @@ static void put_gap(struct builder *b, json_t *array, size_t frames)
 static void put_frame(struct builder *b, json_t *array, const struct stack_frame *frame)
 {
 	json_put_item(b, array,
-		      json_text_value(b, frame->text, strlen(frame->text), b->diet.frame_bytes));
+		      json_text_value(b, frame->text, strlen(frame->text), b->limits.frame_bytes));
 }
 
 /* `done` of the frames that may be shown lie before this one. */
@@ -172,7 +172,7 @@ static void put_party(struct builder *b, json_t *parent, const char *key, const 
 /* How many rows of a list are told. */
 static unsigned int rows(struct builder *b, unsigned int count)
 {
-	unsigned int shown = (unsigned int)least(count, b->diet.rows);
+	unsigned int shown = (unsigned int)least(count, b->limits.rows);
 
 	if (shown < count)
 		b->cut = true;

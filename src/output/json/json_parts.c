@@ -38,9 +38,9 @@ static void put_command_line(struct builder *b, json_t *process, const struct pr
 	char *text = p->args ? redact_arguments(b->redaction, p->args, p->args_size) : NULL;
 
 	b->failed |= p->args && !text;
-	if (text && text[0] && b->diet.command_bytes)
+	if (text && text[0] && b->limits.command_bytes)
 		json_put(b, process, "command_line",
-			 json_text_value(b, text, strlen(text), b->diet.command_bytes));
+			 json_text_value(b, text, strlen(text), b->limits.command_bytes));
 	else if (text && text[0])
 		b->cut = true;
 	free(text);

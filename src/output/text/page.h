@@ -4,8 +4,8 @@
  * on it is escaped on the way, so nothing from a traced program can move the cursor or forge
  * a line. Want of memory is remembered and told by page_write().
  */
-#ifndef FDTRACE_SINK_PAGE_H
-#define FDTRACE_SINK_PAGE_H
+#ifndef FDTRACE_OUTPUT_PAGE_H
+#define FDTRACE_OUTPUT_PAGE_H
 
 #include <stdbool.h>
 #include <stddef.h>

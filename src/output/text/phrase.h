@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Numbers, times and errors in the words a person reads. All cut to size and NUL-terminated. */
-#ifndef FDTRACE_SINK_PHRASE_H
-#define FDTRACE_SINK_PHRASE_H
+#ifndef FDTRACE_OUTPUT_PHRASE_H
+#define FDTRACE_OUTPUT_PHRASE_H
 
 #include <stdbool.h>
 #include <stddef.h>

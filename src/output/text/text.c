@@ -5,28 +5,16 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "output/format.h"
+
 static struct text_sink *text_sink(struct sink *sink)
 {
 	return (struct text_sink *)sink;
 }
 
-static int show(struct text_sink *t)
+static int text_show(struct text_sink *t)
 {
 	return page_write(&t->page, t->options.fd);
-}
-
-/* stdout carries what was found; that tracing starts and stops is said on stderr. */
-/* What a terminal is told of it goes to stderr. */
-static int text_coverage(struct sink *sink, const struct coverage_change *change)
-{
-	(void)sink, (void)change;
-	return 0;
-}
-
-static int text_state(struct sink *sink, enum run_state state, uint64_t time_ns)
-{
-	(void)sink, (void)state, (void)time_ns;
-	return 0;
 }
 
 static int text_finding(struct sink *sink, const struct finding *finding)
@@ -36,7 +24,7 @@ static int text_finding(struct sink *sink, const struct finding *finding)
 	if (finding->severity < t->options.min_severity)
 		return 0;
 	text_finding_block(t, finding);
-	return show(t);
+	return text_show(t);
 }
 
 static int text_withheld(struct sink *sink, const struct withheld *withheld)
@@ -44,7 +32,7 @@ static int text_withheld(struct sink *sink, const struct withheld *withheld)
 	struct text_sink *t = text_sink(sink);
 
 	text_withheld_line(t, withheld);
-	return show(t);
+	return text_show(t);
 }
 
 static int text_change(struct sink *sink, const struct change *change)
@@ -52,7 +40,7 @@ static int text_change(struct sink *sink, const struct change *change)
 	struct text_sink *t = text_sink(sink);
 
 	text_change_line(t, change);
-	return show(t);
+	return text_show(t);
 }
 
 static int text_sum_up(struct sink *sink, const struct summary *summary)
@@ -62,7 +50,7 @@ static int text_sum_up(struct sink *sink, const struct summary *summary)
 	if (t->options.quiet || !t->options.summaries)
 		return 0;
 	text_summary(t, summary);
-	return show(t);
+	return text_show(t);
 }
 
 static void text_free(struct sink *sink)
@@ -73,11 +61,10 @@ static void text_free(struct sink *sink)
 	free(t);
 }
 
-int text_sink_new(const struct sink_options *options, struct sink **ret_sink)
+static int text_new(const struct sink_options *options, struct sink **ret_sink)
 {
+	/* stdout carries findings; start, stop and coverage are reported on stderr */
 	static const struct sink_ops ops = {
-		.state = text_state,
-		.coverage = text_coverage,
 		.finding = text_finding,
 		.withheld = text_withheld,
 		.change = text_change,
@@ -94,3 +81,9 @@ int text_sink_new(const struct sink_options *options, struct sink **ret_sink)
 	*ret_sink = &t->sink;
 	return 0;
 }
+
+const struct output_format output_format_text = {
+	.name = "text",
+	.min_severity = SEVERITY_WARNING,
+	.sink_new = text_new,
+};

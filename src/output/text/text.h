@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the parts of the text sink share; nobody else includes this. */
-#ifndef FDTRACE_SINK_TEXT_H
-#define FDTRACE_SINK_TEXT_H
+#ifndef FDTRACE_OUTPUT_TEXT_H
+#define FDTRACE_OUTPUT_TEXT_H
 
 #include "output/text/page.h"
 #include "output/text/phrase.h"
+#include "output/text/text_layout.h"
 #include "output/sink.h"
 
 struct text_sink {
@@ -25,15 +26,6 @@ void text_socket_state(struct page *page, const struct descriptor *d);
 
 /* "1019/1024 ###################   99 %", or "12" where the limit is not known. */
 void text_limit(struct page *page, uint64_t open, uint64_t soft);
-
-/* The left edge of a block, "   | " or with a number " 1 | "; what follows begins at column 5. */
-void text_frame(struct page *page, unsigned int number);
-
-/* Goes on in the next line of the block, at `indent`, unless so many columns are left in this one. */
-void text_make_room(struct page *page, unsigned int columns, unsigned int indent);
-
-/* Puts text so that it ends `width` columns after `column`. */
-void text_right(struct page *page, unsigned int column, unsigned int width, const char *text);
 
 /* "sendto = EBADF"; the site, "" where it tells no more than the syscall; "-18.1 s". */
 void text_say_what(char *buffer, size_t size, const struct party *party);

@@ -18,8 +18,13 @@
 #define PROCESSES_SHOWN 10
 #define FINDINGS_SHOWN 100
 #define INTERVAL_FINDINGS_SHOWN 10
+#define SEVERITY_COLUMN 2 /* of the table of findings: where a column begins */
+#define RULE_COLUMN 11
+#define OPEN_END 30 /* ... or ends, where its text stands at the right */
+#define RATE_END 38
+#define SITE_COLUMN 40
 #define FINGERPRINT_COLUMNS 14 /* "1b7e0c55 x9999" */
-#define NARROW 76              /* below this a site gets a line of its own */
+#define NARROW 79              /* below this a site gets a line of its own */
 #define WIDE 110               /* from here on there is room for times, too */
 #define SEEN_COLUMNS 21        /* "  23:59:59 - 23:59:59" */
 #define TIME_COLUMNS 8
@@ -202,12 +207,24 @@ static bool is_narrow(const struct overview *o)
 static unsigned int site_room(const struct overview *o)
 {
 	unsigned int columns = o->site_columns < 4 ? 4 : o->site_columns;
-	unsigned int room = o->page->width ? o->page->width - 39 - FINGERPRINT_COLUMNS : PAGE_ALL;
+	unsigned int room =
+		o->page->width ? o->page->width - SITE_COLUMN - 2 - FINGERPRINT_COLUMNS : PAGE_ALL;
 
 	if (o->page->width >= WIDE)
 		room -= SEEN_COLUMNS;
 
 	return columns < room ? columns : room;
+}
+
+/* In a narrow page the site has a line of its own, and no room in the row. */
+static unsigned int fingerprint_column(const struct overview *o)
+{
+	return SITE_COLUMN + 2 + site_room(o);
+}
+
+static unsigned int seen_column(const struct overview *o)
+{
+	return fingerprint_column(o) + FINGERPRINT_COLUMNS + 2;
 }
 
 /* "23:59:59 - 23:59:59" right of all other columns. */
@@ -229,14 +246,20 @@ static void table_head(struct overview *o)
 	struct page *page = o->page;
 
 	page_style(page, STYLE_DIM);
-	page_text(page, "  SEV   RULE           OPEN    /MIN  ", PAGE_ALL);
+	page_tab(page, SEVERITY_COLUMN, 0);
+	page_text(page, "SEVERITY", PAGE_ALL);
+	page_tab(page, RULE_COLUMN, 0);
+	page_text(page, "RULE", PAGE_ALL);
+	right(page, OPEN_END, "OPEN");
+	right(page, RATE_END, "/MIN");
+	page_tab(page, SITE_COLUMN, 0);
 	if (!is_narrow(o)) {
 		page_text(page, "SITE", PAGE_ALL);
-		page_tab(page, 39 + site_room(o), 0);
+		page_tab(page, fingerprint_column(o), 0);
 	}
 	page_text(page, "FINGERPRINT", PAGE_ALL);
 	if (has_seen_column(o)) {
-		page_tab(page, 39 + site_room(o) + FINGERPRINT_COLUMNS + 2, 2);
+		page_tab(page, seen_column(o), 2);
 		page_text(page, "SEEN", PAGE_ALL);
 	}
 	page_newline(page);
@@ -268,7 +291,7 @@ static void put_seen(struct overview *o, const struct finding_row *row)
 		return;
 	say_seen(o, row, seen, sizeof(seen));
 	if (has_seen_column(o)) {
-		page_tab(page, 39 + site_room(o) + FINGERPRINT_COLUMNS + 2, 2);
+		page_tab(page, seen_column(o), 2);
 	} else {
 		page_newline(page);
 		page_tab(page, 8, 0);
@@ -287,18 +310,18 @@ static void table_row(void *ctx, const struct finding_row *row)
 	if (row->open)
 		snprintf(open, sizeof(open), "%" PRIu64, row->open);
 	phrase_rate(rate, sizeof(rate), row->rate_per_min);
-	page_tab(page, 2, 0);
+	page_tab(page, SEVERITY_COLUMN, 0);
 	page_style(page, text_severity_style(row->severity));
 	page_text(page, severity_name(row->severity), PAGE_ALL);
 	page_style(page, STYLE_PLAIN);
-	page_tab(page, 8, 1);
+	page_tab(page, RULE_COLUMN, 1);
 	page_text(page, rule_info(row->rule)->id, PAGE_ALL);
-	right(page, 27, open);
-	right(page, 35, rate);
-	page_tab(page, 37, 1);
+	right(page, OPEN_END, open);
+	right(page, RATE_END, rate);
+	page_tab(page, SITE_COLUMN, 1);
 	if (!is_narrow(o)) {
 		page_text(page, row->site ? row->site : "-", site_room(o));
-		page_tab(page, 39 + site_room(o), 0);
+		page_tab(page, fingerprint_column(o), 0);
 	}
 	page_printf(page, "%08" PRIx32, (uint32_t)(row->fingerprint >> 32));
 	if (row->count > 1)

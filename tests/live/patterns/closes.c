@@ -259,7 +259,7 @@ static const struct pattern patterns[] = {
 	{ "stream-hurts", "close.unowned error culprit=second_close victim=owner_misses_it",
 	  stream_hurts },
 	{ "closed-once", "silent none=close.double", closed_once },
-	{ "refilled", "use.stale warn shows=refill shows=write_into_other", refilled },
+	{ "refilled", "use.stale warning shows=refill shows=write_into_other", refilled },
 	{ "refilled-by-default", "silent none=use.stale", refilled },
 	{ "handed-anew", "silent none=use.stale", handed_anew },
 	{ NULL, NULL, NULL },

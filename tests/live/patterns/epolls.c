@@ -127,14 +127,14 @@ static void of_its_own(void)
 	claim(epoll_wait(epoll, &event, 1, 100) == 1);
 }
 
-#define STALE "epoll.stale warn shows=close_watched"
+#define STALE "epoll.stale warning shows=close_watched"
 
 static const struct pattern patterns[] = {
 	{ "kept-by-dup", STALE, kept_by_dup },
 	{ "kept-by-fork", STALE, kept_by_fork },
 	{ "removed-first", "silent none=epoll.stale", removed_first },
 	{ "closed-alone", "silent none=epoll.stale", closed_alone },
-	{ "foreign", "epoll.foreign warn culprit=child_tidies_up", foreign },
+	{ "foreign", "epoll.foreign warning culprit=child_tidies_up", foreign },
 	{ "of-its-own", "silent none=epoll.foreign", of_its_own },
 	{ NULL, NULL, NULL },
 };

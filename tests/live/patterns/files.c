@@ -151,12 +151,12 @@ static void lock_other_file(void)
 #define LOCK "silent none=close.lock"
 
 static const struct pattern patterns[] = {
-	{ "data-on-2", "close.stdio warn shows=open_data_at", data_on_2 },
-	{ "socket-on-0", "close.stdio warn shows=socket_on_0", socket_on_0 },
+	{ "data-on-2", "close.stdio warning shows=open_data_at", data_on_2 },
+	{ "socket-on-0", "close.stdio warning shows=socket_on_0", socket_on_0 },
 	{ "put-by-dup2", STDIO, put_by_dup2 },
 	{ "null-on-0-and-2", STDIO, null_on_0_and_2 },
 	{ "terminal-on-0", STDIO, terminal_on_0 },
-	{ "lock-lost", "close.lock warn culprit=look_into_it shows=take_lock", lock_lost },
+	{ "lock-lost", "close.lock warning culprit=look_into_it shows=take_lock", lock_lost },
 	{ "lock-of-description", LOCK, lock_of_description },
 	{ "lock-of-whole-file", LOCK, lock_of_whole_file },
 	{ "lock-released-before", LOCK, lock_released_before },

@@ -513,7 +513,7 @@ static void service_with_grandchild(void)
 	reap(start_sleeper());
 }
 
-#define HELD "exec.held warn shows=listen_somewhere shows=sleep"
+#define HELD "exec.held warning shows=listen_somewhere shows=sleep"
 #define FORGOTTEN "exec.inherit info culprit=open_unmarked process=sleep"
 #define NOTHING "silent none=exec.inherit none=exec.held"
 
@@ -526,12 +526,12 @@ static const struct pattern patterns[] = {
 	{ "prefork-execs", NOTHING, prefork_execs },
 	{ "accepts", NULL, accepts },
 	{ "waits", NULL, waits },
-	{ "upgrade-leaves-logs", "exec.inherit warn culprit=open_log_for_ever",
+	{ "upgrade-leaves-logs", "exec.inherit warning culprit=open_log_for_ever",
 	  upgrade_leaves_logs },
 	{ "upgrade-again", NULL, upgrade_leaves_logs },
 	{ "upgrade-named", NOTHING, upgrade_named },
 	{ "upgrade-used", NOTHING, upgrade_used },
-	{ "pipe-held", "exec.held warn shows=pipe_held shows=sleep", pipe_held },
+	{ "pipe-held", "exec.held warning shows=pipe_held shows=sleep", pipe_held },
 	{ "pipe-marked", NOTHING, pipe_marked },
 	{ "pipe-slow-writer", NOTHING, pipe_slow_writer },
 	{ "spawn-forgets", FORGOTTEN, spawn_forgets },

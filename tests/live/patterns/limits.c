@@ -189,7 +189,7 @@ static void spare_below_the_limit(void)
 
 static const struct pattern patterns[] = {
 	{ "table-full", "limit.emfile error culprit=fill_table victim=one_too_many", table_full },
-	{ "too-many-instances", "limit.emfile warn says=\"another limit\"", too_many_instances },
+	{ "too-many-instances", "limit.emfile warning says=\"another limit\"", too_many_instances },
 	{ "received-at-full-table", "limit.emfile error culprit=fill_table victim=receive_cut",
 	  received_at_full_table },
 	{ "received-without-room", "silent none=limit.emfile", received_without_room },

@@ -62,7 +62,7 @@ def close_range_in_child():
     subprocess.run(["/bin/true"], close_fds=False, preexec_fn=lambda: os.closerange(3, 1024), check=True)
 
 
-@pattern("close.sweep warn shows=close_all")
+@pattern("close.sweep warning shows=close_all")
 def close_all_here():
     other = threading.Thread(target=keep_file)
     other.start()

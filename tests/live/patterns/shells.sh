@@ -49,7 +49,7 @@ logged() {
 # One process that executes itself again and again, and each time leaves a file open.
 piles_up() {
 	if [ "$1" = x ]; then
-		expect exec.inherit warn
+		expect exec.inherit warning
 	fi
 	[ "$1" != xxxxx ] || exit 0
 	exec {file}</etc/hostname

@@ -218,7 +218,7 @@ static void probe(void)
 static const struct pattern patterns[] = {
 	{ "fixed-files", "silent none=leak.exit none=close.double", fixed_files },
 	{ "in-order", "silent none=leak.exit none=close.double", in_order },
-	{ "closed-then-read", "use.closed warn shows=read_closed", closed_then_read },
+	{ "closed-then-read", "use.closed warning shows=read_closed", closed_then_read },
 	{ "accepted-and-kept", "leak.exit info shows=accept4", accepted_and_kept },
 	{ "closed-under-its-owner",
 	  "close.unowned error shows=\"io_uring close\" victim=read_closed",
