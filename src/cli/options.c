@@ -754,14 +754,16 @@ void options_list_settings(FILE *out, const struct settings *settings)
 	const struct setting *row = settings_table(&count);
 
 	for (size_t i = 0; i < count; i++, row++) {
-		char value[32], min[32], max[32], assignment[80];
+		char value[32], min[32], max[32], assignment[80], range[80];
 
-		setting_format(row, *(const uint64_t *)((const char *)settings + row->offset),
-			       value, sizeof(value));
+		setting_format(row, setting_value(row, settings), value, sizeof(value));
 		setting_format(row, row->min, min, sizeof(min));
 		setting_format(row, row->max, max, sizeof(max));
 		snprintf(assignment, sizeof(assignment), "%s=%s", row->key, value);
-		fprintf(out, "%-24s %s (%s to %s)\n", assignment, row->help, min, max);
+		snprintf(range, sizeof(range), "%s to %s", min, max);
+		fprintf(out, "%-22s  %-15s  %s%s%s%s%s\n", assignment, range, row->help,
+			row->needs ? " [" : "", row->needs ?: "", row->needs ? "]" : "",
+			row->reload == RELOAD_RESTART ? " (restart)" : "");
 	}
 }
 

@@ -32,8 +32,8 @@
 
 struct daemon {
 	const struct daemon_options *options;
-	struct config *config;
-	rule_set started_rules; /* those for whose sake the hooks were chosen */
+	struct config *config;  /* the latest that could be read */
+	struct config *started; /* what needs a restart is in force as it stands here */
 	struct suppression_list *suppressions;
 	struct lines lines;
 	struct signals signals;
@@ -100,6 +100,11 @@ static int load(const struct daemon_options *options, struct config **ret_config
 	return err;
 }
 
+static const char *config_name(const struct config *config)
+{
+	return config->path[0] ? config->path : "the built-in configuration";
+}
+
 int daemon_check_config(const struct daemon_options *options)
 {
 	struct suppression_list *suppressions = NULL;
@@ -110,7 +115,7 @@ int daemon_check_config(const struct daemon_options *options)
 		log_trouble(&trouble);
 		return trouble.status;
 	}
-	printf("%s: ok\n", config->path[0] ? config->path : "the built-in configuration");
+	printf("%s: ok\n", config_name(config));
 	suppress_free(suppressions);
 	config_free(config);
 	return EXIT_OK;
@@ -137,9 +142,14 @@ static rule_set with_neighbours(rule_set rules)
 	return served;
 }
 
-static void tell_restart(const char *what)
+static void warn_restart(const struct config *next, const char *what)
 {
-	log_warn("%s has changed: it takes effect when fdtrace is started anew", what);
+	log_warn("%s: %s changed; restart fdtrace to apply it", config_name(next), what);
+}
+
+static void warn_setting(void *ctx, const struct setting *setting)
+{
+	warn_restart(ctx, setting->key);
 }
 
 static bool same_text(const char *a, const char *b)
@@ -147,48 +157,34 @@ static bool same_text(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-/* Thresholds that only the start looks at. */
-static void tell_settings(const struct settings *was, const struct settings *now)
+/* Compared with the start: what waits for a restart is named by every reload until then. */
+static void warn_of_what_waits(const struct daemon *d, struct config *next)
 {
-	static const char *const fixed[] = { "memory.max",    "ring.size",     "stacks.budget",
-					     "stacks.tables", "stacks.memory", "fault.drop",
-					     "fault.delay" };
-	size_t count;
-	const struct setting *row = settings_table(&count);
-
-	for (size_t i = 0; i < count; i++, row++)
-		for (size_t j = 0; j < sizeof(fixed) / sizeof(fixed[0]); j++)
-			if (strcmp(row->key, fixed[j]) == 0 &&
-			    memcmp((const char *)was + row->offset, (const char *)now + row->offset,
-				   sizeof(uint64_t)) != 0)
-				tell_restart(row->key);
-}
-
-static void tell_what_waits(const struct daemon *d, const struct config *next)
-{
-	const struct config *was = d->config;
+	const struct config *was = d->started;
 	char ids[320] = "the rule ";
-	rule_set unserved = next->rules & ~with_neighbours(d->started_rules);
+	rule_set unserved = next->rules & ~with_neighbours(was->rules);
 
-	tell_settings(&was->settings, &next->settings);
+	settings_each_restart(&was->settings, &next->settings, warn_setting, next);
 	if (was->stacks_native != next->stacks_native || was->stacks_python != next->stacks_python)
-		tell_restart("stacks");
+		warn_restart(next, "stacks");
 	if (was->hooks != next->hooks)
-		tell_restart("hooks");
-	if (!same_text(was->metrics_listen, next->metrics_listen))
-		tell_restart("metrics.listen");
+		warn_restart(next, "hooks");
+	if (!same_text(was->metrics_listen, next->metrics_listen) ||
+	    was->metrics_remote != next->metrics_remote)
+		warn_restart(next, "metrics.listen");
 	if (!same_text(was->evidence_path, next->evidence_path) ||
 	    was->evidence_bytes != next->evidence_bytes)
-		tell_restart("evidence");
+		warn_restart(next, "evidence");
 	if (!unserved)
 		return;
 	rule_set_format(unserved, ids + 9, sizeof(ids) - 9);
-	tell_restart(ids);
+	warn_restart(next, ids);
 }
 
 static void take(struct daemon *d, struct config *config, struct suppression_list *suppressions)
 {
-	config_free(d->config);
+	if (d->config != d->started)
+		config_free(d->config);
 	suppress_free(d->suppressions);
 	d->config = config;
 	d->suppressions = suppressions;
@@ -217,15 +213,14 @@ static bool reload(struct daemon *d)
 		err = redact(d, next, &trouble);
 	if (err) {
 		log_trouble(&trouble);
-		log_warn("the configuration read before stays in force");
+		log_warn("keeping the previous configuration");
 		suppress_free(suppressions);
 		config_free(next);
 		return false;
 	}
-	tell_what_waits(d, next);
+	warn_of_what_waits(d, next);
 	take(d, next, suppressions);
-	log_info("%s: read anew, in force from now on",
-		 next->path[0] ? next->path : "the built-in configuration");
+	log_info("%s: reloaded", config_name(next));
 	return true;
 }
 
@@ -235,8 +230,9 @@ static bool on_reload(void *ctx)
 
 	notify("RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_monotonic_ns() / 1000);
 	done = reload(ctx);
-	notify("READY=1\nSTATUS=%s", done ? "configuration read anew"
-					  : "the new configuration is wrong; the old one stays");
+	notify("READY=1\nSTATUS=%s",
+	       done ? "configuration reloaded"
+		    : "the new configuration is wrong; keeping the previous one");
 	return done;
 }
 
@@ -262,10 +258,10 @@ static void on_engine(void *ctx, struct engine *engine)
 		return;
 	count = told_load(path, engine);
 	if (count > 0)
-		log_info("%d finding%s known to have been told before", count,
-			 count == 1 ? " is" : "s are");
+		log_info("%d finding%s already been reported", count,
+			 count == 1 ? " has" : "s have");
 	else if (count < 0 && count != -ENOENT)
-		log_warn("%s: cannot be used (%s): what was told before may be told again", path,
+		log_warn("%s: cannot be read (%s): findings may be reported again", path,
 			 strerror(-count));
 }
 
@@ -278,10 +274,11 @@ static void save_now(struct daemon *d)
 		return;
 	err = told_save(path, d->engine);
 	if (err && !d->save_failed)
-		log_warn("%s: cannot be written: %s; after a restart findings are told again", path,
-			 strerror(-err));
+		log_warn("%s: cannot be written: %s; findings will be reported again after a "
+			 "restart",
+			 path, strerror(-err));
 	if (!err && d->save_failed)
-		log_info("%s: is written again", path);
+		log_info("%s: writable again", path);
 	d->save_failed = err;
 	if (!err)
 		d->saved = d->lines.findings;
@@ -416,7 +413,7 @@ static void prepare(struct daemon *d)
 					      .signals = &d->signals,
 					      .suppressions = d->suppressions,
 					      .service = &d->service };
-	d->started_rules = d->config->rules;
+	d->started = d->config;
 	d->watchdog_every_ns = notify_watchdog_ns() / 2;
 }
 
@@ -480,7 +477,9 @@ static void done(struct daemon *d)
 	lines_done(&d->lines);
 	signals_done(&d->signals);
 	suppress_free(d->suppressions);
-	config_free(d->config);
+	if (d->config != d->started)
+		config_free(d->config);
+	config_free(d->started);
 	if (d->lock_fd >= 0)
 		close(d->lock_fd);
 }

@@ -93,11 +93,7 @@ void engine_free(struct engine *e)
 
 void engine_reconfigure(struct engine *e, const struct settings *settings, rule_set rules)
 {
-	struct settings was = e->options.settings;
-
-	e->options.settings = *settings;
-	e->options.settings.memory_max_bytes = was.memory_max_bytes;
-	e->options.settings.stacks_memory_bytes = was.stacks_memory_bytes;
+	settings_reload(&e->options.settings, settings);
 	e->options.rules = rules;
 	findings_judge_anew(e);
 }

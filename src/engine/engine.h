@@ -247,9 +247,8 @@ void engine_each_told(struct engine *engine, void (*row)(void *ctx, const struct
 int engine_told(struct engine *engine, const struct told_row *row);
 
 /*
- * New thresholds and rules for what comes; tables and what was told stay. memory.max,
- * stacks.memory and what concerns the source alone are left as they were. Suppressions are asked
- * anew for each cause.
+ * New settings (those that settings_reload() takes over) and rules from now on; tables and what
+ * was reported stay. Suppressions are asked again for each cause.
  */
 void engine_reconfigure(struct engine *engine, const struct settings *settings, rule_set rules);
 

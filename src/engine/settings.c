@@ -21,50 +21,74 @@
 
 #define COUNT_MAX UINT64_C(1000000000)
 
+#define AT(member) offsetof(struct settings, member)
+
 /* clang-format off */
 static const struct setting table[] = {
-	{ "leak.window", SETTING_TIME, offsetof(struct settings, leak_window_ns), 10 * SEC,
-	  100 * MSEC, DAY, "minima are compared between windows this long" },
-	{ "leak.min_count", SETTING_COUNT, offsetof(struct settings, leak_min_count), 32, 2, COUNT_MAX,
-	  "fewer open descriptors of a site are no leak" },
-	{ "leak.min_age", SETTING_TIME, offsetof(struct settings, leak_min_age_ns), 30 * SEC, 0,
-	  30 * DAY, "nor are younger ones" },
-	{ "leak.exit", SETTING_SEVERITY, offsetof(struct settings, leak_exit_severity), SEVERITY_INFO,
-	  SEVERITY_INFO, SEVERITY_ERROR, "how grave it is to exit with descriptors open" },
-	{ "exec.unused_after", SETTING_TIME, offsetof(struct settings, exec_unused_after_ns), 5 * SEC, 0,
-	  DAY, "an inherited descriptor is unused after this time" },
-	{ "orphan.after", SETTING_TIME, offsetof(struct settings, orphan_after_ns), 60 * SEC, 100 * MSEC,
-	  30 * DAY, "dead descriptors are told after this time" },
-	{ "sweep.min", SETTING_COUNT, offsetof(struct settings, sweep_min), 32, 4, COUNT_MAX,
-	  "closes of numbers in a row that make a sweep" },
-	{ "findings.burst", SETTING_COUNT, offsetof(struct settings, findings_burst), 20, 1, COUNT_MAX,
-	  "findings of a rule in a process told one by one; then by number" },
-	{ "findings.every", SETTING_TIME, offsetof(struct settings, findings_every_ns), 10 * SEC, 0, DAY,
-	  "one more of them is told so often; 0: all are told" },
-	{ "audit.interval", SETTING_TIME, offsetof(struct settings, audit_interval_ns), 10 * SEC, 0, DAY,
-	  "compare with the kernel's tables so often; 0: never" },
-	{ "memory.max", SETTING_SIZE, offsetof(struct settings, memory_max_bytes), 256 * MIB, MIB,
-	  1024 * GIB, "bound of the engine's tables" },
-	{ "ring.size", SETTING_POWER, offsetof(struct settings, ring_size_bytes), 16 * MIB, 64 * KIB,
-	  GIB, "ring buffer between kernel and fdtrace; a power of two" },
-	{ "drain.interval", SETTING_TIME, offsetof(struct settings, drain_interval_ns), 20 * MSEC, MSEC, SEC,
-	  "it is read so often, and whenever an eighth of it has filled" },
-	{ "budget", SETTING_PERCENT, offsetof(struct settings, budget_ppm), PERCENT, 0, 100 * PERCENT,
-	  "overhead, of all CPUs; daemon, or -a if set: hooks go off to keep it" },
-	{ "stacks.budget", SETTING_PERCENT, offsetof(struct settings, stacks_budget_ppm), PERCENT, 0,
-	  100 * PERCENT, "time for walking stacks, of one CPU; 100%: no bound" },
-	{ "stacks.tables", SETTING_SIZE, offsetof(struct settings, stacks_tables_bytes), 16 * MIB, MIB, GIB,
+	{ "leak.window", SETTING_TIME, AT(leak_window_ns), 10 * SEC, 100 * MSEC, DAY,
+	  SCOPE_ENGINE, RELOAD_LIVE, NULL,
+	  "compare the fewest open descriptors between windows this long" },
+	{ "leak.min_count", SETTING_COUNT, AT(leak_min_count), 32, 2, COUNT_MAX,
+	  SCOPE_ENGINE, RELOAD_LIVE, NULL,
+	  "do not report a site with fewer open descriptors" },
+	{ "leak.min_age", SETTING_TIME, AT(leak_min_age_ns), 30 * SEC, 0, 30 * DAY,
+	  SCOPE_ENGINE, RELOAD_LIVE, NULL,
+	  "do not report a site whose oldest descriptor is younger" },
+	{ "leak.exit", SETTING_SEVERITY, AT(leak_exit_severity), SEVERITY_INFO, SEVERITY_INFO, SEVERITY_ERROR,
+	  SCOPE_ENGINE, RELOAD_LIVE, NULL,
+	  "severity of leak.exit" },
+	{ "exec.unused_after", SETTING_TIME, AT(exec_unused_after_ns), 5 * SEC, 0, DAY,
+	  SCOPE_ENGINE, RELOAD_LIVE, NULL,
+	  "an inherited descriptor counts as unused after this time" },
+	{ "orphan.after", SETTING_TIME, AT(orphan_after_ns), 60 * SEC, 100 * MSEC, 30 * DAY,
+	  SCOPE_ENGINE, RELOAD_LIVE, NULL,
+	  "report dead descriptors after this time" },
+	{ "sweep.min", SETTING_COUNT, AT(sweep_min), 32, 4, COUNT_MAX,
+	  SCOPE_ENGINE, RELOAD_LIVE, NULL,
+	  "closes of consecutive numbers that make a sweep" },
+	{ "findings.burst", SETTING_COUNT, AT(findings_burst), 20, 1, COUNT_MAX,
+	  SCOPE_ENGINE, RELOAD_LIVE, NULL,
+	  "findings per rule and program reported one by one before only counting" },
+	{ "findings.every", SETTING_TIME, AT(findings_every_ns), 10 * SEC, 0, DAY,
+	  SCOPE_ENGINE, RELOAD_LIVE, NULL,
+	  "after the burst, report one finding per interval; 0: report all" },
+	{ "audit.interval", SETTING_TIME, AT(audit_interval_ns), 10 * SEC, 0, DAY,
+	  SCOPE_RUN, RELOAD_LIVE, NULL,
+	  "how often to re-read the kernel's tables; 0: never" },
+	{ "memory.max", SETTING_SIZE, AT(memory_max_bytes), 256 * MIB, MIB, 1024 * GIB,
+	  SCOPE_ENGINE, RELOAD_RESTART, NULL,
+	  "memory limit for fdtrace's tables" },
+	{ "ring.size", SETTING_POWER, AT(ring_size_bytes), 16 * MIB, 64 * KIB, GIB,
+	  SCOPE_SOURCE, RELOAD_RESTART, NULL,
+	  "ring buffer between the kernel and fdtrace; a power of two" },
+	{ "drain.interval", SETTING_TIME, AT(drain_interval_ns), 20 * MSEC, MSEC, SEC,
+	  SCOPE_RUN, RELOAD_LIVE, NULL,
+	  "how often the ring is read; also whenever it is 1/8 full" },
+	{ "budget", SETTING_PERCENT, AT(budget_ppm), PERCENT, 0, 100 * PERCENT,
+	  SCOPE_RUN, RELOAD_LIVE, "the service, or -a with it set",
+	  "overhead limit, of all CPUs: hooks are switched off to keep it" },
+	{ "stacks.budget", SETTING_PERCENT, AT(stacks_budget_ppm), PERCENT, 0, 100 * PERCENT,
+	  SCOPE_STACKS, RELOAD_RESTART, NULL,
+	  "time for walking stacks, of one CPU; 100%: no limit" },
+	{ "stacks.tables", SETTING_SIZE, AT(stacks_tables_bytes), 16 * MIB, MIB, GIB,
+	  SCOPE_STACKS, RELOAD_RESTART, NULL,
 	  "kernel memory for unwind tables" },
-	{ "stacks.memory", SETTING_SIZE, offsetof(struct settings, stacks_memory_bytes), 32 * MIB, MIB, GIB,
-	  "bound of the stacks kept; the least used go first" },
-	{ "evidence.max", SETTING_SIZE, offsetof(struct settings, evidence_max_bytes), 64 * MIB, 0, GIB,
-	  "what root's runs keep on disk for explain; 0: nothing" },
-	{ "fault.drop", SETTING_COUNT, offsetof(struct settings, fault_drop_percent), 0, 0, 100,
-	  "for tests: percent of the assertions to drop" },
-	{ "fault.delay", SETTING_COUNT, offsetof(struct settings, fault_delay_percent), 0, 0, 100,
-	  "for tests: percent of them to bring late" },
+	{ "stacks.memory", SETTING_SIZE, AT(stacks_memory_bytes), 32 * MIB, MIB, GIB,
+	  SCOPE_STACKS, RELOAD_RESTART, NULL,
+	  "memory for stack traces; the least used are dropped first" },
+	{ "evidence.max", SETTING_SIZE, AT(evidence_max_bytes), 64 * MIB, 0, GIB,
+	  SCOPE_RUN, RELOAD_LIVE, "runs as root, not the service",
+	  "disk space for what explain reads; 0: store nothing" },
+	{ "fault.drop", SETTING_COUNT, AT(fault_drop_percent), 0, 0, 100,
+	  SCOPE_RUN, RELOAD_RESTART, NULL,
+	  "for tests: percentage of the events to drop" },
+	{ "fault.delay", SETTING_COUNT, AT(fault_delay_percent), 0, 0, 100,
+	  SCOPE_RUN, RELOAD_RESTART, NULL,
+	  "for tests: percentage of the events to deliver late" },
 };
 /* clang-format on */
+
+#undef AT
 
 #define TABLE_COUNT (sizeof(table) / sizeof(table[0]))
 
@@ -91,18 +115,23 @@ const struct setting *settings_table(size_t *ret_count)
 	return table;
 }
 
-static uint64_t *field(struct settings *settings, const struct setting *setting)
+static uint64_t *setting_field(struct settings *settings, const struct setting *setting)
 {
 	return (uint64_t *)((char *)settings + setting->offset);
+}
+
+uint64_t setting_value(const struct setting *setting, const struct settings *settings)
+{
+	return *(const uint64_t *)((const char *)settings + setting->offset);
 }
 
 void settings_default(struct settings *settings)
 {
 	for (size_t i = 0; i < TABLE_COUNT; i++)
-		*field(settings, &table[i]) = table[i].standard;
+		*setting_field(settings, &table[i]) = table[i].standard;
 }
 
-static int parse_digits(const char **text, uint64_t *ret_number)
+static int digits_parse(const char **text, uint64_t *ret_number)
 {
 	const char *p = *text;
 	uint64_t number = 0;
@@ -119,10 +148,10 @@ static int parse_digits(const char **text, uint64_t *ret_number)
 	return 0;
 }
 
-static int parse_units(const char *text, const struct unit *units, uint64_t *ret_value)
+static int units_parse(const char *text, const struct unit *units, uint64_t *ret_value)
 {
 	uint64_t number;
-	int err = parse_digits(&text, &number);
+	int err = digits_parse(&text, &number);
 
 	if (err)
 		return err;
@@ -148,20 +177,20 @@ static const struct unit *units_of(enum setting_type type)
 	}
 }
 
-static int parse_value(const struct setting *setting, const char *text, uint64_t *ret_value)
+static int setting_parse_value(const struct setting *setting, const char *text, uint64_t *ret_value)
 {
 	enum severity severity;
 	int err;
 
 	if (setting->type != SETTING_SEVERITY)
-		return parse_units(text, units_of(setting->type), ret_value);
+		return units_parse(text, units_of(setting->type), ret_value);
 	err = severity_parse(text, &severity);
 	if (!err)
 		*ret_value = severity;
 	return err;
 }
 
-static const struct setting *find(const char *key, size_t length)
+static const struct setting *setting_find(const char *key, size_t length)
 {
 	for (size_t i = 0; i < TABLE_COUNT; i++) {
 		if (strlen(table[i].key) == length && memcmp(table[i].key, key, length) == 0)
@@ -170,7 +199,7 @@ static const struct setting *find(const char *key, size_t length)
 	return NULL;
 }
 
-static bool in_range(const struct setting *setting, uint64_t value)
+static bool setting_in_range(const struct setting *setting, uint64_t value)
 {
 	if (setting->type == SETTING_POWER && (value & (value - 1)))
 		return false;
@@ -181,7 +210,7 @@ int settings_parse(struct settings *settings, const char *assignment,
 		   const struct setting **ret_setting)
 {
 	size_t key_length = strcspn(assignment, "=");
-	const struct setting *setting = find(assignment, key_length);
+	const struct setting *setting = setting_find(assignment, key_length);
 	uint64_t value;
 	int err;
 
@@ -191,18 +220,39 @@ int settings_parse(struct settings *settings, const char *assignment,
 		*ret_setting = setting;
 	if (assignment[key_length] != '=')
 		return -EINVAL;
-	err = parse_value(setting, assignment + key_length + 1, &value);
+	err = setting_parse_value(setting, assignment + key_length + 1, &value);
 	if (err)
 		return err;
-	if (!in_range(setting, value))
+	if (!setting_in_range(setting, value))
 		return -ERANGE;
-	*field(settings, setting) = value;
+	*setting_field(settings, setting) = value;
 	return 0;
+}
+
+void settings_reload(struct settings *in_force, const struct settings *next)
+{
+	for (size_t i = 0; i < TABLE_COUNT; i++)
+		if (table[i].reload == RELOAD_LIVE)
+			*setting_field(in_force, &table[i]) = setting_value(&table[i], next);
+}
+
+void settings_each_restart(const struct settings *in_force, const struct settings *next,
+			   void (*row)(void *ctx, const struct setting *setting), void *ctx)
+{
+	for (size_t i = 0; i < TABLE_COUNT; i++)
+		if (table[i].reload == RELOAD_RESTART &&
+		    setting_value(&table[i], in_force) != setting_value(&table[i], next))
+			row(ctx, &table[i]);
+}
+
+int size_parse(const char *text, uint64_t *ret_bytes)
+{
+	return units_parse(text, size_units, ret_bytes);
 }
 
 int time_parse(const char *text, uint64_t *ret_ns)
 {
-	return parse_units(text, time_units, ret_ns);
+	return units_parse(text, time_units, ret_ns);
 }
 
 void setting_format(const struct setting *setting, uint64_t value, char *buffer, size_t size)

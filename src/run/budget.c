@@ -45,6 +45,15 @@ void budget_init(struct budget *b, uint64_t ppm, uint64_t now_ns)
 	b->run_ns = b->own_ns = UINT64_MAX; /* not known yet */
 }
 
+void budget_set(struct budget *b, uint64_t ppm)
+{
+	b->ppm = ppm < PPM ? ppm : PPM;
+	b->age_ns = 0;
+	b->debt = 0;
+	if (b->credit < 0)
+		b->credit = 0;
+}
+
 /* One that ran back was begun anew: what it says is a new beginning, not a cost. */
 static double rise(uint64_t *last, uint64_t now)
 {
@@ -136,8 +145,10 @@ static void while_on(struct budget *b, double income, uint64_t now_ns)
 {
 	uint64_t on_ns = now_ns - b->since_ns;
 
-	if (b->ppm == PPM)
+	if (b->ppm == PPM) {
+		b->coverage = COVERAGE_FULL;
 		return;
+	}
 	if (b->credit <= 0 && on_ns >= BUDGET_WINDOW_NS)
 		turn(b, false, now_ns);
 	else if (on_ns >= FULL_AFTER_NS && b->cost < income * FULL_BELOW)

@@ -64,6 +64,13 @@ struct budget {
 };
 
 void budget_init(struct budget *budget, uint64_t ppm, uint64_t now_ns);
+
+/*
+ * Another budget from now on. Debts of the old one are forgotten, and share and overhead begin
+ * again: they then describe what the new one comes to.
+ */
+void budget_set(struct budget *budget, uint64_t ppm);
+
 struct budget_decision budget_step(struct budget *budget, const struct budget_sample *sample);
 
 #endif

@@ -24,6 +24,14 @@ void coverage_begin(struct coverage_keeper *k, const struct coverage_ops *ops,
 	k->decision = (struct budget_decision){ .hooks = true, .share = 1 };
 }
 
+void coverage_set_budget(struct coverage_keeper *k, uint64_t ppm)
+{
+	if (k->budget.ppm == ppm)
+		return;
+	budget_set(&k->budget, ppm);
+	k->asked_ns = k->worded_ns = 0;
+}
+
 static struct budget_decision decide(struct coverage_keeper *k, uint64_t now_ns, bool suspects)
 {
 	struct bpf_cost cost;

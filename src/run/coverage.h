@@ -52,6 +52,9 @@ struct coverage_orders {
 void coverage_begin(struct coverage_keeper *keeper, const struct coverage_ops *ops,
 		    struct source *source, const char *hook_set, uint64_t ppm);
 
+/* Another budget from now on; the next step acts on it. One that is in force already changes nothing. */
+void coverage_set_budget(struct coverage_keeper *keeper, uint64_t ppm);
+
 /* A few times a second at most something is decided. suspects: engine_suspects(). */
 struct coverage_orders coverage_step(struct coverage_keeper *keeper, bool suspects);
 

@@ -41,8 +41,7 @@ static void write_settings(struct writer *w, const struct settings *settings)
 	for (size_t i = 0; i < count; i++, row++) {
 		char value[32], text[96];
 
-		setting_format(row, *(const uint64_t *)((const char *)settings + row->offset),
-			       value, sizeof(value));
+		setting_format(row, setting_value(row, settings), value, sizeof(value));
 		snprintf(text, sizeof(text), "set.%s=%s", row->key, value);
 		write_text(w, text);
 	}

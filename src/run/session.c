@@ -702,11 +702,16 @@ static void take_wishes(struct session *s, struct settings *settings, rule_set *
 
 static void reload(struct session *s, uint64_t now_ns)
 {
+	struct settings wanted;
+
 	s->reload = false;
 	s->reload_ns = now_ns + RELOAD_NS;
 	if (!service(s)->reload || !service(s)->reload(service(s)->ctx))
 		return;
-	take_wishes(s, &s->meta.settings, &s->meta.rules);
+	take_wishes(s, &wanted, &s->meta.rules);
+	settings_reload(&s->meta.settings, &wanted);
+	if (s->config->budget)
+		coverage_set_budget(&s->coverage, s->meta.settings.budget_ppm);
 	if (s->engine)
 		engine_reconfigure(s->engine, &s->meta.settings, s->meta.rules);
 	s->summary_ns = s->now_ns + s->config->options->interval_ns;

@@ -195,7 +195,7 @@ def _():
             daemon.child.kill()
             assert daemon.child.wait() < 0
         with at.start() as daemon:
-            assert b"known to have been told before" in daemon.err(), daemon.err()
+            assert b"already been reported" in daemon.err(), daemon.err()
             say_and_wait(holder)
             after = at.metrics()
             for moment in (before, after):

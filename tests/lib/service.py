@@ -78,8 +78,10 @@ class Place:
         return until(f"{count} finding(s) of {name} in {self.lines()[-5:]}",
                      lambda: len(self.findings(name)) >= count and self.findings(name))
 
-    def start(self, *args, before=(), ready=b"the whole machine is traced"):
-        settings = [word for setting in whole_attention() for word in ("--set", setting)]
+    def start(self, *args, before=(), ready=b"the whole machine is traced", budget="100%"):
+        """`budget` None: what the file says."""
+        settings = [word for setting in whole_attention() if budget or not setting.startswith("budget=")
+                    for word in ("--set", setting)]
         daemon = Background([*before, FDTRACE, "--daemon", "-c", self.config, *settings, *args],
                             env=self.environment)
         try:
@@ -114,7 +116,7 @@ def be_guilty(name, before=()):
         sin(guilty)
 
 
-def reload(daemon, message=b"read anew"):
+def reload(daemon, message=b": reloaded"):
     before = daemon.err().count(message)
     os.kill(daemon.pid, signal.SIGHUP)
     until(f"{message!r} again in {daemon.err()!r}", lambda: daemon.err().count(message) > before)

@@ -134,14 +134,14 @@ def _():
     need_tracing()
     with place() as at, at.start() as daemon:
         at.write("rules: close\nrulez: x\n")
-        reload(daemon, b"stays in force")
+        reload(daemon, b"keeping the previous configuration")
         assert f"{at.config}:".encode() in daemon.err() and b'"rulez"' in daemon.err(), daemon.err()
         be_guilty("still")
         at.wait("still")
         os.unlink(at.config)
-        reload(daemon, b"stays in force")
+        reload(daemon, b"keeping the previous configuration")
         at.write("outputs:\n- type: file\n  path: /does/not/exist/x\n")
-        reload(daemon, b"stays in force")
+        reload(daemon, b"keeping the previous configuration")
         be_guilty("even_now")
         at.wait("even_now")
         end(daemon)
@@ -176,15 +176,42 @@ def _():
         end(daemon)
 
 
-@case("what needs a restart is said")
+def shares(at):
+    """The coverage ratio of each summary of the run so far."""
+    return [r["fdtrace"]["coverage_ratio"] for r in at.records()
+            if r["event"]["dataset"] == "fdtrace.summary" and r["fdtrace"].get("scope") == "run"]
+
+
+@case("SIGHUP changes the budget: the next summaries show it, both ways")
+def _():
+    need_tracing()
+    with place() as at:
+        at.write("summary_interval: 1s\nset:\n  budget: 0%\n")
+        with at.start(budget=None) as daemon:
+            until(f"no coverage in {shares(at)}", lambda: shares(at)[-1:] and shares(at)[-1] < 0.5)
+            at.write("summary_interval: 1s\nset:\n  budget: 100%\n")
+            reload(daemon)
+            until(f"full coverage in {shares(at)}", lambda: shares(at)[-1] > 0.9)
+            at.write("summary_interval: 1s\nset:\n  budget: 0%\n")
+            reload(daemon)
+            until(f"no coverage in {shares(at)}", lambda: shares(at)[-1] < 0.5)
+            assert b"restart fdtrace" not in daemon.err(), daemon.err()
+            end(daemon)
+
+
+@case("what needs a restart is said, at each reload until then")
 def _():
     need_tracing()
     with place() as at, at.start() as daemon:
         at.write("set:\n  ring.size: 1M\nrules: use.stale\nhooks: tracepoint\n")
         reload(daemon)
         for what in (b"ring.size", b"use.stale", b"hooks"):
-            assert re.search(what + b" has changed: it takes effect when fdtrace is started anew", daemon.err()), \
+            assert re.search(what + b" changed; restart fdtrace to apply it", daemon.err()), \
                 daemon.err()
+        assert at.config.encode() + b": ring.size changed" in daemon.err(), daemon.err()
+        before = daemon.err().count(b"ring.size changed")
+        reload(daemon)
+        assert daemon.err().count(b"ring.size changed") == before + 1, daemon.err()
         end(daemon)
 
 
@@ -271,7 +298,7 @@ def bad_state(name, make, kept=True):
         with place() as at:
             make(at.state)
             with at.start() as daemon:
-                assert daemon.err().count(b"cannot be used") == 1, daemon.err()
+                assert daemon.err().count(b"cannot be read") == 1, daemon.err()
                 be_guilty("bad_state")
                 finding, = at.wait("bad_state")
                 end(daemon)

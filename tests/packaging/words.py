@@ -168,6 +168,19 @@ def _():
         assert said.status == 0, said
 
 
+@case("what needs a restart is marked in fdtrace.yaml and fdtrace.yaml(5), and nothing else is")
+def _():
+    lines = fdtrace("--set", "help").out.decode().splitlines()
+    fixed = {line.split("=")[0] for line in lines if line.endswith("(restart)")}
+    assert "ring.size" in fixed and "budget" not in fixed, fixed
+    fixed = {key for key in fixed if not key.startswith("fault.")}  # for tests: not in either file
+    marked = re.findall(r"^  ([a-z][a-z._]+): \S+ +# \*", source("src/daemon/fdtrace.yaml"), re.M)
+    compare("settings marked *", fixed, marked)
+    text = " ".join(section(shown(FILE_PAGE), "KEYS").split())
+    listed = re.search(r"set: \{\} (.*?)\(restart\)", text)[1]
+    compare("settings with (restart)", fixed, re.findall(r"\b[a-z]+\.[a-z_]+\b", listed.split("4M.")[-1]))
+
+
 # Pages of other packages need not be on this machine, nor an index of them.
 ELSEWHERE = re.compile(r"referenced manual not found|outdated mandoc.db|No such file.*mandoc.db")
 

@@ -274,6 +274,28 @@ static void everything_is_allowed(void **state)
 }
 
 /* What fdtrace costs without hooks is more than the budget: they stay off, and censuses go on. */
+/* Both ways: what the old budget came to does not linger. */
+static void another_budget_is_obeyed_at_once(void **state)
+{
+	struct machine m;
+
+	(void)state;
+	start(&m, 0, 2);
+	m.on = 0.2;
+	run(&m, 400 * S);
+	assert_false(m.last.hooks);
+	budget_set(&m.budget, 100 * PERCENT);
+	run(&m, 5 * S);
+	assert_true(m.last.hooks);
+	assert_int_equal(m.last.coverage, COVERAGE_FULL);
+	run(&m, 100 * S);
+	assert_between(m.last.share, 0.95, 1);
+	budget_set(&m.budget, PERCENT);
+	run(&m, 300 * S);
+	assert_between(overhead(&m), 0, 0.013);
+	assert_int_equal(m.last.coverage, COVERAGE_DUTY);
+}
+
 static void we_ourselves_cost_too_much(void **state)
 {
 	struct machine m;
@@ -346,6 +368,7 @@ int main(void)
 		cmocka_unit_test(suspects_are_worth_windows),
 		cmocka_unit_test(nothing_is_allowed),
 		cmocka_unit_test(everything_is_allowed),
+		cmocka_unit_test(another_budget_is_obeyed_at_once),
 		cmocka_unit_test(we_ourselves_cost_too_much),
 		cmocka_unit_test(counters_that_lie_do_no_harm),
 		cmocka_unit_test(names),

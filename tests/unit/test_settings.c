@@ -98,6 +98,40 @@ static void nonsense_is_refused_and_changes_nothing(void **state)
 	refuse("drain.interval=1001ms", -ERANGE, true);
 }
 
+/* A row belongs to one side: what is live is taken over, the rest is named. */
+static void count_row(void *ctx, const struct setting *setting)
+{
+	assert_int_equal(setting->reload, RELOAD_RESTART);
+	++*(unsigned int *)ctx;
+}
+
+static void a_reload_takes_over_what_is_live(void **state)
+{
+	struct settings in_force, next;
+	unsigned int waiting = 0, live = 0;
+	size_t count;
+	const struct setting *row = settings_table(&count);
+
+	(void)state;
+	settings_default(&in_force);
+	memset(&next, 0x5a, sizeof(next));
+	settings_each_restart(&in_force, &next, count_row, &waiting);
+	settings_reload(&in_force, &next);
+	for (size_t i = 0; i < count; i++) {
+		bool taken = setting_value(&row[i], &in_force) == setting_value(&row[i], &next);
+
+		assert_int_equal(taken, row[i].reload == RELOAD_LIVE);
+		live += taken;
+		if (strcmp(row[i].key, "budget") == 0)
+			assert_true(taken);
+		if (strcmp(row[i].key, "ring.size") == 0)
+			assert_false(taken);
+	}
+	assert_int_equal(live + waiting, count);
+	settings_each_restart(&in_force, &in_force, count_row, &waiting);
+	assert_int_equal(live + waiting, count);
+}
+
 static void formats_take_the_largest_unit(void **state)
 {
 	const struct setting time = { .type = SETTING_TIME }, size = { .type = SETTING_SIZE };
@@ -124,6 +158,7 @@ int main(void)
 		cmocka_unit_test(standards_are_in_range_and_read_back),
 		cmocka_unit_test(values_are_understood),
 		cmocka_unit_test(nonsense_is_refused_and_changes_nothing),
+		cmocka_unit_test(a_reload_takes_over_what_is_live),
 		cmocka_unit_test(formats_take_the_largest_unit),
 	};
 
