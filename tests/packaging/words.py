@@ -199,6 +199,12 @@ def _():
         plain_english(os.path.basename(path), shown(path))
 
 
+@case("--help, --rules help, --set help: plain English")
+def _():
+    for argv in (["--help"], ["--rules", "help"], ["--set", "help"]):
+        plain_english(" ".join(argv), fdtrace(*argv).out.decode())
+
+
 @case("fdtrace(8): every exit status, every variable of the environment")
 def _():
     text = shown(PAGE)
