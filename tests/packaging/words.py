@@ -18,6 +18,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from harness import BUILD, DEADLINE_S, TOP, add_case, case, fdtrace, main, run
 
+README, YAML = os.path.join(TOP, "README.md"), os.path.join(TOP, "src/daemon/fdtrace.yaml")
 PAGE, FILE_PAGE = (os.path.join(TOP, "src/man", name) for name in ("fdtrace.8", "fdtrace.yaml.5"))
 SHELLS = {shell: os.path.join(TOP, "src/completions", "fdtrace." + shell) for shell in ("bash", "zsh", "fish")}
 
@@ -50,6 +51,23 @@ def settings():
     """{key: standard value}"""
     lines = fdtrace("--set", "help").out.decode().splitlines()
     return dict(line.split()[0].split("=", 1) for line in lines)
+
+
+def severities():
+    """{rule: (severity, on or off)}"""
+    rows = [line.split()[:3] for line in fdtrace("--rules", "help").out.decode().splitlines()]
+    return {name: ("warning" if severity == "warn" else severity, on) for name, severity, on in rows}
+
+
+def restart_settings():
+    """Settings that SIGHUP does not change; the knobs for tests are no business of the service."""
+    rows = re.findall(r'^\t\{ "([a-z._]+)",(.*?)\},$', source("src/engine/settings.c"), re.M | re.S)
+    found = {key for key, row in rows if "RELOAD_RESTART" in row}
+    if not found:  # a list of their own says so
+        text = re.search(r"fixed\[\] = \{(.*?)\};", source("src/daemon/daemon.c"), re.S)[1]
+        found = set(re.findall(r'"([a-z]+\.[a-z]+)"', text))
+    assert "ring.size" in found, found
+    return {key for key in found if not key.startswith("fault.")}
 
 
 def keys():
@@ -111,7 +129,8 @@ def _():
 def _():
     text = shown(PAGE)
     compare("rules", rules(), re.findall(r"^ {5}([a-z]+\.[a-z]+)", section(text, "RULES"), re.M))
-    written = dict(re.findall(r"^ {5}(?:[a-z.]+=\S+, )?([a-z][a-z._]+)=(\S+)$", section(text, "SETTINGS"), re.M))
+    written = dict(re.findall(r"^ {5}(?:[a-z.]+=\S+, )?([a-z][a-z._]+)=(\S+)(?: \(restart\))?$",
+                              section(text, "SETTINGS"), re.M))
     written.update(re.findall(r"^ {5}([a-z][a-z._]+)=(\S+), ", section(text, "SETTINGS"), re.M))
     compare("thresholds", settings(), written)
     assert written == settings(), f"{written}\n{settings()}"
@@ -120,6 +139,70 @@ def _():
     words = re.findall(rf"(?<![\w./-])((?:{'|'.join(families)})\.[a-z_]+)", text)
     unknown = {word for word in words if word not in known and not word.endswith(".json")}
     assert not unknown, unknown
+
+
+@case("fdtrace(8), README: the severity of every rule, and which are off by default")
+def _():
+    page = dict(re.findall(r"^ {5}([a-z]+\.[a-z]+)\n +(.*)$", section(shown(PAGE), "RULES"), re.M))
+    table = re.findall(r"^\| ([a-z]+\.[a-z]+) \| (\w+) \| (.*) \|$", source(README), re.M)
+    compare("rules", rules(), [name for name, _, _ in table])
+    compare("rules", rules(), page)
+    for name, severity, meaning in table:
+        known, on = severities()[name]
+        assert severity == known, f"README: {name} is {known}"
+        assert ("off by default" in meaning) == (on == "off"), f"README: {name} is {on}"
+        assert re.match(rf"{known}\b", page[name], re.I), f"fdtrace(8): {name} is {known}: {page[name]}"
+        begins = page[name].split(".")[0]
+        assert ("off by default" in begins) == (on == "off"), f"fdtrace(8): {name} is {on}"
+
+
+@case("fdtrace(8), fdtrace.yaml(5), fdtrace.yaml: which settings need a restart, and their standard values")
+def _():
+    text = section(shown(PAGE), "SETTINGS")
+    compare("(restart)", restart_settings(), re.findall(r"^ {5}([a-z.]+)=\S+ \(restart\)$", text, re.M))
+    text = re.search(r"by default\. (.*?): \(restart\)", shown(FILE_PAGE))[1]
+    compare("(restart)", restart_settings(), re.findall(r"[a-z]+\.[a-z]+", text))
+    block = re.search(r"^set:\n((?:  .*\n)+)", source(YAML), re.M)[1]
+    rows = re.findall(r"^  ([a-z._]+): (\S+) +# (\*?)", block, re.M)
+    compare("*", restart_settings(), [key for key, _, mark in rows if mark])
+    known = {**settings(), "ring.size": "4M"}  # the service's own
+    same = {"60s": "1m"}
+    for key, value, _ in rows:
+        assert known[key] == same.get(value, value), f"{key}: {value}, {known[key]} is standard"
+    compare("settings", [key for key in known if not key.startswith("fault.")], [key for key, _, _ in rows])
+
+
+@case("README: at most 250 lines of at most 100 columns")
+def _():
+    lines = source(README).splitlines()
+    assert len(lines) <= 250, len(lines)
+    long = [number for number, line in enumerate(lines, 1) if len(line) > 100]
+    assert not long, f"longer than 100 columns: lines {long}"
+
+
+# Words that people who speak English at work do not use so. told.json is the name of a file.
+STRANGE = re.compile(r"\b(told(?!\.json)|tells?|anew|so often|no matter|to be had|called like|by number|graver?|gravest|"
+                     r"whoever|meant|bound of|was hurt|who hurt|goes? (?:on|off)|takes? no harm)\b|"
+                     r"(?<![Tt]here )\b(?:is|are) no (?!longer)", re.I)
+
+
+def plain_english(name, text):
+    found = [f"{match[0]!r} in {line.strip()!r}" for line in text.splitlines() for match in [STRANGE.search(line)] if match]
+    assert not found, f"{name}: " + "; ".join(found)
+
+
+@case("README, fdtrace(8), fdtrace.yaml(5), fdtrace.yaml: plain English")
+def _():
+    for path in (README, YAML):
+        plain_english(os.path.basename(path), source(path))
+    for path in (PAGE, FILE_PAGE):
+        plain_english(os.path.basename(path), shown(path))
+
+
+@case("--help, --rules help, --set help: plain English")
+def _():
+    for argv in (["--help"], ["--rules", "help"], ["--set", "help"]):
+        plain_english(" ".join(argv), fdtrace(*argv).out.decode())
 
 
 @case("fdtrace(8): every exit status, every variable of the environment")
