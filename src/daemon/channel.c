@@ -83,7 +83,7 @@ static void remove_first(struct channel *c)
 static void drop(struct channel *c)
 {
 	c->counters.dropped++;
-	c->untold++;
+	c->unreported++;
 }
 
 /* The first in the queue can never be taken: too long for a datagram. */
@@ -211,12 +211,12 @@ static bool fits(const struct channel *c, const struct waiting *w)
 static struct waiting *marker(struct channel *c, uint64_t now_ns)
 {
 	struct line line = { .severity = SEVERITY_WARNING };
-	char *json = channel_marker(c, c->untold, now_ns, &line.length), message[64];
+	char *json = channel_marker(c, c->unreported, now_ns, &line.length), message[64];
 	struct waiting *w;
 
 	if (!json)
 		return NULL;
-	snprintf(message, sizeof(message), "%" PRIu64 " lines were dropped", c->untold);
+	snprintf(message, sizeof(message), "%" PRIu64 " lines were dropped", c->unreported);
 	line.json = json;
 	line.message = message;
 	w = c->kind->form(c, &line);
@@ -231,7 +231,7 @@ static bool resume(struct channel *c, uint64_t now_ns)
 {
 	struct waiting *w;
 
-	if (!c->untold)
+	if (!c->unreported)
 		return true;
 	if (c->counters.queued_bytes > c->config.queue_bytes / 2)
 		return false;
@@ -241,7 +241,7 @@ static bool resume(struct channel *c, uint64_t now_ns)
 		return false;
 	}
 	append(c, w);
-	c->untold = 0;
+	c->unreported = 0;
 	c->markers++;
 	return true;
 }
@@ -276,7 +276,7 @@ void channel_tick(struct channel *c, uint64_t now_ns)
 		close_it(c);
 	open_it(c, now_ns);
 	flush(c, now_ns);
-	if (c->untold && resume(c, now_ns))
+	if (c->unreported && resume(c, now_ns))
 		flush(c, now_ns);
 }
 
@@ -347,7 +347,7 @@ int channel_open(const struct output_config *config, struct channel **ret_channe
 
 static uint64_t all_that_waits(const struct channel *c)
 {
-	uint64_t lines = c->untold;
+	uint64_t lines = c->unreported;
 
 	for (const struct waiting *w = c->first; w; w = w->next)
 		lines += !w->marker;

@@ -21,7 +21,7 @@
 #include "util/nearest.h"
 #include "run/evidence.h"
 #include "daemon/metrics.h"
-#include "daemon/told.h"
+#include "daemon/reported.h"
 #include "util/io.h"
 #include "util/yaml_load.h"
 #include "util/escape.h"
@@ -786,7 +786,7 @@ static struct loaded *loaded_new(void)
 			       .queue_bytes = QUEUE_BYTES } },
 		.output_count = 1,
 		.metrics_listen = METRICS_LISTEN,
-		.state_path = TOLD_PATH,
+		.state_path = REPORTED_PATH,
 		.evidence_path = EVIDENCE_PATH,
 		.evidence_bytes = EVIDENCE_BYTES,
 	};

@@ -14,7 +14,7 @@
 #include "daemon/lock.h"
 #include "daemon/place.h"
 #include "daemon/publish.h"
-#include "daemon/told.h"
+#include "daemon/reported.h"
 #include "output/format.h"
 #include "run/outputs.h"
 #include "run/signals.h"
@@ -256,7 +256,7 @@ static void on_engine(void *ctx, struct engine *engine)
 	d->engine = engine;
 	if (!path)
 		return;
-	count = told_load(path, engine);
+	count = reported_load(path, engine);
 	if (count > 0)
 		log_info("%d finding%s already been reported", count,
 			 count == 1 ? " has" : "s have");
@@ -272,7 +272,7 @@ static void save_now(struct daemon *d)
 
 	if (!path || !d->engine)
 		return;
-	err = told_save(path, d->engine);
+	err = reported_save(path, d->engine);
 	if (err && !d->save_failed)
 		log_warn("%s: cannot be written: %s; findings will be reported again after a "
 			 "restart",

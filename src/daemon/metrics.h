@@ -70,8 +70,8 @@ struct metrics_usage {
 	double ratio;
 };
 struct metrics_usages {
-	struct metrics_usage told[METRICS_USAGES];
-	unsigned int told_count;
+	struct metrics_usage reported[METRICS_USAGES];
+	unsigned int reported_count;
 	/* private */
 	struct metrics_usage offered[METRICS_OFFERED];
 	unsigned int offered_count;

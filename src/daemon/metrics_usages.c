@@ -46,22 +46,22 @@ static void keep(struct metrics_usages *u)
 {
 	unsigned int kept = 0;
 
-	for (unsigned int i = 0; i < u->told_count; i++) {
-		const struct metrics_usage *now = find(u->offered, u->offered_count, &u->told[i]);
+	for (unsigned int i = 0; i < u->reported_count; i++) {
+		const struct metrics_usage *now = find(u->offered, u->offered_count, &u->reported[i]);
 
 		if (now)
-			u->told[kept++] = *now;
+			u->reported[kept++] = *now;
 	}
-	u->told_count = kept;
+	u->reported_count = kept;
 }
 
 static struct metrics_usage *least(struct metrics_usages *u)
 {
-	struct metrics_usage *found = &u->told[0];
+	struct metrics_usage *found = &u->reported[0];
 
-	for (unsigned int i = 1; i < u->told_count; i++)
-		if (u->told[i].ratio < found->ratio)
-			found = &u->told[i];
+	for (unsigned int i = 1; i < u->reported_count; i++)
+		if (u->reported[i].ratio < found->ratio)
+			found = &u->reported[i];
 	return found;
 }
 
@@ -83,14 +83,14 @@ void metrics_usages_end(struct metrics_usages *u)
 	for (unsigned int i = 0; i < u->offered_count; i++) {
 		const struct metrics_usage *offer = &u->offered[i];
 
-		if (find(u->told, u->told_count, offer))
+		if (find(u->reported, u->reported_count, offer))
 			continue;
-		if (u->told_count < METRICS_USAGES)
-			u->told[u->told_count++] = *offer;
+		if (u->reported_count < METRICS_USAGES)
+			u->reported[u->reported_count++] = *offer;
 		else if (offer->ratio > least(u)->ratio * STAYS)
 			*least(u) = *offer;
 	}
-	qsort(u->told, u->told_count, sizeof(u->told[0]), fullest_first);
+	qsort(u->reported, u->reported_count, sizeof(u->reported[0]), fullest_first);
 }
 
 double metrics_usages_update(struct metrics_usages *u, const struct engine *engine,
@@ -115,10 +115,10 @@ double metrics_usages_update(struct metrics_usages *u, const struct engine *engi
 
 void metrics_usages_give(const struct metrics_usages *u, struct metrics *metrics)
 {
-	metrics->usage_count = u->told_count;
-	for (unsigned int i = 0; i < u->told_count; i++) {
-		metrics->usages[i].exe = u->told[i].exe;
-		metrics->usages[i].unit = u->told[i].unit;
-		metrics->usages[i].ratio = u->told[i].ratio;
+	metrics->usage_count = u->reported_count;
+	for (unsigned int i = 0; i < u->reported_count; i++) {
+		metrics->usages[i].exe = u->reported[i].exe;
+		metrics->usages[i].unit = u->reported[i].unit;
+		metrics->usages[i].ratio = u->reported[i].ratio;
 	}
 }

@@ -250,8 +250,8 @@ static void judge(struct hold *h, struct suspect *now, struct budget *budget)
 	if (!budget->slots)
 		return;
 	budget->slots -= cost < budget->slots ? (uint32_t)cost : budget->slots;
-	now->told = is_held(h, now);
-	if (now->told)
+	now->reported = is_held(h, now);
+	if (now->reported)
 		report(h, now->since_ns);
 }
 
@@ -269,16 +269,16 @@ static void look(struct engine *e, struct fdtable *table, int32_t fd, struct bud
 		suspects_before(&e->held.suspects, table->key, fd, h.slot->generation);
 	struct suspect now = { .table = table->key, .fd = fd, .generation = h.slot->generation };
 
-	if (before && before->told)
+	if (before && before->reported)
 		now = *before;
-	if (!now.told && budget->questions) {
+	if (!now.reported && budget->questions) {
 		budget->questions--;
 		h.detail = slots_look(e, table, fd);
-		now.told = is_settled(&h);
+		now.reported = is_settled(&h);
 	}
-	if (!now.told && !looks_held(&h))
+	if (!now.reported && !looks_held(&h))
 		return;
-	if (!now.told) {
+	if (!now.reported) {
 		now.look_ns = h.detail->head.time_ns;
 		now.since_ns = before ? before->since_ns : now.look_ns;
 		judge(&h, &now, budget);

@@ -104,7 +104,7 @@ static void look(struct engine *e, struct fdtable *table, int32_t fd, const stru
 		return;
 	if (before && before->trait == death && is_untouched(d, before->since_ns, look_ns)) {
 		now.since_ns = before->since_ns;
-		now.told = before->told;
+		now.reported = before->reported;
 	}
 	now.guilty = look_ns - now.since_ns >= e->options.settings.orphan_after_ns;
 	table->has_orphans |= now.guilty;
@@ -197,9 +197,9 @@ static void report(struct engine *e, const struct fdtable *table, const struct s
 
 	f.fingerprint = hash_text(finding_fingerprint(f.rule, table->owner, row->site),
 				  fd_kind_name(row->kind));
-	if (!finding_is_news(e, &f) && s->told)
+	if (!finding_is_news(e, &f) && s->reported)
 		return;
-	s->told = true;
+	s->reported = true;
 	word(&f, s->look_ns - s->since_ns, message, why, sizeof(message));
 	finding_report(e, &f);
 }

@@ -217,7 +217,7 @@ struct finding_row {
 	enum severity severity;
 	uint64_t fingerprint, count;
 	uint64_t first_ns, last_ns; /* when it was found; first_ns: when what it tells began */
-	bool told;                  /* false: withheld */
+	bool reported;                  /* false: withheld */
 	uint64_t open;              /* descriptors, 0: not counted */
 	double rate_per_min;
 	const char *site; /* label */
@@ -227,24 +227,24 @@ void engine_each_finding(struct engine *engine,
 			 void (*row)(void *ctx, const struct finding_row *row), void *ctx);
 
 /*
- * What has been told, to be kept over a restart. told_ns: CLOCK_MONOTONIC when it was; of another
+ * What has been told, to be kept over a restart. reported_ns: CLOCK_MONOTONIC when it was; of another
  * boot it lies before the clock's zero and wraps.
  */
-struct told_row {
+struct reported_row {
 	uint64_t fingerprint;
 	enum rule rule;
 	enum severity severity; /* as it was told */
 	uint64_t count;         /* how often it was found */
-	uint64_t told_ns;
+	uint64_t reported_ns;
 };
-void engine_each_told(struct engine *engine, void (*row)(void *ctx, const struct told_row *row),
+void engine_each_reported(struct engine *engine, void (*row)(void *ctx, const struct reported_row *row),
 		      void *ctx);
 /*
  * It was told before this run: found again it is counted on, and told only if it is graver or
  * an hour has passed. Not listed by engine_each_finding() until it is found. 0 or -ENOMEM; what
  * is known already is left as it is.
  */
-int engine_told(struct engine *engine, const struct told_row *row);
+int engine_restore_reported(struct engine *engine, const struct reported_row *row);
 
 /*
  * New settings (those that settings_reload() takes over) and rules from now on; tables and what

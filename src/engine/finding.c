@@ -13,17 +13,17 @@
 #define FINDINGS_MAX 10000
 
 struct finding_entry {
-	uint64_t fingerprint, count, told_ns, first_ns, last_ns, open, sequence;
+	uint64_t fingerprint, count, reported_ns, first_ns, last_ns, open, sequence;
 	double rate_per_min;
 	enum rule rule;
 	enum severity severity; /* gravest so far; 0: yet to be counted */
-	enum severity told;     /* as it was last told; 0: never */
+	enum severity reported;     /* as it was last told; 0: never */
 	bool seen;   /* found in this run; false: only known to have been told before it */
 	bool judged; /* by the suppressions in force */
 	bool suppressed;
 	bool withheld;                       /* counted as such */
 	struct process *process;             /* owned reference; may be NULL */
-	struct finding_entry *older, *newer; /* in e->told or e->untold */
+	struct finding_entry *older, *newer; /* in e->reported or e->unreported */
 	char site[96];
 	char message[256];
 };
@@ -311,11 +311,11 @@ uint64_t finding_fingerprint(enum rule rule, const struct process *process, cons
 /*
  * What was told lasts longer than what was not: its entry is what keeps it from being told again
  * within the hour. Telling is bounded (throttle.c), so that a storm of ever new causes turns over
- * the untold ones alone, and of these nothing is lost but their rows in the summary.
+ * the unreported ones alone, and of these nothing is lost but their rows in the summary.
  */
 static struct finding_list *list_of(struct engine *e, const struct finding_entry *entry)
 {
-	return entry->told ? &e->told : &e->untold;
+	return entry->reported ? &e->reported : &e->unreported;
 }
 
 static void unlink_entry(struct engine *e, struct finding_entry *entry)
@@ -336,10 +336,10 @@ static void link_newest(struct engine *e, struct finding_entry *entry)
 	list->newest = entry;
 }
 
-/* The least recently seen one, of the untold first. False: there is none. */
+/* The least recently seen one, of the unreported first. False: there is none. */
 static bool make_room(struct engine *e)
 {
-	struct finding_entry *entry = e->untold.oldest ? e->untold.oldest : e->told.oldest;
+	struct finding_entry *entry = e->unreported.oldest ? e->unreported.oldest : e->reported.oldest;
 
 	if (!entry)
 		return false;
@@ -387,7 +387,7 @@ static struct finding_entry *entry_insert(struct engine *e, uint64_t fingerprint
 }
 
 static struct finding_entry *entry_new(struct engine *e, uint64_t fingerprint, enum rule rule,
-				       enum severity told)
+				       enum severity reported)
 {
 	struct finding_entry *entry = entry_insert(e, fingerprint);
 
@@ -397,7 +397,7 @@ static struct finding_entry *entry_new(struct engine *e, uint64_t fingerprint, e
 	}
 	entry->fingerprint = fingerprint;
 	entry->rule = rule;
-	entry->told = told;
+	entry->reported = reported;
 	link_newest(e, entry);
 	return entry;
 }
@@ -483,7 +483,7 @@ static void count_severity(struct engine *e, struct finding_entry *entry, enum s
 static void tell(struct engine *e, struct finding_entry *entry, struct finding *f)
 {
 	f->sequence = ++e->sequence;
-	f->state = entry->told ? FINDING_ONGOING : FINDING_NEW;
+	f->state = entry->reported ? FINDING_ONGOING : FINDING_NEW;
 	f->count = entry->count;
 	other_end_find(e, &f->descriptor, &f->other_end);
 	if (f->process)
@@ -494,8 +494,8 @@ static void tell(struct engine *e, struct finding_entry *entry, struct finding *
 		e->counters.findings_withheld--;
 		e->counters.by_rule[f->rule].withheld--;
 	}
-	entry->told = f->severity;
-	entry->told_ns = e->now_ns;
+	entry->reported = f->severity;
+	entry->reported_ns = e->now_ns;
 	entry->sequence = f->sequence;
 	link_newest(e, entry);
 	remember(entry, f);
@@ -505,12 +505,12 @@ static void tell(struct engine *e, struct finding_entry *entry, struct finding *
 /* Signed: what was told before this run may have been so a moment after the event. */
 static bool is_long_ago(const struct engine *e, const struct finding_entry *entry)
 {
-	return (int64_t)(e->now_ns - entry->told_ns) >= (int64_t)REPEAT_AFTER_NS;
+	return (int64_t)(e->now_ns - entry->reported_ns) >= (int64_t)REPEAT_AFTER_NS;
 }
 
 static void withhold(struct engine *e, struct finding_entry *entry, const struct finding *f)
 {
-	if (entry->told || entry->withheld)
+	if (entry->reported || entry->withheld)
 		return;
 	entry->withheld = true;
 	e->counters.findings_withheld++;
@@ -522,9 +522,9 @@ static void withhold(struct engine *e, struct finding_entry *entry, const struct
 /* News: not yet told, graver than when it was told, or an hour old. Graver comes through at once. */
 static void tell_if_news(struct engine *e, struct finding_entry *entry, struct finding *f)
 {
-	bool graver = entry->told && f->severity > entry->told;
+	bool graver = entry->reported && f->severity > entry->reported;
 
-	if (entry->told && !graver && !is_long_ago(e, entry))
+	if (entry->reported && !graver && !is_long_ago(e, entry))
 		return;
 	if (graver || throttle_pass(e, f))
 		tell(e, entry, f);
@@ -562,7 +562,7 @@ bool finding_is_news(const struct engine *e, const struct finding *f)
 	if (!entry || !entry->judged)
 		return true;
 	return !entry->suppressed &&
-	       (!entry->told || f->severity > entry->severity || is_long_ago(e, entry));
+	       (!entry->reported || f->severity > entry->severity || is_long_ago(e, entry));
 }
 
 static bool is_elsewhere(struct engine *e, const struct finding *f)
@@ -626,7 +626,7 @@ static void entry_row(const struct finding_entry *entry,
 				   .count = entry->count,
 				   .first_ns = entry->first_ns,
 				   .last_ns = entry->last_ns,
-				   .told = entry->told,
+				   .reported = entry->reported,
 				   .open = entry->open,
 				   .rate_per_min = entry->rate_per_min,
 				   .site = entry->site,
@@ -656,21 +656,21 @@ void engine_each_finding(struct engine *e, void (*row)(void *ctx, const struct f
 }
 
 /* The one found least recently first, so that it is the first to go again. */
-void engine_each_told(struct engine *e, void (*row)(void *ctx, const struct told_row *row),
+void engine_each_reported(struct engine *e, void (*row)(void *ctx, const struct reported_row *row),
 		      void *ctx)
 {
-	for (const struct finding_entry *entry = e->told.oldest; entry; entry = entry->newer) {
-		struct told_row out = { .fingerprint = entry->fingerprint,
+	for (const struct finding_entry *entry = e->reported.oldest; entry; entry = entry->newer) {
+		struct reported_row out = { .fingerprint = entry->fingerprint,
 					.rule = entry->rule,
-					.severity = entry->told,
+					.severity = entry->reported,
 					.count = entry->count,
-					.told_ns = entry->told_ns };
+					.reported_ns = entry->reported_ns };
 
 		row(ctx, &out);
 	}
 }
 
-int engine_told(struct engine *e, const struct told_row *row)
+int engine_restore_reported(struct engine *e, const struct reported_row *row)
 {
 	struct finding_entry *entry = map_get(&e->findings, row->fingerprint);
 
@@ -680,7 +680,7 @@ int engine_told(struct engine *e, const struct told_row *row)
 	if (!entry)
 		return -ENOMEM;
 	entry->count = row->count;
-	entry->told_ns = row->told_ns;
+	entry->reported_ns = row->reported_ns;
 	return 0;
 }
 

@@ -122,7 +122,7 @@ static void tell(struct engine *e, struct throttle *t)
 		t->pending[r] = 0;
 		t->severity[r] = 0;
 	}
-	t->told_ns = e->now_ns;
+	t->reported_ns = e->now_ns;
 	if (e->options.listener->withheld)
 		e->options.listener->withheld(e->options.ctx, &withheld);
 }
@@ -131,7 +131,7 @@ static void tell_if_due(struct engine *e, struct throttle *t, bool at_end)
 {
 	if (is_empty(t))
 		return;
-	if (at_end || !t->told_ns || e->now_ns - t->told_ns >= LINE_NS)
+	if (at_end || !t->reported_ns || e->now_ns - t->reported_ns >= LINE_NS)
 		tell(e, t);
 	else
 		e->withheld_pending = true;

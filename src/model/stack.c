@@ -16,7 +16,7 @@ struct reader {
 	const char *at, *end;
 };
 
-struct told_frame {
+struct wire_frame {
 	uint64_t identity;
 	uint16_t flags;
 	const char *text;
@@ -29,7 +29,7 @@ static struct reader walk_begin(const struct fdt_site *event, size_t size)
 }
 
 /* False: it does not fit what is left of the event. */
-static bool walk_next(struct reader *r, struct told_frame *ret)
+static bool walk_next(struct reader *r, struct wire_frame *ret)
 {
 	size_t left = (size_t)(r->end - r->at), padded;
 	struct fdt_site_frame head;
@@ -39,7 +39,7 @@ static bool walk_next(struct reader *r, struct told_frame *ret)
 	memcpy(&head, r->at, sizeof(head));
 	if (left - sizeof(head) < head.text_size)
 		return false;
-	*ret = (struct told_frame){ .identity = head.identity,
+	*ret = (struct wire_frame){ .identity = head.identity,
 				    .flags = head.flags,
 				    .text = r->at + sizeof(head) };
 	ret->length = strnlen(ret->text, head.text_size);
@@ -51,7 +51,7 @@ static bool walk_next(struct reader *r, struct told_frame *ret)
 int stack_check(const struct fdt_site *event, size_t size)
 {
 	struct reader r = walk_begin(event, size);
-	struct told_frame frame;
+	struct wire_frame frame;
 
 	if (!event->hash || event->left_out_at > event->frame_count)
 		return -EINVAL;
@@ -72,7 +72,7 @@ static uint64_t hash_content(const struct fdt_site *event, size_t size)
 {
 	struct reader r = walk_begin(event, size);
 	uint64_t hash = hash_number(HASH_START, event->head.flags);
-	struct told_frame frame;
+	struct wire_frame frame;
 
 	hash = hash_number(hash, (uint64_t)event->frames_left_out << 16 | event->left_out_at);
 	while (walk_next(&r, &frame)) {
@@ -83,24 +83,24 @@ static uint64_t hash_content(const struct fdt_site *event, size_t size)
 	return hash;
 }
 
-static bool is_frame(const struct stack_frame *frame, const struct told_frame *told)
+static bool is_frame(const struct stack_frame *frame, const struct wire_frame *wire)
 {
-	return frame->identity == told->identity && frame->flags == told->flags &&
-	       strlen(frame->text) == told->length &&
-	       memcmp(frame->text, told->text, told->length) == 0;
+	return frame->identity == wire->identity && frame->flags == wire->flags &&
+	       strlen(frame->text) == wire->length &&
+	       memcmp(frame->text, wire->text, wire->length) == 0;
 }
 
 /* A program chooses its functions' names and might have made two stacks with one hash. */
 static bool is_stack(const struct stack *stack, const struct fdt_site *event, size_t size)
 {
 	struct reader r = walk_begin(event, size);
-	struct told_frame told;
+	struct wire_frame wire;
 
 	if (stack->flags != event->head.flags || stack->frame_count != event->frame_count ||
 	    stack->left_out != event->frames_left_out || stack->left_out_at != event->left_out_at)
 		return false;
 	for (unsigned int i = 0; i < stack->frame_count; i++)
-		if (!walk_next(&r, &told) || !is_frame(&stack->frames[i], &told))
+		if (!walk_next(&r, &wire) || !is_frame(&stack->frames[i], &wire))
 			return false;
 	return true;
 }
@@ -194,7 +194,7 @@ static size_t bytes_needed(const struct fdt_site *event, size_t size)
 {
 	struct reader r = walk_begin(event, size);
 	size_t bytes = sizeof(struct stack) + event->frame_count * sizeof(struct stack_frame);
-	struct told_frame frame;
+	struct wire_frame frame;
 
 	while (walk_next(&r, &frame))
 		bytes += frame.length + 1;
@@ -207,17 +207,17 @@ static void stack_fill(struct stack *stack, const struct fdt_site *event, size_t
 	struct stack_frame *frames = (struct stack_frame *)(stack + 1);
 	char *text = (char *)(frames + event->frame_count);
 	struct reader r = walk_begin(event, size);
-	struct told_frame told;
+	struct wire_frame wire;
 
 	stack->flags = event->head.flags;
 	stack->frame_count = event->frame_count;
 	stack->left_out = event->frames_left_out;
 	stack->left_out_at = event->left_out_at;
 	stack->frames = frames;
-	for (unsigned int i = 0; walk_next(&r, &told); i++) {
-		memcpy(text, told.text, told.length);
-		frames[i] = (struct stack_frame){ text, told.identity, told.flags };
-		text += told.length + 1;
+	for (unsigned int i = 0; walk_next(&r, &wire); i++) {
+		memcpy(text, wire.text, wire.length);
+		frames[i] = (struct stack_frame){ text, wire.identity, wire.flags };
+		text += wire.length + 1;
 	}
 }
 

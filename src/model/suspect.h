@@ -22,7 +22,7 @@ struct suspect {
 	uint64_t look_ns;  /* the latest of them */
 	uint64_t trait;    /* what must not change between looks */
 	bool guilty;       /* judged so */
-	bool told;
+	bool reported;
 };
 
 /* All zero is empty. */

@@ -59,7 +59,7 @@ static void order_telling(struct coverage_keeper *k, uint64_t now_ns,
 {
 	enum coverage now = k->decision.coverage;
 
-	if (now == k->told || (k->told_ns && now_ns - k->told_ns < TELL_NS))
+	if (now == k->told || (k->reported_ns && now_ns - k->reported_ns < TELL_NS))
 		return;
 	orders->tell = orders->words = true;
 	orders->change = (struct coverage_change){ .from = coverage_name(k->told),
@@ -67,7 +67,7 @@ static void order_telling(struct coverage_keeper *k, uint64_t now_ns,
 						   .share = k->decision.share,
 						   .overhead = k->decision.overhead };
 	k->told = now;
-	k->told_ns = now_ns;
+	k->reported_ns = now_ns;
 }
 
 struct coverage_orders coverage_step(struct coverage_keeper *k, bool suspects)

@@ -35,7 +35,7 @@ struct coverage_keeper {
 	uint64_t asked_ns, worded_ns;
 	/* told last */
 	enum coverage told;
-	uint64_t told_ns;
+	uint64_t reported_ns;
 };
 
 /* What the session is to do now. */

@@ -11,14 +11,14 @@ struct world {
 	int answer; /* 0, or -errno */
 	char place[FDT_PLACE_MAX + 1];
 	uint32_t inner_pid;
-	unsigned int told;
+	unsigned int reported;
 };
 
 static void keep_place(void *ctx, const struct finding *f)
 {
 	struct world *w = ctx;
 
-	w->told++;
+	w->reported++;
 	w->place[0] = '\0';
 	if (f->process->cgroup)
 		snprintf(w->place, sizeof(w->place), "%s", f->process->cgroup);
@@ -91,7 +91,7 @@ static void asked_when_told(void **state)
 	opens(&w.s, PID, 3, 1);
 	assert_int_equal(w.asked, 0);
 	another_limit(&w);
-	assert_int_equal(w.told, 1);
+	assert_int_equal(w.reported, 1);
 	assert_int_equal(w.asked, 1);
 	assert_int_equal(w.asked_pid, PID);
 	assert_string_equal(w.place, UNIT);
@@ -130,12 +130,12 @@ static void asked_before_it_ends(void **state)
 	start(&w, true, 0);
 	task(&w.s, FDT_OP_SNAPSHOT, PID, PID, TABLE, PID, 0);
 	a_full_table(&w);
-	assert_int_equal(w.told, 0);
+	assert_int_equal(w.reported, 0);
 	assert_int_equal(w.asked, 1);
 	w.answer = -ESRCH;
 	task(&w.s, FDT_OP_EXIT, PID, PID, TABLE, PID, 0);
 	tick(&w.s, 2 * S);
-	assert_int_equal(w.told, 1);
+	assert_int_equal(w.reported, 1);
 	assert_int_equal(w.asked, 1);
 	assert_string_equal(w.place, UNIT);
 	stream_end(&w.s);
@@ -174,14 +174,14 @@ static void not_even_counted_elsewhere(void **state)
 	another_limit(&w);
 	another_limit(&w);
 	assert_string_equal(w.place, UNIT);
-	assert_int_equal(w.told, 0);
+	assert_int_equal(w.reported, 0);
 	assert_int_equal(w.asked, 1);
 	engine_counters(w.s.engine, &counters);
 	for (unsigned int r = 0; r < RULE_COUNT; r++)
 		assert_int_equal(counters.by_rule[r].found, 0);
 	told_place(&w, PID, 4, "/abc");
 	another_limit(&w);
-	assert_int_equal(w.told, 1);
+	assert_int_equal(w.reported, 1);
 	stream_end(&w.s);
 }
 
@@ -193,7 +193,7 @@ static void told_where_the_place_is_not_known(void **state)
 	start_elsewhere(&w);
 	w.answer = -ESRCH;
 	another_limit(&w);
-	assert_int_equal(w.told, 1);
+	assert_int_equal(w.reported, 1);
 	stream_end(&w.s);
 }
 
@@ -260,7 +260,7 @@ static void want_of_memory(void **state)
 		task(&w.s, FDT_OP_SNAPSHOT, PID, PID, TABLE, PID, 0);
 		another_limit(&w);
 		assert_true(!w.place[0] || !strcmp(w.place, UNIT));
-		placed += w.told && !w.place[0];
+		placed += w.reported && !w.place[0];
 		stream_end(&w.s);
 	}
 	assert_true(placed > 0);

@@ -164,8 +164,8 @@ static bool is_told(const struct metrics_usages *u, int number)
 	char exe[32];
 
 	snprintf(exe, sizeof(exe), "/bin/%03d", number);
-	for (unsigned int i = 0; i < u->told_count; i++)
-		if (strcmp(u->told[i].exe, exe) == 0)
+	for (unsigned int i = 0; i < u->reported_count; i++)
+		if (strcmp(u->reported[i].exe, exe) == 0)
 			return true;
 	return false;
 }
@@ -178,7 +178,7 @@ static void ten_are_told(struct metrics_usages *u)
 	for (int i = 1; i <= 20; i++)
 		offer_numbered(u, i, 0.3 + i / 100.0);
 	metrics_usages_end(u);
-	assert_int_equal(u->told_count, 10);
+	assert_int_equal(u->reported_count, 10);
 }
 
 static void the_ten_fullest_are_told(void **state)
@@ -189,7 +189,7 @@ static void the_ten_fullest_are_told(void **state)
 	ten_are_told(&u);
 	for (int i = 1; i <= 20; i++)
 		assert_int_equal(is_told(&u, i), i > 10);
-	assert_string_equal(u.told[0].exe, "/bin/020");
+	assert_string_equal(u.reported[0].exe, "/bin/020");
 }
 
 static void a_little_fuller_changes_nothing(void **state)
@@ -204,7 +204,7 @@ static void a_little_fuller_changes_nothing(void **state)
 	metrics_usages_end(&u);
 	for (int i = 1; i <= 20; i++)
 		assert_int_equal(is_told(&u, i), i > 10);
-	assert_true(u.told[0].ratio == 0.4); /* as it is now */
+	assert_true(u.reported[0].ratio == 0.4); /* as it is now */
 }
 
 static void much_fuller_takes_the_least_ones_place(void **state)
@@ -220,7 +220,7 @@ static void much_fuller_takes_the_least_ones_place(void **state)
 	assert_true(is_told(&u, 3));
 	assert_false(is_told(&u, 11));
 	assert_true(is_told(&u, 12));
-	assert_int_equal(u.told_count, 10);
+	assert_int_equal(u.reported_count, 10);
 }
 
 static void who_is_gone_is_not_told(void **state)
@@ -232,11 +232,11 @@ static void who_is_gone_is_not_told(void **state)
 	metrics_usages_begin(&u);
 	offer_numbered(&u, 15, 0.1);
 	metrics_usages_end(&u);
-	assert_int_equal(u.told_count, 1);
+	assert_int_equal(u.reported_count, 1);
 	assert_true(is_told(&u, 15));
 	metrics_usages_begin(&u);
 	metrics_usages_end(&u);
-	assert_int_equal(u.told_count, 0);
+	assert_int_equal(u.reported_count, 0);
 }
 
 /* A name cut to the same label is the same series. */
@@ -255,9 +255,9 @@ static void one_program_and_unit_is_one(void **state)
 	metrics_usages_offer(&u, name, "u", 0.2);
 	metrics_usages_offer(&u, name, "v", 0.2);
 	metrics_usages_end(&u);
-	assert_int_equal(u.told_count, 2);
-	assert_true(u.told[0].ratio == 0.5);
-	assert_int_equal(strlen(u.told[0].exe), METRICS_LABEL_BYTES);
+	assert_int_equal(u.reported_count, 2);
+	assert_true(u.reported[0].ratio == 0.5);
+	assert_int_equal(strlen(u.reported[0].exe), METRICS_LABEL_BYTES);
 }
 
 static void of_thousands_offered_some_are_kept(void **state)
@@ -269,7 +269,7 @@ static void of_thousands_offered_some_are_kept(void **state)
 	for (int i = 0; i < 900; i++)
 		offer_numbered(&u, i, 1 - i / 1000.0);
 	metrics_usages_end(&u);
-	assert_int_equal(u.told_count, METRICS_USAGES);
+	assert_int_equal(u.reported_count, METRICS_USAGES);
 	assert_true(is_told(&u, 0));
 }
 

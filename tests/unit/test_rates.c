@@ -6,7 +6,7 @@
 
 struct run {
 	struct stream s;
-	unsigned int told, fresh, lines;
+	unsigned int reported, fresh, lines;
 	uint64_t withheld, rows, told_rows, times;
 	enum finding_state state;
 	uint64_t count;
@@ -16,7 +16,7 @@ static void on_finding(void *ctx, const struct finding *f)
 {
 	struct run *run = ctx;
 
-	run->told++;
+	run->reported++;
 	run->fresh += f->state == FINDING_NEW;
 	run->state = f->state;
 	run->count = f->count;
@@ -63,7 +63,7 @@ static void on_row(void *ctx, const struct finding_row *row)
 	struct run *run = ctx;
 
 	run->rows++;
-	run->told_rows += row->told;
+	run->told_rows += row->reported;
 	run->times += row->count;
 	assert_true(row->first_ns <= row->last_ns && row->last_ns <= run->s.now_ns);
 }
@@ -86,19 +86,19 @@ static void the_burst_is_told_then_one_by_time(void **state)
 	start_with(&run, 5, 10 * S);
 	for (uint64_t site = 1; site <= 8; site++)
 		use_at(&run, site);
-	assert_int_equal(run.told, 5);
+	assert_int_equal(run.reported, 5);
 	tick(&run.s, 10 * S - 1);
 	use_at(&run, 20);
-	assert_int_equal(run.told, 5);
+	assert_int_equal(run.reported, 5);
 	tick(&run.s, 1);
 	use_at(&run, 21);
-	assert_int_equal(run.told, 6);
+	assert_int_equal(run.reported, 6);
 	use_at(&run, 22);
-	assert_int_equal(run.told, 6);
+	assert_int_equal(run.reported, 6);
 	tick(&run.s, 3600 * S); /* tokens do not pile up beyond the burst */
 	for (uint64_t site = 100; site < 110; site++)
 		use_at(&run, site);
-	assert_int_equal(run.told, 11);
+	assert_int_equal(run.reported, 11);
 	stream_end(&run.s);
 }
 
@@ -110,14 +110,14 @@ static void each_rule_and_image_has_its_own(void **state)
 	start_with(&run, 1, 10 * S);
 	use_at(&run, 1);
 	use_at(&run, 2);
-	assert_int_equal(run.told, 1);
+	assert_int_equal(run.reported, 1);
 	fails(&run.s, FDT_SYS_openat, PID, -1, EMFILE);
-	assert_int_equal(run.told, 2);
+	assert_int_equal(run.reported, 2);
 	task(&run.s, FDT_OP_EXEC, PID, PID, TABLE, PID, 0);
 	opens(&run.s, PID, 3, 2);
 	closes(&run.s, PID, 3);
 	use_at(&run, 4);
-	assert_int_equal(run.told, 3);
+	assert_int_equal(run.reported, 3);
 	stream_end(&run.s);
 }
 
@@ -129,7 +129,7 @@ static void zero_tells_all(void **state)
 	start_with(&run, 1, 0);
 	for (uint64_t site = 1; site <= 50; site++)
 		use_at(&run, site);
-	assert_int_equal(run.told, 50);
+	assert_int_equal(run.reported, 50);
 	assert_int_equal(counters(&run).findings_withheld, 0);
 	stream_end(&run.s);
 }
@@ -173,7 +173,7 @@ static void a_withheld_cause_is_told_when_it_may(void **state)
 	assert_int_equal(counters(&run).findings_withheld, 1);
 	tick(&run.s, 10 * S);
 	use_at(&run, 2);
-	assert_int_equal(run.told, 2);
+	assert_int_equal(run.reported, 2);
 	assert_int_equal(run.state, FINDING_NEW);
 	assert_int_equal(run.count, 2);
 	assert_int_equal(counters(&run).findings_withheld, 0);
@@ -191,13 +191,13 @@ static void after_an_hour_it_goes_on(void **state)
 		use_at(&run, 1);
 		tick(&run.s, 60 * S);
 	}
-	assert_int_equal(run.told, 2);
+	assert_int_equal(run.reported, 2);
 	assert_int_equal(run.state, FINDING_ONGOING);
 	assert_int_equal(run.count, 61);
 	stream_end(&run.s);
 }
 
-/* New causes turn over the untold ones; what was told stays, and stays untold for its hour. */
+/* New causes turn over the unreported ones; what was told stays, and stays unreported for its hour. */
 static void a_storm_turns_over_the_untold(void **state)
 {
 	struct engine_counters c;
@@ -212,7 +212,7 @@ static void a_storm_turns_over_the_untold(void **state)
 	}
 	for (uint64_t site = 1; site <= 20; site++)
 		use_at(&run, site);
-	assert_int_equal(run.told, 20);
+	assert_int_equal(run.reported, 20);
 	engine_finish(run.s.engine, run.s.now_ns);
 	c = counters(&run);
 	assert_int_equal(run.rows, KEPT);
@@ -243,7 +243,7 @@ static void a_full_engine_can_tell(void **state)
 		opens(&run.s, PID + fd, (int)fd, fd + 1);
 	fails(&run.s, FDT_SYS_openat, PID, -1, EMFILE);
 	fails(&run.s, FDT_SYS_openat, PID, -1, EMFILE);
-	assert_int_equal(run.told, 1);
+	assert_int_equal(run.reported, 1);
 	stream_end(&run.s);
 }
 
@@ -261,7 +261,7 @@ static void a_repeat_is_no_second_finding(void **state)
 		use_at(&run, 1);
 	}
 	c = counters(&run);
-	assert_int_equal(run.told, 4);
+	assert_int_equal(run.reported, 4);
 	assert_int_equal(run.fresh, 1);
 	assert_int_equal(c.findings[SEVERITY_WARNING], 1);
 	assert_int_equal(c.findings[SEVERITY_ERROR] + c.findings[SEVERITY_INFO], 0);

@@ -217,7 +217,7 @@ struct run {
 	struct stream s;
 	struct suppression_list *list;
 	char paste[SUPPRESSION_TEXT_SIZE];
-	unsigned int asked, told;
+	unsigned int asked, reported;
 };
 
 static bool ask(void *ctx, const struct finding *f)
@@ -232,7 +232,7 @@ static bool ask(void *ctx, const struct finding *f)
 static void count_told(void *ctx, const struct finding *f)
 {
 	(void)f;
-	((struct run *)ctx)->told++;
+	((struct run *)ctx)->reported++;
 }
 
 static void start(struct run *run, const char *yaml)
@@ -275,7 +275,7 @@ static void a_cause_is_asked_for_once(void **state)
 	use_at(&run, "g (a.c:1)", 2);
 	engine_counters(run.s.engine, &c);
 	assert_int_equal(run.asked, 2);
-	assert_int_equal(run.told, 1);
+	assert_int_equal(run.reported, 1);
 	assert_int_equal(c.findings_suppressed, 1);
 	assert_int_equal(c.times_suppressed, 50);
 	assert_int_equal(c.findings[SEVERITY_WARNING], 1);
@@ -291,7 +291,7 @@ static void conditions_must_all_hold(void **state)
 {
 	static const struct {
 		const char *yaml;
-		unsigned int told;
+		unsigned int reported;
 	} cases[] = {
 		{ "- name: x\n  rule: use.closed\n", 0 },
 		{ "- name: x\n  rule: close\n", 1 },
@@ -309,9 +309,9 @@ static void conditions_must_all_hold(void **state)
 
 		start(&run, cases[i].yaml);
 		use_at(&run, "f (a.c:1)", 1);
-		if (run.told != cases[i].told)
+		if (run.reported != cases[i].reported)
 			print_message("# %s\n", cases[i].yaml);
-		assert_int_equal(run.told, cases[i].told);
+		assert_int_equal(run.reported, cases[i].reported);
 		end(&run);
 	}
 }
@@ -331,14 +331,14 @@ static void what_is_pasted_works(void **state)
 
 		start(&run, "");
 		use_at(&run, frames[i], 1);
-		assert_int_equal(run.told, 1);
+		assert_int_equal(run.reported, 1);
 		snprintf(paste, sizeof(paste), "%s", run.paste);
 		for (const char *p = paste; *p; p++)
 			assert_true(*p == '\n' || (*p >= ' ' && *p <= '~'));
 		end(&run);
 		start(&run, paste);
 		use_at(&run, frames[i], 1);
-		assert_int_equal(run.told, 0);
+		assert_int_equal(run.reported, 0);
 		assert_int_equal(run.list->entries[0].used, 1);
 		end(&run);
 	}

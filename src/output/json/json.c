@@ -521,7 +521,7 @@ static void put_cause(void *ctx, const struct finding_row *row)
 	json_put_time(b, cause, "first", row->first_ns);
 	json_put_time(b, cause, "last", row->last_ns);
 	json_put_text(b, cause, "site", row->site);
-	if (!row->told)
+	if (!row->reported)
 		json_put(b, cause, "withheld", json_true());
 	json_put_item(b, causes->array, cause);
 }

@@ -127,8 +127,8 @@ static void measure_finding(void *ctx, const struct finding_row *row)
 
 	if (row->severity < o->min_severity)
 		return;
-	o->withheld += !row->told;
-	if (!row->told)
+	o->withheld += !row->reported;
+	if (!row->reported)
 		return;
 	o->findings++;
 	if (!row->site)
@@ -305,7 +305,7 @@ static void table_row(void *ctx, const struct finding_row *row)
 	struct page *page = o->page;
 	char open[PHRASE_SIZE] = "-", rate[PHRASE_SIZE];
 
-	if (row->severity < o->min_severity || !row->told || o->findings++ >= o->findings_max)
+	if (row->severity < o->min_severity || !row->reported || o->findings++ >= o->findings_max)
 		return;
 	if (row->open)
 		snprintf(open, sizeof(open), "%" PRIu64, row->open);

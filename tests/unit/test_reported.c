@@ -5,7 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/told.h"
+#include "daemon/reported.h"
 
 #define HOUR (3600 * S)
 
@@ -66,7 +66,7 @@ static void count_row(void *ctx, const struct finding_row *row)
 
 static void what_was_told_is_counted(void **state)
 {
-	struct told_row row = { .fingerprint = fingerprint_of(1),
+	struct reported_row row = { .fingerprint = fingerprint_of(1),
 				.rule = RULE_CLOSE_DOUBLE,
 				.severity = SEVERITY_INFO,
 				.count = 7 };
@@ -76,8 +76,8 @@ static void what_was_told_is_counted(void **state)
 
 	(void)state;
 	start(&s);
-	row.told_ns = s.now_ns - HOUR / 2;
-	assert_int_equal(engine_told(s.engine, &row), 0);
+	row.reported_ns = s.now_ns - HOUR / 2;
+	assert_int_equal(engine_restore_reported(s.engine, &row), 0);
 	engine_each_finding(s.engine, count_row, &rows);
 	assert_int_equal(rows, 0);
 	close_twice(&s, 1);
@@ -99,7 +99,7 @@ static void what_was_told_is_counted(void **state)
 
 static void of_another_boot_or_of_this_moment(void **state)
 {
-	struct told_row row = { .fingerprint = fingerprint_of(1),
+	struct reported_row row = { .fingerprint = fingerprint_of(1),
 				.rule = RULE_CLOSE_DOUBLE,
 				.severity = SEVERITY_INFO,
 				.count = 1 };
@@ -108,14 +108,14 @@ static void of_another_boot_or_of_this_moment(void **state)
 	(void)state;
 	stream_start(&s, ENGINE_ALL);
 	s.now_ns = 100 * S;
-	row.told_ns = s.now_ns - HOUR / 2; /* wraps: the machine is up for 100 s */
-	engine_told(s.engine, &row);
+	row.reported_ns = s.now_ns - HOUR / 2; /* wraps: the machine is up for 100 s */
+	engine_restore_reported(s.engine, &row);
 	close_twice(&s, 1);
 	assert_int_equal(found(&s), 0);
 	stream_end(&s);
 	stream_start(&s, ENGINE_ALL);
-	row.told_ns = s.now_ns + 10 * S; /* the event is older than our look at the clock */
-	engine_told(s.engine, &row);
+	row.reported_ns = s.now_ns + 10 * S; /* the event is older than our look at the clock */
+	engine_restore_reported(s.engine, &row);
 	close_twice(&s, 1);
 	assert_int_equal(found(&s), 0);
 	stream_end(&s);
@@ -197,7 +197,7 @@ static int loaded(const char *text)
 
 	write_text(text, 0600);
 	start(&s);
-	count = told_load(path, s.engine);
+	count = reported_load(path, s.engine);
 	stream_end(&s);
 	return count;
 }
@@ -210,17 +210,17 @@ static void it_comes_back(void **state)
 	(void)state;
 	unlink(path);
 	start(&s);
-	assert_int_equal(told_load(path, s.engine), -ENOENT);
+	assert_int_equal(reported_load(path, s.engine), -ENOENT);
 	close_twice(&s, 1);
 	close_twice(&s, 2);
 	close_twice(&s, 2);
 	assert_int_equal(found(&s), 2);
-	assert_int_equal(told_save(path, s.engine), 0);
+	assert_int_equal(reported_save(path, s.engine), 0);
 	stream_end(&s);
 	assert_int_equal(stat(path, &status), 0);
 	assert_int_equal(status.st_mode & 07777, 0600);
 	start(&s);
-	assert_int_equal(told_load(path, s.engine), 2);
+	assert_int_equal(reported_load(path, s.engine), 2);
 	close_twice(&s, 2);
 	close_twice(&s, 1);
 	assert_int_equal(found(&s), 0);
@@ -242,7 +242,7 @@ static unsigned int told_again(long long told)
 		 (unsigned long long)fingerprint_of(1), (long long)time(NULL) + told);
 	write_text(text, 0600);
 	start(&s);
-	assert_int_equal(told_load(path, s.engine), 1);
+	assert_int_equal(reported_load(path, s.engine), 1);
 	close_twice(&s, 1);
 	count = found(&s);
 	stream_end(&s);
@@ -307,19 +307,19 @@ static void what_others_could_write_is_refused(void **state)
 	(void)state;
 	start(&s);
 	write_text("{\"format\":1,\"told\":[]}", 0622);
-	assert_int_equal(told_load(path, s.engine), -EPERM);
+	assert_int_equal(reported_load(path, s.engine), -EPERM);
 	unlink(path);
 	assert_int_equal(symlink("/dev/null", path), 0);
-	assert_int_equal(told_load(path, s.engine), -ELOOP);
-	assert_int_equal(told_save(path, s.engine), 0); /* the link goes, what it named stays */
-	assert_int_equal(told_load(path, s.engine), 0);
+	assert_int_equal(reported_load(path, s.engine), -ELOOP);
+	assert_int_equal(reported_save(path, s.engine), 0); /* the link goes, what it named stays */
+	assert_int_equal(reported_load(path, s.engine), 0);
 	unlink(path);
 	assert_int_equal(mkfifo(path, 0600), 0);
-	assert_int_equal(told_load(path, s.engine), -EINVAL);
+	assert_int_equal(reported_load(path, s.engine), -EINVAL);
 	unlink(path);
 	assert_int_equal(mkdir(path, 0700), 0);
-	assert_int_equal(told_load(path, s.engine), -EISDIR);
-	assert_true(told_save(path, s.engine) < 0);
+	assert_int_equal(reported_load(path, s.engine), -EISDIR);
+	assert_true(reported_save(path, s.engine) < 0);
 	assert_int_equal(rmdir(path), 0);
 	stream_end(&s);
 }
@@ -332,7 +332,7 @@ static void too_large_is_refused(void **state)
 	start(&s);
 	write_text("", 0600);
 	assert_int_equal(truncate(path, (4 << 20) + 1), 0);
-	assert_int_equal(told_load(path, s.engine), -EFBIG);
+	assert_int_equal(reported_load(path, s.engine), -EFBIG);
 	stream_end(&s);
 }
 

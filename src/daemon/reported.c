@@ -5,7 +5,7 @@
  *
  * Times are of the wall clock, in seconds: the other one begins anew with each boot.
  */
-#include "daemon/told.h"
+#include "daemon/reported.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +22,7 @@
 #include "util/io.h"
 
 #define FORMAT 1
-#define FILE_BYTES_MAX (4 << 20) /* TOLD_MAX entries need less */
+#define FILE_BYTES_MAX (4 << 20) /* REPORTED_MAX entries need less */
 #define SEC INT64_C(1000000000)
 
 static int64_t now_on(clockid_t clock)
@@ -64,7 +64,7 @@ static uint64_t age_ns(int64_t told_s)
 	return now_s - told_s > INT32_MAX ? INT64_MAX / 2 : (uint64_t)((now_s - told_s) * SEC);
 }
 
-static int read_row(json_t *entry, struct told_row *row)
+static int read_row(json_t *entry, struct reported_row *row)
 {
 	const char *fingerprint, *rule, *severity;
 	json_int_t count, told;
@@ -76,23 +76,23 @@ static int read_row(json_t *entry, struct told_row *row)
 	    severity_parse(severity, &row->severity) || count < 1)
 		return -EINVAL;
 	row->count = (uint64_t)count;
-	row->told_ns = (uint64_t)now_on(CLOCK_MONOTONIC) - age_ns(told);
+	row->reported_ns = (uint64_t)now_on(CLOCK_MONOTONIC) - age_ns(told);
 	return 0;
 }
 
 /* A rule that this version does not know is left out; it does not make the file a bad one. */
 static int take_rows(json_t *told, struct engine *engine)
 {
-	struct told_row row;
+	struct reported_row row;
 	json_t *entry;
 	size_t i;
 	int count = 0;
 
 	json_array_foreach(told, i, entry)
 	{
-		if (i == TOLD_MAX)
+		if (i == REPORTED_MAX)
 			break;
-		if (read_row(entry, &row) == 0 && engine_told(engine, &row) == 0)
+		if (read_row(entry, &row) == 0 && engine_restore_reported(engine, &row) == 0)
 			count++;
 	}
 	return count;
@@ -159,7 +159,7 @@ static int load_from(int fd, struct engine *engine)
 	return err;
 }
 
-int told_load(const char *path, struct engine *engine)
+int reported_load(const char *path, struct engine *engine)
 {
 	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), count;
 
@@ -173,15 +173,15 @@ int told_load(const char *path, struct engine *engine)
 /* --- writing --- */
 
 struct saving {
-	json_t *told; /* NULL: no memory */
+	json_t *reported; /* NULL: no memory */
 	int64_t wall_ns, now_ns;
 };
 
-static void put_row(void *ctx, const struct told_row *row)
+static void put_row(void *ctx, const struct reported_row *row)
 {
 	struct saving *saving = ctx;
 	char fingerprint[17];
-	int64_t age = saving->now_ns - (int64_t)row->told_ns;
+	int64_t age = saving->now_ns - (int64_t)row->reported_ns;
 	json_t *entry;
 
 	snprintf(fingerprint, sizeof(fingerprint), "%016" PRIx64, row->fingerprint);
@@ -189,24 +189,24 @@ static void put_row(void *ctx, const struct told_row *row)
 			  rule_info(row->rule)->id, "severity", severity_name(row->severity),
 			  "count", (json_int_t)(row->count & INT64_MAX), "told",
 			  (json_int_t)((saving->wall_ns - age) / SEC));
-	if (saving->told && json_array_append_new(saving->told, entry) < 0) {
-		json_decref(saving->told);
-		saving->told = NULL;
+	if (saving->reported && json_array_append_new(saving->reported, entry) < 0) {
+		json_decref(saving->reported);
+		saving->reported = NULL;
 	}
 }
 
 static char *text_of(struct engine *engine)
 {
-	struct saving saving = { .told = json_array(),
+	struct saving saving = { .reported = json_array(),
 				 .wall_ns = now_on(CLOCK_REALTIME),
 				 .now_ns = now_on(CLOCK_MONOTONIC) };
 	json_t *root;
 	char *text;
 
-	engine_each_told(engine, put_row, &saving);
-	if (!saving.told)
+	engine_each_reported(engine, put_row, &saving);
+	if (!saving.reported)
 		return NULL;
-	root = json_pack("{s:i, s:o}", "format", FORMAT, "told", saving.told);
+	root = json_pack("{s:i, s:o}", "format", FORMAT, "told", saving.reported);
 	text = root ? json_dumps(root, JSON_COMPACT) : NULL;
 	json_decref(root);
 	return text;
@@ -230,7 +230,7 @@ static int write_beside(const char *path, const char *text)
 	return err;
 }
 
-int told_save(const char *path, struct engine *engine)
+int reported_save(const char *path, struct engine *engine)
 {
 	char *text = text_of(engine), *beside = NULL;
 	int err = -ENOMEM;
