@@ -43,7 +43,7 @@ struct channel {
 	size_t piece;    /* stdout that may block: at most so much after a poll; 0: any */
 	struct waiting *first, **last;
 	struct channel_counters counters;
-	uint64_t unreported;             /* dropped and not told of yet */
+	uint64_t unreported;         /* dropped and not told of yet */
 	uint64_t markers;            /* told so far */
 	uint64_t now_ns;             /* as told last */
 	uint64_t retry_ns, pause_ns; /* not before; the next pause */

@@ -47,7 +47,8 @@ static void keep(struct metrics_usages *u)
 	unsigned int kept = 0;
 
 	for (unsigned int i = 0; i < u->reported_count; i++) {
-		const struct metrics_usage *now = find(u->offered, u->offered_count, &u->reported[i]);
+		const struct metrics_usage *now =
+			find(u->offered, u->offered_count, &u->reported[i]);
 
 		if (now)
 			u->reported[kept++] = *now;

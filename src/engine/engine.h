@@ -217,7 +217,7 @@ struct finding_row {
 	enum severity severity;
 	uint64_t fingerprint, count;
 	uint64_t first_ns, last_ns; /* when it was found; first_ns: when what it tells began */
-	bool reported;                  /* false: withheld */
+	bool reported;              /* false: withheld */
 	uint64_t open;              /* descriptors, 0: not counted */
 	double rate_per_min;
 	const char *site; /* label */
@@ -237,8 +237,8 @@ struct reported_row {
 	uint64_t count;         /* how often it was found */
 	uint64_t reported_ns;
 };
-void engine_each_reported(struct engine *engine, void (*row)(void *ctx, const struct reported_row *row),
-		      void *ctx);
+void engine_each_reported(struct engine *engine,
+			  void (*row)(void *ctx, const struct reported_row *row), void *ctx);
 /*
  * It was told before this run: found again it is counted on, and told only if it is graver or
  * an hour has passed. Not listed by engine_each_finding() until it is found. 0 or -ENOMEM; what

@@ -129,7 +129,7 @@ struct bucket {
 struct throttle {
 	struct process *process; /* owned reference; NULL: of several */
 	uint64_t first_ns;       /* the first of what is pending */
-	uint64_t reported_ns;        /* when its number was last told; 0: never */
+	uint64_t reported_ns;    /* when its number was last told; 0: never */
 	struct bucket bucket[RULE_COUNT];
 	uint64_t pending[RULE_COUNT]; /* withheld and not yet told by number */
 	enum severity severity[RULE_COUNT];
@@ -184,10 +184,10 @@ struct engine {
 	uint64_t swept_ns;        /* when sweep_tick() last looked */
 	struct map findings;      /* fingerprint -> struct finding_entry */
 	struct finding_list unreported, reported; /* the same */
-	struct map throttles;             /* throttle.c: serial -> struct throttle */
-	struct throttle throttle_shared;  /* for what these have no room for */
-	bool withheld_pending;            /* some throttle has something to tell */
-	uint64_t throttled_ns;            /* when the idle ones were last dropped */
+	struct map throttles;                     /* throttle.c: serial -> struct throttle */
+	struct throttle throttle_shared;          /* for what these have no room for */
+	bool withheld_pending;                    /* some throttle has something to tell */
+	uint64_t throttled_ns;                    /* when the idle ones were last dropped */
 	uint64_t sequence;
 	bool finished; /* engine_finish() was called: nothing more is told */
 	struct process

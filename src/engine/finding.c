@@ -17,7 +17,7 @@ struct finding_entry {
 	double rate_per_min;
 	enum rule rule;
 	enum severity severity; /* gravest so far; 0: yet to be counted */
-	enum severity reported;     /* as it was last told; 0: never */
+	enum severity reported; /* as it was last told; 0: never */
 	bool seen;   /* found in this run; false: only known to have been told before it */
 	bool judged; /* by the suppressions in force */
 	bool suppressed;
@@ -339,7 +339,8 @@ static void link_newest(struct engine *e, struct finding_entry *entry)
 /* The least recently seen one, of the unreported first. False: there is none. */
 static bool make_room(struct engine *e)
 {
-	struct finding_entry *entry = e->unreported.oldest ? e->unreported.oldest : e->reported.oldest;
+	struct finding_entry *entry =
+		e->unreported.oldest ? e->unreported.oldest : e->reported.oldest;
 
 	if (!entry)
 		return false;
@@ -657,14 +658,14 @@ void engine_each_finding(struct engine *e, void (*row)(void *ctx, const struct f
 
 /* The one found least recently first, so that it is the first to go again. */
 void engine_each_reported(struct engine *e, void (*row)(void *ctx, const struct reported_row *row),
-		      void *ctx)
+			  void *ctx)
 {
 	for (const struct finding_entry *entry = e->reported.oldest; entry; entry = entry->newer) {
 		struct reported_row out = { .fingerprint = entry->fingerprint,
-					.rule = entry->rule,
-					.severity = entry->reported,
-					.count = entry->count,
-					.reported_ns = entry->reported_ns };
+					    .rule = entry->rule,
+					    .severity = entry->reported,
+					    .count = entry->count,
+					    .reported_ns = entry->reported_ns };
 
 		row(ctx, &out);
 	}

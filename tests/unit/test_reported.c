@@ -67,9 +67,9 @@ static void count_row(void *ctx, const struct finding_row *row)
 static void what_was_told_is_counted(void **state)
 {
 	struct reported_row row = { .fingerprint = fingerprint_of(1),
-				.rule = RULE_CLOSE_DOUBLE,
-				.severity = SEVERITY_INFO,
-				.count = 7 };
+				    .rule = RULE_CLOSE_DOUBLE,
+				    .severity = SEVERITY_INFO,
+				    .count = 7 };
 	struct engine_counters counters;
 	unsigned int rows = 0;
 	struct stream s;
@@ -100,9 +100,9 @@ static void what_was_told_is_counted(void **state)
 static void of_another_boot_or_of_this_moment(void **state)
 {
 	struct reported_row row = { .fingerprint = fingerprint_of(1),
-				.rule = RULE_CLOSE_DOUBLE,
-				.severity = SEVERITY_INFO,
-				.count = 1 };
+				    .rule = RULE_CLOSE_DOUBLE,
+				    .severity = SEVERITY_INFO,
+				    .count = 1 };
 	struct stream s;
 
 	(void)state;
