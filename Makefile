@@ -104,7 +104,7 @@ include tests/vm/arm64.mk
 include tests/vm/vm.mk
 
 # Programs of more than one file have rules of their own.
-own_rules  := $(addprefix tests/live/,facts.c lines.c metrics_server.c) $(bench_own)
+own_rules  := $(addprefix tests/live/,inspect.c channel_lines.c metrics_server.c) $(bench_own)
 live_src   := $(filter-out $(own_rules),$(wildcard tests/live/*.c tests/live/patterns/*.c tests/property/*.c tests/bench/*.c)) $(filter-out tests/stacks/hidden.c,$(wildcard tests/stacks/*.c))
 live_bin   := $(live_src:%.c=$(B)/%)
 format_src := $(wildcard src/*/*.[ch] src/*/*/*.[ch] include/fdtrace/*.h bpf/*.[ch] tests/*/*.[ch] tests/live/patterns/*.c)
@@ -127,9 +127,9 @@ $(live_bin): $(B)/%: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -Itests/lib $(CFLAGS) $(LDFLAGS) -MMD -MP -pthread -o $@ $<
 
-# Live programs that use fdtrace's own code: facts asks the kernel, metrics_server serves made-up
-# facts, lines puts lines into a channel.
-linked_bin := $(addprefix $(B)/tests/live/,facts lines metrics_server)
+# Live programs that use fdtrace's own code: inspect asks the kernel, metrics_server serves made-up
+# facts, channel_lines puts lines into a channel.
+linked_bin := $(addprefix $(B)/tests/live/,inspect channel_lines metrics_server)
 $(linked_bin): $(B)/%: %.c $(library)
 	$(call say,TEST,$@)
 	@mkdir -p $(@D)

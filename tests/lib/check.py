@@ -46,13 +46,13 @@ LIVE = {
     "events": ["tests/live/events.py"],
     "outputs": ["tests/live/outputs.py"],
     "metrics": ["tests/live/metrics.py", "tests/fleet/prometheus.py"],
-    "cgroup": ["tests/live/where.py", "tests/live/deploy.py"],
+    "cgroup": ["tests/live/cgroup.py", "tests/live/deploy.py"],
     "stacks": ["tests/stacks/stacks.py", "tests/stacks/places.py"],
-    "failures": ["tests/live/bad_days.py", "tests/live/doctor.py"],
-    "load": ["tests/live/hard_days.py"],
+    "failures": ["tests/live/failures.py", "tests/live/doctor.py"],
+    "load": ["tests/live/load.py"],
     "daemon": ["tests/live/daemon.py"],
     "long-life": ["tests/fleet/long_life.py"],
-    "daemon-failures": ["tests/live/daemon_days.py"],
+    "daemon-failures": ["tests/live/daemon_failures.py"],
     "stories": ["tests/stories/run.py"],
 }
 OTHERS = {

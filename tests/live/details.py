@@ -78,7 +78,7 @@ def facts(count, script):
             if len(lines) <= len(answers):
                 asker.wait_for_more()
                 continue
-            answer = run([program("facts"), str(asker.child.pid), lines[-1].decode()])
+            answer = run([program("inspect"), str(asker.child.pid), lines[-1].decode()])
             assert answer.status == 0, f"{answer}"
             answers.append(detail(answer.out))
             asker.say(b"\n")

@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from harness import (BUILD, FDTRACE, NOBODY, PYTHON, TOP, Skip, case, main, need_tracing, run,  # noqa: E402
                      until)
 
-LINES = os.path.join(BUILD, "tests/live/lines")
+LINES = os.path.join(BUILD, "tests/live/channel_lines")
 JOURNALD = "/lib/systemd/systemd-journald"
 RSYSLOGD = "/usr/sbin/rsyslogd"
 SCHEMA = os.path.join(TOP, "src/output/json/finding.schema.json")
@@ -32,7 +32,7 @@ except OSError:
 
 
 class Channel:
-    """tests/live/lines at work: a channel that is told what to do."""
+    """tests/live/channel_lines at work: a channel that is told what to do."""
 
     def __init__(self, *args, prefix=(), **popen):
         self.child = subprocess.Popen([*prefix, LINES, *args], stdin=subprocess.PIPE,

@@ -19,7 +19,7 @@ MEMORY_MAX = 128 << 20
 
 def storm(*options, status=0, rounds=ROUNDS):
     need_tracing()
-    result = fdtrace("--set", "ring.size=256M", *options, "--", program("bad_closes"), str(PLACES), str(rounds))
+    result = fdtrace("--set", "ring.size=256M", *options, "--", program("wrong_closes"), str(PLACES), str(rounds))
     assert result.status == status, f"status {result.status}, expected {status}\n{result.messages}"
     return result
 
@@ -79,7 +79,7 @@ def as_text():
     result = storm("--min-severity", "error")
     rows = [line for line in result.out.decode().splitlines() if line.startswith("  error close.unowned")]
     assert 0 < len(rows) <= BURST + 1, f"{len(rows)} rows"
-    assert b"more findings in bad_closes[" in result.out, result.out[-2000:]
+    assert b"more findings in wrong_closes[" in result.out, result.out[-2000:]
     assert b"withheld: " in result.out, result.out[-2000:]
 
 
@@ -100,7 +100,7 @@ def suppressions(text):
 
 @case("suppressed: no line, no exit status, but a count")
 def suppressed():
-    with suppressions("- name: the storm\n  rule: close\n  exe: bad_closes\n- name: idle\n  rule: exec.held\n") as file:
+    with suppressions("- name: the storm\n  rule: close\n  exe: wrong_closes\n- name: idle\n  rule: exec.held\n") as file:
         result = storm("-j", "--suppress", file.name, "--error-exitcode", "9", rounds=100)
     assert not [f for f in result.findings if f["rule"]["category"] == "close"], result
     summary = total(result)

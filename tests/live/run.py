@@ -182,9 +182,9 @@ row("vfork and exec", [program("spawn"), "vfork"])
 row("posix_spawn with file actions", [program("spawn"), "file-actions"])
 row("popen and system", [program("spawn"), "popen"])
 
-row("received in a message and kept", [program("passing"), "kept"], [("leak.exit", INFO)],
+row("received in a message and kept", [program("scm_rights"), "kept"], [("leak.exit", INFO)],
     facts=received_facts)
-row("received in a message and closed", [program("passing"), "closed"])
+row("received in a message and closed", [program("scm_rights"), "closed"])
 
 row("one descriptor of each kind, all closed", [program("kinds"), "pass"])
 
