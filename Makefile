@@ -165,6 +165,10 @@ healthy: deps deps-healthy
 purity: $(core_obj)
 	$(Q)tests/lib/purity.sh $(core_obj)
 
+# Layers, names, sizes and documents.
+structure:
+	$(Q)$(CHECK) structure
+
 # Unit tests and replay under AddressSanitizer and UndefinedBehaviorSanitizer, in a build folder of their own.
 sanitize: deps deps-test
 	+$(Q)$(MAKE) --no-print-directory all
@@ -235,7 +239,7 @@ help:
 	@echo 'make fuzz         damaged ELF files under the sanitizers'
 	@echo 'make healthy      installs servers and more, lets them work, and nothing may be told of them (as root)'
 	@echo 'make check-vm     Debian kernels from 5.10 to the newest in virtual machines (as root)'
-	@echo 'make purity       what the core imports;  make format-check: clang-format'
+	@echo 'make purity       what the core imports;  make structure: layers, names, sizes, documents;  make format-check'
 	@echo 'make deps         packages to build;  make deps-test: packages to test'
 	@echo 'make arm64        build $(B)-arm64/fdtrace-static for arm64, after make deps-arm64'
 	@echo 'make check-arm64  the same, and boots Debian for arm64 in qemu to test it: two minutes'
@@ -247,7 +251,7 @@ help:
 	@echo 'make clean        remove $(B) and $(B)-*'
 	@echo 'B=FOLDER builds elsewhere, CC=clang with clang, V=1 shows the commands'
 
-.PHONY: all static objects unit-programs fuzz-programs fuzz live-programs unit live fleet long-life replay property steps purity sanitize valgrind format-check check-vmlinux
+.PHONY: all static objects unit-programs fuzz-programs fuzz live-programs unit live fleet long-life replay property steps purity structure sanitize valgrind format-check check-vmlinux
 .PHONY: deps deps-test deps-healthy demo check healthy clean help
 .SECONDARY:
 -include $(shell find $(B) -type f -name '*.d' 2>/dev/null)
