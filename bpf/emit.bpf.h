@@ -21,9 +21,9 @@
  * after other calls is a second one, of which older verifiers (6.1) think that it may come out otherwise.
  */
 #define RESERVE(type) \
-	((struct type *)reserve(bpf_ringbuf_reserve(&fdt_ring, sizeof(struct type), 0)))
+	((struct type *)check_reserved(bpf_ringbuf_reserve(&fdt_ring, sizeof(struct type), 0)))
 
-static __always_inline void *reserve(void *room)
+static __always_inline void *check_reserved(void *room)
 {
 	if (!room)
 		__sync_fetch_and_add(&lost_events.value, 1);
@@ -35,7 +35,7 @@ static __always_inline void *reserve(void *room)
  * each time another eighth of the ring has been filled. CPUs count in batches: one line that
  * all of them write for each event would cost more than the event.
  */
-static __always_inline u64 wakeup(u32 size)
+static __always_inline u64 wakeup_flags(u32 size)
 {
 	u32 cpu = bpf_get_smp_processor_id() & (CPUS_MAX - 1);
 	u64 here = filled_here[cpu].value + size, before;
@@ -49,7 +49,7 @@ static __always_inline u64 wakeup(u32 size)
 }
 
 /* The size of the record is known at compile time: head.size was set from it. */
-#define EMIT(event) bpf_ringbuf_submit((event), wakeup(sizeof(*(event))))
+#define EMIT(event) bpf_ringbuf_submit((event), wakeup_flags(sizeof(*(event))))
 #define DISCARD(event) bpf_ringbuf_discard((event), BPF_RB_NO_WAKEUP)
 
 static __always_inline void head_fill(struct fdt_head *head, u8 kind, u8 op, u16 size, u64 time_ns,

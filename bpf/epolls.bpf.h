@@ -66,7 +66,7 @@ static __always_inline u32 other_maker(u32 epoll_fd)
 
 GLOBAL int emit_register(u32 epoll_fd, u32 op, u32 fd, u32 maker, u64 site)
 {
-	struct task_struct *task = plain(CURRENT);
+	struct task_struct *task = plain_task(CURRENT);
 	u64 table = (u64)task->files;
 	struct fdt_register *event = RESERVE(fdt_register);
 
@@ -80,8 +80,8 @@ GLOBAL int emit_register(u32 epoll_fd, u32 op, u32 fd, u32 maker, u64 site)
 	event->maker_tgid = maker;
 	event->pad = 0;
 	event->site = site;
-	describe(&event->epoll, slot_file(table, epoll_fd));
-	describe(&event->file, slot_file(table, fd));
+	describe_file(&event->epoll, slot_file(table, epoll_fd));
+	describe_file(&event->file, slot_file(table, fd));
 	EMIT(event);
 	return 0;
 }

@@ -34,12 +34,12 @@ struct {
 
 static __always_inline u64 nofile_of(struct task_struct *task)
 {
-	return plain(task)->signal->rlim[RLIMIT_NOFILE].rlim_cur;
+	return plain_task(task)->signal->rlim[RLIMIT_NOFILE].rlim_cur;
 }
 
 static __always_inline void emit_error(struct fdt_run *run, u32 flags)
 {
-	struct task_struct *task = plain(CURRENT);
+	struct task_struct *task = plain_task(CURRENT);
 	struct fdt_error *event = RESERVE(fdt_error);
 
 	if (!event)
@@ -89,7 +89,7 @@ static __always_inline void run_break(void)
 
 /* Calls that loops over descriptor numbers are made of. Any other call that fails on the next
  * number is somebody else's loss, and told by itself. */
-static __always_inline bool walks(u16 syscall)
+static __always_inline bool walks_numbers(u16 syscall)
 {
 	return syscall == FDT_SYS_close || syscall == FDT_SYS_fcntl;
 }
@@ -100,7 +100,7 @@ static __always_inline bool run_continues(const struct fdt_run *run, u16 syscall
 
 	if (!run->count || run->syscall != syscall || run->error != error)
 		return false;
-	if (step && !walks(syscall))
+	if (step && !walks_numbers(syscall))
 		return false;
 	if (run->count == 1)
 		return step >= -1 && step <= 1;

@@ -13,8 +13,8 @@
 /* Not fdtrace itself, not what the kernel does for itself, not a table that is not the task's own yet. */
 static __always_inline bool function_concerns(struct task_struct *task, u64 table)
 {
-	return is_traced(task->tgid) && !(task->flags & PF_KTHREAD) &&
-	       (!table || table == (u64)plain(task)->files);
+	return tgid_is_traced(task->tgid) && !(task->flags & PF_KTHREAD) &&
+	       (!table || table == (u64)plain_task(task)->files);
 }
 
 static __always_inline bool by_uring(struct task_struct *task, u32 syscall)
@@ -144,7 +144,7 @@ static __always_inline int entry_put(const u32 which, u64 table, u32 fd)
 	struct fdt_entries *entries_here;
 	struct fdt_entry *entry;
 
-	if (!is_traced(bpf_get_current_pid_tgid() >> 32))
+	if (!tgid_is_traced(bpf_get_current_pid_tgid() >> 32))
 		return 0;
 	entries_here =
 		bpf_task_storage_get(&fdt_entries, CURRENT, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);

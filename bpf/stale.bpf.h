@@ -122,7 +122,7 @@ static __always_inline void note_change(u8 op, u32 fd)
 
 static __always_inline void use_init(struct fdt_last_use *use, u64 serial)
 {
-	struct task_struct *task = plain(CURRENT);
+	struct task_struct *task = plain_task(CURRENT);
 
 	use->serial = serial;
 	use->waited = 0;

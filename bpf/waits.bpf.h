@@ -83,7 +83,7 @@ static __always_inline bool asks_which_are_open(struct fdt_polling *p, u32 count
 GLOBAL int on_poll(u64 address, u64 count, u32 syscall, u32 at_once)
 {
 	struct fdt_polling p = { .address = address, .syscall = syscall };
-	struct task_struct *task = plain(CURRENT);
+	struct task_struct *task = plain_task(CURRENT);
 
 	p.watched = is_watched(task->tgid);
 	if (count > POLLFDS_MAX)

@@ -77,7 +77,7 @@ static long note_word(u64 i, struct fdt_noting *noting)
 	return 0;
 }
 
-static __always_inline u32 words_of(u64 table)
+static __always_inline u32 watch_words(u64 table)
 {
 	u32 words = table_capacity(table) / 64;
 
@@ -93,16 +93,16 @@ static __noinline int watch_exec(struct task_struct *task)
 	if (!task)
 		return 0;
 	tgid = task->tgid;
-	noting.table = (u64)plain(task)->files;
+	noting.table = (u64)plain_task(task)->files;
 	watch_end(tgid, noting.table);
-	bpf_loop(words_of(noting.table), note_word, &noting, 0);
+	bpf_loop(watch_words(noting.table), note_word, &noting, 0);
 	if (!noting.count)
 		return 0;
 	noting.watch = watch_new(noting.table);
 	if (!noting.watch)
 		return 0;
 	noting.count = 0;
-	bpf_loop(words_of(noting.table), note_word, &noting, 0);
+	bpf_loop(watch_words(noting.table), note_word, &noting, 0);
 	noting.watch->count = noting.count;
 	pid_set(watched_pids, &watched_count, tgid);
 	return 1;
@@ -129,8 +129,8 @@ static __noinline int watch_fork(struct task_struct *parent, struct task_struct 
 
 	if (!parent || !child || !is_watched(parent->tgid))
 		return 0;
-	from = (u64)plain(parent)->files;
-	to = (u64)plain(child)->files;
+	from = (u64)plain_task(parent)->files;
+	to = (u64)plain_task(child)->files;
 	copying.from = bpf_map_lookup_elem(&fdt_watches, &from);
 	if (!copying.from)
 		return 0;
@@ -162,7 +162,7 @@ static __always_inline bool cross_off(struct fdt_watch *watch, u32 fd)
 /* Takes a number off the list of the current process; a use is told, anything else is not. */
 GLOBAL int watch_take(u32 fd, u32 syscall, u32 is_use)
 {
-	struct task_struct *task = plain(CURRENT);
+	struct task_struct *task = plain_task(CURRENT);
 	u64 table = (u64)task->files;
 	struct fdt_watch *watch = bpf_map_lookup_elem(&fdt_watches, &table);
 

@@ -282,7 +282,7 @@ static void space_clear(struct space *space)
 }
 
 /* Found, or in the place of the one not used for longest. */
-static struct space *space_get(struct unwind_copy *unwind, uint64_t serial)
+static struct space *copy_space_get(struct unwind_copy *unwind, uint64_t serial)
 {
 	struct space *space = space_find(unwind, serial);
 
@@ -451,7 +451,7 @@ int unwind_copy_frames(struct unwind_copy *unwind, pid_t pid, const struct fdt_c
 
 	if (!max || !copy->space || copy->size > FDT_COPY_MAX)
 		return -EINVAL;
-	space = space_get(unwind, copy->space);
+	space = copy_space_get(unwind, copy->space);
 	is_new = !space->layout;
 	err = space_prepare(unwind, space, pid);
 	if (err)
