@@ -55,7 +55,7 @@ LANGUAGE_ALLOWED = {
     "bpf/language.bpf.h": "the table of their walkers",
     "bpf/fdtrace.bpf.c": "includes the walkers",
     "bpf/stack.bpf.h": "the scratch memory of a walk",
-    "include/fdtrace/stack.h": "what user space tells the walkers",
+    "include/fdtrace/stack.h": "what user space hands to the walkers",
     "src/source/live/stacking.h": "the values of --stacks",
     "src/source/live/stacking.c": "the maps of the walkers",
     "src/source/doctor/interpreters.c": "finds interpreters",
@@ -345,7 +345,7 @@ def _():
         assert check_table(root)
 
 
-@case("comments and strings are told from code, heads of functions from calls")
+@case("comments, strings and heads of functions are recognised")
 def _():
     assert not LANGUAGE.search(without_comments("/* Python */ int x; // ruby\n"))
     assert LANGUAGE.search(without_comments('/* */ char *x = "/* python";\n'))

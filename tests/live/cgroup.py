@@ -170,7 +170,7 @@ def a_hostile_name():
 
 # --- podman ---
 
-@case("podman: the id it tells, and pid 1")
+@case("podman: the container's id, and pid 1")
 def podman():
     need_tracing()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Hard days for the tables: fork bombs, lives of microseconds, full tables, tracees that are killed,
+"""Load on the tables: fork bombs, lives of microseconds, full tables, tracees that are killed,
 frozen or elsewhere (namespaces), too little memory, few privileges. The tables stay the kernel's,
-memory stays bounded, and what could not be kept is told."""
+memory stays bounded, and what could not be kept is reported."""
 import contextlib
 import os
 import re
@@ -83,7 +83,7 @@ def nothing_stays():
         assert (seen["lost"], seen["tasks"], seen["tables"]) == (0, 1, 1), f"{kind}: {seen}\n{result}"
 
 
-@case("a fork bomb with a ring far too small: losses are told, tables true, memory bounded")
+@case("a fork bomb with a ring far too small: losses are reported, tables true, memory bounded")
 def bomb_with_losses():
     need_tracing()
     peak = []
@@ -94,7 +94,7 @@ def bomb_with_losses():
     judge_true(result, at_least=0)
 
 
-@case("a fork bomb with too little memory: it holds, and what was refused is told")
+@case("a fork bomb with too little memory: it holds, and refusals are reported")
 def bomb_out_of_memory():
     need_tracing()
     result = traced([program("short_lives"), "bomb"], "--set", "memory.max=1M")
@@ -133,7 +133,7 @@ def tracer_stopped():
 
 # --- full tables ---
 
-@case("opening as fast as it goes up to the limit: no difference, and the limit is told")
+@case("opening as fast as it goes up to the limit: no difference, and the limit is reported")
 def up_to_the_limit():
     need_tracing()
     result = traced([program("fill_table"), "full", "20000"])
@@ -141,7 +141,7 @@ def up_to_the_limit():
     assert any(f["rule"]["id"] == "limit.emfile" for f in result.findings), f"{result}"
 
 
-@case("memory.max is reached: it holds, what was refused is told, and no table is called true that is not")
+@case("memory.max is reached: it holds, refusals are reported, and no incomplete table is called complete")
 def out_of_memory():
     need_tracing()
     result = traced([program("fill_table"), "full", "20000"], "--set", "memory.max=1M", "--set",
@@ -161,7 +161,7 @@ def audited(_, tracer):
     tracer.wait_for(b'-s%d"' % (seen + 16))  # at most two lines an interval
 
 
-@case("memory.max is reached: the text summary tells it, too")
+@case("memory.max is reached: the text summary shows it, too")
 def out_of_memory_in_words():
     need_tracing()
     result = fdtrace("--set", "memory.max=1M", "--", program("fill_table"), "full", "20000", text=b"\n")
@@ -409,7 +409,7 @@ def judge_poor_events(result, pid, names):
     assert ("of other users" in result.messages) == (not names), f"{result}"
 
 
-@case("CAP_BPF and CAP_PERFMON are enough; what they do not show is told")
+@case("CAP_BPF and CAP_PERFMON are enough; what they do not show is reported")
 def two_capabilities():
     need_tracing()
     with poor_fdtrace("bpf", "perfmon") as argv:

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Where lines go: a real syslog daemon, a real journal, a full disk; and what explain tells of a run."""
+"""Where lines go: a real syslog daemon, a real journal, a full disk; and what explain prints of a run."""
 import contextlib
 import json
 import os
@@ -225,7 +225,7 @@ def full_disk():
         channel.end()
 
 
-@case("a reader that stops holds nobody up; what was dropped is told by a line of the schema")
+@case("a reader that stops delays no one; drops are reported by a line of the schema")
 def slow_reader():
     with tempfile.TemporaryDirectory() as folder:
         path = folder + "/sock"
@@ -250,7 +250,7 @@ def slow_reader():
     assert len(whole) >= sent
 
 
-@case("the line that tells of drops is valid")
+@case("the line that reports drops is valid")
 def marker():
     with tempfile.TemporaryDirectory() as folder:
         path = folder + "/sock"
@@ -279,7 +279,7 @@ def guilty_run(evidence, *options):
     return result, env
 
 
-@case("explain tells a run's findings, whole and without secrets")
+@case("explain prints a run's findings, whole and without secrets")
 def explain():
     need_tracing()
     with tempfile.TemporaryDirectory() as folder:

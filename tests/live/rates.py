@@ -43,7 +43,7 @@ def valid(result):
     assert checked.returncode == 0, checked.stderr.decode()
 
 
-@case("a storm from 4,096 places: every fault is counted, few are told")
+@case("a storm from 4,096 places: every fault is counted, few are reported")
 def counted():
     result = storm("-j")
     uses, closes = happened(result)
@@ -83,7 +83,7 @@ def as_text():
     assert b"withheld: " in result.out, result.out[-2000:]
 
 
-@case("findings.every=0 tells every cause, once")
+@case("findings.every=0 reports every cause once")
 def unlimited():
     result = storm("-j", "--rules", "close.unowned", "--set", "findings.every=0", rounds=300)
     summary = total(result)
@@ -129,7 +129,7 @@ def pasted():
         assert b"suppressed: 1 finding" in result.out, result
 
 
-@case("a mistake is told before anything runs")
+@case("a mistake is reported before anything runs")
 def mistake():
     with suppressions("- name: x\n  rulo: leak\n") as file:
         result = fdtrace("--suppress", file.name, "--", "echo", "ran")
