@@ -8,17 +8,17 @@
 
 /*
  * A function that is not static is verified once, by itself, with whatever its arguments may
- * be; a static one anew at each call. The verifier takes scalars and plain memory for arguments
+ * be; a static one again at each call. The verifier takes scalars and plain memory for arguments
  * of the former, so those that concern the current task fetch it themselves.
  */
 #define GLOBAL __attribute__((noinline))
 #define CURRENT bpf_get_current_task_btf()
 
-#define WAKEUP_BATCH 4096 /* bytes a CPU counts by itself before it tells the others */
+#define WAKEUP_BATCH 4096 /* bytes a CPU counts by itself before it adds them to the total */
 
 /*
  * NULL when the ring is full: counted, and then there is nothing to do. To be tested at once: a test
- * after other calls is a second one, of which older verifiers (6.1) think that it may come out otherwise.
+ * after other calls is a second one, and older verifiers (6.1) think it may come out differently.
  */
 #define RESERVE(type) \
 	((struct type *)check_reserved(bpf_ringbuf_reserve(&fdt_ring, sizeof(struct type), 0)))

@@ -13,7 +13,7 @@ const volatile u32 uring_args;       /* how many io_uring_complete has: 3, 4, 5 
 const volatile u32 wakeup_shift;     /* wake the reader each time 1 << this many bytes are filled */
 const volatile u64 ring_half;        /* bytes; where a snapshot stops for the reader to catch up */
 const volatile bool by_functions;    /* the function hook set: see functions.bpf.h */
-/* What no rule in force asks for is not told, and costs nothing. */
+/* What no rule in force needs is not sent, and costs nothing. */
 const volatile bool wants_locks;         /* FDT_LOCK */
 const volatile bool wants_registrations; /* FDT_REGISTER */
 const volatile bool wants_marks;         /* FDT_MARK */

@@ -2,7 +2,7 @@
 /*
  * Descriptors that arrive in control messages (unix(7): SCM_RIGHTS, SCM_PIDFD). The kernel has
  * written them to the receiver's memory, where another thread may since have changed them: what
- * is found there only tells which slots to look at.
+ * is found there only shows which slots to look at.
  */
 #ifndef FDTRACE_RECEIVE_BPF_H
 #define FDTRACE_RECEIVE_BPF_H
@@ -31,7 +31,7 @@ struct fdt_receiving {
 	u32 flags; /* of the message */
 	u32 syscall;
 	u32 compat;
-	u32 budget; /* descriptors yet to be told: memory that changes must not keep us here */
+	u32 budget; /* descriptors yet to be reported: memory that changes must not keep us here */
 };
 
 struct fdt_array {
@@ -144,7 +144,10 @@ GLOBAL int report_full(u32 syscall)
 	return 0;
 }
 
-/* Returns whether there were more descriptors than fit: told by the caller, whose stack is not as deep. */
+/*
+ * Returns whether there were more descriptors than fit: reported by the caller, whose stack is
+ * not as deep.
+ */
 static __always_inline bool read_message(u32 syscall, u32 compat, u64 address, u64 site)
 {
 	struct fdt_receiving r = {

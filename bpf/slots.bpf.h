@@ -78,7 +78,7 @@ struct fdt_walk {
 };
 
 #define BLOCK_SLOTS 512
-#define SPARSE_FROM 4096 /* empty blocks of larger tables are told in short */
+#define SPARSE_FROM 4096 /* empty blocks of larger tables are sent in short */
 
 static u32 bits_set(u64 bits)
 {
@@ -109,8 +109,8 @@ static __always_inline void vec_fill(struct fdt_walk *walk)
 #define PF_EXITING 0x4
 
 /*
- * A snapshot looks at tasks from outside. One that is exiting has told, or is about to tell,
- * its end; what is said of it must stand before that in the ring. Looked at after reserving.
+ * A snapshot looks at tasks from outside. One that is exiting has reported its end, or is about
+ * to; what is said about it must stand before that in the ring. Looked at after reserving.
  */
 static __always_inline bool is_leaving(const struct fdt_walk *walk)
 {
@@ -214,8 +214,8 @@ static __always_inline bool block_is_empty(u64 table, u32 first_fd)
 
 /*
  * 512 slots: 8 VEC records of 2 KiB. Tables never shrink, so one that was large once is mostly
- * empty; such blocks are told with one WORDS record of 112 bytes. Not the last one: the end
- * of the table is told by a VEC.
+ * empty; such blocks are sent as one WORDS record of 112 bytes. Not the last one: the end
+ * of the table is sent as a VEC.
  */
 static long walk_block(u64 i, struct fdt_walk *walk)
 {

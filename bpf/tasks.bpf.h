@@ -14,8 +14,8 @@
 
 /*
  * Threads that the kernel runs inside a process (io_uring's and vhost's workers) make no system
- * calls and end before their process does: they are not told, except that such a thread may be
- * the last one to go. They keep the table alive no longer than the process's own threads do.
+ * calls and end before their process does: they are not reported, except that such a thread may be
+ * the last one to end. They keep the table alive no longer than the process's own threads do.
  */
 static __always_inline bool is_worker(struct task_struct *task)
 {
@@ -140,7 +140,7 @@ static __always_inline u32 current_call(struct task_struct *task)
 	return call_is_compat(task) ? compat_calls[number].syscall : native_calls[number].syscall;
 }
 
-/* Where clone(2) was told to put the pidfd; clone3's struct clone_args has it after the flags. */
+/* Where clone(2) was asked to put the pidfd; clone3's struct clone_args has it after the flags. */
 static __always_inline u64 pidfd_address(struct task_struct *creator, u32 syscall)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(creator);

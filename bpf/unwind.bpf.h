@@ -139,7 +139,7 @@ GLOBAL int want_mapped(u32 fd, u64 start, u64 length, u64 offset_bytes)
 
 /*
  * Another CPU may be reading the entry: what end guards is changed only while end is 0. When all
- * are taken the oldest makes room, and is found anew when it is next met. Returns the index.
+ * are taken the oldest makes room, and is looked up again when it is next met. Returns the index.
  */
 static __always_inline u32 module_put(struct fdt_space *space, const struct fdt_mapping *m,
 				      const struct fdt_elf *elf)

@@ -16,7 +16,7 @@
 #define IORING_OP_FIXED_FD_INSTALL 54
 #define IORING_OP_PIPE 62
 
-/* A result that went into a fixed slot of the ring is no descriptor. */
+/* A result that went into a fixed slot of the ring is not a descriptor. */
 #define FIXED_SLOT(request, type)                                     \
 	(bpf_core_field_exists(((struct type *)0)->file_slot)         \
 		 ? BPF_CORE_READ((struct type *)(request), file_slot) \

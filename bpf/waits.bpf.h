@@ -70,7 +70,7 @@ static long poll_in_a_row(u64 i, struct fdt_polling *p)
 }
 
 /*
- * One number after the other, from three on, without waiting: nobody's events look like that. It asks
+ * One number after the other, from three on, without waiting: no event loop looks like that. It asks
  * which numbers are open, as xargs does before it lets children inherit them.
  */
 static __always_inline bool asks_which_are_open(struct fdt_polling *p, u32 count)

@@ -4,7 +4,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-/* Two of the same key are as good as never; the later one is then judged anew. */
+/* Two of the same key are as good as never; the later one is then judged again. */
 static uint64_t suspect_key(uint64_t table, int32_t fd)
 {
 	return hash_number(hash_number(HASH_START, table), (uint32_t)fd);

@@ -173,7 +173,7 @@ static void add_file_frame(struct resolving *r, const struct symbol_file *file,
 		add_place(r, file, frame->address, &place[i], flags);
 }
 
-/* Code made at run time, or a mapping nobody knows. */
+/* Code made at run time, or an unknown mapping. */
 static void add_bare_frame(struct resolving *r, const struct fdt_frame *frame, unsigned int flags)
 {
 	const struct fdt_head *head = &r->taken->stack->head;

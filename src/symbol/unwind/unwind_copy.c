@@ -55,7 +55,7 @@ struct unwind_copy {
 	struct space space[UNWIND_COPY_SPACES];
 	uint64_t clock;
 	struct unwind_images images;
-	Elf *machine; /* tells libdwfl for which machine to unwind, whatever the files are */
+	Elf *machine; /* shows libdwfl for which machine to unwind, whatever the files are */
 	Elf64_Ehdr machine_header;
 	uint64_t second; /* of the rereads counted */
 	unsigned int rereads;
