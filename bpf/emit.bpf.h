@@ -17,7 +17,7 @@
 #define WAKEUP_BATCH 4096 /* bytes a CPU counts by itself before it adds them to the total */
 
 /*
- * NULL when the ring is full: counted, and then there is nothing to do. To be tested at once: a test
+ * NULL when the ring is full: counted, and then there is nothing to do. Test it at once: a test
  * after other calls is a second one, and older verifiers (6.1) think it may come out differently.
  */
 #define RESERVE(type) \

@@ -2,8 +2,9 @@
 /*
  * Who changes what an epoll watches. An epoll belongs to the process that made it; one that was
  * there before we looked, to the first that is seen to change it; and one whose maker has ended
- * (a daemon's, made before it left its parent), to whichever continues with it. Only other processes'
- * changes are reported: for all others a call costs a look into the slot and one into a map.
+ * (a daemon's, made before it left its parent), to whichever continues with it. Only changes by
+ * other processes are reported: for all others a call costs a look into the slot and one into a
+ * map.
  */
 #ifndef FDTRACE_EPOLLS_BPF_H
 #define FDTRACE_EPOLLS_BPF_H

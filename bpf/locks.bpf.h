@@ -114,7 +114,7 @@ static __always_inline void lock_fill_range(struct fdt_lock *event, const struct
 	event->length = asked->length < 0 ? -asked->length : asked->length;
 }
 
-/* The lock may since have been requested again in the same memory: then that is reported by itself. */
+/* The lock may since have been requested again in the same memory; that is reported by itself. */
 GLOBAL int emit_lock(u32 fd, u32 command, u32 compat, u64 address, u64 site)
 {
 	struct task_struct *task = plain_task(CURRENT);

@@ -108,7 +108,7 @@ struct chunk {
 	uint32_t filled, unknown; /* slots; of them: without a site */
 	uint32_t tables;          /* that have it */
 	bool copied;              /* its slots are marked SLOT_SHARED, and have not changed since */
-	/* Whose counts, pasts and marks are in the slots: others see inherited(). NULL: that one is gone. */
+	/* Whose counts, pasts and marks are in the slots: others see slot_inherit(). NULL: that one is gone. */
 	const struct fdtable *owner;
 	struct slot slots[CHUNK_SLOTS];
 };
