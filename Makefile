@@ -104,7 +104,7 @@ include tests/vm/arm64.mk
 include tests/vm/vm.mk
 
 # Programs of more than one file have rules of their own.
-own_rules  := $(addprefix tests/live/,facts.c lines.c metrics_server.c) $(bench_own)
+own_rules  := $(addprefix tests/live/,inspect.c channel_lines.c metrics_server.c) $(bench_own)
 live_src   := $(filter-out $(own_rules),$(wildcard tests/live/*.c tests/live/patterns/*.c tests/property/*.c tests/bench/*.c)) $(filter-out tests/stacks/hidden.c,$(wildcard tests/stacks/*.c))
 live_bin   := $(live_src:%.c=$(B)/%)
 format_src := $(wildcard src/*/*.[ch] src/*/*/*.[ch] include/fdtrace/*.h bpf/*.[ch] tests/*/*.[ch] tests/live/patterns/*.c)
@@ -127,9 +127,9 @@ $(live_bin): $(B)/%: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -Itests/lib $(CFLAGS) $(LDFLAGS) -MMD -MP -pthread -o $@ $<
 
-# Live programs that use fdtrace's own code: facts asks the kernel, metrics_server serves made-up
-# facts, lines puts lines into a channel.
-linked_bin := $(addprefix $(B)/tests/live/,facts lines metrics_server)
+# Live programs that use fdtrace's own code: inspect asks the kernel, metrics_server serves made-up
+# facts, channel_lines puts lines into a channel.
+linked_bin := $(addprefix $(B)/tests/live/,inspect channel_lines metrics_server)
 $(linked_bin): $(B)/%: %.c $(library)
 	$(call say,TEST,$@)
 	@mkdir -p $(@D)
@@ -157,13 +157,17 @@ fleet property replay: all live-programs
 long-life: all live-programs
 	$(Q)BUILD=$(B) LONG_LIFE=full prove -v -e /usr/bin/python3 tests/fleet/long_life.py
 
-# Real software at work for some minutes, and nothing to be told of it.
+# Real software at work for some minutes; nothing may be reported.
 healthy: deps deps-healthy
 	+$(Q)$(MAKE) --no-print-directory all
 	$(Q)BUILD=$(B) prove -v -e /usr/bin/python3 tests/healthy/healthy.py
 
 purity: $(core_obj)
 	$(Q)tests/lib/purity.sh $(core_obj)
+
+# Layers, names, sizes and documents.
+structure:
+	$(Q)$(CHECK) structure
 
 # Unit tests and replay under AddressSanitizer and UndefinedBehaviorSanitizer, in a build folder of their own.
 sanitize: deps deps-test
@@ -220,34 +224,35 @@ clean:
 
 help:
 	@echo 'make              build $(B)/fdtrace'
-	@echo 'make install      as root, PREFIX=/usr/local DESTDIR=;  make uninstall: with the same'
-	@echo 'make deb          a Debian package;  make check-deb: tries it in a root of its own (as root)'
-	@echo 'make check-install  make install, the manual, completions, licences'
-	@echo 'make static       build $(B)/fdtrace-static: one file without libraries, for any distribution'
+	@echo 'make install      install below PREFIX=/usr/local, DESTDIR= (as root);  make uninstall: with the same'
+	@echo 'make deb          build a Debian package;  make check-deb: test it in a chroot (as root)'
+	@echo 'make check-install  test make install, the manual, completions, licences'
+	@echo 'make static       build $(B)/fdtrace-static: a static program for any distribution'
 	@echo 'make demo         install what is missing, build, and show real findings (as root)'
 	@echo 'make check        install what is missing, build, run the tests (as root; under ten minutes)'
-	@echo 'make unit         unit tests: no privilege needed'
-	@echo 'make live         guilty and innocent programs, attaching, bad days (as root)'
-	@echo 'make long-life    100,000 processes and 100 million descriptors under a service: an hour or more'
+	@echo 'make unit         unit tests: no privileges needed'
+	@echo 'make live         guilty and innocent programs, attaching, load, failures (as root)'
+	@echo 'make long-life    the service with 100,000 processes and 100 million descriptors: an hour or more'
 	@echo 'make fleet        log shippers and a fleet of three hosts (as root, after make deps-test)'
-	@echo 'make replay       recordings: the same findings, damaged files (recording needs root)'
+	@echo 'make replay       recordings give the same findings; damaged files (recording needs root)'
 	@echo 'make sanitize     unit and replay tests under ASan and UBSan;  make valgrind: under valgrind'
 	@echo 'make fuzz         damaged ELF files under the sanitizers'
-	@echo 'make healthy      installs servers and more, lets them work, and nothing may be told of them (as root)'
+	@echo 'make healthy      install real servers and tools and run them: nothing may be reported (as root)'
 	@echo 'make check-vm     Debian kernels from 5.10 to the newest in virtual machines (as root)'
-	@echo 'make purity       what the core imports;  make format-check: clang-format'
-	@echo 'make deps         packages to build;  make deps-test: packages to test'
+	@echo 'make structure    check layers, names, sizes and documents;  make purity: what the core imports'
+	@echo 'make format-check  check with clang-format'
+	@echo 'make deps         install packages to build;  make deps-test: to test'
 	@echo 'make arm64        build $(B)-arm64/fdtrace-static for arm64, after make deps-arm64'
-	@echo 'make check-arm64  the same, and boots Debian for arm64 in qemu to test it: two minutes'
-	@echo 'make property     random programs against the kernel and a model'
-	@echo 'make check-cost   instructions an event and a BPF program take, against tests/bench/limits.json'
-	@echo 'make bench        installs strace, perf, bpftrace, valgrind, and prints what fdtrace costs beside them (as root)'
-	@echo 'make bench-quick  the same without them, in a minute (as root)'
-	@echo 'more figures:     $(sort $(benches))'
+	@echo 'make check-arm64  build it and test it on Debian for arm64 in qemu: two minutes'
+	@echo 'make property     random programs, compared with the kernel and a model'
+	@echo 'make check-cost   count instructions per event and BPF program; limits: tests/bench/limits.json'
+	@echo 'make bench        install strace, perf, bpftrace and valgrind, and compare their cost with fdtrace (as root)'
+	@echo 'make bench-quick  the cost of fdtrace alone, in a minute (as root)'
+	@echo 'more benchmarks:  $(sort $(benches))'
 	@echo 'make clean        remove $(B) and $(B)-*'
 	@echo 'B=FOLDER builds elsewhere, CC=clang with clang, V=1 shows the commands'
 
-.PHONY: all static objects unit-programs fuzz-programs fuzz live-programs unit live fleet long-life replay property steps purity sanitize valgrind format-check check-vmlinux
+.PHONY: all static objects unit-programs fuzz-programs fuzz live-programs unit live fleet long-life replay property steps purity structure sanitize valgrind format-check check-vmlinux
 .PHONY: deps deps-test deps-healthy demo check healthy clean help
 .SECONDARY:
 -include $(shell find $(B) -type f -name '*.d' 2>/dev/null)

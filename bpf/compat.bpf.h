@@ -34,7 +34,7 @@ static __always_inline u64 load_pointer(const bool direct, u64 address)
  * through a trusted one the verifier (6.4 on) searches all types of the kernel by name, three
  * times; 30 such reads were most of the time it takes to load these programs.
  */
-static __always_inline struct task_struct *plain(struct task_struct *task)
+static __always_inline struct task_struct *plain_task(struct task_struct *task)
 {
 	return can_cast ? CAST(task, task_struct) : task;
 }

@@ -8,22 +8,22 @@
 
 /*
  * A function that is not static is verified once, by itself, with whatever its arguments may
- * be; a static one anew at each call. The verifier takes scalars and plain memory for arguments
+ * be; a static one again at each call. The verifier takes scalars and plain memory for arguments
  * of the former, so those that concern the current task fetch it themselves.
  */
 #define GLOBAL __attribute__((noinline))
 #define CURRENT bpf_get_current_task_btf()
 
-#define WAKEUP_BATCH 4096 /* bytes a CPU counts by itself before it tells the others */
+#define WAKEUP_BATCH 4096 /* bytes a CPU counts by itself before it adds them to the total */
 
 /*
- * NULL when the ring is full: counted, and then there is nothing to do. To be tested at once: a test
- * after other calls is a second one, of which older verifiers (6.1) think that it may come out otherwise.
+ * NULL when the ring is full: counted, and then there is nothing to do. Test it at once: a test
+ * after other calls is a second one, and older verifiers (6.1) think it may come out differently.
  */
 #define RESERVE(type) \
-	((struct type *)reserve(bpf_ringbuf_reserve(&fdt_ring, sizeof(struct type), 0)))
+	((struct type *)check_reserved(bpf_ringbuf_reserve(&fdt_ring, sizeof(struct type), 0)))
 
-static __always_inline void *reserve(void *room)
+static __always_inline void *check_reserved(void *room)
 {
 	if (!room)
 		__sync_fetch_and_add(&lost_events.value, 1);
@@ -35,7 +35,7 @@ static __always_inline void *reserve(void *room)
  * each time another eighth of the ring has been filled. CPUs count in batches: one line that
  * all of them write for each event would cost more than the event.
  */
-static __always_inline u64 wakeup(u32 size)
+static __always_inline u64 wakeup_flags(u32 size)
 {
 	u32 cpu = bpf_get_smp_processor_id() & (CPUS_MAX - 1);
 	u64 here = filled_here[cpu].value + size, before;
@@ -49,7 +49,7 @@ static __always_inline u64 wakeup(u32 size)
 }
 
 /* The size of the record is known at compile time: head.size was set from it. */
-#define EMIT(event) bpf_ringbuf_submit((event), wakeup(sizeof(*(event))))
+#define EMIT(event) bpf_ringbuf_submit((event), wakeup_flags(sizeof(*(event))))
 #define DISCARD(event) bpf_ringbuf_discard((event), BPF_RB_NO_WAKEUP)
 
 static __always_inline void head_fill(struct fdt_head *head, u8 kind, u8 op, u16 size, u64 time_ns,

@@ -2,8 +2,9 @@
 /*
  * Who changes what an epoll watches. An epoll belongs to the process that made it; one that was
  * there before we looked, to the first that is seen to change it; and one whose maker has ended
- * (a daemon's, made before it left its parent), to whoever goes on with it. Only other processes'
- * changes are told: for all others a call costs a look into the slot and one into a map.
+ * (a daemon's, made before it left its parent), to whichever continues with it. Only changes by
+ * other processes are reported: for all others a call costs a look into the slot and one into a
+ * map.
  */
 #ifndef FDTRACE_EPOLLS_BPF_H
 #define FDTRACE_EPOLLS_BPF_H
@@ -66,7 +67,7 @@ static __always_inline u32 other_maker(u32 epoll_fd)
 
 GLOBAL int emit_register(u32 epoll_fd, u32 op, u32 fd, u32 maker, u64 site)
 {
-	struct task_struct *task = plain(CURRENT);
+	struct task_struct *task = plain_task(CURRENT);
 	u64 table = (u64)task->files;
 	struct fdt_register *event = RESERVE(fdt_register);
 
@@ -80,8 +81,8 @@ GLOBAL int emit_register(u32 epoll_fd, u32 op, u32 fd, u32 maker, u64 site)
 	event->maker_tgid = maker;
 	event->pad = 0;
 	event->site = site;
-	describe(&event->epoll, slot_file(table, epoll_fd));
-	describe(&event->file, slot_file(table, fd));
+	describe_file(&event->epoll, slot_file(table, epoll_fd));
+	describe_file(&event->file, slot_file(table, fd));
 	EMIT(event);
 	return 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Calls that failed with EBADF, EMFILE or ENFILE. A loop that closes a million numbers must
- * not make a million events: the first failure is told at once, those that follow the same
- * pattern are counted here, per thread, and told at 16, 256, 4096, 65536 and each further
+ * not make a million events: the first failure is reported at once, those that follow the same
+ * pattern are counted here, per thread, and reported at 16, 256, 4096, 65536 and each further
  * 65536, and with FDT_ERR_FINAL when the thread does something else about descriptors.
  */
 #ifndef FDTRACE_ERRORS_BPF_H
@@ -16,7 +16,7 @@
 struct fdt_run {
 	u64 serial;
 	u64 first_ns, last_ns;
-	u32 count, told; /* count 0: there is no run */
+	u32 count, reported; /* count 0: there is no run */
 	s32 first_fd, last_fd;
 	s32 step; /* known from the second failure on */
 	u16 error, syscall;
@@ -34,12 +34,12 @@ struct {
 
 static __always_inline u64 nofile_of(struct task_struct *task)
 {
-	return plain(task)->signal->rlim[RLIMIT_NOFILE].rlim_cur;
+	return plain_task(task)->signal->rlim[RLIMIT_NOFILE].rlim_cur;
 }
 
 static __always_inline void emit_error(struct fdt_run *run, u32 flags)
 {
-	struct task_struct *task = plain(CURRENT);
+	struct task_struct *task = plain_task(CURRENT);
 	struct fdt_error *event = RESERVE(fdt_error);
 
 	if (!event)
@@ -57,10 +57,10 @@ static __always_inline void emit_error(struct fdt_run *run, u32 flags)
 	event->nofile = nofile_of(task);
 	event->site = run->site;
 	EMIT(event);
-	run->told = run->count;
+	run->reported = run->count;
 }
 
-/* A failure that stood alone was told in full when it happened. */
+/* A failure that stood alone was reported in full when it happened. */
 static __always_inline void run_end(struct fdt_run *run)
 {
 	if (!run->count)
@@ -80,7 +80,7 @@ GLOBAL int run_end_current(void)
 	return 0;
 }
 
-/* To be called before anything else is told about the current thread. */
+/* To be called before anything else is reported about the current thread. */
 static __always_inline void run_break(void)
 {
 	if (run_count.value)
@@ -88,8 +88,8 @@ static __always_inline void run_break(void)
 }
 
 /* Calls that loops over descriptor numbers are made of. Any other call that fails on the next
- * number is somebody else's loss, and told by itself. */
-static __always_inline bool walks(u16 syscall)
+ * number has another cause, and is reported by itself. */
+static __always_inline bool walks_numbers(u16 syscall)
 {
 	return syscall == FDT_SYS_close || syscall == FDT_SYS_fcntl;
 }
@@ -100,7 +100,7 @@ static __always_inline bool run_continues(const struct fdt_run *run, u16 syscall
 
 	if (!run->count || run->syscall != syscall || run->error != error)
 		return false;
-	if (step && !walks(syscall))
+	if (step && !walks_numbers(syscall))
 		return false;
 	if (run->count == 1)
 		return step >= -1 && step <= 1;
@@ -143,7 +143,7 @@ GLOBAL int report_error(u32 syscall, u32 error, s32 fd, u32 flags)
 	struct fdt_run *run =
 		bpf_task_storage_get(&fdt_runs, CURRENT, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 
-	if (!run) { /* no memory, or in use by what this CPU was doing: told as lost */
+	if (!run) { /* no memory, or in use by what this CPU was doing: counted as lost */
 		__sync_fetch_and_add(&lost_events.value, 1);
 		return 0;
 	}

@@ -76,9 +76,9 @@ int fdt_exit(u64 *ctx)
 {
 	struct task_struct *task = CURRENT;
 
-	return MEASURED(
-		FDT_PROGRAM_EXIT,
-		on_exit(task, exit_tells_last ? (bool)ctx[1] : !plain(task)->signal->live.counter));
+	return MEASURED(FDT_PROGRAM_EXIT,
+			on_exit(task, exit_tells_last ? (bool)ctx[1]
+						      : !plain_task(task)->signal->live.counter));
 }
 
 SEC("tp_btf/io_uring_complete")
@@ -97,7 +97,7 @@ int fdt_snapshot(struct bpf_iter__task *ctx)
  * Programs on functions. The names of those that are not the same in all kernels are filled in by
  * the loader; where no function of that purpose can be hooked the program is not loaded.
  */
-static __always_inline u64 argument(void *ctx, u32 index)
+static __always_inline u64 hook_argument(void *ctx, u32 index)
 {
 	u64 value = 0;
 
@@ -105,7 +105,7 @@ static __always_inline u64 argument(void *ctx, u32 index)
 	return value;
 }
 
-static __always_inline u64 returned(void *ctx)
+static __always_inline u64 hook_result(void *ctx)
 {
 	u64 value = 0;
 
@@ -116,59 +116,62 @@ static __always_inline u64 returned(void *ctx)
 SEC("fexit/fd_install")
 int fdt_fdinstall_x(u64 *ctx)
 {
-	return MEASURED(FDT_PROGRAM_FUNCTION, on_installed(argument(ctx, 0)));
+	return MEASURED(FDT_PROGRAM_FUNCTION, on_installed(hook_argument(ctx, 0)));
 }
 
 SEC("fexit/do_dup2")
 int fdt_do_dup2_x(u64 *ctx)
 {
-	return MEASURED(FDT_PROGRAM_FUNCTION,
-			on_replaced(argument(ctx, 0), argument(ctx, 2), (s32)returned(ctx)));
+	return MEASURED(
+		FDT_PROGRAM_FUNCTION,
+		on_replaced(hook_argument(ctx, 0), hook_argument(ctx, 2), (s32)hook_result(ctx)));
 }
 
 SEC("fexit/pick_file")
 int fdt_pick_file_x(u64 *ctx)
 {
 	return MEASURED(FDT_PROGRAM_FUNCTION,
-			on_emptied(argument(ctx, 0), argument(ctx, 1), returned(ctx)));
+			on_emptied(hook_argument(ctx, 0), hook_argument(ctx, 1), hook_result(ctx)));
 }
 
 /* Before Linux 6.0 io_uring's close empties the slot by itself. */
 SEC("fexit/__close_fd_get_file")
 int fdt_close_get_x(u64 *ctx)
 {
-	return MEASURED(FDT_PROGRAM_FUNCTION, on_emptied(0, argument(ctx, 0), !(s32)returned(ctx)));
+	return MEASURED(FDT_PROGRAM_FUNCTION,
+			on_emptied(0, hook_argument(ctx, 0), !(s32)hook_result(ctx)));
 }
 
 /* file_close_fd and close_fd_get_file: NULL where there was none. */
 SEC("fexit/file_close_fd")
 int fdt_fclosefd_x(u64 *ctx)
 {
-	return returned(ctx) ? 0
-			     : MEASURED(FDT_PROGRAM_FUNCTION, on_close_failed(argument(ctx, 0)));
+	return hook_result(ctx)
+		       ? 0
+		       : MEASURED(FDT_PROGRAM_FUNCTION, on_close_failed(hook_argument(ctx, 0)));
 }
 
 /* close_fd returns an error instead. */
 SEC("fexit/close_fd")
 int fdt_close_fd_x(u64 *ctx)
 {
-	return (s32)returned(ctx) != -EBADF
+	return (s32)hook_result(ctx) != -EBADF
 		       ? 0
-		       : MEASURED(FDT_PROGRAM_FUNCTION, on_close_failed(argument(ctx, 0)));
+		       : MEASURED(FDT_PROGRAM_FUNCTION, on_close_failed(hook_argument(ctx, 0)));
 }
 
 SEC("fexit/ksys_unshare")
 int fdt_unshare_x(u64 *ctx)
 {
 	return MEASURED(FDT_PROGRAM_FUNCTION,
-			on_call_returned(FDT_CALL_UNSHARE, FDT_SYS_unshare, (s32)returned(ctx)));
+			on_call_returned(FDT_CALL_UNSHARE, FDT_SYS_unshare, (s32)hook_result(ctx)));
 }
 
 SEC("fexit/__close_range")
 int fdt_close_rng_x(u64 *ctx)
 {
-	return MEASURED(FDT_PROGRAM_FUNCTION,
-			on_call_returned(FDT_CALL_RANGE, FDT_SYS_close_range, (s32)returned(ctx)));
+	return MEASURED(FDT_PROGRAM_FUNCTION, on_call_returned(FDT_CALL_RANGE, FDT_SYS_close_range,
+							       (s32)hook_result(ctx)));
 }
 
 SEC("kprobe/fd_install")

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The function hook set: the kernel's own functions that fill, replace and empty a slot tell what
+ * The function hook set: the kernel's own functions that fill, replace and empty a slot show what
  * happened, whoever asked for it: a system call, io_uring, a control message, an ioctl. All run
- * after the function has done its work. Other system calls cost nothing, and nothing is known of
- * them: neither that they failed nor what they used.
+ * after the function has done its work. Other system calls cost nothing, and nothing is known
+ * about them: neither that they failed nor what they used.
  *
  * Which function empties a slot depends on the kernel; the loader chooses (src/source/live/functions.c).
  */
@@ -13,8 +13,8 @@
 /* Not fdtrace itself, not what the kernel does for itself, not a table that is not the task's own yet. */
 static __always_inline bool function_concerns(struct task_struct *task, u64 table)
 {
-	return is_traced(task->tgid) && !(task->flags & PF_KTHREAD) &&
-	       (!table || table == (u64)plain(task)->files);
+	return tgid_is_traced(task->tgid) && !(task->flags & PF_KTHREAD) &&
+	       (!table || table == (u64)plain_task(task)->files);
 }
 
 static __always_inline bool by_uring(struct task_struct *task, u32 syscall)
@@ -64,7 +64,7 @@ static __always_inline int on_replaced(u64 table, u32 fd, s64 result)
 
 /*
  * pick_file(table, fd) and its successor have taken a file out of its slot. What close_range
- * takes out is told as a whole when that call returns.
+ * takes out is reported as a whole when that call returns.
  */
 static __always_inline int on_emptied(u64 table, u32 fd, u64 file)
 {
@@ -144,7 +144,7 @@ static __always_inline int entry_put(const u32 which, u64 table, u32 fd)
 	struct fdt_entries *entries_here;
 	struct fdt_entry *entry;
 
-	if (!is_traced(bpf_get_current_pid_tgid() >> 32))
+	if (!tgid_is_traced(bpf_get_current_pid_tgid() >> 32))
 		return 0;
 	entries_here =
 		bpf_task_storage_get(&fdt_entries, CURRENT, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);

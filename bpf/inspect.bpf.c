@@ -260,7 +260,7 @@ static __always_inline void read_mark(struct fdt_detail *out, u64 table)
 		out->facts |= FDT_FACT_CLOEXEC;
 }
 
-static __always_inline void read_all(struct fdt_detail *out, struct file *file)
+static __always_inline void read_details(struct fdt_detail *out, struct file *file)
 {
 	struct inode *inode = BPF_CORE_READ(file, f_inode);
 	struct socket *socket = BPF_CORE_READ(file, private_data);
@@ -302,9 +302,9 @@ int fdt_inspect(struct bpf_iter__task *ctx)
 	out.head.tid = query.tgid;
 	out.head.table = table;
 	out.fd = query.fd;
-	describe(&out.file, file);
+	describe_file(&out.file, file);
 	read_mark(&out, table);
-	read_all(&out, (struct file *)file);
+	read_details(&out, (struct file *)file);
 	/* What has been closed meanwhile may have been another file's memory while it was read. */
 	if (slot_file(table, query.fd) == file)
 		bpf_seq_write(ctx->meta->seq, &out, sizeof(out));

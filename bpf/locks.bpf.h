@@ -106,7 +106,7 @@ static __always_inline s64 base_of(u32 whence, u64 file)
 }
 
 /* A negative length is what lies before the start. */
-static __always_inline void place(struct fdt_lock *event, const struct fdt_asked *asked)
+static __always_inline void lock_fill_range(struct fdt_lock *event, const struct fdt_asked *asked)
 {
 	s64 start = asked->start + base_of(asked->whence, event->file.file);
 
@@ -114,10 +114,10 @@ static __always_inline void place(struct fdt_lock *event, const struct fdt_asked
 	event->length = asked->length < 0 ? -asked->length : asked->length;
 }
 
-/* The lock may since have been asked for anew in the same memory: then that is told by itself. */
+/* The lock may since have been requested again in the same memory; that is reported by itself. */
 GLOBAL int emit_lock(u32 fd, u32 command, u32 compat, u64 address, u64 site)
 {
-	struct task_struct *task = plain(CURRENT);
+	struct task_struct *task = plain_task(CURRENT);
 	u64 table = (u64)task->files;
 	struct fdt_asked asked;
 	struct fdt_lock *event;
@@ -132,8 +132,8 @@ GLOBAL int emit_lock(u32 fd, u32 command, u32 compat, u64 address, u64 site)
 	event->fd = fd;
 	event->type = asked.type;
 	event->site = site;
-	describe(&event->file, slot_file(table, fd));
-	place(event, &asked);
+	describe_file(&event->file, slot_file(table, fd));
+	lock_fill_range(event, &asked);
 	EMIT(event);
 	return 0;
 }

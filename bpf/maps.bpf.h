@@ -13,7 +13,7 @@ const volatile u32 uring_args;       /* how many io_uring_complete has: 3, 4, 5 
 const volatile u32 wakeup_shift;     /* wake the reader each time 1 << this many bytes are filled */
 const volatile u64 ring_half;        /* bytes; where a snapshot stops for the reader to catch up */
 const volatile bool by_functions;    /* the function hook set: see functions.bpf.h */
-/* What no rule in force asks for is not told, and costs nothing. */
+/* What no rule in force needs is not sent, and costs nothing. */
 const volatile bool wants_locks;         /* FDT_LOCK */
 const volatile bool wants_registrations; /* FDT_REGISTER */
 const volatile bool wants_marks;         /* FDT_MARK */
@@ -53,7 +53,7 @@ struct {
 	__type(value, struct fdt_cost);
 } fdt_costs SEC(".maps");
 
-static __always_inline void measured(u32 program, u64 began)
+static __always_inline void add_cost(u32 program, u64 began)
 {
 	struct fdt_cost *cost = bpf_map_lookup_elem(&fdt_costs, &program);
 
@@ -72,7 +72,7 @@ static __always_inline void measured(u32 program, u64 began)
 		u64 began = measuring ? bpf_ktime_get_ns() : 0; \
 		int result = (call);                            \
 		if (began)                                      \
-			measured(program, began);               \
+			add_cost(program, began);               \
 		result;                                         \
 	})
 
@@ -100,7 +100,7 @@ static __always_inline void pid_clear(u64 *bits, struct fdt_counter *count, u32 
 		__sync_fetch_and_add(&count->value, -1);
 }
 
-static __always_inline bool is_traced(u32 tgid)
+static __always_inline bool tgid_is_traced(u32 tgid)
 {
 	if (tgid == self_tgid)
 		return false;

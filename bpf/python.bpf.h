@@ -199,7 +199,7 @@ static __always_inline bool thread_find(struct fdt_scratch *s, struct fdt_space 
 
 /* ---- frames ---- */
 
-static __always_inline u32 frame_bytes(const struct fdt_scratch *s)
+static __always_inline u32 python_frame_bytes(const struct fdt_scratch *s)
 {
 	return s->python.offsets.flags & FDT_PY_OWNER ? FRAME_BYTES_STACK : FRAME_BYTES;
 }
@@ -211,7 +211,7 @@ static __always_inline u32 frame_bytes(const struct fdt_scratch *s)
 static __always_inline bool frame_window(struct fdt_scratch *s, u64 frame)
 {
 	struct fdt_window *w = &s->window;
-	u32 bytes = frame_bytes(s);
+	u32 bytes = python_frame_bytes(s);
 	u64 base = frame + bytes - WINDOW_BYTES, low = frame & ~(u64)(FDT_PAGE_SIZE - 1), length;
 
 	if (frame - s->python.chunk < CHUNK_NEAR)
@@ -237,7 +237,7 @@ static __always_inline u64 frame_in_window(struct fdt_scratch *s, u64 frame)
 {
 	struct fdt_window *w = &s->window;
 	u64 at = frame - w->address;
-	u32 bytes = frame_bytes(s);
+	u32 bytes = python_frame_bytes(s);
 
 	if (w->length >= bytes && at <= w->length - bytes)
 		return at;
@@ -307,7 +307,7 @@ static __always_inline long frame_note(struct fdt_scratch *s, u64 at)
 	s->frame[n].flags = frame_flags(s, at);
 	s->frame[n].language = LANGUAGE_PYTHON;
 	s->frame[n].instruction = instruction;
-	s->hash = mix(mix(s->hash, code), instruction);
+	s->hash = mix_hash(mix_hash(s->hash, code), instruction);
 	s->stack.interpreted_count++;
 	return 0;
 }
@@ -375,7 +375,7 @@ static __noinline int python_walk(struct fdt_scratch *s, struct fdt_space *space
 	s->python.offsets = *python;
 	if (!s->python.offsets.version)
 		s->stack.interpreted_end = FDT_END_UNKNOWN_BUILD;
-	else if (thread_find(s, space, thread_pointer(plain(CURRENT))))
+	else if (thread_find(s, space, thread_pointer(plain_task(CURRENT))))
 		python_frames(s);
 	return 0;
 }
@@ -403,10 +403,11 @@ static __always_inline u64 object_word(struct fdt_sent_code *c, u32 at)
 /* Another code object at the same address differs in at least one of these. */
 static __always_inline u64 code_tag(struct fdt_scratch *s, struct fdt_sent_code *c)
 {
-	u64 tag = mix(object_word(c, VAR_SIZE), object_word(c, s->python.offsets.code_linetable));
+	u64 tag = mix_hash(object_word(c, VAR_SIZE),
+			   object_word(c, s->python.offsets.code_linetable));
 
-	tag = mix(tag, object_word(c, s->python.offsets.code_filename));
-	return mix(tag, (u32)object_word(c, s->python.offsets.code_firstline));
+	tag = mix_hash(tag, object_word(c, s->python.offsets.code_filename));
+	return mix_hash(tag, (u32)object_word(c, s->python.offsets.code_firstline));
 }
 
 /* The characters of a name, as they are in memory, at c->data + at (at most 256). -1: unreadable. */
@@ -493,7 +494,7 @@ static __always_inline u32 code_fill(struct fdt_scratch *s, struct fdt_sent_code
 static __always_inline void code_send(struct fdt_scratch *s, struct fdt_sent_code *c,
 				      const struct fdt_code_key *key)
 {
-	struct task_struct *task = plain(CURRENT);
+	struct task_struct *task = plain_task(CURRENT);
 	u32 size = sizeof(struct fdt_code) + code_fill(s, c);
 
 	OPAQUE(size);
@@ -503,7 +504,7 @@ static __always_inline void code_send(struct fdt_scratch *s, struct fdt_sent_cod
 	c->code.space = key->space;
 	c->code.address = key->address;
 	c->code.interpreter = s->python.interpreter;
-	if (bpf_ringbuf_output(&fdt_ring, c, size, wakeup(size))) {
+	if (bpf_ringbuf_output(&fdt_ring, c, size, wakeup_flags(size))) {
 		__sync_fetch_and_add(&codes_lost.value, 1);
 		bpf_map_delete_elem(&fdt_codes, key);
 		return;

@@ -2,7 +2,7 @@
 /*
  * Descriptors that arrive in control messages (unix(7): SCM_RIGHTS, SCM_PIDFD). The kernel has
  * written them to the receiver's memory, where another thread may since have changed them: what
- * is found there only tells which slots to look at.
+ * is found there only shows which slots to look at.
  */
 #ifndef FDTRACE_RECEIVE_BPF_H
 #define FDTRACE_RECEIVE_BPF_H
@@ -31,7 +31,7 @@ struct fdt_receiving {
 	u32 flags; /* of the message */
 	u32 syscall;
 	u32 compat;
-	u32 budget; /* descriptors yet to be told: memory that changes must not keep us here */
+	u32 budget; /* descriptors yet to be reported: memory that changes must not keep us here */
 };
 
 struct fdt_array {
@@ -40,7 +40,7 @@ struct fdt_array {
 	u32 syscall;
 };
 
-static long receive_one(u64 i, struct fdt_array *array)
+static long receive_descriptor(u64 i, struct fdt_array *array)
 {
 	s32 fd;
 
@@ -57,7 +57,7 @@ GLOBAL int receive_array(u32 syscall, u64 address, u32 count, u64 site)
 {
 	struct fdt_array array = { .address = address, .site = site, .syscall = syscall };
 
-	bpf_loop(count < SCM_MAX_FD ? count : SCM_MAX_FD, receive_one, &array, 0);
+	bpf_loop(count < SCM_MAX_FD ? count : SCM_MAX_FD, receive_descriptor, &array, 0);
 	return 0;
 }
 
@@ -144,8 +144,11 @@ GLOBAL int report_full(u32 syscall)
 	return 0;
 }
 
-/* Returns whether there were more descriptors than fit: told by the caller, whose stack is not as deep. */
-static __always_inline bool receive(u32 syscall, u32 compat, u64 address, u64 site)
+/*
+ * Returns whether there were more descriptors than fit: reported by the caller, whose stack is
+ * not as deep.
+ */
+static __always_inline bool read_message(u32 syscall, u32 compat, u64 address, u64 site)
 {
 	struct fdt_receiving r = {
 		.site = site, .syscall = syscall, .compat = compat, .budget = SCM_MAX_FD + 2
@@ -160,7 +163,7 @@ static __always_inline bool receive(u32 syscall, u32 compat, u64 address, u64 si
 
 GLOBAL int receive_message(u32 syscall, u32 compat, u64 address, u64 site)
 {
-	if (receive(syscall, compat, address, site))
+	if (read_message(syscall, compat, address, site))
 		report_full(syscall);
 	return 0;
 }
@@ -177,8 +180,8 @@ static long receive_next(u64 i, struct fdt_messages *messages)
 {
 	u32 size = messages->compat ? 32 : 64;
 
-	if (receive(FDT_SYS_recvmmsg, messages->compat, messages->address + i * size,
-		    messages->site))
+	if (read_message(FDT_SYS_recvmmsg, messages->compat, messages->address + i * size,
+			 messages->site))
 		messages->truncated = 1;
 	return 0;
 }

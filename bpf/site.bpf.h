@@ -18,7 +18,7 @@ static __always_inline struct fdt_space *space_new(u64 key)
 	return space;
 }
 
-static __always_inline struct fdt_space *space_get(u64 key)
+static __always_inline struct fdt_space *space_of_key(u64 key)
 {
 	struct fdt_space *space = bpf_map_lookup_elem(&fdt_spaces, &key);
 
@@ -28,7 +28,7 @@ static __always_inline struct fdt_space *space_get(u64 key)
 /* A child with a memory of its own begins with the mappings of its parent. */
 static __always_inline void space_forked(struct task_struct *parent, struct task_struct *child)
 {
-	u64 from = (u64)plain(parent)->mm, to = (u64)plain(child)->mm;
+	u64 from = (u64)plain_task(parent)->mm, to = (u64)plain_task(child)->mm;
 	struct fdt_space *space;
 
 	if (!stack_level || from == to)
@@ -45,7 +45,7 @@ static __always_inline void space_forked(struct task_struct *parent, struct task
 
 static __always_inline void space_replaced(struct task_struct *task)
 {
-	u64 key = (u64)plain(task)->mm;
+	u64 key = (u64)plain_task(task)->mm;
 
 	if (stack_level)
 		bpf_map_delete_elem(&fdt_spaces, &key);
@@ -53,7 +53,7 @@ static __always_inline void space_replaced(struct task_struct *task)
 
 static __always_inline void space_unmapped(u64 start, u64 length)
 {
-	u64 key = (u64)plain(CURRENT)->mm;
+	u64 key = (u64)plain_task(CURRENT)->mm;
 	struct fdt_space *space = stack_level ? bpf_map_lookup_elem(&fdt_spaces, &key) : 0;
 
 	if (space)
@@ -93,7 +93,7 @@ static __always_inline u32 copy_stack(struct fdt_copying_stack *c)
 
 static __noinline int send_copy(struct fdt_scratch *s)
 {
-	struct task_struct *task = plain(CURRENT);
+	struct task_struct *task = plain_task(CURRENT);
 	struct fdt_copying_stack *c;
 	u32 zero = 0, size;
 
@@ -112,7 +112,7 @@ static __noinline int send_copy(struct fdt_scratch *s)
 	if (size > sizeof(*c))
 		return 0;
 	head_fill(&c->copy.head, FDT_COPY, FDT_OP_NONE, size, coarse_ns(), task, (u64)task->files);
-	bpf_ringbuf_output(&fdt_ring, c, size, wakeup(size));
+	bpf_ringbuf_output(&fdt_ring, c, size, wakeup_flags(size));
 	return 0;
 }
 
@@ -190,15 +190,15 @@ static __always_inline bool ended_early(u8 end)
  */
 static __always_inline void finish_hash(struct fdt_scratch *s)
 {
-	u64 hash = mix(s->hash, s->stack.native_count | (u64)s->stack.interpreted_count << 32);
+	u64 hash = mix_hash(s->hash, s->stack.native_count | (u64)s->stack.interpreted_count << 32);
 
 	if (s->stack.interpreted_count)
-		hash = mix(hash, s->stack.space);
+		hash = mix_hash(hash, s->stack.space);
 	s->stack.copied = 0;
 	if (stacks_native && ended_early(s->stack.native_end)) {
-		hash = mix(hash, s->sp);
+		hash = mix_hash(hash, s->sp);
 		if (copy_is_granted()) {
-			hash = mix(hash, bpf_ktime_get_ns());
+			hash = mix_hash(hash, bpf_ktime_get_ns());
 			s->stack.copied = 1;
 		}
 	}
@@ -207,7 +207,7 @@ static __always_inline void finish_hash(struct fdt_scratch *s)
 
 static __noinline int send_stack(struct fdt_scratch *s)
 {
-	struct task_struct *task = plain(CURRENT);
+	struct task_struct *task = plain_task(CURRENT);
 	u8 sent = 1;
 	u32 frames, size;
 
@@ -222,7 +222,7 @@ static __noinline int send_stack(struct fdt_scratch *s)
 		return 0;
 	head_fill(&s->stack.head, FDT_STACK, FDT_OP_NONE, size, coarse_ns(), task,
 		  (u64)task->files);
-	if (bpf_ringbuf_output(&fdt_ring, &s->stack, size, wakeup(size))) {
+	if (bpf_ringbuf_output(&fdt_ring, &s->stack, size, wakeup_flags(size))) {
 		__sync_fetch_and_add(&stacks_lost.value, 1);
 		return 0;
 	}
@@ -244,7 +244,7 @@ static __always_inline void take_frames(struct fdt_scratch *s, struct fdt_space 
 	s->stack.native_end = FDT_END_NOT_TAKEN;
 	s->stack.interpreted_end = FDT_END_NOT_TAKEN;
 	if (stacks_native || !space_has_interpreter(space))
-		unwind(s, space);
+		unwind_stack(s, space);
 	if (!stacks_native) { /* only to find the interpreter */
 		s->hash = 0;
 		s->stack.native_count = 0;
@@ -270,12 +270,12 @@ GLOBAL u64 take_site(void)
 {
 	struct fdt_scratch *s = scratch_of_cpu();
 	struct fdt_walk_counts *counts = counts_of_cpu();
-	u64 key = (u64)plain(CURRENT)->mm, began = 0;
+	u64 key = (u64)plain_task(CURRENT)->mm, began = 0;
 	struct fdt_space *space;
 
 	if (!s || !key || call_is_compat(CURRENT))
 		return 0;
-	space = space_get(key);
+	space = space_of_key(key);
 	if (!space || s->busy) /* busy: this CPU's walk was interrupted by another thread */
 		return 0;
 	s->busy = 1;

@@ -34,7 +34,7 @@ static __always_inline u64 open_bits(u64 table, u32 first_fd)
 
 static __always_inline u64 current_table(void)
 {
-	return (u64)plain(CURRENT)->files;
+	return (u64)plain_task(CURRENT)->files;
 }
 
 static __always_inline u8 kind_of(u8 op)
@@ -48,7 +48,7 @@ static __always_inline u8 kind_of(u8 op)
 GLOBAL int emit_slot(u8 op, u32 syscall, u32 fd, s32 result, u64 site)
 {
 	struct task_struct *task = CURRENT; /* its numbers, read so, need no test of the address */
-	u64 table = (u64)plain(task)->files;
+	u64 table = (u64)plain_task(task)->files;
 	struct fdt_slot *event = RESERVE(fdt_slot);
 
 	if (!event)
@@ -58,7 +58,7 @@ GLOBAL int emit_slot(u8 op, u32 syscall, u32 fd, s32 result, u64 site)
 	event->fd = fd;
 	event->result = result;
 	event->site = site;
-	describe(&event->file, slot_file(table, fd));
+	describe_file(&event->file, slot_file(table, fd));
 	EMIT(event);
 	return 0;
 }
@@ -78,7 +78,7 @@ struct fdt_walk {
 };
 
 #define BLOCK_SLOTS 512
-#define SPARSE_FROM 4096 /* empty blocks of larger tables are told in short */
+#define SPARSE_FROM 4096 /* empty blocks of larger tables are sent in short */
 
 static u32 bits_set(u64 bits)
 {
@@ -86,12 +86,12 @@ static u32 bits_set(u64 bits)
 }
 
 /* The lowest of the bits that are left. */
-static long vec_slot(__attribute__((unused)) u64 i, struct fdt_walk *walk)
+static long walk_vec_slot(__attribute__((unused)) u64 i, struct fdt_walk *walk)
 {
 	u32 at = bits_set((walk->bits & -walk->bits) - 1) % FDT_VEC_SLOTS;
 
 	walk->bits &= walk->bits - 1;
-	describe(&walk->vec->file[at], slot_file(walk->table, walk->at + at));
+	describe_file(&walk->vec->file[at], slot_file(walk->table, walk->at + at));
 	return 0;
 }
 
@@ -103,14 +103,14 @@ static __always_inline void vec_fill(struct fdt_walk *walk)
 	bpf_probe_read_kernel(walk->vec->file, sizeof(walk->vec->file), nothing);
 	walk->bits = open_bits(walk->table, walk->at);
 	if (walk->bits)
-		bpf_loop(bits_set(walk->bits), vec_slot, walk, 0);
+		bpf_loop(bits_set(walk->bits), walk_vec_slot, walk, 0);
 }
 
 #define PF_EXITING 0x4
 
 /*
- * A snapshot looks at tasks from outside. One that is exiting has told, or is about to tell,
- * its end; what is said of it must stand before that in the ring. Looked at after reserving.
+ * A snapshot looks at tasks from outside. One that is exiting has reported its end, or is about
+ * to; what is said about it must stand before that in the ring. Looked at after reserving.
  */
 static __always_inline bool is_leaving(const struct fdt_walk *walk)
 {
@@ -214,8 +214,8 @@ static __always_inline bool block_is_empty(u64 table, u32 first_fd)
 
 /*
  * 512 slots: 8 VEC records of 2 KiB. Tables never shrink, so one that was large once is mostly
- * empty; such blocks are told with one WORDS record of 112 bytes. Not the last one: the end
- * of the table is told by a VEC.
+ * empty; such blocks are sent as one WORDS record of 112 bytes. Not the last one: the end
+ * of the table is sent as a VEC.
  */
 static long walk_block(u64 i, struct fdt_walk *walk)
 {
@@ -250,7 +250,7 @@ static __noinline int emit_table(struct task_struct *task, u32 op)
 
 	if (!task)
 		return 0;
-	walk.task = plain(task);
+	walk.task = plain_task(task);
 	walk.table = (u64)walk.task->files;
 	if (walk.table)
 		walk_table(&walk);
@@ -274,7 +274,7 @@ GLOBAL int emit_range(u32 low, u32 high)
 	struct fdt_range range = { .walk.op = FDT_OP_RANGE };
 	u32 capacity;
 
-	range.walk.task = plain(CURRENT);
+	range.walk.task = plain_task(CURRENT);
 	range.walk.table = current_table();
 	range.walk.time_ns = coarse_ns();
 	capacity = table_capacity(range.walk.table);

@@ -16,7 +16,7 @@ static __always_inline bool snapshot_wants(struct task_struct *task)
 {
 	if (cursor.stopped || (u32)task->pid < cursor.tid || is_kernel(task) || is_worker(task))
 		return false;
-	return cursor.only_tgid ? (u32)task->tgid == cursor.only_tgid : is_traced(task->tgid);
+	return cursor.only_tgid ? (u32)task->tgid == cursor.only_tgid : tgid_is_traced(task->tgid);
 }
 
 /* Returns false when the task is about to end, or there is no room. */
@@ -60,7 +60,7 @@ static __always_inline int on_snapshot_task(struct seq_file *seq, struct task_st
 
 	if (!task)
 		return 0;
-	task = plain(task);
+	task = plain_task(task);
 	table = (u64)task->files;
 	if (!table || !snapshot_wants(task))
 		return 0;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Does a thread go on with a number that others have filled anew? Each filling of a slot by an
+ * Does a thread keep using a number that others have refilled? Each filling of a slot by an
  * open has a serial number; for each thread and number the serial that it used last is kept.
  * Whatever a thread does to a slot itself makes it forget what it used there: it knows.
  *
- * Where it is not certain who did what, nothing is told:
- * - Only fillings count. A close is told after it took effect, when the slot may long have been
+ * Where it is not certain who did what, nothing is reported:
+ * - Only fillings count. A close is reported after it took effect, when the slot may long have been
  *   filled and used again.
  * - dup2 onto a number swaps its file on purpose; uses before it are pardoned.
  * - What io_uring does may have been asked for by any thread: the same.
  * - A call that waits may have begun before the change and then used the old file. It is only
- *   kept in mind; the next use of the same filling is told.
+ *   remembered; the next use of the same filling is reported.
  */
 #ifndef FDTRACE_STALE_BPF_H
 #define FDTRACE_STALE_BPF_H
@@ -39,7 +39,7 @@ struct fdt_last_use {
 	u64 serial; /* 0: of a filling before we looked */
 	u64 waited; /* filling met by a call that may have waited; 0: none */
 	u64 born;   /* of the thread: its number may be given again */
-	u64 space;  /* address space: an exec begins anew */
+	u64 space;  /* address space: an exec starts again */
 };
 
 struct {
@@ -93,7 +93,7 @@ static __always_inline bool changes_nothing(const struct fdt_filling_of_slot *fi
 	return op == FDT_OP_MAYBE && (!filling->serial || filling->file == file);
 }
 
-/* The current thread has changed a slot of its table, and that has been told. */
+/* The current thread has changed a slot of its table, and that has been reported. */
 GLOBAL int slot_changed(u8 op, u32 fd)
 {
 	u64 table = current_table(), file = slot_file(table, fd);
@@ -122,7 +122,7 @@ static __always_inline void note_change(u8 op, u32 fd)
 
 static __always_inline void use_init(struct fdt_last_use *use, u64 serial)
 {
-	struct task_struct *task = plain(CURRENT);
+	struct task_struct *task = plain_task(CURRENT);
 
 	use->serial = serial;
 	use->waited = 0;
@@ -176,7 +176,7 @@ static __always_inline bool may_wait(u32 syscall)
 	return false;
 }
 
-/* Whether this use of a filling that others made since is to be told now. */
+/* Whether this use of a filling that others made since is to be reported now. */
 static __always_inline bool is_stale(struct fdt_last_use *last, u64 pardoned, u64 serial,
 				     u32 syscall)
 {
@@ -189,7 +189,7 @@ static __always_inline bool is_stale(struct fdt_last_use *last, u64 pardoned, u6
 	return true;
 }
 
-static __always_inline void tell_stale_use(u32 fd, u32 syscall)
+static __always_inline void report_stale_use(u32 fd, u32 syscall)
 {
 	run_break();
 	emit_slot(FDT_OP_STALE_USE, syscall, fd, 0, site_of_error());
@@ -211,9 +211,9 @@ GLOBAL int slot_used(u32 fd, u32 syscall)
 	if (last->serial == serial)
 		return 0;
 	if (serial > last->serial && is_stale(last, pardoned, serial, syscall))
-		tell_stale_use(fd, syscall);
+		report_stale_use(fd, syscall);
 	else if (last->waited == serial)
-		return 0; /* the next use tells */
+		return 0; /* the next use is reported */
 	last->serial = serial;
 	last->waited = 0;
 	return 0;

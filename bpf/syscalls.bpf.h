@@ -40,7 +40,7 @@ static __always_inline void assert_slot(struct fdt_exit *x, u8 op, u32 fd)
 	note_change(op, fd);
 }
 
-static __always_inline void took(struct fdt_exit *x, u32 fd)
+static __always_inline void watch_taken(struct fdt_exit *x, u32 fd)
 {
 	if (any_watched() && is_watched(bpf_get_current_pid_tgid() >> 32))
 		watch_take(fd, x->syscall, false);
@@ -110,7 +110,7 @@ static __always_inline void on_epoll(struct fdt_exit *x)
 
 static __always_inline void on_close(struct fdt_exit *x)
 {
-	took(x, x->args[0]);
+	watch_taken(x, x->args[0]);
 	assert_slot(x, FDT_OP_CLOSE, x->args[0]);
 }
 
@@ -118,7 +118,7 @@ static __always_inline void on_replace(struct fdt_exit *x)
 {
 	if ((u32)x->args[0] == (u32)x->args[1])
 		return;
-	took(x, x->args[1]);
+	watch_taken(x, x->args[1]);
 	assert_slot(x, FDT_OP_REPLACE, x->args[1]);
 }
 
@@ -218,7 +218,7 @@ static __always_inline bool is_use(const struct fdt_exit *x)
 	return true;
 }
 
-static __always_inline void used(struct fdt_exit *x, s32 fd, bool watched)
+static __always_inline void note_use(struct fdt_exit *x, s32 fd, bool watched)
 {
 	if (watched && is_watchable(fd))
 		watch_take(fd, x->syscall, true);
@@ -238,7 +238,7 @@ GLOBAL int on_use(struct fdt_exit *x)
 		return 0;
 	for (u32 i = 0; i < CALL_ARGS; i++)
 		if (x->uses >> i & 1)
-			used(x, x->args[i], watched);
+			note_use(x, x->args[i], watched);
 	return 0;
 }
 
@@ -370,7 +370,7 @@ static __always_inline void on_success(struct fdt_exit *x, u32 tgid)
 /* Whether the use of a descriptor is looked at. */
 static __always_inline bool may_use(u32 tgid)
 {
-	return wants_stale_uses ? is_traced(tgid) : is_watched(tgid);
+	return wants_stale_uses ? tgid_is_traced(tgid) : is_watched(tgid);
 }
 
 /* Everything about a call of a traced process that may matter. */
@@ -400,7 +400,7 @@ static __always_inline bool is_of_interest(u8 what, u8 uses, s64 result, u32 tgi
 		return false;
 	if (what == FDT_CALL_NONE && !bad)
 		return uses && may_use(tgid);
-	return is_traced(tgid);
+	return tgid_is_traced(tgid);
 }
 
 static __always_inline int on_sys_exit(struct pt_regs *regs, s64 result)

@@ -14,8 +14,8 @@
 
 /*
  * Threads that the kernel runs inside a process (io_uring's and vhost's workers) make no system
- * calls and end before their process does: they are not told, except that such a thread may be
- * the last one to go. They keep the table alive no longer than the process's own threads do.
+ * calls and end before their process does: they are not reported, except that such a thread may be
+ * the last one to end. They keep the table alive no longer than the process's own threads do.
  */
 static __always_inline bool is_worker(struct task_struct *task)
 {
@@ -24,7 +24,7 @@ static __always_inline bool is_worker(struct task_struct *task)
 
 static __always_inline bool is_kernel(struct task_struct *task)
 {
-	return task->flags & PF_KTHREAD || !plain(task)->files;
+	return task->flags & PF_KTHREAD || !plain_task(task)->files;
 }
 
 static __always_inline void task_facts(struct fdt_task *event, struct task_struct *task)
@@ -45,7 +45,7 @@ static __noinline int emit_task(struct task_struct *task, u32 op, u32 flags, u32
 
 	if (!task)
 		return 0;
-	task = plain(task);
+	task = plain_task(task);
 	event = RESERVE(fdt_task);
 	if (!event)
 		return 0;
@@ -78,7 +78,7 @@ static __noinline int emit_process(struct task_struct *task, struct linux_binprm
 
 	if (!task || !bprm)
 		return 0;
-	task = plain(task);
+	task = plain_task(task);
 	event = RESERVE(fdt_process);
 	if (!event)
 		return 0;
@@ -100,7 +100,7 @@ static __always_inline void emit_limit(struct task_struct *task, u32 tgid, u64 n
 
 	if (!event)
 		return;
-	HEAD_COARSE(event, FDT_LIMIT, FDT_OP_NONE, task, (u64)plain(task)->files);
+	HEAD_COARSE(event, FDT_LIMIT, FDT_OP_NONE, task, (u64)plain_task(task)->files);
 	event->head.tgid = tgid;
 	event->nofile = nofile;
 	EMIT(event);
@@ -114,12 +114,12 @@ static __always_inline bool child_is_traced(struct task_struct *creator, struct 
 					    u64 flags)
 {
 	if (trace_all || flags & CLONE_THREAD)
-		return is_traced(child->tgid);
-	if (is_traced(creator->tgid) && (follow || flags & CLONE_FILES))
+		return tgid_is_traced(child->tgid);
+	if (tgid_is_traced(creator->tgid) && (follow || flags & CLONE_FILES))
 		pid_set(traced_pids, &traced_count, child->tgid);
 	else /* the pid's last owner may have ended unseen */
 		pid_clear(traced_pids, &traced_count, child->tgid);
-	return is_traced(child->tgid);
+	return tgid_is_traced(child->tgid);
 }
 
 static __always_inline u32 fork_flags(u64 clone_flags)
@@ -140,7 +140,7 @@ static __always_inline u32 current_call(struct task_struct *task)
 	return call_is_compat(task) ? compat_calls[number].syscall : native_calls[number].syscall;
 }
 
-/* Where clone(2) was told to put the pidfd; clone3's struct clone_args has it after the flags. */
+/* Where clone(2) was asked to put the pidfd; clone3's struct clone_args has it after the flags. */
 static __always_inline u64 pidfd_address(struct task_struct *creator, u32 syscall)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(creator);
@@ -164,7 +164,7 @@ static __always_inline void on_pidfd(struct task_struct *creator)
 	u64 address = pidfd_address(creator, syscall);
 	s32 fd;
 
-	if (!is_traced(creator->tgid) || !address ||
+	if (!tgid_is_traced(creator->tgid) || !address ||
 	    bpf_probe_read_user(&fd, sizeof(fd), (void *)address) || fd < 0)
 		return;
 	run_break();
@@ -197,7 +197,7 @@ static __always_inline int on_exec(struct task_struct *task, u32 old_tid, struct
 {
 	u32 flags;
 
-	if (!is_traced(task->tgid))
+	if (!tgid_is_traced(task->tgid))
 		return 0;
 	run_break();
 	space_replaced(task);
@@ -216,7 +216,7 @@ static __always_inline int on_exit(struct task_struct *task, bool last)
 {
 	u32 tgid = task->tgid;
 
-	if (!is_traced(tgid) || is_kernel(task))
+	if (!tgid_is_traced(tgid) || is_kernel(task))
 		return 0;
 	run_break();
 	if (last || !is_worker(task))
@@ -225,7 +225,7 @@ static __always_inline int on_exit(struct task_struct *task, bool last)
 		return 0;
 	maker_ended(tgid);
 	if (is_watched(tgid))
-		watch_end(tgid, (u64)plain(task)->files);
+		watch_end(tgid, (u64)plain_task(task)->files);
 	if (!trace_all)
 		pid_clear(traced_pids, &traced_count, tgid);
 	return 0;

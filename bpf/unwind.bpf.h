@@ -97,7 +97,7 @@ static __always_inline void want_elf(const struct fdt_mapping *m, u64 serial)
 	event = bpf_ringbuf_reserve(&fdt_ring, sizeof(*event), 0);
 	if (!event)
 		return;
-	task = plain(CURRENT);
+	task = plain_task(CURRENT);
 	head_fill(&event->head, FDT_ELF, FDT_OP_NONE, sizeof(*event), now, task, (u64)task->files);
 	event->key = m->key;
 	event->start = m->start;
@@ -139,7 +139,7 @@ GLOBAL int want_mapped(u32 fd, u64 start, u64 length, u64 offset_bytes)
 
 /*
  * Another CPU may be reading the entry: what end guards is changed only while end is 0. When all
- * are taken the oldest makes room, and is found anew when it is next met. Returns the index.
+ * are taken the oldest makes room, and is looked up again when it is next met. Returns the index.
  */
 static __always_inline u32 module_put(struct fdt_space *space, const struct fdt_mapping *m,
 				      const struct fdt_elf *elf)
@@ -277,7 +277,7 @@ static __always_inline u32 rule_at(struct fdt_scratch *s, const struct fdt_modul
 
 /* ---- steps ---- */
 
-static __always_inline long stop(struct fdt_scratch *s, u8 why)
+static __always_inline long stop_walk(struct fdt_scratch *s, u8 why)
 {
 	s->stack.native_end = why;
 	return 1;
@@ -289,9 +289,9 @@ static __always_inline long step_by_pointer(struct fdt_scratch *s, struct fdt_fr
 	u64 bp = s->bp, saved = 0, pc = 0;
 
 	if (bp < s->sp || bp - s->sp > FP_STEP_MAX || bp % WORD || !s->is_return)
-		return stop(s, why);
+		return stop_walk(s, why);
 	if (!stack_word(s, bp, &saved) || !stack_word(s, bp + WORD, &pc) || pc < FDT_PAGE_SIZE)
-		return stop(s, why);
+		return stop_walk(s, why);
 	frame->flags |= FDT_FRAME_GUESSED;
 	s->sp = bp + 2 * WORD;
 	s->bp = saved;
@@ -305,7 +305,7 @@ static __always_inline long step_out_of_signal(struct fdt_scratch *s)
 
 	if (!stack_word(s, sp + SIGNAL_PC, &s->pc) || !stack_word(s, sp + SIGNAL_BP, &s->bp) ||
 	    !stack_word(s, sp + SIGNAL_SP, &s->sp))
-		return stop(s, FDT_END_UNREADABLE);
+		return stop_walk(s, FDT_END_UNREADABLE);
 	s->is_return = 0;
 	return 0;
 }
@@ -315,13 +315,13 @@ static __always_inline long step_by_cfa(struct fdt_scratch *s, u64 cfa, u32 save
 	u64 pc = 0;
 
 	if (cfa <= s->sp)
-		return stop(s, FDT_END_BAD_STACK);
+		return stop_walk(s, FDT_END_BAD_STACK);
 	if (saved_bp && !stack_word(s, cfa - saved_bp * WORD, &s->bp))
-		return stop(s, FDT_END_UNREADABLE);
+		return stop_walk(s, FDT_END_UNREADABLE);
 	if (!stack_word(s, cfa - WORD, &pc))
-		return stop(s, FDT_END_UNREADABLE);
+		return stop_walk(s, FDT_END_UNREADABLE);
 	if (!pc)
-		return stop(s, FDT_END_WHOLE);
+		return stop_walk(s, FDT_END_WHOLE);
 	s->sp = cfa;
 	s->pc = pc;
 	s->is_return = 1;
@@ -337,9 +337,9 @@ static __always_inline long step_by_rule(struct fdt_scratch *s, struct fdt_frame
 	case FDT_RULE_BP: return step_by_cfa(s, s->bp + distance, FDT_RULE_SAVED_BP(rule));
 	case FDT_RULE_PLT: return step_by_cfa(s, s->sp + WORD + ((s->pc & 15) >= 11 ? WORD : 0), 0);
 	case FDT_RULE_SIGNAL: return step_out_of_signal(s);
-	case FDT_RULE_END: return stop(s, FDT_END_WHOLE);
+	case FDT_RULE_END: return stop_walk(s, FDT_END_WHOLE);
 	case FDT_RULE_NONE: return step_by_pointer(s, frame, FDT_END_NO_RULE);
-	default: return stop(s, FDT_END_OTHER_RULE);
+	default: return stop_walk(s, FDT_END_OTHER_RULE);
 	}
 }
 
@@ -356,7 +356,7 @@ static __always_inline void note_frame(struct fdt_scratch *s, struct fdt_frame *
 	frame->flags = s->is_return ? FDT_FRAME_RETURN : 0;
 	frame->language = LANGUAGE_NATIVE;
 	frame->instruction = 0;
-	s->hash = mix(s->hash, address ^ of << 48);
+	s->hash = mix_hash(s->hash, address ^ of << 48);
 	s->stack.native_count++;
 }
 
@@ -370,7 +370,7 @@ static long unwind_step(__attribute__((unused)) u64 i, struct fdt_unwind *u)
 	u64 pc = s->pc - !!s->is_return;
 
 	if (n >= FDT_NATIVE_MAX)
-		return stop(s, FDT_END_DEPTH);
+		return stop_walk(s, FDT_END_DEPTH);
 	frame = &s->frame[n];
 	at = module_find(s, space, pc);
 	if (at >= FDT_MODULES_MAX) {
@@ -385,12 +385,12 @@ static long unwind_step(__attribute__((unused)) u64 i, struct fdt_unwind *u)
 	frame->elf = module->elf;
 	note_frame(s, frame, s->pc - module->bias, module->elf);
 	if (!module->pages)
-		return stop(s, FDT_END_NO_TABLE);
+		return stop_walk(s, FDT_END_NO_TABLE);
 	return step_by_rule(s, frame, rule_at(s, module, pc - module->bias));
 }
 
 /* Fills the native part of the stack in s. */
-static __always_inline int unwind(struct fdt_scratch *s, struct fdt_space *space)
+static __always_inline int unwind_stack(struct fdt_scratch *s, struct fdt_space *space)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(CURRENT);
 	struct fdt_registers user = registers_of(regs);
@@ -434,8 +434,8 @@ static __always_inline int want_executable(__attribute__((unused)) struct linux_
 	return 0;
 }
 
-static __always_inline int unwind(struct fdt_scratch *s,
-				  __attribute__((unused)) struct fdt_space *space)
+static __always_inline int unwind_stack(struct fdt_scratch *s,
+					__attribute__((unused)) struct fdt_space *space)
 {
 	s->stack.native_end = FDT_END_NOT_TAKEN;
 	return 0;

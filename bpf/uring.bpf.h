@@ -16,7 +16,7 @@
 #define IORING_OP_FIXED_FD_INSTALL 54
 #define IORING_OP_PIPE 62
 
-/* A result that went into a fixed slot of the ring is no descriptor. */
+/* A result that went into a fixed slot of the ring is not a descriptor. */
 #define FIXED_SLOT(request, type)                                     \
 	(bpf_core_field_exists(((struct type *)0)->file_slot)         \
 		 ? BPF_CORE_READ((struct type *)(request), file_slot) \
@@ -25,7 +25,7 @@
 /* A worker's own thread id is of no interest: its process did it. */
 GLOBAL int emit_uring(u8 op, u32 syscall, u32 fd, s32 result)
 {
-	struct task_struct *task = plain(CURRENT);
+	struct task_struct *task = plain_task(CURRENT);
 	u64 table = (u64)task->files;
 	struct fdt_slot *event = RESERVE(fdt_slot);
 
@@ -38,7 +38,7 @@ GLOBAL int emit_uring(u8 op, u32 syscall, u32 fd, s32 result)
 	event->fd = fd;
 	event->result = result;
 	event->site = 0;
-	describe(&event->file, slot_file(table, fd));
+	describe_file(&event->file, slot_file(table, fd));
 	EMIT(event);
 	note_change(op, fd);
 	return 0;
@@ -75,7 +75,7 @@ static __always_inline int on_uring(u64 request, s32 result)
 {
 	struct task_struct *task = CURRENT;
 
-	if (is_kernel(task) || !is_traced(task->tgid))
+	if (is_kernel(task) || !tgid_is_traced(task->tgid))
 		return 0;
 	if (!request) { /* one of several completions of a request: its result may be a descriptor */
 		if (result > 0 && slot_file(current_table(), result))

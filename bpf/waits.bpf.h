@@ -70,7 +70,7 @@ static long poll_in_a_row(u64 i, struct fdt_polling *p)
 }
 
 /*
- * One number after the other, from three on, without waiting: nobody's events look like that. It asks
+ * One number after the other, from three on, without waiting: no event loop looks like that. It asks
  * which numbers are open, as xargs does before it lets children inherit them.
  */
 static __always_inline bool asks_which_are_open(struct fdt_polling *p, u32 count)
@@ -83,7 +83,7 @@ static __always_inline bool asks_which_are_open(struct fdt_polling *p, u32 count
 GLOBAL int on_poll(u64 address, u64 count, u32 syscall, u32 at_once)
 {
 	struct fdt_polling p = { .address = address, .syscall = syscall };
-	struct task_struct *task = plain(CURRENT);
+	struct task_struct *task = plain_task(CURRENT);
 
 	p.watched = is_watched(task->tgid);
 	if (count > POLLFDS_MAX)

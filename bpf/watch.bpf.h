@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Which inherited descriptors does a program use? At exec the numbers above 2 that crossed it
- * are noted, by table; the first successful call that uses one is told (FDT_USE) and the number
+ * are noted, by table; the first successful call that uses one is reported (FDT_USE) and the number
  * crossed off. Processes forked later go on with what is left, in their own tables.
  *
  * What this costs others: a call that uses a descriptor tests, while any process is watched,
@@ -77,14 +77,14 @@ static long note_word(u64 i, struct fdt_noting *noting)
 	return 0;
 }
 
-static __always_inline u32 words_of(u64 table)
+static __always_inline u32 watch_words(u64 table)
 {
 	u32 words = table_capacity(table) / 64;
 
 	return words < WATCH_WORDS ? words : WATCH_WORDS;
 }
 
-/* Returns whether uses will be told; false also when nothing crossed that could be used. */
+/* Returns whether uses will be reported; false also when nothing crossed that could be used. */
 static __noinline int watch_exec(struct task_struct *task)
 {
 	struct fdt_noting noting = {};
@@ -93,16 +93,16 @@ static __noinline int watch_exec(struct task_struct *task)
 	if (!task)
 		return 0;
 	tgid = task->tgid;
-	noting.table = (u64)plain(task)->files;
+	noting.table = (u64)plain_task(task)->files;
 	watch_end(tgid, noting.table);
-	bpf_loop(words_of(noting.table), note_word, &noting, 0);
+	bpf_loop(watch_words(noting.table), note_word, &noting, 0);
 	if (!noting.count)
 		return 0;
 	noting.watch = watch_new(noting.table);
 	if (!noting.watch)
 		return 0;
 	noting.count = 0;
-	bpf_loop(words_of(noting.table), note_word, &noting, 0);
+	bpf_loop(watch_words(noting.table), note_word, &noting, 0);
 	noting.watch->count = noting.count;
 	pid_set(watched_pids, &watched_count, tgid);
 	return 1;
@@ -121,7 +121,7 @@ static long copy_word(u64 i, struct fdt_copying *copying)
 	return 0;
 }
 
-/* Returns whether uses by the child will be told. */
+/* Returns whether uses by the child will be reported. */
 static __noinline int watch_fork(struct task_struct *parent, struct task_struct *child)
 {
 	u64 from, to;
@@ -129,8 +129,8 @@ static __noinline int watch_fork(struct task_struct *parent, struct task_struct 
 
 	if (!parent || !child || !is_watched(parent->tgid))
 		return 0;
-	from = (u64)plain(parent)->files;
-	to = (u64)plain(child)->files;
+	from = (u64)plain_task(parent)->files;
+	to = (u64)plain_task(child)->files;
 	copying.from = bpf_map_lookup_elem(&fdt_watches, &from);
 	if (!copying.from)
 		return 0;
@@ -159,10 +159,10 @@ static __always_inline bool cross_off(struct fdt_watch *watch, u32 fd)
 	return __sync_fetch_and_and(&watch->word[word], ~bit) & bit;
 }
 
-/* Takes a number off the list of the current process; a use is told, anything else is not. */
+/* Takes a number off the list of the current process; a use is reported, anything else is not. */
 GLOBAL int watch_take(u32 fd, u32 syscall, u32 is_use)
 {
-	struct task_struct *task = plain(CURRENT);
+	struct task_struct *task = plain_task(CURRENT);
 	u64 table = (u64)task->files;
 	struct fdt_watch *watch = bpf_map_lookup_elem(&fdt_watches, &table);
 

@@ -18,7 +18,7 @@ enum fdt_call_class {
 	FDT_CALL_NONE = 0,
 	FDT_CALL_OPEN,  /* its result is a descriptor */
 	FDT_CALL_MAYBE, /* its result may be one (bpf, seccomp ...) */
-	FDT_CALL_IOCTL, /* the same; some requests are no use of the descriptor, two mark it */
+	FDT_CALL_IOCTL, /* the same; some requests do not use the descriptor, two mark it */
 	FDT_CALL_FCNTL, /* duplicates, marks and locks: the command decides */
 	FDT_CALL_CLOSE,
 	FDT_CALL_REPLACE,    /* dup2, dup3 */

@@ -46,7 +46,7 @@ struct fdt_elf {
 	__u64 delta; /* p_vaddr - p_offset: a file offset plus this is its address in the file */
 	__u64 first_vaddr; /* of text page 0; a multiple of FDT_PAGE_SIZE */
 	__u32 page0;       /* index of its text page 0 in the map of pages */
-	__u32 pages;       /* 0: no table (not to be had; do not ask again) */
+	__u32 pages;       /* 0: no table (not available; do not ask again) */
 };
 
 /*
@@ -108,7 +108,7 @@ enum fdt_walk_end {
 	FDT_END_UNREADABLE, /* memory could not be read */
 	FDT_END_DEPTH,      /* more frames than fit */
 	FDT_END_BAD_STACK,  /* the stack pointer would have moved the wrong way */
-	FDT_END_NOT_TAKEN,  /* not asked for, or not to be had (32-bit program) */
+	FDT_END_NOT_TAKEN,  /* not asked for, or not available (32-bit program) */
 	/* interpreted frames only: */
 	FDT_END_NO_INTERPRETER, /* none in this process */
 	FDT_END_NO_THREAD,      /* no thread state: starting, ending, or a foreign thread */

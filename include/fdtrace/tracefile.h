@@ -6,7 +6,7 @@
  * The first records are FDT_META; their keys are listed below. A record that was derived
  * from live lookups (FDT_NAME, FDT_PROCESS of a running process) stands before the event
  * whose finding needed it, so a replay needs no second look. A reader treats the file as
- * hostile: every size is checked, unknown kinds are skipped, a cut tail is told.
+ * hostile: every size is checked, unknown kinds are skipped, a cut tail is reported.
  */
 #ifndef FDTRACE_TRACEFILE_H
 #define FDTRACE_TRACEFILE_H

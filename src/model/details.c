@@ -9,12 +9,12 @@ struct known_detail {
 	struct fdt_detail detail;
 };
 
-static uint64_t key_of(const struct fdt_file *file)
+static uint64_t detail_key(const struct fdt_file *file)
 {
 	return names_key(file->file, file->inode, file->dev);
 }
 
-static void drop(struct details *details, struct known_detail *known)
+static void detail_drop(struct details *details, struct known_detail *known)
 {
 	if (!known)
 		return;
@@ -22,7 +22,7 @@ static void drop(struct details *details, struct known_detail *known)
 	mem_free(details->mem, known, sizeof(*known));
 }
 
-static struct known_detail *make(struct details *details, uint64_t key)
+static struct known_detail *detail_make(struct details *details, uint64_t key)
 {
 	struct known_detail *known;
 
@@ -32,7 +32,7 @@ static struct known_detail *make(struct details *details, uint64_t key)
 	known = details->ring ? mem_alloc(details->mem, sizeof(*known)) : NULL;
 	if (!known)
 		return NULL;
-	drop(details, details->ring[details->next]);
+	detail_drop(details, details->ring[details->next]);
 	details->ring[details->next] = NULL;
 	if (map_put(details->mem, &details->map, key, known)) {
 		mem_free(details->mem, known, sizeof(*known));
@@ -46,11 +46,11 @@ static struct known_detail *make(struct details *details, uint64_t key)
 
 void details_put(struct details *details, const struct fdt_detail *detail, uint64_t serial)
 {
-	uint64_t key = key_of(&detail->file);
+	uint64_t key = detail_key(&detail->file);
 	struct known_detail *known = map_get(&details->map, key);
 
 	if (!known)
-		known = make(details, key);
+		known = detail_make(details, key);
 	if (!known)
 		return;
 	known->detail = *detail;
@@ -60,7 +60,7 @@ void details_put(struct details *details, const struct fdt_detail *detail, uint6
 const struct fdt_detail *details_get(const struct details *details, const struct fdt_file *file,
 				     uint64_t *ret_serial)
 {
-	const struct known_detail *known = map_get(&details->map, key_of(file));
+	const struct known_detail *known = map_get(&details->map, detail_key(file));
 
 	if (!known || known->detail.file.file != file->file ||
 	    known->detail.file.inode != file->inode || known->detail.file.dev != file->dev)
@@ -72,7 +72,7 @@ const struct fdt_detail *details_get(const struct details *details, const struct
 void details_done(struct details *details)
 {
 	for (uint32_t i = 0; details->ring && i < DETAILS_MAX; i++)
-		drop(details, details->ring[i]);
+		detail_drop(details, details->ring[i]);
 	mem_free(details->mem, details->ring, DETAILS_MAX * sizeof(struct known_detail *));
 	map_done(details->mem, &details->map);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What open files were like when they were last looked at, told by FDT_DETAIL events. Kept for
+ * What open files were like when they were last looked at, from FDT_DETAIL events. Kept for
  * the last DETAILS_MAX files, so that one that has just been closed can still be described.
  */
 #ifndef FDTRACE_CORE_DETAILS_H

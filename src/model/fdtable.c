@@ -62,7 +62,7 @@ static void add_chunk(struct pasts *pasts)
 	}
 }
 
-static uint32_t take(struct pasts *pasts)
+static uint32_t pasts_take(struct pasts *pasts)
 {
 	uint32_t index;
 
@@ -106,7 +106,7 @@ uint32_t pasts_push(struct pasts *pasts, uint32_t head, const struct past *past)
 	uint32_t index = cut_oldest(pasts, head, false);
 
 	if (!index)
-		index = take(pasts);
+		index = pasts_take(pasts);
 	if (!index) {
 		pasts->dropped++;
 		index = cut_oldest(pasts, head, true);
@@ -168,7 +168,7 @@ static struct chunk *chunk_of(const struct fdtable *table, uint32_t fd)
 #define COPIED_FLAGS (SLOT_CROSSED_EXEC | SLOT_SHARED | SLOT_CLOEXEC | SLOT_MEANT | SLOT_ACCESS)
 
 /* As one who has it from its parent sees a slot: without its history, and not counted again. */
-static void inherited(struct slot *slot, const struct slot *from)
+static void slot_inherit(struct slot *slot, const struct slot *from)
 {
 	*slot = *from;
 	slot->past = 0;
@@ -185,7 +185,7 @@ const struct slot *fdtable_look(const struct fdtable *table, uint32_t fd, struct
 		return NULL;
 	if (chunk->owner == table)
 		return &chunk->slots[fd % CHUNK_SLOTS];
-	inherited(room, &chunk->slots[fd % CHUNK_SLOTS]);
+	slot_inherit(room, &chunk->slots[fd % CHUNK_SLOTS]);
 	return room;
 }
 
@@ -213,7 +213,7 @@ static void take_slots(struct fdtable *table, struct chunk *to, const struct chu
 		if (from->owner == table)
 			to->slots[i] = from->slots[i];
 		else
-			inherited(&to->slots[i], &from->slots[i]);
+			slot_inherit(&to->slots[i], &from->slots[i]);
 		if (to->slots[i].site)
 			site_ref(to->slots[i].site);
 	}

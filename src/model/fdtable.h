@@ -108,7 +108,7 @@ struct chunk {
 	uint32_t filled, unknown; /* slots; of them: without a site */
 	uint32_t tables;          /* that have it */
 	bool copied;              /* its slots are marked SLOT_SHARED, and have not changed since */
-	/* Whose counts, pasts and marks are in the slots: others see inherited(). NULL: that one is gone. */
+	/* Whose counts, pasts and marks are in the slots: others see slot_inherit(). NULL: that one is gone. */
 	const struct fdtable *owner;
 	struct slot slots[CHUNK_SLOTS];
 };
@@ -128,12 +128,12 @@ struct fdtable {
 		*growth; /* detect/leak_growth.c: NULL until there are some of these; owned */
 	struct fdtable *
 		source; /* between birth and the last VEC of the birth: whose copy it is, held; else NULL */
-	bool replaced; /* another table was born at its address: nothing more is told of this one */
+	bool replaced; /* another table was born at its address: nothing more is heard of this one */
 	uint64_t changes; /* events about it, snapshots not counted */
 	bool seen;        /* engine_each_table() */
 	bool has_epoll;   /* an epoll was opened in it, or found there: not one of its source's */
 	uint32_t locked_files; /* detect/close_lock.c: on which locks of this table are known */
-	bool complete;         /* every slot was told once (birth or snapshot) */
+	bool complete;         /* every slot was reported once (birth or snapshot) */
 	bool tainted;          /* events about it may be missing */
 	bool has_orphans;      /* detect/leak_orphan.c: found in the round that goes on */
 	bool refused; /* memory for it was, since the snapshot of it began: that repairs nothing */
@@ -152,7 +152,7 @@ const struct slot *fdtable_look(const struct fdtable *table, uint32_t fd, struct
 
 /*
  * The same, to be changed: a borrowed chunk is copied first. NULL also when there is no memory
- * for that: the table is marked as one that may lack something, until it is told again.
+ * for that: the table is marked as one that may lack something, until it is reported again.
  */
 struct slot *fdtable_own(struct fdtable *table, uint32_t fd);
 /* Made if need be. NULL: out of memory, or fd >= FD_MAX. */

@@ -58,7 +58,7 @@ void kind_fops_learn(struct kind_fops *fops, uint32_t detail, enum fd_kind kind)
 	fops->entry[fops->count++].kind = kind;
 }
 
-static enum fd_kind learned(const struct kind_fops *fops, uint32_t detail)
+static enum fd_kind kind_learned(const struct kind_fops *fops, uint32_t detail)
 {
 	for (unsigned int i = 0; i < fops->count; i++)
 		if (fops->entry[i].detail == detail)
@@ -90,10 +90,10 @@ static enum fd_kind by_syscall(unsigned int syscall)
 	}
 }
 
-static enum fd_kind anonymous(const struct fdt_file *file, unsigned int syscall,
-			      const struct kind_fops *fops)
+static enum fd_kind kind_of_anonymous(const struct fdt_file *file, unsigned int syscall,
+				      const struct kind_fops *fops)
 {
-	enum fd_kind kind = learned(fops, file->detail);
+	enum fd_kind kind = kind_learned(fops, file->detail);
 
 	return kind ? kind : by_syscall(syscall);
 }
@@ -141,7 +141,7 @@ enum fd_kind fd_kind_of(const struct fdt_file *file, unsigned int syscall,
 	switch (file->magic) {
 	case PIPEFS_MAGIC: return FD_KIND_PIPE;
 	case SOCKFS_MAGIC: return socket_kind(file->detail);
-	case ANON_INODE_FS_MAGIC: return anonymous(file, syscall, fops);
+	case ANON_INODE_FS_MAGIC: return kind_of_anonymous(file, syscall, fops);
 	case PIDFS_MAGIC_NUMBER: return FD_KIND_PIDFD;
 	case NSFS_MAGIC: return FD_KIND_NS;
 	case MQUEUE_MAGIC_NUMBER: return FD_KIND_FILE;

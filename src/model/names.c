@@ -19,7 +19,7 @@ uint64_t names_key(uint64_t file, uint64_t inode, uint32_t dev)
 	return file * HASH_GOLDEN ^ (inode + ((uint64_t)dev << 32)) * 0xc2b2ae3d27d4eb4full;
 }
 
-static void drop(struct names *names, struct name *name)
+static void name_drop(struct names *names, struct name *name)
 {
 	if (!name)
 		return;
@@ -45,7 +45,7 @@ void names_put(struct names *names, uint64_t file, uint64_t inode, uint32_t dev,
 	name->inode = inode;
 	name->dev = dev;
 	name->key = names_key(file, inode, dev);
-	drop(names, names->ring[names->next]);
+	name_drop(names, names->ring[names->next]);
 	names->ring[names->next] = NULL;
 	if (map_put(names->mem, &names->map, name->key, name)) {
 		mem_free(names->mem, name, sizeof(*name) + name->size);
@@ -74,7 +74,7 @@ const char *names_get_key(const struct names *names, uint64_t key)
 void names_done(struct names *names)
 {
 	for (uint32_t i = 0; names->ring && i < NAMES_MAX; i++)
-		drop(names, names->ring[i]);
+		name_drop(names, names->ring[i]);
 	mem_free(names->mem, names->ring, NAMES_MAX * sizeof(*names->ring));
 	map_done(names->mem, &names->map);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What files are called: paths and socket endpoints, told by FDT_NAME events. Kept for the
+ * What files are called: paths and socket endpoints, from FDT_NAME events. Kept for the
  * last NAMES_MAX files, so that a descriptor that has just been closed still has its name.
  */
 #ifndef FDTRACE_CORE_NAMES_H

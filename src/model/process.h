@@ -40,12 +40,12 @@ struct process {
 	struct process *
 		before; /* the image that called exec, or the parent that forked; owned reference */
 	bool by_fork;   /* `before` is the parent's image, and no exec has happened since */
-	bool use_watched; /* FDT_TASK_WATCHED: its first uses of what crossed the exec are told */
+	bool use_watched; /* FDT_TASK_WATCHED: its first uses of what crossed the exec are reported */
 	bool exec_pending; /* in pending_execs: detect/exec_inherit.c or detect/exec_held.c look at it */
 	bool exec_judged;             /* detect/exec_inherit.c has done so */
-	bool environment_known;       /* somebody told, or nobody could */
+	bool environment_known;       /* answered, if only with "unknown" */
 	uint64_t *environment;        /* as in struct fdt_environ; NULL: it names none; owned */
-	bool place_known;             /* somebody told, or nobody could */
+	bool place_known;             /* answered, if only with "unknown" */
 	uint32_t inner_pid;           /* as it sees itself; 0: not known */
 	char *cgroup;                 /* NUL-terminated path; NULL: not known; owned */
 	size_t cgroup_size;           /* bytes allocated */
@@ -75,7 +75,7 @@ struct process *process_ref(struct process *p);
 void process_unref(struct mem *m, struct process *p);
 
 /*
- * Makes `before` (its reference is taken anew) the predecessor of p and forgets all but the
+ * Makes `before` (a new reference is taken) the predecessor of p and forgets all but the
  * nearest few of the chain, so that a program which re-executes itself for ever stays small.
  */
 void process_set_before(struct mem *m, struct process *p, struct process *before);

@@ -91,7 +91,7 @@ static struct site *site_new(struct sites *sites, uint64_t key, struct process *
 	return site;
 }
 
-/* A hash that nobody has told of yet, or that was forgotten, is asked for: once for each site. */
+/* A hash that is not known yet, or was forgotten, is asked for: once for each site. */
 static void ask_for_stack(struct stacks *stacks, const struct stack_hash *hash)
 {
 	if (hash->stack || hash->sites)
@@ -173,7 +173,7 @@ void sites_done(struct sites *sites)
 	stacks_done(&sites->stacks);
 }
 
-/* ---- a stack is told ---- */
+/* ---- a stack becomes known ---- */
 
 /* The fewest open of both together were at least the sum of the fewest of each. */
 static void merge_growth(struct site_growth *into, const struct site_growth *from)
@@ -337,7 +337,7 @@ uint64_t site_median_lifetime_ns(const struct site *site)
 	return site_lifetime_ns(site, 50, &closed);
 }
 
-/* ---- telling ---- */
+/* ---- questions ---- */
 
 unsigned int site_flags(const struct site *site)
 {

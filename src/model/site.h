@@ -119,7 +119,7 @@ void site_uncount_open(struct site *site);
 void site_count_lifetime(struct site *site, uint64_t lifetime_ns);
 /* Half of what was opened and closed here lived less than this (a power of two); 0: none was. */
 uint64_t site_median_lifetime_ns(const struct site *site);
-/* The same of so many in a hundred. *ret_closed: of how many the lifetime is known. */
+/* The same for `percent` of them. *ret_closed: for how many the lifetime is known. */
 uint64_t site_lifetime_ns(const struct site *site, unsigned int percent, uint64_t *ret_closed);
 
 /* FDT_SITE_* of its stack; 0 without one. */

@@ -23,13 +23,13 @@ struct wire_frame {
 	size_t length; /* up to the first NUL: what is kept is a string */
 };
 
-static struct reader walk_begin(const struct fdt_site *event, size_t size)
+static struct reader frames_begin(const struct fdt_site *event, size_t size)
 {
 	return (struct reader){ (const char *)(event + 1), (const char *)event + size };
 }
 
 /* False: it does not fit what is left of the event. */
-static bool walk_next(struct reader *r, struct wire_frame *ret)
+static bool frames_next(struct reader *r, struct wire_frame *ret)
 {
 	size_t left = (size_t)(r->end - r->at), padded;
 	struct fdt_site_frame head;
@@ -50,13 +50,13 @@ static bool walk_next(struct reader *r, struct wire_frame *ret)
 
 int stack_check(const struct fdt_site *event, size_t size)
 {
-	struct reader r = walk_begin(event, size);
+	struct reader r = frames_begin(event, size);
 	struct wire_frame frame;
 
 	if (!event->hash || event->left_out_at > event->frame_count)
 		return -EINVAL;
 	for (unsigned int i = 0; i < event->frame_count; i++)
-		if (!walk_next(&r, &frame))
+		if (!frames_next(&r, &frame))
 			return -EINVAL;
 	return r.at == r.end ? 0 : -EINVAL;
 }
@@ -70,12 +70,12 @@ static uint64_t hash_bytes(uint64_t hash, const char *bytes, size_t size)
 
 static uint64_t hash_content(const struct fdt_site *event, size_t size)
 {
-	struct reader r = walk_begin(event, size);
+	struct reader r = frames_begin(event, size);
 	uint64_t hash = hash_number(HASH_START, event->head.flags);
 	struct wire_frame frame;
 
 	hash = hash_number(hash, (uint64_t)event->frames_left_out << 16 | event->left_out_at);
-	while (walk_next(&r, &frame)) {
+	while (frames_next(&r, &frame)) {
 		hash = hash_number(hash, frame.identity);
 		hash = hash_number(hash, (uint64_t)frame.flags << 32 | frame.length);
 		hash = hash_bytes(hash, frame.text, frame.length);
@@ -93,14 +93,14 @@ static bool is_frame(const struct stack_frame *frame, const struct wire_frame *w
 /* A program chooses its functions' names and might have made two stacks with one hash. */
 static bool is_stack(const struct stack *stack, const struct fdt_site *event, size_t size)
 {
-	struct reader r = walk_begin(event, size);
+	struct reader r = frames_begin(event, size);
 	struct wire_frame wire;
 
 	if (stack->flags != event->head.flags || stack->frame_count != event->frame_count ||
 	    stack->left_out != event->frames_left_out || stack->left_out_at != event->left_out_at)
 		return false;
 	for (unsigned int i = 0; i < stack->frame_count; i++)
-		if (!walk_next(&r, &wire) || !is_frame(&stack->frames[i], &wire))
+		if (!frames_next(&r, &wire) || !is_frame(&stack->frames[i], &wire))
 			return false;
 	return true;
 }
@@ -192,11 +192,11 @@ void stacks_drop(struct stacks *s, struct stack *stack)
 
 static size_t bytes_needed(const struct fdt_site *event, size_t size)
 {
-	struct reader r = walk_begin(event, size);
+	struct reader r = frames_begin(event, size);
 	size_t bytes = sizeof(struct stack) + event->frame_count * sizeof(struct stack_frame);
 	struct wire_frame frame;
 
-	while (walk_next(&r, &frame))
+	while (frames_next(&r, &frame))
 		bytes += frame.length + 1;
 	return bytes;
 }
@@ -206,7 +206,7 @@ static void stack_fill(struct stack *stack, const struct fdt_site *event, size_t
 {
 	struct stack_frame *frames = (struct stack_frame *)(stack + 1);
 	char *text = (char *)(frames + event->frame_count);
-	struct reader r = walk_begin(event, size);
+	struct reader r = frames_begin(event, size);
 	struct wire_frame wire;
 
 	stack->flags = event->head.flags;
@@ -214,7 +214,7 @@ static void stack_fill(struct stack *stack, const struct fdt_site *event, size_t
 	stack->left_out = event->frames_left_out;
 	stack->left_out_at = event->left_out_at;
 	stack->frames = frames;
-	for (unsigned int i = 0; walk_next(&r, &wire); i++) {
+	for (unsigned int i = 0; frames_next(&r, &wire); i++) {
 		memcpy(text, wire.text, wire.length);
 		frames[i] = (struct stack_frame){ text, wire.identity, wire.flags };
 		text += wire.length + 1;

@@ -4,15 +4,16 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-/* Two of the same key are as good as never; the later one is then judged anew. */
-static uint64_t key_of(uint64_t table, int32_t fd)
+/* Two of the same key are as good as never; the later one is then judged again. */
+static uint64_t suspect_key(uint64_t table, int32_t fd)
 {
 	return hash_number(hash_number(HASH_START, table), (uint32_t)fd);
 }
 
-static struct suspect *find(const struct map *map, uint64_t table, int32_t fd, uint32_t generation)
+static struct suspect *suspect_lookup(const struct map *map, uint64_t table, int32_t fd,
+				      uint32_t generation)
 {
-	struct suspect *found = map_get(map, key_of(table, fd));
+	struct suspect *found = map_get(map, suspect_key(table, fd));
 
 	if (!found || found->table != table || found->fd != fd || found->generation != generation)
 		return NULL;
@@ -22,18 +23,18 @@ static struct suspect *find(const struct map *map, uint64_t table, int32_t fd, u
 const struct suspect *suspects_before(const struct suspects *s, uint64_t table, int32_t fd,
 				      uint32_t generation)
 {
-	return find(&s->before, table, fd, generation);
+	return suspect_lookup(&s->before, table, fd, generation);
 }
 
 struct suspect *suspects_now(const struct suspects *s, uint64_t table, int32_t fd,
 			     uint32_t generation)
 {
-	return find(&s->now, table, fd, generation);
+	return suspect_lookup(&s->now, table, fd, generation);
 }
 
 struct suspect *suspects_put(struct mem *m, struct suspects *s, const struct suspect *suspect)
 {
-	uint64_t key = key_of(suspect->table, suspect->fd);
+	uint64_t key = suspect_key(suspect->table, suspect->fd);
 	struct suspect *kept = map_get(&s->now, key);
 
 	if (!kept) {

@@ -64,7 +64,7 @@ struct files {
 	int done_fd;
 	unsigned int open; /* files whose descriptor is held */
 	uint32_t hand;     /* the id that was closed last */
-	uint64_t rest_ns;  /* when files that nobody asks for give their symbols back */
+	uint64_t rest_ns;  /* when unused files release their symbols */
 	/* shared with the thread, under the lock */
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -353,7 +353,7 @@ int files_want(struct files *files, pid_t pid, const struct fdt_elf_key *key, ui
 
 #define SCRIPTS_MAX 4 /* a script may be run by a script, as execve(2) has it */
 
-/* The program that the script in buffer asks for; false: it is no script. */
+/* The program that the script in buffer asks for; false: it is not a script. */
 static bool script_interpreter(const char *buffer, ssize_t length, char *path, size_t size)
 {
 	size_t begin = 2, end;
@@ -508,7 +508,7 @@ static void install_file(struct files *files, struct entry *entry, const struct 
 
 /*
  * Every file is held open until its symbols are wanted: a machine that builds programs all day would
- * take all descriptors we may have. The first that nobody asks about is closed.
+ * take all descriptors we may have. The first unused one is closed.
  */
 static void bound_open(struct files *files)
 {

@@ -173,7 +173,7 @@ static void add_file_frame(struct resolving *r, const struct symbol_file *file,
 		add_place(r, file, frame->address, &place[i], flags);
 }
 
-/* Code made at run time, or a mapping nobody knows. */
+/* Code made at run time, or an unknown mapping. */
 static void add_bare_frame(struct resolving *r, const struct fdt_frame *frame, unsigned int flags)
 {
 	const struct fdt_head *head = &r->taken->stack->head;
@@ -250,7 +250,7 @@ static void resolve_all(struct resolving *r)
 		r->site_flags |= FDT_SITE_CUT;
 }
 
-static size_t frame_bytes(const struct text_frame *frame)
+static size_t text_frame_bytes(const struct text_frame *frame)
 {
 	return (sizeof(struct fdt_site_frame) + frame->size + 7u) & ~(size_t)7;
 }
@@ -261,10 +261,11 @@ static void choose_frames(const struct resolving *r, unsigned int *ret_head, uns
 	size_t room = FDT_SIZE_MAX - sizeof(struct fdt_site), used = 0;
 	unsigned int head = 0, tail = 0;
 
-	while (head < r->count && used + frame_bytes(&r->frame[head]) <= room / 2)
-		used += frame_bytes(&r->frame[head++]);
-	while (head + tail < r->count && used + frame_bytes(&r->frame[r->count - 1 - tail]) <= room)
-		used += frame_bytes(&r->frame[r->count - 1 - tail++]);
+	while (head < r->count && used + text_frame_bytes(&r->frame[head]) <= room / 2)
+		used += text_frame_bytes(&r->frame[head++]);
+	while (head + tail < r->count &&
+	       used + text_frame_bytes(&r->frame[r->count - 1 - tail]) <= room)
+		used += text_frame_bytes(&r->frame[r->count - 1 - tail++]);
 	*ret_head = head;
 	*ret_tail = tail;
 }
@@ -275,10 +276,10 @@ static char *write_frame(char *at, const struct text_frame *frame)
 				       .flags = frame->flags,
 				       .text_size = frame->size };
 
-	memset(at, 0, frame_bytes(frame));
+	memset(at, 0, text_frame_bytes(frame));
 	memcpy(at, &head, sizeof(head));
 	memcpy(at + sizeof(head), frame->text, frame->size);
-	return at + frame_bytes(frame);
+	return at + text_frame_bytes(frame);
 }
 
 static size_t write_event(const struct resolving *r, void *buffer)

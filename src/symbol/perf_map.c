@@ -210,7 +210,7 @@ static int open_below_root(pid_t pid, pid_t inner)
 	fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	err = fd < 0 ? -errno : 0;
 	close(folder);
-	/* O_NOFOLLOW; a socket; a FIFO or device nobody drives */
+	/* O_NOFOLLOW; a socket; a FIFO without a writer; a device without a driver */
 	if (err == -ELOOP || err == -ENXIO || err == -ENODEV)
 		err = -EPERM;
 	return err != 0 ? err : fd;

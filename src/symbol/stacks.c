@@ -249,7 +249,7 @@ void stacks_prepare_path(struct stacks *s, const char *path)
 	files_want_path(s->files, path);
 }
 
-/* Once for each such file, so that nobody wonders where the interpreted frames are. */
+/* Once for each such file, to explain why interpreted frames are missing. */
 static void warn_of_unsupported(struct stacks *s)
 {
 	const struct symbol_file *file;

@@ -4,7 +4,7 @@
 # What each prints, and how long it takes on an idle machine; all but bench-engine as root.
 bench_of_bench-exact    := exact.py    # racing threads, huge tables, stress-ng: some minutes
 bench_of_bench-stacks   := stacks.py   # what a stack costs, in time and memory: two minutes
-bench_of_bench-wanted   := wanted.py   # calls that a rule wants to be told of: a minute
+bench_of_bench-wanted   := wanted.py   # rules that need more calls: a minute
 bench_of_bench-hotpath  := hotpath.py  # what each decision about the hot path is worth: two minutes
 bench_of_bench-capacity := capacity.py # events a second, memory, snapshots, start, forks: four minutes
 bench_of_bench-fleet    := fleet.py    # a whole machine, with and without a budget: ten minutes

@@ -106,7 +106,7 @@ def answer(program_, command):
 
 def large(count):
     """A table as large as the hard limit allows, forked and emptied."""
-    with Background([program("many"), str(count)]) as many:
+    with Background([program("hold_many"), str(count)]) as many:
         many.wait_for(b"\n")
         held = int(many.out)
         with attach(many.pid, "--verify", "--set", "memory.max=1G", "--set", "ring.size=64M") as tracer:

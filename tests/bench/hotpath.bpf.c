@@ -90,7 +90,8 @@ struct {
 
 static __always_inline bool passes_filter(const u32 how, u32 tgid)
 {
-	return how & FILTER_HASH ? bpf_map_lookup_elem(&traced_tgids, &tgid) != 0 : is_traced(tgid);
+	return how & FILTER_HASH ? bpf_map_lookup_elem(&traced_tgids, &tgid) != 0
+				 : tgid_is_traced(tgid);
 }
 
 static __always_inline void describe_slot(const u32 how, struct fdt_file *out, u64 table, u32 fd)
@@ -98,7 +99,7 @@ static __always_inline void describe_slot(const u32 how, struct fdt_file *out, u
 	u64 file;
 
 	if (!(how & PROBE_READ)) {
-		describe(out, slot_file(table, fd));
+		describe_file(out, slot_file(table, fd));
 		return;
 	}
 	file = slot_file_as(false, table, fd);
@@ -120,7 +121,7 @@ static __always_inline void keep_state(u32 tgid, u32 fd, const struct fdt_file *
 
 static __always_inline int emit_as(const u32 how, u8 op, u32 syscall, u32 fd, s32 result)
 {
-	struct task_struct *task = plain(CURRENT);
+	struct task_struct *task = plain_task(CURRENT);
 	u64 table = (u64)task->files;
 	struct fdt_slot *event = RESERVE(fdt_slot);
 
@@ -137,7 +138,7 @@ static __always_inline int emit_as(const u32 how, u8 op, u32 syscall, u32 fd, s3
 	describe_slot(how, &event->file, table, fd);
 	if (how & HASH_STATE)
 		keep_state(task->tgid, fd, &event->file);
-	bpf_ringbuf_submit(event, how & WAKEUP ? 0 : wakeup(sizeof(*event)));
+	bpf_ringbuf_submit(event, how & WAKEUP ? 0 : wakeup_flags(sizeof(*event)));
 	return 0;
 }
 
@@ -158,7 +159,7 @@ static __always_inline int on_enter(const u32 how, struct pt_regs *regs, u64 num
 	struct saved args = {}, *saved;
 
 	if (number >= FDT_CALLS_MAX || native_calls[number].what == FDT_CALL_NONE ||
-	    !is_traced(CURRENT->tgid))
+	    !tgid_is_traced(CURRENT->tgid))
 		return 0;
 	call_args(regs, false, args.args);
 	if (how & SAVED_HASH) {

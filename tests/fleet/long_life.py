@@ -181,7 +181,7 @@ def saved(at, daemon):
           os.stat(path).st_size > 2)
 
 
-@case("killed and started anew it knows every table again, and tells nothing twice")
+@case("killed and restarted it knows every table again, and reports nothing twice")
 def _():
     need_tracing()
     # Without stacks: until a file's tables are there a stack may be short, and so another place.

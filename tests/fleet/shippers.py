@@ -419,7 +419,7 @@ def filebeat_file():
     assert source["publisher_pipeline.disable_host"] is True and config["queue.disk"]["max_size"] == "256MB"
 
 
-@case("two files of fdtrace differ in their first 64 bytes, by which Filebeat tells them apart")
+@case("two files of fdtrace differ in their first 64 bytes, by which Filebeat distinguishes them")
 def first_bytes_differ():
     need_tracing()
     with tempfile.TemporaryDirectory(prefix="fdtrace-ship-") as folder:

@@ -5,8 +5,8 @@
     tests/healthy/healthy.py [--all] [--keep FOLDER] [PART-OF-A-PHASE'S-NAME...]
 
 driver.py does the work; fdtrace watches it and all that it starts, with --all the whole machine
-(only where nothing else runs). A case a phase: its work was done, and nothing grave was told while
-it went on; then what was told between phases and of the run as a whole. Other severities are
+(only where nothing else runs). A case a phase: its work was done, and nothing grave was reported while
+it went on; then what was reported between phases and of the run as a whole. Other severities are
 counted, not judged. What was told that is grave is printed whole. --keep leaves the JSON there.
 """
 import argparse
@@ -117,8 +117,8 @@ def judge_run(whole):
 
 def register(whole):
     for phase in whole.phases:
-        add_case(f"{phase['phase']}: done, and nothing told", judge_phase(whole, phase))
-    add_case("nothing told between the phases", lambda: judge_rest(whole))
+        add_case(f"{phase['phase']}: done, and nothing reported", judge_phase(whole, phase))
+    add_case("nothing reported between the phases", lambda: judge_rest(whole))
     add_case("the whole run was seen, nothing lost", lambda: judge_run(whole))
 
 

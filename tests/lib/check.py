@@ -46,15 +46,16 @@ LIVE = {
     "events": ["tests/live/events.py"],
     "outputs": ["tests/live/outputs.py"],
     "metrics": ["tests/live/metrics.py", "tests/fleet/prometheus.py"],
-    "cgroup": ["tests/live/where.py", "tests/live/deploy.py"],
+    "cgroup": ["tests/live/cgroup.py", "tests/live/deploy.py"],
     "stacks": ["tests/stacks/stacks.py", "tests/stacks/places.py"],
-    "failures": ["tests/live/bad_days.py", "tests/live/doctor.py"],
-    "load": ["tests/live/hard_days.py"],
+    "failures": ["tests/live/failures.py", "tests/live/doctor.py"],
+    "load": ["tests/live/load.py"],
     "daemon": ["tests/live/daemon.py"],
     "long-life": ["tests/fleet/long_life.py"],
-    "daemon-failures": ["tests/live/daemon_days.py"],
+    "daemon-failures": ["tests/live/daemon_failures.py"],
     "stories": ["tests/stories/run.py"],
 }
+STRUCTURE = ["tests/lib/structure.py"]
 OTHERS = {
     "installation": ["tests/packaging/install.py", "tests/packaging/words.py", "tests/packaging/licences.py"],
     "cost": ["tests/bench/cost.py"],
@@ -150,6 +151,7 @@ def check_steps():
     clang = BUILD + "-clang"
     command("build with clang", make(f"B={clang}", "CC=clang", "CFLAGS=-O2 -g -Werror", "objects"))
     command("format", make("format-check"))
+    tests("structure", STRUCTURE, PYTHON)
     command("purity", make(f"B={BUILD}", "purity"))
     if os.path.exists("/sys/kernel/btf/vmlinux"):
         command("vmlinux.h agrees with this kernel", make(f"B={BUILD}", "check-vmlinux"))
@@ -183,7 +185,7 @@ GROUPS = {"check": check_steps, "live": live_steps, "valgrind": valgrind_steps, 
 
 
 def run_steps(names):
-    known = {**LIVE, **OTHERS}
+    known = {"structure": STRUCTURE, **LIVE, **OTHERS}
     for name in names:
         if name not in GROUPS and name not in known:
             sys.exit(f"check.py: unknown step '{name}'; the steps are: {' '.join([*GROUPS, *known])}")
@@ -197,7 +199,7 @@ def run_steps(names):
 def main():
     global failed
     if sys.argv[1:] == ["list"]:
-        print(*GROUPS, *OTHERS, *LIVE)
+        print(*GROUPS, "structure", *OTHERS, *LIVE)
         return
     start = time.monotonic()
     run_steps(sys.argv[1:] or ["check"])

@@ -16,7 +16,7 @@ def built(name):
 
 
 def stacks_of(out, folder):
-    """{name: stack} of the files opened in that folder, by the event that told of the opening.
+    """{name: stack} of the files opened in that folder, by the event of the opening.
 
     By inode: what a short program opened is often called nothing any more when it is looked at.
     """

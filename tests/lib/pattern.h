@@ -94,7 +94,7 @@ static inline void reap(pid_t child)
 	claim(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-/* A thread that does one thing after the other, each when told and before worker_do() returns. */
+/* A thread that does one thing after the other, each when asked and before worker_do() returns. */
 struct worker {
 	pthread_t thread;
 	sem_t go, done;

@@ -25,7 +25,7 @@ class Podman:
 
     def __init__(self, folder):
         if not shutil.which("podman"):
-            raise Skip("there is no podman")
+            raise Skip("podman is missing")
         self.folder = folder
         self.argv = ["podman", "--root", folder + "/root", "--runroot", folder + "/run", "--tmpdir", folder + "/tmp",
                      "--storage-driver=vfs", "--cgroup-manager=cgroupfs", "--events-backend=none"]

@@ -9,7 +9,7 @@ import tempfile
 
 from harness import FDTRACE, PYTHON, Background, Skip, check_line, fdtrace, until
 
-# A program with one function of its own name: its findings are told apart from all others' by that.
+# A program with one function of its own name: its findings can be recognised by that.
 GUILTY = """
 import os, sys
 def {name}():
@@ -100,7 +100,7 @@ def end(daemon, number=signal.SIGTERM):
 
 @contextlib.contextmanager
 def program(name, before=()):
-    """Has opened, and closes twice once it is told to."""
+    """Has opened, and closes twice when asked to."""
     with Background([*before, PYTHON, "-c", GUILTY.format(name=name)]) as guilty:
         guilty.wait_for(b"open")
         yield guilty
@@ -139,7 +139,7 @@ while word := sys.stdin.read(1):
 
 @contextlib.contextmanager
 def flood(at, name, count):
-    """Sins once for each "x" that is said to it; `findings.every: 0s` lets all of that be told.
+    """Sins once for each "x" that is said to it; `findings.every: 0s` lets all of that be reported.
 
     Python's frames are known a moment after a program's start: the flood is ready when they are.
     """

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
 """Attaching to what runs already: a server with clients, a process in turmoil, the whole machine,
-and fdtrace itself. The tables that fdtrace tells must be the kernel's.
+and fdtrace itself. The tables that fdtrace reports must be the kernel's.
 """
 import contextlib
 import http.client

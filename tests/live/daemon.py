@@ -40,7 +40,7 @@ def _():
     assert result.status == 0 and result.out.endswith(b"fdtrace.yaml: ok\n"), result
 
 
-@case("a bad configuration is told with line and column")
+@case("a bad configuration is reported with line and column")
 def _():
     check_config("rules: leak\nstacks: on\n", 2, "FILE:2:9: ", '"on"', "auto, native, python, off")
     check_config("rulse: leak\n", 2, "FILE:1:1: ", 'did you mean "rules"?')
@@ -241,7 +241,7 @@ def told(at):
         return {}
 
 
-@case("after kill -9 and a start nothing is told again, but counted")
+@case("after kill -9 and a start nothing is reported again, but counted")
 def _():
     need_tracing()
     with place() as at:
@@ -267,7 +267,7 @@ def _():
         assert told(at)[fingerprint]["count"] == 2, told(at)[fingerprint]
 
 
-@case("an hour later it is told again, as ongoing")
+@case("an hour later it is reported again, as ongoing")
 def _():
     need_tracing()
     with place() as at:
@@ -292,7 +292,7 @@ def _():
 
 
 def bad_state(name, make, kept=True):
-    @case(f"a state file that is {name} is told once and begun anew")
+    @case(f"a state file that is {name} is reported once and replaced")
     def _():
         need_tracing()
         with place() as at:

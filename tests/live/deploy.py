@@ -282,7 +282,7 @@ def container():
         os.chmod(folder, 0o755)
         made = Podman(folder)
         image = made.image({"/fdtrace": FDTRACE})
-        guilty = shutil.copy(program("greedy"), folder)
+        guilty = shutil.copy(program("fill_table"), folder)
         nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
         with Background(nobody + [guilty, "endless", "64"]) as child:
             child.wait_for(b"running")
@@ -296,7 +296,7 @@ def container():
     assert found and all(f["process"]["pid"] == child.pid for f in found), f"{result}"
     assert {f["host"]["name"] for f in found} == {os.uname().nodename}, f"{result}"
     frames = [frame for f in found for frame in f["fdtrace"]["used"]["stack"]]
-    assert any(re.match(r"fill \(.*greedy\.c:[0-9]+\)$", frame) for frame in frames), frames
+    assert any(re.match(r"fill \(.*fill_table\.c:[0-9]+\)$", frame) for frame in frames), frames
 
 
 main()

@@ -78,7 +78,7 @@ def facts(count, script):
             if len(lines) <= len(answers):
                 asker.wait_for_more()
                 continue
-            answer = run([program("facts"), str(asker.child.pid), lines[-1].decode()])
+            answer = run([program("inspect"), str(asker.child.pid), lines[-1].decode()])
             assert answer.status == 0, f"{answer}"
             answers.append(detail(answer.out))
             asker.say(b"\n")
@@ -208,7 +208,7 @@ b.close(); os.dup2(a.fileno(), 20)
     equal([(h["name"], h["fd"]) for h in found["fdtrace"]["other_end"]["holders"]], [("python3", 4)])
 
 
-@case("a socket whose peer has left, inherited: its state")
+@case("a socket whose peer has closed, inherited: its state")
 def close_wait():
     found = inherited("""
 import os, socket
@@ -219,7 +219,7 @@ c.close(); os.dup2(a.fileno(), 20)
     equal(found["fdtrace"]["socket"]["unread_bytes"], 0)
 
 
-@case("an unlinked file is told from one whose name looks like it, in a chroot, too")
+@case("an unlinked file is distinguished from one whose name looks like it, in a chroot, too")
 def deleted():
     with tempfile.TemporaryDirectory() as folder:
         script = f"""
@@ -280,7 +280,7 @@ ask(os.open('/dev/null', os.O_RDONLY))
     equal((null.facts, null.size), ({"cloexec"}, 0))
 
 
-@case("a pipe that somebody reads or polls, and one that nobody does")
+@case("a pipe that is read or polled, and one that is not")
 def waited():
     idle, reading, polled, left = facts(4, """
 import select, threading

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""fdtrace doctor, here and on bad days: without BTF, without bpf(2), locked down, root of a user namespace...
+"""fdtrace doctor, here and where things are missing: without BTF, without bpf(2), locked down, root of a user namespace...
 
-On each bad day doctor and the tracer have to name the same obstacle and what to do about it.
+In each case doctor and the tracer have to name the same obstacle and what to do about it.
 """
 import contextlib
 import fcntl
@@ -118,7 +118,7 @@ def linked_python():
     assert "python3 here: CPython 3." in doctor["python"]["found"], f"{doctor}"
 
 
-@case("an interpreter that is not known is told, as the system's and as one that runs")
+@case("an unknown interpreter is reported, as the system's and as one that runs")
 def strange_python():
     need_tracing()
     description = "unknown build of CPython 3.99.0 (size 12345)"
@@ -227,7 +227,7 @@ def not_tried():
         assert all(what in doctor[name]["found"] for name in HOOKS), f"{doctor}"
 
 
-@case("two at once: the deeper one is told")
+@case("two at once: the deeper one is reported")
 def two_at_once():
     need_tracing()
     doctor = Doctor(["unshare", "--user", "--map-root-user", *without_bpf()])
@@ -243,7 +243,7 @@ def changed(name, value):
     return mounts(f"f=$(mktemp)\necho {value} > $f\nmount --bind $f /proc/sys/{name}\nrm $f")
 
 
-@case("no JIT: told with what it costs, and tracing goes on")
+@case("no JIT: reported with its cost, and tracing continues")
 def no_jit():
     need_tracing()
     doctor = Doctor(changed("net/core/bpf_jit_enable", "0"))
@@ -265,7 +265,7 @@ def tracefs():
     assert set(without.told["degraded"]) - set(mended.told["degraded"]), "mounting it must mend something"
 
 
-@case("preemption is told where debugfs tells it")
+@case("preemption is reported where debugfs shows it")
 def preemption():
     need_tracing()
     for modes, word in (("none voluntary (full) lazy", "full: events that are skipped are counted"),
@@ -274,7 +274,7 @@ def preemption():
         assert Doctor(mounts(script))["preemption"]["found"] == word
 
 
-@case("RLIMIT_MEMLOCK of 0: told, and no matter")
+@case("RLIMIT_MEMLOCK of 0: reported, and irrelevant")
 def memlock():
     need_tracing()
     before = ["sh", "-c", 'ulimit -l 0; exec "$@"', "sh"]

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the kernel side tells, whatever rules make of it: record locks, foreign changes of an
-epoll, close-on-exec marks, tables that are full, threads that go on with a number filled anew.
+"""What the kernel side reports, whatever rules make of it: record locks, foreign changes of an
+epoll, close-on-exec marks, tables that are full, threads that keep using a refilled number.
 Read from recordings; where no rule wants them, nothing of the kind may be there.
 
     tests/live/events.py [PART-OF-A-NAME...]
@@ -63,7 +63,7 @@ assert os.wait()[1] == 0
 """
 
 
-@case("record locks: each whence, a negative length, removal; nothing else is told")
+@case("record locks: each whence, a negative length, removal; nothing else is reported")
 def locks():
     told, result = recorded(LOCKS, "close.lock", LOCK)
     equal([(e.type, e.start, e.length) for e in told],
@@ -87,7 +87,7 @@ def compat_locks():
           [(WRITE_LOCK, 5, 10), (READ_LOCK, 100, 0), (WRITE_LOCK, 1 << 33, (1 << 34) + 1), (UNLOCK, 0, 0)])
 
 
-@case("record locks are not told where no rule wants them")
+@case("record locks are not sent unless a rule needs them")
 def no_locks():
     equal(recorded(LOCKS, "-close.lock", LOCK)[0], [])
 
@@ -110,7 +110,7 @@ poll.unregister(theirs[0])
 """
 
 
-@case("an epoll's maker changes it in silence; a child's changes are told, but not of its own epoll")
+@case("an epoll's maker changes it in silence; a child's changes are reported, but not of its own epoll")
 def epoll():
     told, result = recorded(EPOLL, "epoll", REGISTER)
     equal([e.head.flags for e in told], [1, 3, 2])  # add, modify, delete
@@ -121,7 +121,7 @@ def epoll():
     assert all(e.site in result.sites for e in told), f"a site without its stack\n{result}"
 
 
-@case("an epoll whose maker has ended belongs to who goes on with it: not told, as with daemons")
+@case("an epoll whose maker has ended belongs to whoever continues with it: not reported, as with daemons")
 def daemon():
     told, _ = recorded("""
 import select
@@ -146,7 +146,7 @@ os.wait()
     equal([e.head.flags for e in told], [3])
 
 
-@case("changes of epolls are not told where no rule wants them")
+@case("changes of epolls are not sent unless a rule needs them")
 def no_epoll():
     equal(recorded(EPOLL, "-epoll", REGISTER)[0], [])
 
@@ -189,7 +189,7 @@ fcntl.fcntl(number, fcntl.F_SETFD, 0)
 """
 
 
-@case("close-on-exec: set and cleared, by fcntl and ioctl; failures and questions are not told")
+@case("close-on-exec: set and cleared, by fcntl and ioctl; failures and queries are not reported")
 def marks():
     told, result = recorded(MARKS, "exec", MARK)
     told = [e for e in told if e.head.tgid == result.pid][-5:]
@@ -199,7 +199,7 @@ def marks():
     assert told[0].file.file, told
 
 
-@case("marks are not told where no rule wants them, and are no uses")
+@case("marks are not sent unless a rule needs them, and do not count as uses")
 def no_marks():
     equal(recorded(MARKS, "-exec", MARK)[0], [])
     script = ("import fcntl\nfd = os.open('/dev/null', os.O_RDONLY); os.set_inheritable(fd, True); os.dup2(fd, 800)\n"
@@ -224,7 +224,7 @@ assert len(fds) == 1 and flags & socket.MSG_CTRUNC, (fds, flags)
     the(result.findings, "limit.emfile")
 
 
-@case("a table that is not full: control data that did not fit is no lack of descriptors")
+@case("a table that is not full: control data that did not fit is not a lack of descriptors")
 def control_data_short():
     _, result = recorded("""
 import socket
@@ -257,7 +257,7 @@ def stale(script):
     return [(e.head.tid == result.pid, e.head.tgid == result.pid) for e in told]
 
 
-@case("a stale use: filled anew by another thread between two writes; told once")
+@case("a stale use: refilled by another thread between two writes; reported once")
 def stale_write():
     equal(stale("os.write(victim, b'a')\nelsewhere(refill)\nos.write(victim, b'b')\nos.write(victim, b'c')\n"),
           [(True, True)])
@@ -286,7 +286,7 @@ def swapped():
     equal(stale("os.write(victim, b'a')\nelsewhere(lambda: os.dup2(os.pipe()[1], victim))\nos.write(victim, b'b')\n"), [])
 
 
-@case("no stale use by a read that began before the change; the next one is told")
+@case("no stale use by a read that began before the change; the next one is reported")
 def waiting_read():
     read = f"READ = {0 if os.uname().machine == 'x86_64' else 63}\n" + """
 os.dup2(others[0], victim)
@@ -317,7 +317,7 @@ def recycled():
     equal([e for e in told if e.head.op == OP_STALE_USE], [])
 
 
-@case("stale uses are not told unless asked for")
+@case("stale uses are not reported unless asked for")
 def no_stale():
     told, _ = recorded(STALE + "os.write(victim, b'a')\nelsewhere(refill)\nos.write(victim, b'b')\n", "-use.stale", USE)
     equal([e for e in told if e.head.op == OP_STALE_USE], [])

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""The metrics, read by who reads them: promtool, Prometheus, node_exporter; and clients on a bad
-day. Served by metrics_server.c, which has made-up facts.
+"""The metrics, read by their readers: promtool, Prometheus, node_exporter; and misbehaving
+clients. Served by metrics_server.c, which has made-up facts.
 
     tests/live/metrics.py [PART-OF-A-NAME...]
 """
@@ -280,7 +280,7 @@ def _():
         is_fine(server)
 
 
-@case("random bytes harm nobody")
+@case("random bytes do no harm")
 def _():
     with Server() as server:
         for size in (0, 1, 7, 100, 4095, 4097, 30000):
@@ -298,7 +298,7 @@ def _():
         is_fine(server)
 
 
-@case("a port that is taken is told as such, and what is not loopback is refused")
+@case("a port in use is reported as such, and addresses other than loopback are refused")
 def _():
     with Server() as server:
         result = run([SERVER, server.text_address, "local"])
@@ -310,7 +310,7 @@ def _():
 
 # --- bad days ---
 
-@case("who dribbles, says nothing or never reads is gone after ten seconds, and nobody else waits")
+@case("clients that dribble, send nothing or never read are dropped after ten seconds, and others do not wait")
 def _():
     with Server() as server:
         began = time.monotonic()

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Where lines go: a real syslog daemon, a real journal, a full disk; and what explain tells of a run."""
+"""Where lines go: a real syslog daemon, a real journal, a full disk; and what explain prints of a run."""
 import contextlib
 import json
 import os
@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from harness import (BUILD, FDTRACE, NOBODY, PYTHON, TOP, Skip, case, main, need_tracing, run,  # noqa: E402
                      until)
 
-LINES = os.path.join(BUILD, "tests/live/lines")
+LINES = os.path.join(BUILD, "tests/live/channel_lines")
 JOURNALD = "/lib/systemd/systemd-journald"
 RSYSLOGD = "/usr/sbin/rsyslogd"
 SCHEMA = os.path.join(TOP, "src/output/json/finding.schema.json")
@@ -32,7 +32,7 @@ except OSError:
 
 
 class Channel:
-    """tests/live/lines at work: a channel that is told what to do."""
+    """tests/live/channel_lines at work: a channel that is told what to do."""
 
     def __init__(self, *args, prefix=(), **popen):
         self.child = subprocess.Popen([*prefix, LINES, *args], stdin=subprocess.PIPE,
@@ -225,7 +225,7 @@ def full_disk():
         channel.end()
 
 
-@case("a reader that stops holds nobody up; what was dropped is told by a line of the schema")
+@case("a reader that stops delays no one; drops are reported by a line of the schema")
 def slow_reader():
     with tempfile.TemporaryDirectory() as folder:
         path = folder + "/sock"
@@ -250,7 +250,7 @@ def slow_reader():
     assert len(whole) >= sent
 
 
-@case("the line that tells of drops is valid")
+@case("the line that reports drops is valid")
 def marker():
     with tempfile.TemporaryDirectory() as folder:
         path = folder + "/sock"
@@ -279,7 +279,7 @@ def guilty_run(evidence, *options):
     return result, env
 
 
-@case("explain tells a run's findings, whole and without secrets")
+@case("explain prints a run's findings, whole and without secrets")
 def explain():
     need_tracing()
     with tempfile.TemporaryDirectory() as folder:

@@ -142,12 +142,12 @@ row("a leak that will hit the limit within the hour", [program("growth"), "near"
     [("leak.growth", ERROR)], FAST, facts=near_facts)
 row("a leak far from the limit", [program("growth"), "far"], [("leak.growth", WARN)], SLOW_LEAK,
     facts=growth_facts)
-row("a sawtooth is no leak", [program("growth"), "sawtooth"], (), FAST)
-row("a plateau is no leak", [program("growth"), "plateau"], (), FAST)
+row("a sawtooth is not a leak", [program("growth"), "sawtooth"], (), FAST)
+row("a plateau is not a leak", [program("growth"), "plateau"], (), FAST)
 
 row("EMFILE names who holds the table", [program("emfile"), "guilty"], [("limit.emfile", ERROR)],
     facts=emfile_facts)
-row("a table filled to the brim is no EMFILE", [program("emfile"), "innocent"])
+row("a table filled to the brim is not an EMFILE", [program("emfile"), "innocent"])
 
 row("closed by another thread, then used", [program("unowned"), "closed-by-another"],
     [("close.unowned", ERROR)], facts=unowned_facts)
@@ -155,7 +155,7 @@ row("a stale close hits the number's new owner", [program("unowned"), "number-re
     [("close.unowned", ERROR)], facts=reused_facts)
 row("a worker that closes what it was handed", [program("unowned"), "handed-over"])
 
-row("closed twice, nobody hurt", [program("close_twice"), "guilty"], [("close.double", INFO)])
+row("closed twice, without effect", [program("close_twice"), "guilty"], [("close.double", INFO)])
 row("closing both of two duplicates", [program("close_twice"), "duplicates"])
 row("dup2 onto an open number", [program("close_twice"), "replaced"])
 
@@ -182,9 +182,9 @@ row("vfork and exec", [program("spawn"), "vfork"])
 row("posix_spawn with file actions", [program("spawn"), "file-actions"])
 row("popen and system", [program("spawn"), "popen"])
 
-row("received in a message and kept", [program("passing"), "kept"], [("leak.exit", INFO)],
+row("received in a message and kept", [program("scm_rights"), "kept"], [("leak.exit", INFO)],
     facts=received_facts)
-row("received in a message and closed", [program("passing"), "closed"])
+row("received in a message and closed", [program("scm_rights"), "closed"])
 
 row("one descriptor of each kind, all closed", [program("kinds"), "pass"])
 

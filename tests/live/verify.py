@@ -53,7 +53,7 @@ def racing_threads():
     assert compared and not differences and result.status == 0, f"{result}"
 
 
-@case("a ring far too small: events are lost, told, and repaired")
+@case("a ring far too small: losses are reported and repaired")
 def small_ring():
     need_tracing()
     result = churned("--set", "ring.size=64K")
@@ -128,7 +128,7 @@ def vforked(*, until_over):
     return result
 
 
-@case("a pidfd is known while the vfork that made it still waits, and is told once")
+@case("a pidfd is known while the vfork that made it still waits, and is reported once")
 def pidfd_of_vfork():
     need_tracing()
     for until_over in (False, True):

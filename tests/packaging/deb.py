@@ -260,7 +260,7 @@ def _():
     assert files(ROOT) == machine.files, files(ROOT) ^ machine.files
 
 
-@case("a service that cannot start is no failed installation")
+@case("a service that cannot start does not fail the installation")
 def _():
     machine = Machine()
     machine.write("/usr/bin/deb-systemd-invoke", "#!/bin/sh\nexit 1\n", 0o755)

@@ -102,7 +102,7 @@ def python_case(interpreter):
 # What is not installed is named and skipped: only Debian's own is always there.
 for _name, _path in interpreters():
     if _path or os.environ.get("CI") != "true":
-        add_case(f"{_name}: every frame as Python itself tells it", python_case(_path))
+        add_case(f"{_name}: every frame as Python itself reports it", python_case(_path))
 
 
 main()

@@ -217,13 +217,13 @@ def told_with_both_lives(result):
         assert in_python(told["used"]["stack"])[0] == f"reading_fails ({line_of('spooky', 'file.read()')})", f"{result}"
 
 
-@case("4 spooky descriptors in one thread: told with both lives of the number")
+@case("4 spooky descriptors in one thread: reported with both lives of the number")
 def spooky_alone():
     need_tracing()
     told_with_both_lives(fdtrace("-j", "--", PYTHON, story("spooky"), "alone"))
 
 
-@case_27("4 spooky descriptors in one thread: told with both lives of the number")
+@case_27("4 spooky descriptors in one thread: reported with both lives of the number")
 def spooky_alone_27():
     need_tracing()
     # Its library's tables are made while others run it: alone it is over in 10 ms.
@@ -241,7 +241,7 @@ def spooky_repaired_27():
     tell("spooky", "repaired", [], python=OLD_PYTHON)
 
 
-@case("4 asyncio's loop closed by a forked child: the parent's epoll is told off")
+@case("4 asyncio's loop closed by a forked child: the change of the parent's epoll is reported")
 def spooky_loop():
     found = the(tell("spooky", "loop", [("epoll.foreign", "warning")]), "epoll.foreign")
     assert "child_closes (" + line_of("spooky", "loop.close()  # in the child") in found["error"]["stack_trace"], found

@@ -13,7 +13,7 @@ arm64_make     := B=$(B)-arm64 ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- SYSRO
 # The test programs that tests/vm/arm64.py runs.
 arm64_programs := growth unowned use_closed inherit race
 # And of these as 32-bit programs.
-arm_programs   := race32 use_closed32 passing32
+arm_programs   := race32 use_closed32 scm_rights32
 
 deps-arm64: deps
 	$(Q)tests/lib/deps.sh arm64

@@ -146,14 +146,14 @@ def jobs_of(hooks):
          no_frames),
     ] if hooks == "tracepoint" else []
     rows += [
-        ("32 bits: received in a message and kept", "passing32 kept", [("leak.exit", INFO)], "", None),
-        ("32 bits: received in a message and closed", "passing32 closed", [], "", None),
+        ("32 bits: received in a message and kept", "scm_rights32 kept", [("leak.exit", INFO)], "", None),
+        ("32 bits: received in a message and closed", "scm_rights32 closed", [], "", None),
         ("32 bits: asking whether numbers are open", "use_closed32 probe", [], "", None),
     ]
     jobs = [Job(name, hooks, traced(argv, options), findings(expected, facts))
             for name, argv, expected, options, facts in rows]
     jobs.append(Job("a finding in words", hooks, command(f"fdtrace --hooks={hooks} --min-severity info -- "
-                                                         "passing32 kept"), judge_text))
+                                                         "scm_rights32 kept"), judge_text))
     jobs += [Job(f"{name}: no difference from the kernel's table", hooks, RACE % (program, hooks), judge_race)
              for name, program in (("racing threads", "race"), ("racing threads of a 32-bit program", "race32"))]
     return jobs

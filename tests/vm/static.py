@@ -45,7 +45,7 @@ def guilty():
     assert result.status == 0, f"{result}"
 
 
-@case("as another user it says which capabilities are missing, and names that user by number")
+@case("as another user it says which capabilities are missing, and prints that user's id")
 def as_nobody():
     need_tracing()
     result = run([*NOBODY, STATIC, "doctor"])

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Programs for virtual machines, which have no libraries.
-vm_src := $(addprefix tests/live/,$(addsuffix .c,race share vfork_pidfd mix growth inherit use_closed close_twice unowned emfile spawn passing kinds sweep)) \
+vm_src := $(addprefix tests/live/,$(addsuffix .c,race share vfork_pidfd mix growth inherit use_closed close_twice unowned emfile spawn scm_rights kinds sweep)) \
 	tests/live/patterns/uring.c tests/property/steps.c
 vm_bin := $(vm_src:%.c=$(B)/vm/programs/%)
 

@@ -44,7 +44,7 @@ ERROR, WARN, INFO = "error", "warning", "info"
 # tracepoint set only, and so are the rules that need them.
 GUILTY = [
     ("growth near", [("leak.growth", ERROR)], SETS),
-    ("passing kept", [("leak.exit", INFO)], SETS),
+    ("scm_rights kept", [("leak.exit", INFO)], SETS),
     ("emfile guilty", [("limit.emfile", ERROR)], SETS[:1]),
     ("close_twice guilty", [("close.double", INFO)], SETS),
     ("unowned closed-by-another", [("close.unowned", ERROR)], SETS[:1]),
@@ -53,7 +53,7 @@ GUILTY = [
     ("inherit forgotten", [("exec.inherit", INFO)], SETS[:1]),
     ("sweep hits-other-threads", [("close.sweep", WARN)], SETS[:1]),
 ]
-INNOCENT = ["growth sawtooth", "growth plateau", "passing closed", "close_twice duplicates", "close_twice replaced",
+INNOCENT = ["growth sawtooth", "growth plateau", "scm_rights closed", "close_twice duplicates", "close_twice replaced",
             "unowned handed-over", "use_closed wrong-mode", "use_closed probe", "inherit marked", "inherit used",
             "inherit named", "spawn vfork", "spawn file-actions", "kinds pass", "sweep daemonize",
             "sweep before-exec", "sweep range-before-exec"]

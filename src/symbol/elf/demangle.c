@@ -7,7 +7,7 @@
 
 #include "symbol/elf/demangle.h"
 
-/* No DMGL_PARAMS: "ns::Class::method", as gdb shows frames; overloads are told apart by their line. */
+/* No DMGL_PARAMS: "ns::Class::method", as gdb shows frames; overloads differ by their line. */
 #define OPTIONS (DMGL_ANSI)
 
 struct sink {
@@ -17,8 +17,8 @@ struct sink {
 };
 
 /*
- * Substitutions can double the name with every ten bytes of the symbol, and libiberty asks nobody
- * whether to go on: so it is left in the middle. It holds no memory then (a Rust name
+ * Substitutions can double the name with every ten bytes of the symbol, and libiberty does not ask
+ * whether to continue: so it is left in the middle. It holds no memory then (a Rust name
  * with punycode in it: a few hundred bytes, lost).
  */
 static void sink_add(const char *text, size_t length, void *ctx)

@@ -16,7 +16,7 @@
 #define CPU_MAX_NS 10000000000ll /* spent on one file */
 #define RANGES_MAX (1u << 20)    /* of compilation units */
 #define LINE_UNIT_MAX (4u << 20) /* bytes of a unit's line program: libdw needs 100 times that */
-#define LINE_KEPT_MAX (8u << 20) /* bytes decoded until libdw has to forget and begin anew */
+#define LINE_KEPT_MAX (8u << 20) /* bytes decoded until libdw has to forget and start again */
 
 struct unit_range {
 	uint64_t start, end;
@@ -53,7 +53,7 @@ static Elf_Scn *next_debug_section(Elf *elf, Elf_Scn *section, GElf_Shdr *header
 	return NULL;
 }
 
-/* Whether there is anything to be had, and not too much. Compressed: what it says it will become. */
+/* Whether there is anything to read, and not too much. Compressed: what it says it will become. */
 static bool sections_fit(Elf *elf)
 {
 	bool has_info = false;

@@ -16,7 +16,7 @@ struct elf_table {
 	bool complete; /* .symtab, not .dynsym */
 };
 
-/* false: this section is no symbol table, or a malformed one. */
+/* false: this section is not a symbol table, or a malformed one. */
 bool elf_table_open(Elf *elf, Elf_Scn *section, struct elf_table *ret_table);
 
 /* Returns the name; NULL: there is no such symbol, or its name is malformed. */

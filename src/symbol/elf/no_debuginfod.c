@@ -3,7 +3,7 @@
  * Stands in for libdw's debuginfod-client.o in the static program: there is no dlopen of
  * libdebuginfod, and a daemon of root's asks no server on the network for files. The names and
  * types are those of elfutils' libdwfl/debuginfod-client.c and libdwfl.h. In the dynamic program
- * libdw calls its own, which nobody can stand in for.
+ * libdw calls its own, which cannot be replaced.
  */
 #include <elfutils/libdwfl.h>
 #include <errno.h>

@@ -18,7 +18,7 @@ struct recognition {
 };
 
 static int __attribute__((format(printf, 2, 3)))
-refuse(const struct recognition *r, const char *format, ...)
+refuse_build(const struct recognition *r, const char *format, ...)
 {
 	va_list args;
 
@@ -115,16 +115,18 @@ static int recognise_debug(const struct recognition *r, const uint64_t *words, u
 	struct fdt_python offsets;
 
 	if (words[PYTHON_DEBUG_FREE_THREADED] != 0)
-		return refuse(r, "CPython %u.%u.%u, free-threaded: such builds are not understood",
-			      major, minor, patch);
+		return refuse_build(
+			r, "CPython %u.%u.%u, free-threaded: such builds are not understood", major,
+			minor, patch);
 	if (major != 3 || minor != 13)
-		return refuse(r, "CPython %u.%u.%u: this version is not known", major, minor,
-			      patch);
+		return refuse_build(r, "CPython %u.%u.%u: this version is not known", major, minor,
+				    patch);
 	if (words[PYTHON_DEBUG_RUNTIME_SIZE] != size ||
 	    python_build_from_debug(words, &offsets) != 0 ||
 	    (known && !same_but_for_key(&known->offsets, offsets)))
-		return refuse(r, "unknown build of CPython 3.13.%u (its debug offsets contradict)",
-			      patch);
+		return refuse_build(
+			r, "unknown build of CPython 3.13.%u (its debug offsets contradict)",
+			patch);
 	return accept_as(r, known ? &known->offsets : &offsets, vaddr, patch);
 }
 
@@ -134,16 +136,18 @@ static int recognise_size(const struct recognition *r, uint64_t vaddr, uint64_t 
 	uint32_t version = version_of_image(r->file);
 
 	if (!build && version != 0)
-		return refuse(r, "unknown build of CPython %u.%u.%u (size %llu)", version >> 24,
-			      version >> 16 & 0xff, version >> 8 & 0xff, (unsigned long long)size);
+		return refuse_build(r, "unknown build of CPython %u.%u.%u (size %llu)",
+				    version >> 24, version >> 16 & 0xff, version >> 8 & 0xff,
+				    (unsigned long long)size);
 	if (!build)
-		return refuse(r, "unknown build of CPython (size %llu)", (unsigned long long)size);
+		return refuse_build(r, "unknown build of CPython (size %llu)",
+				    (unsigned long long)size);
 	if (build->offsets.version >= 0x030b ? version >> 16 != build->offsets.version
 					     : !image_is_version(r->file, build->offsets.version))
-		return refuse(r,
-			      "unknown build of CPython (size %llu as %u.%u, but another version)",
-			      (unsigned long long)size, build->offsets.version >> 8,
-			      build->offsets.version & 0xff);
+		return refuse_build(
+			r, "unknown build of CPython (size %llu as %u.%u, but another version)",
+			(unsigned long long)size, build->offsets.version >> 8,
+			build->offsets.version & 0xff);
 	return accept_as(r, &build->offsets, vaddr, version >> 8 & 0xff);
 }
 
@@ -187,13 +191,14 @@ static int recognise_head(const struct recognition *r, uint64_t function)
 		if (!image_is_version(r->file, versions[i]))
 			continue;
 		if (!decode_head(r->file, function, &vaddr))
-			return refuse(r,
-				      "unknown build of CPython %u.%u "
-				      "(PyInterpreterState_Head is not understood)",
-				      versions[i] >> 8, versions[i] & 0xff);
+			return refuse_build(r,
+					    "unknown build of CPython %u.%u "
+					    "(PyInterpreterState_Head is not understood)",
+					    versions[i] >> 8, versions[i] & 0xff);
 		return accept_as(r, &python_build_by_version(versions[i])->offsets, vaddr, 0);
 	}
-	return refuse(r, "unknown build of CPython (neither 2.7 nor 3.6, and without _PyRuntime)");
+	return refuse_build(
+		r, "unknown build of CPython (neither 2.7 nor 3.6, and without _PyRuntime)");
 }
 
 static bool is_pypy(struct elf_file *file)
@@ -213,7 +218,7 @@ int python_recognise(struct elf_file *file, struct fdt_python *ret_python, char 
 	if (elf_file_symbol(file, "_PyRuntime", &vaddr, &symbol_size) == 0 && vaddr != 0)
 		return recognise_runtime(&r, vaddr, symbol_size);
 	if (is_pypy(file))
-		return refuse(&r, "PyPy: its frames are not understood");
+		return refuse_build(&r, "PyPy: its frames are not understood");
 	if (elf_file_symbol(file, "PyInterpreterState_Head", &vaddr, &symbol_size) == 0 &&
 	    vaddr != 0)
 		return recognise_head(&r, vaddr);

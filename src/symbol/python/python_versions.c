@@ -265,7 +265,7 @@ static const struct debug_field debug_fields[] = {
 int python_build_from_debug(const uint64_t words[PYTHON_DEBUG_WORDS],
 			    struct fdt_python *ret_offsets)
 {
-	/* PyCompactUnicodeObject is not told; it has two words more, in all versions since 3.12 */
+	/* PyCompactUnicodeObject is not described; it has two words more, in all versions since 3.12 */
 	struct fdt_python offsets = { .version = 0x030d, .flags = FLAGS_313 | FDT_PY_LIST_WALK };
 
 	for (size_t i = 0; i < ARRAY_SIZE(debug_fields); i++) {

@@ -60,7 +60,7 @@ static bool find_segment(Elf *elf, uint32_t type, uint64_t vaddr, GElf_Phdr *ret
 	return false;
 }
 
-/* .eh_frame_hdr tells where .eh_frame begins; how long it is, only its own end tells. */
+/* .eh_frame_hdr says where .eh_frame begins; only its own end shows how long it is. */
 static int find_by_header(Elf *elf, struct eh_frame *ret_frame)
 {
 	GElf_Phdr header, load;

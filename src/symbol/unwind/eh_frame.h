@@ -4,7 +4,7 @@
  * the caller there. DWARF 5, 6.4; the section's own ways: LSB 5.0 core, 10.6.
  *
  * Read here and not by libdw: its interpreter allocates by the register numbers that the file
- * gives, starts anew for each row, and asserts. Here the work is linear in the section's bytes and
+ * gives, starts again for each row, and asserts. Here the work is linear in the section's bytes and
  * the memory in its FDEs, whatever they hold. For x86-64.
  */
 #ifndef FDTRACE_SYMBOL_EH_FRAME_H

@@ -55,7 +55,7 @@ struct unwind_copy {
 	struct space space[UNWIND_COPY_SPACES];
 	uint64_t clock;
 	struct unwind_images images;
-	Elf *machine; /* tells libdwfl for which machine to unwind, whatever the files are */
+	Elf *machine; /* shows libdwfl for which machine to unwind, whatever the files are */
 	Elf64_Ehdr machine_header;
 	uint64_t second; /* of the rereads counted */
 	unsigned int rereads;
@@ -282,7 +282,7 @@ static void space_clear(struct space *space)
 }
 
 /* Found, or in the place of the one not used for longest. */
-static struct space *space_get(struct unwind_copy *unwind, uint64_t serial)
+static struct space *copy_space_get(struct unwind_copy *unwind, uint64_t serial)
 {
 	struct space *space = space_find(unwind, serial);
 
@@ -451,7 +451,7 @@ int unwind_copy_frames(struct unwind_copy *unwind, pid_t pid, const struct fdt_c
 
 	if (!max || !copy->space || copy->size > FDT_COPY_MAX)
 		return -EINVAL;
-	space = space_get(unwind, copy->space);
+	space = copy_space_get(unwind, copy->space);
 	is_new = !space->layout;
 	err = space_prepare(unwind, space, pid);
 	if (err)

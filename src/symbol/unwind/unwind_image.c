@@ -171,7 +171,7 @@ static void image_free(struct unwind_image *image)
 	free(image);
 }
 
-/* Drops those that nobody uses, the longest unused first, until there is room. */
+/* Drops unused ones, the longest unused first, until there is room. */
 static int images_make_room(struct unwind_images *images)
 {
 	while (images->count >= UNWIND_IMAGES_MAX || images->bytes >= UNWIND_IMAGES_BYTES) {

@@ -154,7 +154,7 @@ static void table_put_row(void *ctx, uint64_t vaddr, uint32_t rule)
 
 /* ---- the whole ---- */
 
-/* Between FDEs. ld.so's entry has none: nobody called it, so it is an end and no hole. */
+/* Between FDEs. ld.so's entry has none: it has no caller, so it is an end and not a hole. */
 static void table_put_gap(struct builder *b, uint64_t start, uint64_t end, uint64_t entry)
 {
 	if (end - start < PADDING_BYTES)

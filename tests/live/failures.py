@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Bad input and bad days: each has the message it deserves and the documented exit status."""
+"""Bad input and a machine in trouble: each has its own message and the documented exit status."""
 import json
 import os
 import re
@@ -106,7 +106,7 @@ def readable_fdtrace():
     return os.path.join(_copies[0], "fdtrace")
 
 
-@case("-o to a full disk is told and does not touch the command")
+@case("-o to a full disk is reported and does not affect the command")
 def full_disk():
     need_tracing()
     result = fdtrace("-j", "-o", "/dev/full", "--", program("mix"), "guilty")
@@ -114,7 +114,7 @@ def full_disk():
     assert result.status == 7, f"{result}"
 
 
-@case("-r to a full disk is told and does not touch the command")
+@case("-r to a full disk is reported and does not affect the command")
 def full_disk_recording():
     need_tracing()
     result = fdtrace("-j", "-r", "/dev/full", "--", program("mix"), "guilty")
@@ -274,14 +274,14 @@ def listings():
     assert max(map(len, fdtrace("--help").out.decode().splitlines())) <= 80, "help is wider than 80"
 
 
-@case("listings to a full disk and to nobody")
+@case("listings to a full disk and without a reader")
 def listings_lost():
     with open("/dev/full", "wb") as full:
         result = fdtrace("--help", stdout=full)
     assert result.status != 0, f"writing to a full disk went unnoticed\n{result}"
 
 
-@case("doctor says in words what there is, as root and as nobody")
+@case("doctor describes the machine in words, as root and as nobody")
 def doctor():
     result = fdtrace("doctor")
     assert "BTF" in result.out.decode(), f"{result}"

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Hard days for the tables: fork bombs, lives of microseconds, full tables, tracees that are killed,
+"""Load on the tables: fork bombs, lives of microseconds, full tables, tracees that are killed,
 frozen or elsewhere (namespaces), too little memory, few privileges. The tables stay the kernel's,
-memory stays bounded, and what could not be kept is told."""
+memory stays bounded, and what could not be kept is reported."""
 import contextlib
 import os
 import re
@@ -64,7 +64,7 @@ def traced(argv, *options, act=None):
 def storm(kind):
     def check():
         need_tracing()
-        result = traced([program("storm"), kind])
+        result = traced([program("short_lives"), kind])
         judge_true(result)
         assert totals(result)["events"] > 150, f"{result}"
     return check
@@ -78,26 +78,26 @@ for _kind in ("bomb", "forks", "vforks", "spawns", "clones", "threads", "dead-le
 def nothing_stays():
     need_tracing()
     for kind in ("bomb", "clones", "dead-leaders"):
-        result = traced([program("storm"), kind], "--set", "ring.size=64M")
+        result = traced([program("short_lives"), kind], "--set", "ring.size=64M")
         seen = totals(result)
         assert (seen["lost"], seen["tasks"], seen["tables"]) == (0, 1, 1), f"{kind}: {seen}\n{result}"
 
 
-@case("a fork bomb with a ring far too small: losses are told, tables true, memory bounded")
+@case("a fork bomb with a ring far too small: losses are reported, tables true, memory bounded")
 def bomb_with_losses():
     need_tracing()
     peak = []
-    result = traced([program("storm"), "bomb"], "--set", "ring.size=64K",
+    result = traced([program("short_lives"), "bomb"], "--set", "ring.size=64K",
                     act=lambda _, tracer: peak.append(peak_bytes(tracer.pid)))
     assert totals(result)["lost"] > 0, f"{result}"
     assert peak[0] < 64 * MIB, f"fdtrace's own memory reached {peak[0]} bytes"
     judge_true(result, at_least=0)
 
 
-@case("a fork bomb with too little memory: it holds, and what was refused is told")
+@case("a fork bomb with too little memory: it holds, and refusals are reported")
 def bomb_out_of_memory():
     need_tracing()
-    result = traced([program("storm"), "bomb"], "--set", "memory.max=1M")
+    result = traced([program("short_lives"), "bomb"], "--set", "memory.max=1M")
     seen = totals(result)
     assert seen["refused"] > 0 and seen["memory_bytes"] <= MIB, f"{seen}\n{result}"
     judge_true(result, at_least=0)
@@ -106,14 +106,14 @@ def bomb_out_of_memory():
 @case("a fork bomb as a command")
 def bomb_as_command():
     need_tracing()
-    result = fdtrace("-j", "--verify", "--", program("storm"), "bomb", text=b"\n")
+    result = fdtrace("-j", "--verify", "--", program("short_lives"), "bomb", text=b"\n")
     judge_true(result, at_least=0)
 
 
 @case("fdtrace itself is stopped while a crowd of tracees ends: they are not alive for ever")
 def tracer_stopped():
     need_tracing()
-    with Background([program("storm"), "crowd"]) as helper:
+    with Background([program("short_lives"), "crowd"]) as helper:
         helper.wait_for(b"running")
         with attach(helper.pid, "--verify", "-i", "200ms", "--set", "ring.size=4M") as tracer:
             helper.say(b"\n")
@@ -133,18 +133,18 @@ def tracer_stopped():
 
 # --- full tables ---
 
-@case("opening as fast as it goes up to the limit: no difference, and the limit is told")
+@case("opening as fast as it goes up to the limit: no difference, and the limit is reported")
 def up_to_the_limit():
     need_tracing()
-    result = traced([program("greedy"), "full", "20000"])
+    result = traced([program("fill_table"), "full", "20000"])
     judge_true(result)
     assert any(f["rule"]["id"] == "limit.emfile" for f in result.findings), f"{result}"
 
 
-@case("memory.max is reached: it holds, what was refused is told, and no table is called true that is not")
+@case("memory.max is reached: it holds, refusals are reported, and no incomplete table is called complete")
 def out_of_memory():
     need_tracing()
-    result = traced([program("greedy"), "full", "20000"], "--set", "memory.max=1M", "--set",
+    result = traced([program("fill_table"), "full", "20000"], "--set", "memory.max=1M", "--set",
                     "audit.interval=100ms", "-i", "100ms", act=audited)
     seen = totals(result)
     assert seen["refused"] > 0 and seen["memory_bytes"] <= MIB, f"{seen}\n{result}"
@@ -161,12 +161,12 @@ def audited(_, tracer):
     tracer.wait_for(b'-s%d"' % (seen + 16))  # at most two lines an interval
 
 
-@case("memory.max is reached: the text summary tells it, too")
+@case("memory.max is reached: the text summary shows it, too")
 def out_of_memory_in_words():
     need_tracing()
-    result = fdtrace("--set", "memory.max=1M", "--", program("greedy"), "full", "20000", text=b"\n")
+    result = fdtrace("--set", "memory.max=1M", "--", program("fill_table"), "full", "20000", text=b"\n")
     assert re.search(rb"^refused: [\d,]+ requests? ", result.out, re.M), f"{result}"
-    assert b"greedy[" in result.out, f"the process is not listed\n{result}"
+    assert b"fill_table[" in result.out, f"the process is not listed\n{result}"
 
 
 # --- killed, frozen ---
@@ -174,7 +174,7 @@ def out_of_memory_in_words():
 @case("killed in the middle of opening: fdtrace ends with it, nothing is left")
 def killed():
     need_tracing()
-    with Background([program("greedy"), "endless"]) as helper:
+    with Background([program("fill_table"), "endless"]) as helper:
         helper.wait_for(b"running")
         with attach(helper.pid, "--verify") as tracer:
             helper.say(b"\n")
@@ -189,7 +189,7 @@ def killed():
 @case("one of two that share a table is killed in the middle of opening: the other's is true")
 def sharer_killed():
     need_tracing()
-    with Background([program("greedy"), "shared", "4000"]) as helper:
+    with Background([program("fill_table"), "shared", "4000"]) as helper:
         helper.wait_for(b"running")
         with attach(helper.pid, "--verify") as tracer:
             helper.say(b"\n")
@@ -320,9 +320,9 @@ def outer_pid(helper, name):
 def elsewhere(namespace, kind):
     def check():
         need_tracing()
-        with Background([*NAMESPACES[namespace], program("storm"), kind]) as helper:
+        with Background([*NAMESPACES[namespace], program("short_lives"), kind]) as helper:
             helper.wait_for(b"running")
-            pid = outer_pid(helper, "storm")
+            pid = outer_pid(helper, "short_lives")
             with attach(pid, "--verify") as tracer:
                 helper.say(b"\n")
                 helper.wait_for(b"ready")
@@ -354,8 +354,8 @@ def unsharing_command():
 @alone
 def whole_machine():
     need_tracing()
-    with Background([*NAMESPACES["another pid namespace"], program("storm"), "bomb"]) as inside, \
-            Background([program("storm"), "clones"]) as outside:
+    with Background([*NAMESPACES["another pid namespace"], program("short_lives"), "bomb"]) as inside, \
+            Background([program("short_lives"), "clones"]) as outside:
         inside.wait_for(b"running")
         outside.wait_for(b"running")
         with Background([FDTRACE, "-j", "--verify", "-a"]) as tracer:
@@ -387,7 +387,7 @@ def judge_poor(fdtrace_argv, names):
     result = run([*fdtrace_argv, "-j", "--verify", "--", "/bin/sh", "-c", "exec 3</etc/passwd; read x <&3; exit 5"])
     judge_true(result, at_least=0, status=5)
     for mode in ("-p", "-a"):
-        with Background([program("greedy"), "full", "100"]) as helper:
+        with Background([program("fill_table"), "full", "100"]) as helper:
             helper.wait_for(b"running")
             with Background([*fdtrace_argv, "-j", "-e", "--verify",
                              *(["-a"] if mode == "-a" else ["-p", str(helper.pid)])]) as tracer:
@@ -409,7 +409,7 @@ def judge_poor_events(result, pid, names):
     assert ("of other users" in result.messages) == (not names), f"{result}"
 
 
-@case("CAP_BPF and CAP_PERFMON are enough; what they do not show is told")
+@case("CAP_BPF and CAP_PERFMON are enough; what they do not show is reported")
 def two_capabilities():
     need_tracing()
     with poor_fdtrace("bpf", "perfmon") as argv:

@@ -18,7 +18,7 @@ from podman import Podman
 ID = "3f2a9c1b7d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8"
 POD = "1b4c2a33-9d1e-4f0a-8b77-0123456789ab"
 OURS = f"/fdtrace-test-{os.getpid()}/"
-GREEDY = ["greedy", "endless", "64"]  # a line on stdin, and it fills its table: limit.emfile
+FILL_TABLE = ["fill_table", "endless", "64"]  # a line on stdin, and it fills its table: limit.emfile
 
 
 def hierarchies():
@@ -107,7 +107,7 @@ def check_docker(finding, pid, path):
 @case("-p: container and inner pid of a process in a docker-like cgroup and a pid namespace; a replay says the same")
 def by_pid():
     need_tracing()
-    with tempfile.TemporaryDirectory() as folder, cgroup("docker/" + ID) as (at, path), contained(at, *GREEDY) as child:
+    with tempfile.TemporaryDirectory() as folder, cgroup("docker/" + ID) as (at, path), contained(at, *FILL_TABLE) as child:
         pid = until("it has begun", lambda: first_child(child.pid))
         with attach(pid, "-r", folder + "/rec") as tracer:
             child.say(b"\n")
@@ -128,7 +128,7 @@ def whole_machine():
     path = f"kubepods.slice/kubepods-pod{POD.replace('-', '_')}.slice/cri-containerd-{ID}.scope"
     with cgroup(path) as (at, _), Background([FDTRACE, "-j", "-a"]) as tracer:
         tracer.wait_for(b"fdtrace.state")
-        with contained(at, *GREEDY) as child:
+        with contained(at, *FILL_TABLE) as child:
             child.say(b"\n")
             tracer.wait_for(OURS.encode())
             result = tracer.interrupt()
@@ -141,7 +141,7 @@ def whole_machine():
 
 def traced_in(folder):
     """What is told of a program in that cgroup and in no namespace of its own."""
-    with Background([program(GREEDY[0]), *GREEDY[1:]], preexec_fn=lambda: enter(folder)) as child:
+    with Background([program(FILL_TABLE[0]), *FILL_TABLE[1:]], preexec_fn=lambda: enter(folder)) as child:
         with attach(child.pid) as tracer:
             child.say(b"\n")
             tracer.wait_for(b'"limit.emfile"')
@@ -170,14 +170,14 @@ def a_hostile_name():
 
 # --- podman ---
 
-@case("podman: the id it tells, and pid 1")
+@case("podman: the container's id, and pid 1")
 def podman():
     need_tracing()
     with tempfile.TemporaryDirectory() as folder:
         pod = Podman(folder)
-        pod.image({"/greedy": program("greedy")})
+        pod.image({"/fill_table": program("fill_table")})
         made = pod.run("create", "-i", "--network=none", "--log-driver=none", "--ulimit=nofile=64:64",
-                       "--ulimit=nproc=1000:1000", "fdtrace-test", "/" + GREEDY[0], *GREEDY[1:])
+                       "--ulimit=nproc=1000:1000", "fdtrace-test", "/" + FILL_TABLE[0], *FILL_TABLE[1:])
         try:
             with Background([FDTRACE, "-j", "-a"]) as tracer:
                 tracer.wait_for(b"fdtrace.state")

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* facts PID FD: writes what the inspector says of that descriptor, a struct fdt_detail, to stdout. */
+/* inspect PID FD: writes what the inspector says of that descriptor, a struct fdt_detail, to stdout. */
 #include "program.h"
 #include "source/live/inspect.h"
 

@@ -2,7 +2,7 @@
 /*
  * A storm of wrong closes: pairs of threads, one of which uses what the other has closed twice, as
  * fast as they can, from functions made at run time and named in a map for perf, as a JIT does.
- * Usage: bad_closes PLACES ROUNDS. Prints how many uses and second closes failed, how many of
+ * Usage: wrong_closes PLACES ROUNDS. Prints how many uses and second closes failed, how many of
  * either went wrong otherwise, and how many a second that was.
  */
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Bad days of the daemon: full disks, files and readers that come and go, garbage, floods, want of memory. And what an operator asks of it on such a day."""
+"""The daemon in trouble: full disks, files and readers that come and go, garbage, floods, lack of memory. And what an operator asks of it on such a day."""
 import contextlib
 import json
 import os
@@ -50,7 +50,7 @@ def fill(path):
                 pass
 
 
-@case("a full disk: findings wait, state and evidence are told once; with room again all goes on")
+@case("a full disk: findings wait, state and evidence errors are reported once; with room again all continues")
 def _():
     need_tracing()
     with place() as at:
@@ -132,7 +132,7 @@ def everybodys(path):
         os.chmod(path, 0o666)
 
 
-@case("a log file that is a folder, link, FIFO or somebody else's is refused at the start, with what to do")
+@case("a log file that is a directory, link, FIFO or owned by others is refused at the start, with a remedy")
 def _():
     need_tracing()
     refused(os.mkdir, "Is a directory", "name a regular file")
@@ -231,7 +231,7 @@ def _():
             end(daemon)
 
 
-@case("a reader of a socket that never reads, dies and comes back: nobody waits, what was dropped is told")
+@case("a reader of a socket that never reads, dies and comes back: fdtrace does not wait, drops are reported")
 def _():
     need_tracing()
     with place() as at, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
@@ -256,7 +256,7 @@ def _():
             end(daemon)
 
 
-@case("a standard output that nobody reads, and whose reader goes: the daemon goes on")
+@case("a standard output without a reader, and one whose reader ends: the daemon continues")
 def _():
     need_tracing()
     with place() as at:
@@ -303,7 +303,7 @@ def bother(port):
     return clients
 
 
-@case("metrics: what promtool accepts, findings and drops counted; a thousand bad clients hold nobody up")
+@case("metrics: what promtool accepts, findings and drops counted; a thousand bad clients delay no one")
 def _():
     need_tracing()
     port = free_port()
@@ -329,7 +329,7 @@ def _():
             end(daemon)
 
 
-@case("a port that is taken is told at the start")
+@case("a port in use is reported at the start")
 def _():
     need_tracing()
     with place() as at, socket.socket() as taken:
@@ -383,7 +383,7 @@ def _():
         assert went_on[-1] and not went_on[0], went_on
 
 
-@case("killed for want of memory it harms nobody, and the next one starts")
+@case("killed for lack of memory it does no harm, and the next one starts")
 def _():
     need_tracing()
     parent = hierarchy("cgroup", "memory")
@@ -405,7 +405,7 @@ def _():
 
 # --- what an operator asks ---
 
-@case("cgroups and exclude_cgroups: others' findings are not told, and don't use up the hour; SIGHUP changes it")
+@case("cgroups and exclude_cgroups: findings of others are not reported, and don't use up the hour; SIGHUP changes it")
 def _():
     need_tracing()
     name = f"fdtrace-days-{os.getpid()}"
@@ -452,7 +452,7 @@ def _():
         end(daemon)
 
 
-@case("suppressions hold, change by SIGHUP, and those of no use are told at the end")
+@case("suppressions hold, change by SIGHUP, and unused ones are reported at the end")
 def _():
     need_tracing()
     with place() as at:
@@ -481,7 +481,7 @@ def _():
         assert summary["fdtrace"]["findings_suppressed"] >= 1, summary
 
 
-@case("explain tells what the daemon told, by a prefix, with all stacks; -j whole")
+@case("explain prints what the daemon reported, by a prefix, with all stacks; -j whole")
 def _():
     need_tracing()
     with place() as at:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Puts lines into a channel: lines TYPE PATH [rfc5424] (stdout, file, journal, syslog, unix; PATH -:
+ * Puts lines into a channel: channel_lines TYPE PATH [rfc5424] (stdout, file, journal, syslog, unix; PATH -:
  * the usual one). Of standard input "{...}" is put, "+N" lets N seconds pass and ticks, "!" opens
  * anew, "?" prints "SENT DROPPED QUEUED FAILURES" on standard error.
  */
