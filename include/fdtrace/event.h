@@ -24,32 +24,68 @@
 
 #define FDT_ABI 2
 
+/*
+ * Every kind of event, once: NAME in FDT_NAME, the same in lower case, its number, its struct, and
+ * the bytes of that. What has a trailing array (names, stacks, arguments) is that size or larger.
+ * Sizes, names, the engine's dispatch and the checks of a replay follow from this table: a kind
+ * that one of them lacks does not compile.
+ *
+ *   SLOT      one slot holds this now
+ *   VEC       64 slots hold this now (birth, exec, snapshot)
+ *   WORDS     which of 512 slots are filled now (close_range)
+ *   TASK      a task is bound to a table, or has ended
+ *   ERROR     a call failed with EBADF, EMFILE or ENFILE
+ *   USE       first use of a watched descriptor (op = FDT_OP_USE)
+ *   PROCESS   executable and arguments of a process
+ *   LIMIT     RLIMIT_NOFILE of a process
+ *   LOCK      a POSIX record lock was set or removed
+ *   REGISTER  a process changed what an epoll watches
+ *   MARK      close-on-exec was set (result 1) or cleared (0); the slot held `file` then; op is
+ *             FDT_OP_MARK
+ * 9 to 12 are stacks on their way to the loader (stack.h). From here on user space makes them, in
+ * the same stream, so that a replay sees them, too:
+ *   LOSS      events are missing before this point
+ *   TICK      it is time_ns now; nothing else happened
+ *   SNAPSHOT  op = FDT_OP_BEGIN or _END; flags = enum fdt_why
+ *   NAME      what a file is called
+ *   FOPS      which kind an anonymous inode's operations mean
+ *   META      one key=value about the recording (tracefile.h)
+ *   DETAIL    what an open file is like at this moment
+ *   SITE      the stack that a site's hash stands for
+ *   ENVIRON   descriptor numbers that an environment names
+ *   PLACE     the cgroup of a process
+ */
+/* clang-format off */
+#define FDT_EVENTS(X) \
+	X(SLOT,     slot,      1, fdt_slot,       80) \
+	X(VEC,      vec,       2, fdt_vec,      2088) \
+	X(WORDS,    words,     3, fdt_words,     112) \
+	X(TASK,     task,      4, fdt_task,       80) \
+	X(ERROR,    error,     5, fdt_error,      80) \
+	X(USE,      use,       6, fdt_slot,       80) \
+	X(PROCESS,  process,   7, fdt_process,   824) \
+	X(LIMIT,    limit,     8, fdt_limit,      40) \
+	X(LOCK,     lock,     13, fdt_lock,       96) \
+	X(REGISTER, register, 14, fdt_register,  120) \
+	X(MARK,     mark,     15, fdt_slot,       80) \
+	X(LOSS,     loss,     16, fdt_loss,       72) \
+	X(TICK,     tick,     17, fdt_head,       32) \
+	X(SNAPSHOT, snapshot, 18, fdt_head,       32) \
+	X(NAME,     name,     19, fdt_name,       72) \
+	X(FOPS,     fops,     20, fdt_fops,       40) \
+	X(META,     meta,     21, fdt_meta,       32) \
+	X(DETAIL,   detail,   22, fdt_detail,    352) \
+	X(SITE,     site,     23, fdt_site,       48) \
+	X(ENVIRON,  environ,  24, fdt_environ,   544) \
+	X(PLACE,    place,    25, fdt_place,      40)
+/* clang-format on */
+
 enum fdt_event_kind {
-	FDT_SLOT = 1,    /* struct fdt_slot: one slot holds this now */
-	FDT_VEC = 2,     /* struct fdt_vec: 64 slots hold this now (birth, exec, snapshot) */
-	FDT_WORDS = 3,   /* struct fdt_words: which of 512 slots are filled now (close_range) */
-	FDT_TASK = 4,    /* struct fdt_task: a task is bound to a table, or has ended */
-	FDT_ERROR = 5,   /* struct fdt_error: a call failed with EBADF, EMFILE or ENFILE */
-	FDT_USE = 6,     /* struct fdt_slot: first use of a watched descriptor (op = FDT_OP_USE) */
-	FDT_PROCESS = 7, /* struct fdt_process: executable and arguments of a process */
-	FDT_LIMIT = 8,   /* struct fdt_limit: RLIMIT_NOFILE of a process */
-	/* 9 to 12: stacks as the kernel tells them, for the loader only (stack.h) */
-	FDT_LOCK = 13,     /* struct fdt_lock: a POSIX record lock was set or removed */
-	FDT_REGISTER = 14, /* struct fdt_register: a process changed what an epoll watches */
-	FDT_MARK = 15,     /* struct fdt_slot: close-on-exec was set (result 1) or cleared (0); the
-			    * slot held `file` then; op is FDT_OP_MARK */
-	/* from here on made by user space only, in the same stream, so that a replay sees them */
-	FDT_LOSS = 16,     /* struct fdt_loss: events are missing before this point */
-	FDT_TICK = 17,     /* struct fdt_head: it is time_ns now; nothing else happened */
-	FDT_SNAPSHOT = 18, /* struct fdt_head: op = FDT_OP_BEGIN or _END; flags = enum fdt_why */
-	FDT_NAME = 19,     /* struct fdt_name: what a file is called */
-	FDT_FOPS = 20,     /* struct fdt_fops: which kind an anonymous inode's operations mean */
-	FDT_META = 21,     /* struct fdt_meta: one key=value about the recording (tracefile.h) */
-	FDT_SITE = 23,     /* struct fdt_site: the stack that a site's hash stands for */
-	FDT_DETAIL = 22,   /* struct fdt_detail: what an open file is like at this moment */
-	FDT_ENVIRON = 24,  /* struct fdt_environ: descriptor numbers that an environment names */
-	FDT_PLACE = 25,    /* struct fdt_place: the cgroup of a process */
+#define FDT_EVENT_NUMBER(NAME, name, number, type, bytes) FDT_##NAME = (number),
+	FDT_EVENTS(FDT_EVENT_NUMBER)
+#undef FDT_EVENT_NUMBER
 };
+#define FDT_EVENT_KINDS 26 /* numbers are below it */
 
 /* What made the change. */
 enum fdt_op {
@@ -72,8 +108,8 @@ enum fdt_op {
 	FDT_OP_END = 15,
 	FDT_OP_URING_CLOSE = 16, /* io_uring close */
 	FDT_OP_MARK = 17,
-	FDT_OP_STALE_USE =
-		18, /* USE: the thread used the number before, when it held another file */
+	/* USE: the thread used the number before, when it held another file */
+	FDT_OP_STALE_USE = 18,
 };
 
 /* Why a snapshot was taken (flags of FDT_SNAPSHOT). */
@@ -392,26 +428,14 @@ struct fdt_site {
 
 #define FDT_SIZE_IS(type, bytes) \
 	_Static_assert(sizeof(struct type) == (bytes), #type " changed its size: raise FDT_ABI")
-FDT_SIZE_IS(fdt_head, 32);
+#define FDT_EVENT_SIZE_IS(NAME, name, number, type, bytes) \
+	FDT_SIZE_IS(type, bytes);                          \
+	_Static_assert((number) < FDT_EVENT_KINDS, "FDT_" #NAME ": raise FDT_EVENT_KINDS");
+FDT_EVENTS(FDT_EVENT_SIZE_IS)
+#undef FDT_EVENT_SIZE_IS
+/* and what stands in them */
 FDT_SIZE_IS(fdt_file, 32);
-FDT_SIZE_IS(fdt_slot, 80);
-FDT_SIZE_IS(fdt_vec, 2088);
-FDT_SIZE_IS(fdt_words, 112);
-FDT_SIZE_IS(fdt_task, 80);
-FDT_SIZE_IS(fdt_error, 80);
-FDT_SIZE_IS(fdt_process, 824);
-FDT_SIZE_IS(fdt_limit, 40);
-FDT_SIZE_IS(fdt_loss, 72);
-FDT_SIZE_IS(fdt_name, 72);
-FDT_SIZE_IS(fdt_fops, 40);
-FDT_SIZE_IS(fdt_meta, 32);
 FDT_SIZE_IS(fdt_site_frame, 16);
-FDT_SIZE_IS(fdt_site, 48);
 FDT_SIZE_IS(fdt_registration, 16);
-FDT_SIZE_IS(fdt_detail, 352);
-FDT_SIZE_IS(fdt_lock, 96);
-FDT_SIZE_IS(fdt_register, 120);
-FDT_SIZE_IS(fdt_environ, 544);
-FDT_SIZE_IS(fdt_place, 40);
 
 #endif

@@ -16,6 +16,7 @@
 #include "cli/explain.h"
 #include "cli/options.h"
 #include "daemon/daemon.h"
+#include "detect/detectors.h"
 #include "output/format.h"
 #include "run/coverage.h"
 #include "run/launch.h"
@@ -114,11 +115,6 @@ static struct stacking_options stacking_options(const struct options *options,
 						  options->command ? options->command[0] : NULL };
 }
 
-static bool holds(rule_set rules, enum rule rule)
-{
-	return rules >> rule & 1;
-}
-
 static rule_set rules_of(const struct options *options)
 {
 	rule_set rules = rule_set_default();
@@ -128,15 +124,6 @@ static rule_set rules_of(const struct options *options)
 	if (options->run.rules)
 		rule_set_parse(options->run.rules, &rules, &bad, &bad_length);
 	return rules;
-}
-
-/* What only some rules need is told for them alone. */
-static void want(struct bpf_source_options *bpf, rule_set rules)
-{
-	bpf->locks = holds(rules, RULE_CLOSE_LOCK);
-	bpf->registrations = holds(rules, RULE_EPOLL_FOREIGN) || holds(rules, RULE_EPOLL_STALE);
-	bpf->marks = holds(rules, RULE_EXEC_INHERIT) || holds(rules, RULE_EXEC_HELD);
-	bpf->stale_uses = holds(rules, RULE_USE_STALE);
 }
 
 /* The daemon always keeps to a budget; -a does if the user has set one. */
@@ -171,7 +158,7 @@ static int open_kernel(const struct options *options, struct run *run)
 	run_options_apply(&options->run, &settings);
 	bpf.ring_size_bytes = settings.ring_size_bytes;
 	bpf.stacks = stacking_options(options, &settings);
-	want(&bpf, rules_of(options));
+	bpf.needs = detectors_needs(rules_of(options));
 	bpf.cost = keeps_budget(options);
 	return bpf_source_open(&bpf, &run->source, &run->trouble);
 }
@@ -326,7 +313,7 @@ static int open_for_daemon(const struct config *config, struct source **ret_sour
 	};
 
 	raise_own_limit();
-	want(&bpf, config->rules);
+	bpf.needs = detectors_needs(config->rules);
 	return bpf_source_open(&bpf, ret_source, trouble);
 }
 

@@ -15,6 +15,7 @@
 #include "daemon/place.h"
 #include "daemon/publish.h"
 #include "daemon/reported.h"
+#include "detect/detectors.h"
 #include "output/format.h"
 #include "run/outputs.h"
 #include "run/signals.h"
@@ -123,25 +124,6 @@ int daemon_check_config(const struct daemon_options *options)
 
 /* --- reloading --- */
 
-#define RULE(rule) ((rule_set)1 << (rule))
-
-/* Rules that need something of the hooks; what one of them brings the others of its row have. */
-static rule_set with_neighbours(rule_set rules)
-{
-	static const rule_set rows[] = {
-		RULE(RULE_CLOSE_LOCK),
-		RULE(RULE_EPOLL_FOREIGN) | RULE(RULE_EPOLL_STALE),
-		RULE(RULE_EXEC_INHERIT) | RULE(RULE_EXEC_HELD),
-		RULE(RULE_USE_STALE),
-	};
-	rule_set served = RULE(RULE_COUNT) - 1;
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (!(rules & rows[i]))
-			served &= ~rows[i];
-	return served;
-}
-
 static void warn_restart(const struct config *next, const char *what)
 {
 	log_warn("%s: %s changed; restart fdtrace to apply it", config_name(next), what);
@@ -162,7 +144,7 @@ static void warn_of_what_waits(const struct daemon *d, struct config *next)
 {
 	const struct config *was = d->started;
 	char ids[320] = "the rule ";
-	rule_set unserved = next->rules & ~with_neighbours(was->rules);
+	rule_set unserved = next->rules & ~detectors_served(detectors_needs(was->rules));
 
 	settings_each_restart(&was->settings, &next->settings, warn_setting, next);
 	if (was->stacks_native != next->stacks_native || was->stacks_python != next->stacks_python)

@@ -8,6 +8,8 @@
 #include <stdio.h>
 
 #include "base/hash.h"
+#include "detect/detectors.h"
+#include "detect/close_lock.h"
 #include "engine/engine_private.h"
 
 #define LOCK_FILES_MAX 4096
@@ -28,18 +30,27 @@ struct lock_file {
 	struct lock_range ranges[LOCK_RANGES_MAX];
 };
 
+struct close_lock {
+	struct map files; /* by table and inode */
+};
+
+static struct close_lock *lock_state(struct engine *e)
+{
+	return detector_state(e, DETECTOR_CLOSE_LOCK);
+}
+
 static uint64_t key_of(const struct fdtable *table, uint64_t inode, uint32_t dev)
 {
 	return hash_number(hash_number(hash_number(HASH_START, table->key), inode), dev);
 }
 
-static struct lock_file *file_find(const struct engine *e, const struct fdtable *table,
-				   uint64_t inode, uint32_t dev)
+static struct lock_file *file_find(struct engine *e, const struct fdtable *table, uint64_t inode,
+				   uint32_t dev)
 {
 	struct lock_file *file = NULL;
 
 	if (table->locked_files)
-		file = map_get(&e->lock_files, key_of(table, inode, dev));
+		file = map_get(&lock_state(e)->files, key_of(table, inode, dev));
 	return file && file->table == table->key && file->inode == inode && file->dev == dev ? file
 											     : NULL;
 }
@@ -51,12 +62,12 @@ static struct lock_file *file_new(struct engine *e, struct fdtable *table, uint6
 	uint64_t key = key_of(table, inode, dev);
 	struct lock_file *file;
 
-	if (e->lock_files.count >= LOCK_FILES_MAX || map_get(&e->lock_files, key))
+	if (lock_state(e)->files.count >= LOCK_FILES_MAX || map_get(&lock_state(e)->files, key))
 		return NULL;
 	file = mem_alloc(&e->mem, sizeof(*file));
 	if (!file)
 		return NULL;
-	if (map_put(&e->mem, &e->lock_files, key, file)) {
+	if (map_put(&e->mem, &lock_state(e)->files, key, file)) {
 		mem_free(&e->mem, file, sizeof(*file));
 		return NULL;
 	}
@@ -64,6 +75,7 @@ static struct lock_file *file_new(struct engine *e, struct fdtable *table, uint6
 	file->inode = inode;
 	file->dev = dev;
 	table->locked_files++;
+	table->facts |= TABLE_HAS_LOCKS;
 	return file;
 }
 
@@ -76,8 +88,9 @@ static void file_free(struct engine *e, struct lock_file *file)
 
 static void file_forget(struct engine *e, struct fdtable *table, struct lock_file *file)
 {
-	map_remove(&e->lock_files, key_of(table, file->inode, file->dev));
-	table->locked_files--;
+	map_remove(&lock_state(e)->files, key_of(table, file->inode, file->dev));
+	if (!--table->locked_files)
+		table->facts &= ~TABLE_HAS_LOCKS;
 	file_free(e, file);
 }
 
@@ -172,8 +185,9 @@ static void apply(struct engine *e, const struct fdt_lock *event, const struct a
 		file_forget(e, table, file);
 }
 
-int lock_told(struct engine *e, const struct fdt_lock *event)
+static int lock_apply(struct engine *e, const struct fdt_head *head)
 {
+	const struct fdt_lock *event = (const struct fdt_lock *)head;
 	struct actor actor;
 	int64_t first, last;
 	int err;
@@ -262,23 +276,25 @@ static void report(struct engine *e, struct fdtable *table, uint32_t fd, const s
 	finding_report(e, &f);
 }
 
-void lock_slot_ended(struct engine *e, struct fdtable *table, uint32_t fd, const struct slot *was,
-		     const struct actor *actor, enum ending ending)
+static void lock_slot_ended(struct engine *e, const struct slot_closed *change)
 {
+	const struct slot *was = change->was;
+	struct fdtable *table = change->table;
 	struct lock_file *file = file_find(e, table, was->inode, was->dev);
 	const struct lock_range *range;
 
 	if (!file)
 		return;
-	range = actor && ending != END_EXEC ? lost_range(table, file, fd) : NULL;
+	range = change->actor && change->ending != END_EXEC ? lost_range(table, file, change->fd)
+							    : NULL;
 	if (range)
-		report(e, table, fd, was, actor, range);
+		report(e, table, change->fd, was, change->actor, range);
 	file_forget(e, table, file);
 }
 
-static struct lock_file *any_of(const struct engine *e, const struct fdtable *table)
+static struct lock_file *any_of(struct engine *e, const struct fdtable *table)
 {
-	map_each (&e->lock_files, entry) {
+	map_each (&lock_state(e)->files, entry) {
 		struct lock_file *file = entry->value;
 
 		if (file->table == table->key)
@@ -287,18 +303,46 @@ static struct lock_file *any_of(const struct engine *e, const struct fdtable *ta
 	return NULL;
 }
 
-void lock_table_died(struct engine *e, struct fdtable *table)
+static void lock_table_ended(struct engine *e, struct fdtable *table)
 {
 	struct lock_file *file;
 
 	while (table->locked_files && (file = any_of(e, table)))
 		file_forget(e, table, file);
 	table->locked_files = 0;
+	table->facts &= ~TABLE_HAS_LOCKS;
 }
 
-void lock_done(struct engine *e)
+static void lock_done(struct engine *e)
 {
-	map_each (&e->lock_files, entry)
+	struct map *files = &lock_state(e)->files;
+
+	map_each (files, entry)
 		file_free(e, entry->value);
-	map_done(&e->mem, &e->lock_files);
+	map_done(&e->mem, files);
+	map_each (&e->tables, entry) {
+		struct fdtable *table = entry->value;
+
+		table->locked_files = 0;
+		table->facts &= ~TABLE_HAS_LOCKS;
+	}
 }
+
+size_t lock_file_count(struct engine *e)
+{
+	return lock_state(e)->files.count;
+}
+
+const struct detector detector_close_lock = {
+	.name = "close.lock",
+	.id = DETECTOR_CLOSE_LOCK,
+	.rules = RULE_BIT(CLOSE_LOCK),
+	.kinds = 1u << FDT_LOCK,
+	.needs = FDT_NEED_LOCKS,
+	.state_bytes = sizeof(struct close_lock),
+	.closed_where = TABLE_HAS_LOCKS,
+	.closed_some = lock_slot_ended,
+	.address_ended = lock_table_ended,
+	.event = lock_apply,
+	.done = lock_done,
+};

@@ -10,11 +10,24 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "detect/detectors.h"
 #include "engine/engine_private.h"
 #include "model/syscall_name.h"
 
 #define STDIO_NUMBERS 3
 #define STAYS_NS 1000000000ull
+
+/* 0, 1 or 2 came to hold a file that is open for reading only: reported if it stays. */
+struct stdio_guest {
+	uint64_t table, time_ns;
+	uint32_t fd, generation;
+};
+#define GUESTS_MAX 64
+
+struct close_stdio {
+	struct stdio_guest guests[GUESTS_MAX];
+	unsigned int count;
+};
 
 static bool is_socket(const struct slot *slot)
 {
@@ -114,45 +127,50 @@ static void report(struct engine *e, const struct fdtable *table, int32_t fd)
 /* Its name is asked for now: at the end of the process nobody can tell it. */
 static void wait_for(struct engine *e, const struct fdtable *table, uint32_t fd)
 {
-	if (e->stdio_guest_count == STDIO_GUESTS_MAX)
+	struct close_stdio *stdio = detector_state(e, DETECTOR_CLOSE_STDIO);
+
+	if (stdio->count == GUESTS_MAX)
 		return;
 	slots_name(e, table, fd);
-	e->stdio_guests[e->stdio_guest_count++] =
+	stdio->guests[stdio->count++] =
 		(struct stdio_guest){ .table = table->key,
 				      .time_ns = e->now_ns,
 				      .fd = fd,
 				      .generation = fdtable_slot(table, fd)->generation };
 }
 
-void stdio_opened(struct engine *e, struct fdtable *table, uint32_t fd, const struct fdt_head *head,
-		  const struct actor *actor)
+static void stdio_opened(struct engine *e, struct fdtable *table, const struct fdt_slot *event,
+			 const struct actor *actor)
 {
-	const struct slot *slot = fd < STDIO_NUMBERS ? fdtable_slot(table, fd) : NULL;
+	const struct slot *slot = fdtable_slot(table, event->fd);
 
-	if (!slot || !holds_data(slot) || head->op == FDT_OP_REPLACE ||
-	    !finding_wanted(e, RULE_CLOSE_STDIO) || process_is_newborn(actor->process, e->now_ns))
+	if (!slot || !holds_data(slot) || event->head.op == FDT_OP_REPLACE ||
+	    process_is_newborn(actor->process, e->now_ns))
 		return;
 	if (is_socket(slot) || slot->flags & SLOT_WRITES)
-		report(e, table, fd);
+		report(e, table, event->fd);
 	else
-		wait_for(e, table, fd);
+		wait_for(e, table, event->fd);
 }
 
 static void settle(struct engine *e, unsigned int index)
 {
-	struct stdio_guest guest = e->stdio_guests[index];
+	struct close_stdio *stdio = detector_state(e, DETECTOR_CLOSE_STDIO);
+	struct stdio_guest guest = stdio->guests[index];
 	const struct fdtable *table = map_get(&e->tables, guest.table);
 	const struct slot *slot = table ? fdtable_slot(table, guest.fd) : NULL;
 
-	e->stdio_guests[index] = e->stdio_guests[--e->stdio_guest_count];
+	stdio->guests[index] = stdio->guests[--stdio->count];
 	if (slot && slot->file && slot->generation == guest.generation && !e->finished)
 		report(e, table, guest.fd);
 }
 
-void stdio_tick(struct engine *e)
+static void stdio_tick(struct engine *e)
 {
-	for (unsigned int i = e->stdio_guest_count; i-- > 0;)
-		if (e->now_ns - e->stdio_guests[i].time_ns >= STAYS_NS)
+	const struct close_stdio *stdio = detector_state(e, DETECTOR_CLOSE_STDIO);
+
+	for (unsigned int i = stdio->count; i-- > 0;)
+		if (e->now_ns - stdio->guests[i].time_ns >= STAYS_NS)
 			settle(e, i);
 }
 
@@ -167,16 +185,30 @@ static bool may_be_told_at_the_end(const struct stdio_guest *guest, const struct
 	return guest->fd != STDIN_FILENO && slot->kind != FD_KIND_DIR;
 }
 
-void stdio_table_died(struct engine *e, struct fdtable *table)
+static void stdio_table_ended(struct engine *e, struct fdtable *table)
 {
-	for (unsigned int i = e->stdio_guest_count; i-- > 0;) {
-		struct stdio_guest guest = e->stdio_guests[i];
+	struct close_stdio *stdio = detector_state(e, DETECTOR_CLOSE_STDIO);
+
+	for (unsigned int i = stdio->count; i-- > 0;) {
+		struct stdio_guest guest = stdio->guests[i];
 
 		if (guest.table != table->key)
 			continue;
 		if (may_be_told_at_the_end(&guest, table))
 			settle(e, i);
 		else
-			e->stdio_guests[i] = e->stdio_guests[--e->stdio_guest_count];
+			stdio->guests[i] = stdio->guests[--stdio->count];
 	}
 }
+
+const struct detector detector_close_stdio = {
+	.name = "close.stdio",
+	.id = DETECTOR_CLOSE_STDIO,
+	.rules = RULE_BIT(CLOSE_STDIO),
+	.state_bytes = sizeof(struct close_stdio),
+	.opened_below = STDIO_NUMBERS,
+	.opened = stdio_opened,
+	.address_ended = stdio_table_ended,
+	.run_ended = stdio_table_ended,
+	.tick = stdio_tick,
+};

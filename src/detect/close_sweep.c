@@ -7,6 +7,9 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "detect/detectors.h"
+#include "detect/close_sweep.h"
+#include "detect/close_unowned.h"
 #include "engine/engine_private.h"
 #include "fdtrace/syscall.h"
 
@@ -28,7 +31,7 @@ struct hit {
 };
 
 struct sweep {
-	struct sweep *next;      /* in e->sweeps, once it is over */
+	struct sweep *next;      /* of those that are over */
 	struct fdtable *table;   /* alive: its death settles the sweep */
 	struct process *process; /* owned reference */
 	uint32_t tid;
@@ -44,6 +47,17 @@ struct sweep {
 	unsigned int hit_count;
 	struct hit hits[HITS_MAX];
 };
+
+struct close_sweep {
+	struct sweep *over; /* but not yet reported */
+	uint64_t looked_ns; /* when sweep_tick() last looked */
+	uint64_t probe_run; /* the latest run of failing fcntl that was reported */
+};
+
+static struct close_sweep *sweep_state(struct engine *e)
+{
+	return detector_state(e, DETECTOR_CLOSE_SWEEP);
+}
 
 static void forget_hits(struct engine *e, struct sweep *sweep)
 {
@@ -233,8 +247,8 @@ static void finish(struct engine *e, struct task *task)
 		sweep_free(e, sweep);
 		return;
 	}
-	sweep->next = e->sweeps;
-	e->sweeps = sweep;
+	sweep->next = sweep_state(e)->over;
+	sweep_state(e)->over = sweep;
 }
 
 static void mark_swept(struct engine *e, struct sweep *sweep)
@@ -312,23 +326,26 @@ static void add_hit(struct engine *e, struct sweep *sweep, const struct hit *hit
 	}
 }
 
-void sweep_closed(struct engine *e, struct fdtable *table, uint32_t fd, const struct actor *actor)
+static void sweep_closed(struct engine *e, const struct slot_closed *change)
 {
-	const struct slot *slot = fdtable_slot(table, fd);
+	const struct actor *actor = change->actor;
+	const struct slot *slot = fdtable_slot(change->table, change->fd);
 	struct past *past = slot && slot->past ? past_at(&e->pasts, slot->past) : NULL;
-	struct actor closer = *actor;
+	struct actor closer;
 	struct sweep *sweep;
 	struct hit hit;
 
-	if (!actor->task || !actor->process || !past)
+	if (!actor || !actor->task || !actor->process || !past ||
+	    (change->ending != END_CLOSE && change->ending != END_RANGE))
 		return;
+	closer = *actor;
 	closer.site = past->closed_at;
-	sweep = extend(e, table, fd, &closer);
+	sweep = extend(e, change->table, change->fd, &closer);
 	if (!sweep)
 		return;
 	sweep->tries++;
 	sweep->closed++;
-	hit = (struct hit){ .fd = fd,
+	hit = (struct hit){ .fd = change->fd,
 			    .generation = past->generation,
 			    .foreign = is_foreign(sweep, past) };
 	sweep->foreign += hit.foreign;
@@ -338,7 +355,7 @@ void sweep_closed(struct engine *e, struct fdtable *table, uint32_t fd, const st
 	recognize(e, sweep);
 }
 
-void sweep_range(struct engine *e, const struct fdt_words *event, const struct actor *actor)
+static void sweep_range(struct engine *e, const struct fdt_words *event, const struct actor *actor)
 {
 	struct sweep *sweep = actor->task->sweep;
 
@@ -417,13 +434,13 @@ bool sweep_hurt(struct engine *e, struct fdtable *table, const struct past *past
 	for (struct task *task = actor->process->tasks; task; task = task->next)
 		if (task->sweep && note_hurt(e, task->sweep, table, past, fd, actor))
 			return true;
-	for (struct sweep *sweep = e->sweeps; sweep; sweep = sweep->next)
+	for (struct sweep *sweep = sweep_state(e)->over; sweep; sweep = sweep->next)
 		if (note_hurt(e, sweep, table, past, fd, actor))
 			return true;
 	return false;
 }
 
-void sweep_task_ended(struct engine *e, struct task *task)
+static void sweep_task_ended(struct engine *e, struct task *task)
 {
 	finish(e, task);
 }
@@ -433,7 +450,7 @@ static void settle_if(struct engine *e,
 				  const void *ctx),
 		      const void *ctx)
 {
-	struct sweep **link = &e->sweeps;
+	struct sweep **link = &sweep_state(e)->over;
 
 	while (*link) {
 		struct sweep *sweep = *link;
@@ -479,9 +496,9 @@ void sweep_probed(struct engine *e, const struct fdtable *table, const struct fd
 	int64_t end = event->fd + (int64_t)event->step * (event->count - 1);
 	char message[256];
 
-	if (!event->step || tries < SLOW_TRIES || event->run == e->probe_run)
+	if (!event->step || tries < SLOW_TRIES || event->run == sweep_state(e)->probe_run)
 		return;
-	e->probe_run = event->run;
+	sweep_state(e)->probe_run = event->run;
 	f.sweep = (struct finding_sweep){ .present = true,
 					  .tries = tries,
 					  .first = event->step < 0 ? end : event->fd,
@@ -504,23 +521,17 @@ static bool waited(const struct engine *e, const struct sweep *sweep, const void
 	return e->now_ns - sweep->end_ns >= WAIT_FOR_VICTIMS_NS;
 }
 
-static bool always(const struct engine *e, const struct sweep *sweep, const void *ctx)
-{
-	(void)e, (void)sweep, (void)ctx;
-	return true;
-}
-
 /* The table's slots go: what is told of a sweep in it must be told now. */
-void sweep_table_died(struct engine *e, struct fdtable *table)
+static void sweep_table_ended(struct engine *e, struct fdtable *table)
 {
 	settle_if(e, of_table, table);
 }
 
-void sweep_tick(struct engine *e)
+static void sweep_tick(struct engine *e)
 {
-	if (e->now_ns - e->swept_ns < GAP_NS / 2)
+	if (e->now_ns - sweep_state(e)->looked_ns < GAP_NS / 2)
 		return;
-	e->swept_ns = e->now_ns;
+	sweep_state(e)->looked_ns = e->now_ns;
 	map_each (&e->tasks, entry) {
 		struct task *task = entry->value;
 
@@ -530,7 +541,36 @@ void sweep_tick(struct engine *e)
 	settle_if(e, waited, NULL);
 }
 
-void sweep_done(struct engine *e)
+static void sweep_done(struct engine *e)
 {
-	settle_if(e, always, NULL);
+	struct close_sweep *state = sweep_state(e);
+	struct sweep *next;
+
+	map_each (&e->tasks, entry) {
+		struct task *task = entry->value;
+
+		if (task->sweep)
+			sweep_free(e, task->sweep);
+		task->sweep = NULL;
+	}
+	for (struct sweep *sweep = state->over; sweep; sweep = next) {
+		next = sweep->next;
+		sweep_free(e, sweep);
+	}
 }
+
+const struct detector detector_close_sweep = {
+	.name = "close.sweep",
+	.id = DETECTOR_CLOSE_SWEEP,
+	.rules = RULE_BIT(CLOSE_SWEEP),
+	.serves = RULE_BIT(CLOSE_UNOWNED) | RULE_BIT(CLOSE_DOUBLE) | RULE_BIT(USE_CLOSED),
+	.state_bytes = sizeof(struct close_sweep),
+	.closed = sweep_closed,
+	.closer_known = sweep_closed,
+	.range_closed = sweep_range,
+	.task_ended = sweep_task_ended,
+	.table_ended = sweep_table_ended,
+	.run_ended = sweep_table_ended,
+	.tick = sweep_tick,
+	.done = sweep_done,
+};

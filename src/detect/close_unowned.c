@@ -11,6 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "detect/detectors.h"
+#include "detect/close_sweep.h"
+#include "detect/close_unowned.h"
 #include "engine/engine_private.h"
 #include "model/syscall_name.h"
 #include "fdtrace/syscall.h"
@@ -20,6 +23,21 @@
 
 /* Opens and closes are timed by the kernel's tick, which may be as slow as 100 Hz. */
 #define TICK_NS 10000000ull
+
+/* A call that failed with EBADF, kept back for a moment: a sweep may turn out to be behind it. */
+struct kept_failure {
+	uint64_t table, time_ns;
+	struct site *site; /* owned reference; may be NULL */
+	uint32_t tid, syscall, fd;
+	uint32_t generation;     /* of the number's newest past then */
+	struct process *process; /* owned reference */
+};
+#define KEPT_MAX 256
+
+struct close_unowned {
+	struct kept_failure kept[KEPT_MAX]; /* oldest first */
+	unsigned int count;
+};
 
 static void format_span(uint64_t ns, char *buffer, size_t size)
 {
@@ -382,7 +400,8 @@ static void judge(struct engine *e, const struct actor *actor, struct fdtable *t
 /* table NULL: it is gone, or nothing is to be said. */
 static void settle(struct engine *e, unsigned int index, struct fdtable *table)
 {
-	struct kept_failure kept = e->kept_failures[index];
+	struct close_unowned *state = detector_state(e, DETECTOR_CLOSE_UNOWNED);
+	struct kept_failure kept = state->kept[index];
 	struct actor actor = { .process = kept.process,
 			       .tid = kept.tid,
 			       .syscall = kept.syscall,
@@ -391,8 +410,8 @@ static void settle(struct engine *e, unsigned int index, struct fdtable *table)
 	const struct past *past = table ? finding_past(e, table, kept.fd, kept.generation) : NULL;
 
 	/* In order: of too many, the one kept longest is settled, while its past is still known. */
-	memmove(&e->kept_failures[index], &e->kept_failures[index + 1],
-		(--e->kept_failure_count - index) * sizeof(kept));
+	memmove(&state->kept[index], &state->kept[index + 1],
+		(--state->count - index) * sizeof(kept));
 	if (past)
 		judge(e, &actor, table, kept.fd, past);
 	site_unref(&e->sites, kept.site);
@@ -405,8 +424,10 @@ static void settle(struct engine *e, unsigned int index, struct fdtable *table)
  */
 static void settle_number(struct engine *e, struct fdtable *table, int32_t fd)
 {
-	for (unsigned int i = 0; i < e->kept_failure_count; i++) {
-		const struct kept_failure *kept = &e->kept_failures[i];
+	const struct close_unowned *state = detector_state(e, DETECTOR_CLOSE_UNOWNED);
+
+	for (unsigned int i = 0; i < state->count; i++) {
+		const struct kept_failure *kept = &state->kept[i];
 
 		if (kept->fd == (uint32_t)fd && kept->table == table->key) {
 			settle(e, i, table);
@@ -418,11 +439,13 @@ static void settle_number(struct engine *e, struct fdtable *table, int32_t fd)
 static void keep_back(struct engine *e, const struct actor *actor, struct fdtable *table,
 		      int32_t fd, const struct past *past)
 {
+	struct close_unowned *state = detector_state(e, DETECTOR_CLOSE_UNOWNED);
+
 	settle_number(e, table, fd);
-	if (e->kept_failure_count == KEPT_FAILURES_MAX)
-		settle(e, 0, map_get(&e->tables, e->kept_failures[0].table));
+	if (state->count == KEPT_MAX)
+		settle(e, 0, map_get(&e->tables, state->kept[0].table));
 	tasks_ask_place(e, actor->process);
-	e->kept_failures[e->kept_failure_count++] =
+	state->kept[state->count++] =
 		(struct kept_failure){ .table = table->key,
 				       .site = actor->site ? site_ref(actor->site) : NULL,
 				       .time_ns = actor->time_ns,
@@ -433,16 +456,16 @@ static void keep_back(struct engine *e, const struct actor *actor, struct fdtabl
 				       .process = process_ref(actor->process) };
 }
 
-void close_failed(struct engine *e, const struct fdt_error *event, const struct actor *actor,
-		  struct fdtable *table)
+static void close_failed(struct engine *e, const struct fdt_error *event, const struct actor *actor,
+			 struct fdtable *table)
 {
 	const struct slot *slot = event->fd >= 0 ? fdtable_slot(table, event->fd) : NULL;
 	const struct past *past =
 		slot && !slot->file && slot->past ? past_at(&e->pasts, slot->past) : NULL;
 	bool is_close = event->head.syscall == FDT_SYS_close;
 
-	if (!(event->head.flags & FDT_ERR_EMPTY))
-		return; /* open after all, for the other access mode */
+	if (event->error != EBADF || !(event->head.flags & FDT_ERR_EMPTY))
+		return; /* or open after all, for the other access mode */
 	if (is_close && sweep_failed(e, table, event, actor))
 		return;
 	if (event->head.syscall == FDT_SYS_fcntl)
@@ -455,35 +478,56 @@ void close_failed(struct engine *e, const struct fdt_error *event, const struct 
 		judge_use(e, actor, table, event->fd, past);
 }
 
-void close_tick(struct engine *e)
+static void close_tick(struct engine *e)
 {
-	for (unsigned int i = e->kept_failure_count; i-- > 0;) {
-		const struct kept_failure *kept = &e->kept_failures[i];
+	const struct close_unowned *state = detector_state(e, DETECTOR_CLOSE_UNOWNED);
+
+	for (unsigned int i = state->count; i-- > 0;) {
+		const struct kept_failure *kept = &state->kept[i];
 
 		if (e->now_ns - kept->time_ns >= KEEP_BACK_NS)
 			settle(e, i, map_get(&e->tables, kept->table));
 	}
 }
 
-void close_table_died(struct engine *e, struct fdtable *table)
+static void close_table_ended(struct engine *e, struct fdtable *table)
 {
-	for (unsigned int i = e->kept_failure_count; i-- > 0;)
-		if (e->kept_failures[i].table == table->key)
+	const struct close_unowned *state = detector_state(e, DETECTOR_CLOSE_UNOWNED);
+
+	for (unsigned int i = state->count; i-- > 0;)
+		if (state->kept[i].table == table->key)
 			settle(e, i, table);
 }
 
 void close_forget(struct engine *e, uint32_t tid, uint64_t table)
 {
-	for (unsigned int i = e->kept_failure_count; i-- > 0;) {
-		const struct kept_failure *kept = &e->kept_failures[i];
+	const struct close_unowned *state = detector_state(e, DETECTOR_CLOSE_UNOWNED);
+
+	for (unsigned int i = state->count; i-- > 0;) {
+		const struct kept_failure *kept = &state->kept[i];
 
 		if (kept->tid == tid && kept->table == table && kept->syscall == FDT_SYS_close)
 			settle(e, i, NULL);
 	}
 }
 
-void close_done(struct engine *e)
+static void close_done(struct engine *e)
 {
-	while (e->kept_failure_count)
-		settle(e, e->kept_failure_count - 1, NULL);
+	const struct close_unowned *state = detector_state(e, DETECTOR_CLOSE_UNOWNED);
+
+	while (state->count)
+		settle(e, state->count - 1, NULL);
 }
+
+const struct detector detector_close_unowned = {
+	.name = "close.unowned",
+	.id = DETECTOR_CLOSE_UNOWNED,
+	.rules = RULE_BIT(CLOSE_UNOWNED) | RULE_BIT(CLOSE_DOUBLE) | RULE_BIT(USE_CLOSED),
+	.serves = RULE_BIT(CLOSE_SWEEP),
+	.state_bytes = sizeof(struct close_unowned),
+	.failed = close_failed,
+	.address_ended = close_table_ended,
+	.run_ended = close_table_ended,
+	.tick = close_tick,
+	.done = close_done,
+};

@@ -9,14 +9,34 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/epoll.h>
 
+#include "detect/detectors.h"
+#include "detect/epoll_foreign.h"
 #include "engine/engine_private.h"
 
 #define LIVES_ON_NS 1000000000ull
 #define LOOK_EVERY_NS 1000000000ull
 #define SLOTS_PER_LOOK (1u << 20)
 #define ASKS_PER_LOOK 32
+
+/* A number was closed whose file may live on and still be watched by an epoll. */
+struct closed_watch {
+	uint64_t table, time_ns;
+	uint64_t file, inode;
+	uint32_t dev, fd, generation;
+	int32_t holder_fd;            /* while judged: who else has the file */
+	struct fdtable *holder_table; /* NULL: nobody was found */
+};
+#define DUPLICATED_MAX 1024
+
+struct epoll_foreign {
+	struct closed_watch closed[EPOLL_CLOSED_MAX]; /* oldest first */
+	unsigned int count;
+	uint64_t looked_ns;                  /* when epoll_tick() last looked */
+	uint64_t duplicated[DUPLICATED_MAX]; /* files with two numbers, by hash: the newest */
+};
 
 static bool holds(const struct fdtable *table, int32_t fd, const struct fdt_file *file)
 {
@@ -126,8 +146,9 @@ static void judge_foreign(struct engine *e, const struct fdt_register *event,
 		report_foreign(e, event, actor, maker);
 }
 
-int epoll_registered(struct engine *e, const struct fdt_register *event)
+static int epoll_registered(struct engine *e, const struct fdt_head *head)
 {
+	const struct fdt_register *event = (const struct fdt_register *)head;
 	struct actor actor;
 	int err;
 
@@ -149,15 +170,20 @@ static unsigned int file_hash(uint64_t file)
 	return file * 0x9e3779b97f4a7c15ull >> 50; /* 14 bits */
 }
 
-void epoll_duplicated(struct engine *e, uint64_t file)
+static void epoll_duplicated(struct engine *e, struct fdtable *table, const struct fdt_slot *event,
+			     const struct actor *actor)
 {
-	e->duplicated[file_hash(file) % DUPLICATED_MAX] = file;
+	struct epoll_foreign *state = detector_state(e, DETECTOR_EPOLL_FOREIGN);
+	uint64_t file = event->file.file;
+
+	(void)table, (void)actor;
+	state->duplicated[file_hash(file) % DUPLICATED_MAX] = file;
 }
 
-static bool has_copies(const struct engine *e, const struct slot *was)
+static bool has_copies(const struct epoll_foreign *state, const struct slot *was)
 {
 	return was->flags & SLOT_SHARED ||
-	       e->duplicated[file_hash(was->file) % DUPLICATED_MAX] == was->file;
+	       state->duplicated[file_hash(was->file) % DUPLICATED_MAX] == was->file;
 }
 
 static bool is_pollable(const struct slot *slot)
@@ -184,20 +210,21 @@ static bool is_pollable(const struct slot *slot)
 	}
 }
 
-void epoll_slot_ended(struct engine *e, const struct fdtable *table, uint32_t fd,
-		      const struct slot *was)
+static void epoll_slot_ended(struct engine *e, const struct slot_closed *change)
 {
-	if (!table->has_epoll || !is_pollable(was) || !has_copies(e, was) ||
-	    e->closed_watch_count == CLOSED_WATCHES_MAX || !finding_wanted(e, RULE_EPOLL_STALE))
+	struct epoll_foreign *state = detector_state(e, DETECTOR_EPOLL_FOREIGN);
+	const struct slot *was = change->was;
+
+	if (!change->actor || !is_pollable(was) || !has_copies(state, was) ||
+	    state->count == EPOLL_CLOSED_MAX || !finding_wanted(e, RULE_EPOLL_STALE))
 		return;
-	e->closed_watches[e->closed_watch_count++] =
-		(struct closed_watch){ .table = table->key,
-				       .time_ns = e->now_ns,
-				       .file = was->file,
-				       .inode = was->inode,
-				       .dev = was->dev,
-				       .fd = fd,
-				       .generation = was->generation };
+	state->closed[state->count++] = (struct closed_watch){ .table = change->table->key,
+							       .time_ns = e->now_ns,
+							       .file = was->file,
+							       .inode = was->inode,
+							       .dev = was->dev,
+							       .fd = change->fd,
+							       .generation = was->generation };
 }
 
 /* Which files are looked for: walking every slot there is must be cheap. */
@@ -367,48 +394,70 @@ static void judge_stale(struct engine *e, const struct closed_watch *watch)
 		report_stale(e, table, watch, epoll);
 }
 
-static unsigned int count_due(const struct engine *e)
+static unsigned int count_due(const struct engine *e, const struct epoll_foreign *state)
 {
 	unsigned int count = 0;
 
-	while (count < e->closed_watch_count &&
-	       e->now_ns - e->closed_watches[count].time_ns >= LIVES_ON_NS)
+	while (count < state->count && e->now_ns - state->closed[count].time_ns >= LIVES_ON_NS)
 		count++;
 	return count;
 }
 
-static void drop_first(struct engine *e, unsigned int count)
+static void drop_first(struct epoll_foreign *state, unsigned int count)
 {
-	e->closed_watch_count -= count;
-	for (unsigned int i = 0; i < e->closed_watch_count; i++)
-		e->closed_watches[i] = e->closed_watches[i + count];
+	state->count -= count;
+	memmove(state->closed, state->closed + count, state->count * sizeof(state->closed[0]));
 }
 
-void epoll_tick(struct engine *e)
+static void epoll_tick(struct engine *e)
 {
-	struct search search = { .watches = e->closed_watches, .budget = SLOTS_PER_LOOK };
+	struct epoll_foreign *state = detector_state(e, DETECTOR_EPOLL_FOREIGN);
+	struct search search = { .watches = state->closed, .budget = SLOTS_PER_LOOK };
 	unsigned int asked = 0, i;
 
-	search.count = count_due(e);
-	if (!search.count || e->now_ns - e->watches_ns < LOOK_EVERY_NS)
+	if (!state->count || e->now_ns - state->looked_ns < LOOK_EVERY_NS)
 		return;
-	e->watches_ns = e->now_ns;
+	search.count = count_due(e, state);
+	if (!search.count)
+		return;
+	state->looked_ns = e->now_ns;
 	find_holders(e, &search);
 	for (i = 0; i < search.count && asked < ASKS_PER_LOOK; i++)
-		if (e->closed_watches[i].holder_table) {
-			judge_stale(e, &e->closed_watches[i]);
+		if (state->closed[i].holder_table) {
+			judge_stale(e, &state->closed[i]);
 			asked++;
 		}
-	drop_first(e, i);
+	drop_first(state, i);
 }
 
 /* The closer's table has gone, and its epoll with it. */
-void epoll_table_died(struct engine *e, const struct fdtable *table)
+static void epoll_table_ended(struct engine *e, struct fdtable *table)
 {
+	struct epoll_foreign *state = detector_state(e, DETECTOR_EPOLL_FOREIGN);
 	unsigned int kept = 0;
 
-	for (unsigned int i = 0; i < e->closed_watch_count; i++)
-		if (e->closed_watches[i].table != table->key)
-			e->closed_watches[kept++] = e->closed_watches[i];
-	e->closed_watch_count = kept;
+	for (unsigned int i = 0; i < state->count; i++)
+		if (state->closed[i].table != table->key)
+			state->closed[kept++] = state->closed[i];
+	state->count = kept;
 }
+
+unsigned int epoll_closed_count(struct engine *e)
+{
+	return ((struct epoll_foreign *)detector_state(e, DETECTOR_EPOLL_FOREIGN))->count;
+}
+
+const struct detector detector_epoll_foreign = {
+	.name = "epoll",
+	.id = DETECTOR_EPOLL_FOREIGN,
+	.rules = RULE_BIT(EPOLL_FOREIGN) | RULE_BIT(EPOLL_STALE),
+	.kinds = 1u << FDT_REGISTER,
+	.needs = FDT_NEED_REGISTRATIONS,
+	.state_bytes = sizeof(struct epoll_foreign),
+	.duplicated = epoll_duplicated,
+	.closed_where = TABLE_HAS_EPOLL,
+	.closed_some = epoll_slot_ended,
+	.address_ended = epoll_table_ended,
+	.event = epoll_registered,
+	.tick = epoll_tick,
+};

@@ -10,6 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "detect/detectors.h"
+#include "detect/exec_held.h"
+#include "detect/exec_inherit.h"
 #include "engine/engine_private.h"
 
 #define SLOTS_A_LOOK 500000u   /* of all tables, gone through to find who holds one */
@@ -30,6 +33,16 @@ struct holders {
 	const struct fdtable *reader; /* of a pipe: who may read it, the lowest pid */
 	int32_t reader_fd;
 };
+
+struct exec_held {
+	struct suspects suspects;
+	uint64_t looked_ns;
+};
+
+static struct exec_held *held_state(struct engine *e)
+{
+	return detector_state(e, DETECTOR_EXEC_HELD);
+}
 
 static bool is_write_end(const struct slot *slot)
 {
@@ -266,7 +279,7 @@ static void look(struct engine *e, struct fdtable *table, int32_t fd, struct bud
 {
 	struct hold h = { .e = e, .table = table, .fd = fd, .slot = fdtable_slot(table, fd) };
 	const struct suspect *before =
-		suspects_before(&e->held.suspects, table->key, fd, h.slot->generation);
+		suspects_before(&held_state(e)->suspects, table->key, fd, h.slot->generation);
 	struct suspect now = { .table = table->key, .fd = fd, .generation = h.slot->generation };
 
 	if (before && before->reported)
@@ -283,7 +296,7 @@ static void look(struct engine *e, struct fdtable *table, int32_t fd, struct bud
 		now.since_ns = before ? before->since_ns : now.look_ns;
 		judge(&h, &now, budget);
 	}
-	suspects_put(&e->mem, &e->held.suspects, &now);
+	suspects_put(&e->mem, &held_state(e)->suspects, &now);
 }
 
 static void look_at_image(struct engine *e, struct process *process, struct budget *budget)
@@ -307,13 +320,13 @@ static int by_serial(const void *a, const void *b)
 
 static void look_at_all(struct engine *e)
 {
-	size_t bytes = e->pending_execs.count * sizeof(struct process *), count = 0;
+	size_t bytes = exec_pending(e)->count * sizeof(struct process *), count = 0;
 	struct process **list = bytes ? mem_alloc_beyond(&e->mem, bytes) : NULL;
 	struct budget budget = { SLOTS_A_LOOK, QUESTIONS_A_LOOK };
 
 	if (!list)
 		return;
-	map_each (&e->pending_execs, entry) {
+	map_each (exec_pending(e), entry) {
 		struct process *process = entry->value;
 
 		if (process->exec_judged && !process->ended_ns)
@@ -325,17 +338,27 @@ static void look_at_all(struct engine *e)
 	mem_free(&e->mem, list, bytes);
 }
 
-void held_tick(struct engine *e)
+static void held_tick(struct engine *e)
 {
-	if (!finding_wanted(e, RULE_EXEC_HELD) || !e->pending_execs.count ||
-	    e->now_ns - e->held.looked_ns < e->options.settings.exec_unused_after_ns)
+	if (!exec_pending(e)->count ||
+	    e->now_ns - held_state(e)->looked_ns < e->options.settings.exec_unused_after_ns)
 		return;
-	e->held.looked_ns = e->now_ns;
+	held_state(e)->looked_ns = e->now_ns;
 	look_at_all(e);
-	suspects_turn(&e->mem, &e->held.suspects);
+	suspects_turn(&e->mem, &held_state(e)->suspects);
 }
 
-void held_done(struct engine *e)
+static void held_done(struct engine *e)
 {
-	suspects_done(&e->mem, &e->held.suspects);
+	suspects_done(&e->mem, &held_state(e)->suspects);
 }
+
+const struct detector detector_exec_held = {
+	.name = "exec.held",
+	.id = DETECTOR_EXEC_HELD,
+	.rules = RULE_BIT(EXEC_HELD),
+	.needs = FDT_NEED_MARKS,
+	.state_bytes = sizeof(struct exec_held),
+	.tick = held_tick,
+	.done = held_done,
+};

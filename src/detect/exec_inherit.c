@@ -9,12 +9,25 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "detect/detectors.h"
+#include "detect/exec_held.h"
+#include "detect/exec_inherit.h"
 #include "engine/engine_private.h"
 
 #define WATCHED_MAX 4096 /* FDT_TASK_WATCHED: numbers below it are */
 #define PENDING_MAX 65536
 #define RACE_NS 1000000000ull
 #define ACCUMULATES 3 /* images of one pid, each of which left something behind */
+
+struct exec_inherit {
+	/* serial -> struct process (owned reference): images with what crossed, and was not used */
+	struct map pending;
+};
+
+struct map *exec_pending(struct engine *e)
+{
+	return &((struct exec_inherit *)detector_state(e, DETECTOR_EXEC_INHERIT))->pending;
+}
 
 /* "5", "--fd=5", "/dev/fd/5", "fd5", but not the 5 of "python5" or "file5". */
 static bool is_number_of_its_own(const char *args, const char *at, size_t length, const char *end)
@@ -83,17 +96,15 @@ static bool has_unused(const struct fdtable *table, const struct process *proces
 	return false;
 }
 
-void exec_image_started(struct engine *e, struct process *process)
+static void exec_image_started(struct engine *e, struct process *process)
 {
 	const struct fdtable *table = process_table(process);
 
 	if (process->exec_pending || !table)
 		return;
-	if (!finding_wanted(e, RULE_EXEC_INHERIT) && !finding_wanted(e, RULE_EXEC_HELD))
+	if (exec_pending(e)->count >= PENDING_MAX || !has_unused(table, process))
 		return;
-	if (e->pending_execs.count >= PENDING_MAX || !has_unused(table, process))
-		return;
-	if (!map_put(&e->mem, &e->pending_execs, process->serial, process)) {
+	if (!map_put(&e->mem, exec_pending(e), process->serial, process)) {
 		process_ref(process);
 		process->exec_pending = true;
 	}
@@ -341,7 +352,7 @@ static void settle(struct engine *e, struct process *process, const struct fdtab
 			judge(e, process, table);
 		return;
 	}
-	map_remove(&e->pending_execs, process->serial);
+	map_remove(exec_pending(e), process->serial);
 	process->exec_pending = false;
 	if (table && !judged)
 		judge(e, process, table);
@@ -359,10 +370,12 @@ static bool is_due(const struct engine *e, const struct process *process)
 }
 
 /* One that is settled is no longer due: it has left the map, and another may stand there, or not. */
-void exec_tick(struct engine *e)
+static void exec_tick(struct engine *e)
 {
-	for (size_t i = 0; i < e->pending_execs.capacity;) {
-		struct process *process = e->pending_execs.entries[i].value;
+	const struct map *pending = exec_pending(e);
+
+	for (size_t i = 0; i < pending->capacity;) {
+		struct process *process = pending->entries[i].value;
 
 		if (process && is_due(e, process))
 			settle(e, process, process->ended_ns ? NULL : process_table(process));
@@ -371,7 +384,7 @@ void exec_tick(struct engine *e)
 	}
 }
 
-void exec_table_died(struct engine *e, struct fdtable *table)
+static void exec_run_ended(struct engine *e, struct fdtable *table)
 {
 	struct process *process = table->owner;
 
@@ -380,9 +393,33 @@ void exec_table_died(struct engine *e, struct fdtable *table)
 		settle(e, process, table);
 }
 
-void exec_done(struct engine *e)
+static void exec_table_ended(struct engine *e, struct fdtable *table)
 {
-	map_each (&e->pending_execs, entry)
-		process_unref(&e->mem, entry->value);
-	map_done(&e->mem, &e->pending_execs);
+	if (!table->replaced)
+		exec_run_ended(e, table);
 }
+
+static void exec_done(struct engine *e)
+{
+	map_each (exec_pending(e), entry) {
+		struct process *process = entry->value;
+
+		process->exec_pending = false;
+		process_unref(&e->mem, process);
+	}
+	map_done(&e->mem, exec_pending(e));
+}
+
+const struct detector detector_exec_inherit = {
+	.name = "exec.inherit",
+	.id = DETECTOR_EXEC_INHERIT,
+	.rules = RULE_BIT(EXEC_INHERIT),
+	.serves = RULE_BIT(EXEC_HELD),
+	.needs = FDT_NEED_MARKS,
+	.state_bytes = sizeof(struct exec_inherit),
+	.image_started = exec_image_started,
+	.table_ended = exec_table_ended,
+	.run_ended = exec_run_ended,
+	.tick = exec_tick,
+	.done = exec_done,
+};

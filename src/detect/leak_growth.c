@@ -9,12 +9,17 @@
  */
 #include <stdio.h>
 
+#include "detect/detectors.h"
 #include "engine/engine_private.h"
 
 #define SECOND_NS 1000000000ull
 #define YEAR_S (366ull * 24 * 3600)
 
 static const unsigned int window_multiple[GROWTH_SCALES] = { 1, 6, 36, 216 };
+
+struct leak_growth {
+	uint64_t window_ns[GROWTH_SCALES]; /* when the running windows began */
+};
 
 static void roll(struct site_growth *growth, uint64_t open, uint32_t falls)
 {
@@ -153,7 +158,7 @@ static void judge(struct engine *e, struct site *site, int scale)
 {
 	const struct fdtable *table = process_table(site->process);
 
-	e->suspects += rises(&site->growth[scale]);
+	e->suspect_count += rises(&site->growth[scale]);
 	if (table && grows(e, site, scale))
 		report_growth(e, site, table, scale);
 }
@@ -250,7 +255,7 @@ static void judge_unknown(struct engine *e, struct fdtable *table, int scale)
 	struct site *counts = &table->growth->counts;
 
 	roll(&counts->growth[scale], counts->open, counts->falls);
-	e->suspects += rises(&counts->growth[scale]);
+	e->suspect_count += rises(&counts->growth[scale]);
 	counts->process = table->owner;
 	if (e->now_ns - table->growth->began_ns >= e->options.settings.leak_min_age_ns &&
 	    grows(e, counts, scale) && !is_explained(e, table->owner))
@@ -264,7 +269,8 @@ static void end_window_of_tables(struct engine *e, int scale)
 	map_each (&e->tables, entry) {
 		struct fdtable *table = entry->value;
 
-		e->suspects += table->owner->nofile && table->open >= table->owner->nofile / 4 * 3;
+		e->suspect_count +=
+			table->owner->nofile && table->open >= table->owner->nofile / 4 * 3;
 		if (table->growth)
 			judge_unknown(e, table, scale);
 		else if (!scale && table->unknown >= e->options.settings.leak_min_count)
@@ -275,7 +281,7 @@ static void end_window_of_tables(struct engine *e, int scale)
 static void end_window(struct engine *e, int scale)
 {
 	if (!scale)
-		e->suspects = 0;
+		e->suspect_count = 0;
 	map_each (&e->sites.map, entry) {
 		struct site *site = entry->value;
 
@@ -287,20 +293,51 @@ static void end_window(struct engine *e, int scale)
 	end_window_of_tables(e, scale);
 }
 
-void leak_tick(struct engine *e)
+static void leak_tick(struct engine *e)
 {
+	struct leak_growth *state = detector_state(e, DETECTOR_LEAK_GROWTH);
+
 	for (int scale = 0; scale < GROWTH_SCALES; scale++) {
 		uint64_t length = e->options.settings.leak_window_ns * window_multiple[scale];
 
-		if (!e->window_ns[scale])
-			e->window_ns[scale] = e->now_ns;
-		if (e->now_ns - e->window_ns[scale] < length)
+		if (!state->window_ns[scale])
+			state->window_ns[scale] = e->now_ns;
+		if (e->now_ns - state->window_ns[scale] < length)
 			continue;
-		e->window_ns[scale] = e->now_ns;
-		if (finding_wanted(e, RULE_LEAK_GROWTH))
-			end_window(e, scale);
+		state->window_ns[scale] = e->now_ns;
+		end_window(e, scale);
 	}
 }
+
+static void forget_windows(struct site *site)
+{
+	for (int scale = 0; scale < GROWTH_SCALES; scale++)
+		site->growth[scale].windows = 0;
+}
+
+static void leak_done(struct engine *e)
+{
+	e->suspect_count = 0;
+	map_each (&e->sites.map, entry)
+		forget_windows(entry->value);
+	map_each (&e->tables, entry) {
+		struct fdtable *table = entry->value;
+
+		if (table->growth)
+			forget_windows(&table->growth->counts);
+	}
+}
+
+const struct detector detector_leak_growth = {
+	.name = "leak.growth",
+	.id = DETECTOR_LEAK_GROWTH,
+	.rules = RULE_BIT(LEAK_GROWTH),
+	.state_bytes = sizeof(struct leak_growth),
+	.tick = leak_tick,
+	.done = leak_done,
+};
+
+/* ---- leak.exit ---- */
 
 /* The standard three are everybody's; what came by fork or exec is its opener's to account for. */
 static bool left_open(const struct slot *slot, int32_t fd, const void *owner)
@@ -339,10 +376,17 @@ static void report_exit(struct engine *e, const struct fdtable *table, const str
 	finding_report(e, &f);
 }
 
-void leak_table_died(struct engine *e, struct fdtable *table)
+static void exit_table_ended(struct engine *e, struct fdtable *table)
 {
-	if (e->options.mode != ENGINE_COMMAND || e->finished || !table->owner->ended_ns ||
-	    !finding_wanted(e, RULE_LEAK_EXIT))
+	if (table->replaced || e->options.mode != ENGINE_COMMAND || e->finished ||
+	    !table->owner->ended_ns)
 		return;
 	finding_each_site(e, table, left_open, table->owner, report_exit);
 }
+
+const struct detector detector_leak_exit = {
+	.name = "leak.exit",
+	.id = DETECTOR_LEAK_EXIT,
+	.rules = RULE_BIT(LEAK_EXIT),
+	.table_ended = exit_table_ended,
+};

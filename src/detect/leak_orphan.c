@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/hash.h"
+#include "detect/detectors.h"
 #include "engine/engine_private.h"
 
 #define QUESTIONS_A_SECOND 500u /* about 2 us each: a thousandth of one CPU */
@@ -18,6 +19,20 @@
  */
 #define FEW 3
 #define SECOND_NS 1000000000ull
+
+struct leak_orphan {
+	struct walk walk;
+	struct suspects suspects;
+	uint64_t began_ns;
+	uint64_t asked_ns; /* when questions were last counted ... */
+	uint32_t left;     /* ... and how many may still be asked */
+	bool walking;
+};
+
+static struct leak_orphan *orphan_state(const struct engine *e)
+{
+	return detector_state(e, DETECTOR_LEAK_ORPHAN);
+}
 
 static uint64_t half_time(const struct engine *e)
 {
@@ -91,7 +106,7 @@ static void look(struct engine *e, struct fdtable *table, int32_t fd, const stru
 {
 	const struct fdt_detail *d = slots_look(e, table, fd);
 	const struct suspect *before =
-		suspects_before(&e->orphans.suspects, table->key, fd, slot->generation);
+		suspects_before(&orphan_state(e)->suspects, table->key, fd, slot->generation);
 	uint64_t look_ns = d ? d->head.time_ns : 0, death = d ? death_of(slot, d) : 0;
 	struct suspect now = { .table = table->key,
 			       .fd = fd,
@@ -108,7 +123,7 @@ static void look(struct engine *e, struct fdtable *table, int32_t fd, const stru
 	}
 	now.guilty = look_ns - now.since_ns >= e->options.settings.orphan_after_ns;
 	table->has_orphans |= now.guilty;
-	suspects_put(&e->mem, &e->orphans.suspects, &now);
+	suspects_put(&e->mem, &orphan_state(e)->suspects, &now);
 }
 
 struct only {
@@ -119,8 +134,8 @@ struct only {
 static bool is_guilty(const struct slot *slot, int32_t fd, const void *ctx)
 {
 	const struct only *only = ctx;
-	const struct suspect *s =
-		suspects_now(&only->e->orphans.suspects, only->table->key, fd, slot->generation);
+	const struct suspect *s = suspects_now(&orphan_state(only->e)->suspects, only->table->key,
+					       fd, slot->generation);
 
 	return slot->file && s && s->guilty;
 }
@@ -180,8 +195,8 @@ static enum severity severity_of(const struct site_row *row)
 static void report(struct engine *e, const struct fdtable *table, const struct site_row *row)
 {
 	const struct slot *slot = fdtable_slot(table, row->example_fd);
-	struct suspect *s =
-		suspects_now(&e->orphans.suspects, table->key, row->example_fd, slot->generation);
+	struct suspect *s = suspects_now(&orphan_state(e)->suspects, table->key, row->example_fd,
+					 slot->generation);
 	struct finding f = { .rule = RULE_LEAK_ORPHAN,
 			     .severity = severity_of(row),
 			     .process = table->owner,
@@ -206,7 +221,7 @@ static void report(struct engine *e, const struct fdtable *table, const struct s
 
 static void end_round(struct engine *e)
 {
-	struct orphans *o = &e->orphans;
+	struct leak_orphan *o = orphan_state(e);
 	struct fdtable *table;
 
 	walk_rewind(&o->walk);
@@ -225,7 +240,7 @@ static void end_round(struct engine *e)
 /* The bound is on event time; none are saved up. */
 static void refill(struct engine *e)
 {
-	struct orphans *o = &e->orphans;
+	struct leak_orphan *o = orphan_state(e);
 
 	if (o->asked_ns && e->now_ns - o->asked_ns < SECOND_NS)
 		return;
@@ -235,7 +250,7 @@ static void refill(struct engine *e)
 
 static void walk(struct engine *e)
 {
-	struct orphans *o = &e->orphans;
+	struct leak_orphan *o = orphan_state(e);
 	struct fdtable *table;
 	int32_t fd;
 
@@ -256,7 +271,7 @@ static void walk(struct engine *e)
 
 static bool begin_round(struct engine *e)
 {
-	struct orphans *o = &e->orphans;
+	struct leak_orphan *o = orphan_state(e);
 
 	if (o->began_ns && e->now_ns - o->began_ns < half_time(e))
 		return false;
@@ -264,19 +279,26 @@ static bool begin_round(struct engine *e)
 	return !walk_begin(&e->mem, &o->walk, &e->tables);
 }
 
-void orphan_tick(struct engine *e)
+static void orphan_tick(struct engine *e)
 {
-	if (!finding_wanted(e, RULE_LEAK_ORPHAN))
-		return;
 	refill(e);
-	if (!e->orphans.walking)
-		e->orphans.walking = begin_round(e);
-	if (e->orphans.walking)
+	if (!orphan_state(e)->walking)
+		orphan_state(e)->walking = begin_round(e);
+	if (orphan_state(e)->walking)
 		walk(e);
 }
 
-void orphan_done(struct engine *e)
+static void orphan_done(struct engine *e)
 {
-	walk_done(&e->mem, &e->orphans.walk);
-	suspects_done(&e->mem, &e->orphans.suspects);
+	walk_done(&e->mem, &orphan_state(e)->walk);
+	suspects_done(&e->mem, &orphan_state(e)->suspects);
 }
+
+const struct detector detector_leak_orphan = {
+	.name = "leak.orphan",
+	.id = DETECTOR_LEAK_ORPHAN,
+	.rules = RULE_BIT(LEAK_ORPHAN),
+	.state_bytes = sizeof(struct leak_orphan),
+	.tick = orphan_tick,
+	.done = orphan_done,
+};

@@ -11,6 +11,7 @@
  */
 #include <stdio.h>
 
+#include "detect/detectors.h"
 #include "engine/engine_private.h"
 
 #define CLOSED_MIN 100      /* fewer lifetimes say nothing of what is usual */
@@ -18,6 +19,18 @@
 #define TIMES 64            /* a straggler is older than so many t */
 #define STRAGGLERS_MIN 4    /* fewer are no path */
 #define SLOTS_A_TICK 20000u /* ticks come every 0.1 s: at most about 2 ms of a second */
+
+struct leak_stale {
+	struct walk walk;
+	uint64_t began_ns; /* of the round that goes on, or of the last one; 0: none yet */
+	uint32_t round;
+	bool walking;
+};
+
+static struct leak_stale *stale_state(struct engine *e)
+{
+	return detector_state(e, DETECTOR_LEAK_STALE);
+}
 
 static const unsigned int window_multiple[GROWTH_SCALES] = { 1, 6, 36, 216 };
 
@@ -38,14 +51,14 @@ static bool is_straggler(const struct engine *e, const struct slot *slot, const 
 	       site->stale.age_ns && e->now_ns - slot->opened_ns >= site->stale.age_ns;
 }
 
-static void count(struct engine *e, const struct slot *slot)
+static void count(struct engine *e, uint32_t round, const struct slot *slot)
 {
 	struct site *site = slot->flags & SLOT_COUNTED ? site_now(slot->site) : NULL;
 
 	if (!site)
 		return;
-	if (site->stale.round != e->stale.round) {
-		site->stale.round = e->stale.round;
+	if (site->stale.round != round) {
+		site->stale.round = round;
 		site->stale.now = 0;
 		site->stale.age_ns = straggler_age(e, site);
 	}
@@ -181,7 +194,7 @@ static void judge(struct engine *e, struct site *site)
 
 	note_round(site);
 	for (int scale = 0; stale->age_ns && scale < GROWTH_SCALES; scale++) {
-		if (e->stale.round % window_multiple[scale])
+		if (stale_state(e)->round % window_multiple[scale])
 			continue;
 		push(stale, scale);
 		if (table && !site->growth_told && rises(stale, scale)) {
@@ -193,12 +206,12 @@ static void judge(struct engine *e, struct site *site)
 
 static void end_round(struct engine *e)
 {
-	e->stale.walking = false;
-	walk_done(&e->mem, &e->stale.walk);
+	stale_state(e)->walking = false;
+	walk_done(&e->mem, &stale_state(e)->walk);
 	map_each (&e->sites.map, entry) {
 		struct site *site = entry->value;
 
-		if (site->stale.round == e->stale.round)
+		if (site->stale.round == stale_state(e)->round)
 			judge(e, site);
 		else
 			site->stale = (struct site_stale){ 0 }; /* none is open */
@@ -207,22 +220,23 @@ static void end_round(struct engine *e)
 
 static void walk(struct engine *e)
 {
+	struct leak_stale *stale = stale_state(e);
 	struct fdtable *table;
 	int32_t fd;
 
 	for (unsigned int left = SLOTS_A_TICK; left; left--) {
-		if (!walk_next(&e->stale.walk, &e->tables, &table, &fd)) {
+		if (!walk_next(&stale->walk, &e->tables, &table, &fd)) {
 			end_round(e);
 			return;
 		}
-		count(e, fdtable_slot(table, fd));
+		count(e, stale->round, fdtable_slot(table, fd));
 	}
 }
 
 /* A round that could not begin for want of memory tells nothing: what is seen of it is no count. */
 static bool begin_round(struct engine *e)
 {
-	struct stale *stale = &e->stale;
+	struct leak_stale *stale = stale_state(e);
 
 	if (stale->began_ns && e->now_ns - stale->began_ns < e->options.settings.leak_window_ns)
 		return false;
@@ -233,17 +247,26 @@ static bool begin_round(struct engine *e)
 	return true;
 }
 
-void stale_tick(struct engine *e)
+static void stale_tick(struct engine *e)
 {
-	if (!finding_wanted(e, RULE_LEAK_STALE))
-		return;
-	if (!e->stale.walking)
-		e->stale.walking = begin_round(e);
-	if (e->stale.walking)
+	if (!stale_state(e)->walking)
+		stale_state(e)->walking = begin_round(e);
+	if (stale_state(e)->walking)
 		walk(e);
 }
 
-void stale_done(struct engine *e)
+static void stale_done(struct engine *e)
 {
-	walk_done(&e->mem, &e->stale.walk);
+	map_each (&e->sites.map, entry)
+		((struct site *)entry->value)->stale = (struct site_stale){ 0 };
+	walk_done(&e->mem, &stale_state(e)->walk);
 }
+
+const struct detector detector_leak_stale = {
+	.name = "leak.stale",
+	.id = DETECTOR_LEAK_STALE,
+	.rules = RULE_BIT(LEAK_STALE),
+	.state_bytes = sizeof(struct leak_stale),
+	.tick = stale_tick,
+	.done = stale_done,
+};

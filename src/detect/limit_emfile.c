@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "detect/detectors.h"
+#include "base/hash.h"
 #include "engine/engine_private.h"
 #include "model/syscall_name.h"
 #include "fdtrace/syscall.h"
@@ -10,6 +12,36 @@
 #define KEPT_NS 2000000000ull /* longer than ROW_IDLE_NS: what is idle now shows as idle then */
 #define LOOK_EVERY_NS 1000000000ull
 #define SPINS 3 /* failures to accept within that time */
+
+/* A call that failed for want of descriptors, kept back to see whether its loop spins. */
+struct kept_limit {
+	struct fdt_error event;  /* the latest of them */
+	uint64_t table, time_ns; /* time_ns: of the first */
+	uint64_t open;           /* in the table then */
+	uint64_t count;          /* failures so far, in all runs of them */
+	struct site *site;       /* owned reference; may be NULL */
+	struct process *process; /* owned reference */
+};
+#define KEPT_MAX 16
+
+/* Who held a full table most when that was last looked up. */
+struct full_table {
+	uint64_t table, looked_ns;
+	uint32_t process; /* serial of the image that failed; 0: none yet */
+	uint64_t fingerprint;
+};
+#define FULL_TABLES_MAX 64
+
+struct limit_emfile {
+	struct kept_limit kept[KEPT_MAX];
+	unsigned int count;
+	struct full_table full[FULL_TABLES_MAX]; /* by hash: the latest of each */
+};
+
+static struct limit_emfile *limit_state(struct engine *e)
+{
+	return detector_state(e, DETECTOR_LIMIT_EMFILE);
+}
 
 enum fullness { TABLE_FULL, TABLE_UNSURE, OTHER_LIMIT, SYSTEM_FULL };
 
@@ -176,7 +208,7 @@ static void word_why(const struct failure *x, const struct site_row *row, char *
 
 static struct full_table *full_of(struct engine *e, const struct fdtable *table)
 {
-	return &e->full_tables[(table->key * 0x9e3779b97f4a7c15ull >> 32) % FULL_TABLES_MAX];
+	return &limit_state(e)->full[(table->key * HASH_GOLDEN >> 32) % FULL_TABLES_MAX];
 }
 
 /* The fingerprint, where it is known without a walk. 0: it is not. */
@@ -265,21 +297,21 @@ static void tell_kept(struct engine *e, struct kept_limit *k, struct fdtable *ta
 
 static void forget(struct engine *e, unsigned int index)
 {
-	struct kept_limit *k = &e->kept_limits[index];
+	struct kept_limit *k = &limit_state(e)->kept[index];
 
 	site_unref(&e->sites, k->site);
 	process_unref(&e->mem, k->process);
-	e->kept_limit_count--;
-	for (unsigned int i = index; i < e->kept_limit_count; i++)
-		e->kept_limits[i] = e->kept_limits[i + 1];
+	limit_state(e)->count--;
+	for (unsigned int i = index; i < limit_state(e)->count; i++)
+		limit_state(e)->kept[i] = limit_state(e)->kept[i + 1];
 }
 
 static struct kept_limit *kept_for(struct engine *e, const struct failure *x)
 {
-	for (unsigned int i = 0; i < e->kept_limit_count; i++)
-		if (e->kept_limits[i].table == x->table->key &&
-		    e->kept_limits[i].process == x->actor.process)
-			return &e->kept_limits[i];
+	for (unsigned int i = 0; i < limit_state(e)->count; i++)
+		if (limit_state(e)->kept[i].table == x->table->key &&
+		    limit_state(e)->kept[i].process == x->actor.process)
+			return &limit_state(e)->kept[i];
 	return NULL;
 }
 
@@ -301,10 +333,10 @@ static bool keep(struct engine *e, const struct failure *x)
 		count_again(k, x->event);
 		return true;
 	}
-	if (e->kept_limit_count == KEPT_LIMITS_MAX)
+	if (limit_state(e)->count == KEPT_MAX)
 		return false;
 	tasks_ask_place(e, x->actor.process);
-	e->kept_limits[e->kept_limit_count++] = (struct kept_limit){
+	limit_state(e)->kept[limit_state(e)->count++] = (struct kept_limit){
 		.event = *x->event,
 		.table = x->table->key,
 		.time_ns = e->now_ns,
@@ -316,10 +348,10 @@ static bool keep(struct engine *e, const struct failure *x)
 	return true;
 }
 
-void limit_tick(struct engine *e)
+static void limit_tick(struct engine *e)
 {
-	for (unsigned int i = 0; i < e->kept_limit_count;) {
-		struct kept_limit *k = &e->kept_limits[i];
+	for (unsigned int i = 0; i < limit_state(e)->count;) {
+		struct kept_limit *k = &limit_state(e)->kept[i];
 		struct fdtable *table = map_get(&e->tables, k->table);
 
 		if (table && e->now_ns - k->time_ns < KEPT_NS) {
@@ -332,41 +364,56 @@ void limit_tick(struct engine *e)
 	}
 }
 
-void limit_table_died(struct engine *e, struct fdtable *table)
+static void limit_run_ended(struct engine *e, struct fdtable *table)
 {
-	for (unsigned int i = 0; i < e->kept_limit_count;) {
-		if (e->kept_limits[i].table != table->key) {
+	for (unsigned int i = 0; i < limit_state(e)->count;) {
+		if (limit_state(e)->kept[i].table != table->key) {
 			i++;
 			continue;
 		}
-		tell_kept(e, &e->kept_limits[i], table);
+		tell_kept(e, &limit_state(e)->kept[i], table);
 		forget(e, i);
 	}
 }
 
-void limit_done(struct engine *e)
+static void limit_table_ended(struct engine *e, struct fdtable *table)
 {
-	while (e->kept_limit_count)
+	if (!table->replaced)
+		limit_run_ended(e, table);
+}
+
+static void limit_done(struct engine *e)
+{
+	while (limit_state(e)->count)
 		forget(e, 0);
 }
 
-void limit_failed(struct engine *e, const struct fdt_error *event, const struct actor *actor,
-		  struct fdtable *table)
+static void limit_failed(struct engine *e, const struct fdt_error *event, const struct actor *actor,
+			 struct fdtable *table)
 {
 	struct failure x = {
-		.event = event,
-		.actor = *actor,
-		.table = table,
-		/* numbers above (it was lowered, or they were inherited) take no place */
-		.open = fdtable_open_below(table, event->nofile),
-		.count = event->count
+		.event = event, .actor = *actor, .table = table, .count = event->count
 	};
 
-	if (!finding_wanted(e, RULE_LIMIT_EMFILE))
+	if (event->error == EBADF)
 		return;
+	/* numbers above (it was lowered, or they were inherited) take no place */
+	x.open = fdtable_open_below(table, event->nofile);
 	x.fullness = judge(event, table, x.open);
 	/* Others fail beside an accept loop: one table is full, once. */
 	if (x.fullness == TABLE_FULL && (is_accept(event) || kept_for(e, &x)) && keep(e, &x))
 		return;
 	tell(e, &x);
 }
+
+const struct detector detector_limit_emfile = {
+	.name = "limit.emfile",
+	.id = DETECTOR_LIMIT_EMFILE,
+	.rules = RULE_BIT(LIMIT_EMFILE),
+	.state_bytes = sizeof(struct limit_emfile),
+	.failed = limit_failed,
+	.table_ended = limit_table_ended,
+	.run_ended = limit_run_ended,
+	.tick = limit_tick,
+	.done = limit_done,
+};

@@ -6,6 +6,7 @@
  */
 #include <stdio.h>
 
+#include "detect/detectors.h"
 #include "engine/engine_private.h"
 #include "model/syscall_name.h"
 
@@ -65,16 +66,24 @@ static void report(struct engine *e, const struct fdtable *table, int32_t fd,
 	finding_report(e, &f);
 }
 
-void use_stale(struct engine *e, struct fdtable *table, uint32_t fd, const struct actor *actor)
+static void use_stale(struct engine *e, struct fdtable *table, uint32_t fd,
+		      const struct actor *actor)
 {
 	const struct slot *slot = fdtable_slot(table, fd);
 	struct actor user = *actor;
 
-	if (!finding_wanted(e, RULE_USE_STALE) || !slot->past ||
-	    !was_opened_by_other(slot, actor) ||
+	if (!slot->past || !was_opened_by_other(slot, actor) ||
 	    !was_closed_by_other(past_at(&e->pasts, slot->past), actor))
 		return;
 	user.site = site_get(&e->sites, actor->process, actor->syscall, actor->site_hash);
 	report(e, table, fd, &user);
 	site_unref(&e->sites, user.site);
 }
+
+const struct detector detector_use_stale = {
+	.name = "use.stale",
+	.id = DETECTOR_USE_STALE,
+	.rules = RULE_BIT(USE_STALE),
+	.needs = FDT_NEED_STALE_USES,
+	.used_stale = use_stale,
+};

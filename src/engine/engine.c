@@ -60,6 +60,10 @@ int engine_new(const struct engine_options *options, struct engine **ret_engine)
 	e->names.mem = &e->mem;
 	e->details.mem = &e->mem;
 	pasts_init(&e->pasts, &e->mem, &e->sites, e->mem.max_bytes / 4);
+	if (detectors_begin(e)) {
+		engine_free(e);
+		return -ENOMEM;
+	}
 	*ret_engine = e;
 	return 0;
 }
@@ -72,15 +76,8 @@ void engine_free(struct engine *e)
 		return;
 	e->finished = true;
 	e->sites.stacks.ask = NULL;
+	detectors_end(e); /* while the tables are there */
 	tasks_done(e);
-	sweep_done(e);
-	exec_done(e);
-	held_done(e);
-	stale_done(e);
-	orphan_done(e);
-	limit_done(e);
-	close_done(e);
-	lock_done(e);
 	findings_done(e);
 	throttle_done(e);
 	pasts_done(&e->pasts);
@@ -95,6 +92,7 @@ void engine_reconfigure(struct engine *e, const struct settings *settings, rule_
 {
 	settings_reload(&e->options.settings, settings);
 	e->options.rules = rules;
+	detectors_choose(e);
 	findings_judge_anew(e);
 }
 
@@ -126,10 +124,7 @@ static int apply_error(struct engine *e, const struct fdt_error *event)
 	change.site = actor.site;
 	e->counters.changes[CHANGE_ERROR]++;
 	engine_tell_change(e, &change);
-	if (event->error == EBADF)
-		close_failed(e, event, &actor, task->table);
-	else
-		limit_failed(e, event, &actor, task->table);
+	detectors_call(e, failed, event, &actor, task->table);
 	site_unref(&e->sites, actor.site);
 	return 0;
 }
@@ -185,16 +180,7 @@ static int apply_loss(struct engine *e, const struct fdt_loss *event)
 
 static int apply_tick(struct engine *e)
 {
-	leak_tick(e);
-	stale_tick(e);
-	orphan_tick(e);
-	exec_tick(e);
-	held_tick(e);
-	limit_tick(e);
-	sweep_tick(e);
-	close_tick(e);
-	stdio_tick(e);
-	epoll_tick(e);
+	detectors_call(e, tick);
 	throttle_tick(e);
 	return 0;
 }
@@ -269,60 +255,54 @@ static int apply_place(struct engine *e, const struct fdt_place *event, size_t s
 	return 0;
 }
 
+static int apply_fops(struct engine *e, const struct fdt_fops *event)
+{
+	kind_fops_learn(&e->fops, event->detail, event->fd_kind);
+	return 0;
+}
+
+/* For each kind of event what applies it; size: in bytes, at least that of its struct. */
+#define apply_SLOT(e, event, size) slots_apply(e, event)
+#define apply_USE(e, event, size) slots_apply(e, event)
+#define apply_VEC(e, event, size) slots_apply_vec(e, event)
+#define apply_WORDS(e, event, size) slots_apply_words(e, event)
+#define apply_MARK(e, event, size) slots_mark(e, event)
+#define apply_TASK(e, event, size) tasks_apply(e, event)
+#define apply_PROCESS(e, event, size) tasks_apply_process(e, event)
+#define apply_LIMIT(e, event, size) tasks_apply_limit(e, event)
+#define apply_ERROR(e, event, size) apply_error(e, event)
+#define apply_LOSS(e, event, size) apply_loss(e, event)
+#define apply_TICK(e, event, size) apply_tick(e)
+#define apply_SNAPSHOT(e, event, size) apply_snapshot(e, event)
+#define apply_NAME(e, event, size) apply_name(e, event, size)
+#define apply_SITE(e, event, size) sites_told(&(e)->sites, event, size)
+#define apply_DETAIL(e, event, size) apply_detail(e, event)
+#define apply_ENVIRON(e, event, size) apply_environ(e, event)
+#define apply_PLACE(e, event, size) apply_place(e, event, size)
+#define apply_FOPS(e, event, size) apply_fops(e, event)
+#define apply_META(e, event, size) 0 /* not the engine's concern */
+#define apply_LOCK(e, event, size) detectors_apply(e, event)
+#define apply_REGISTER(e, event, size) detectors_apply(e, event)
+
 static int apply_kind(struct engine *e, const struct fdt_head *head, size_t size)
 {
 	const void *event = head;
-	const struct fdt_fops *fops = event;
 
-	switch (head->kind) {
-	case FDT_SLOT:
-	case FDT_USE: return slots_apply(e, event);
-	case FDT_VEC: return slots_apply_vec(e, event);
-	case FDT_WORDS: return slots_apply_words(e, event);
-	case FDT_TASK: return tasks_apply(e, event);
-	case FDT_ERROR: return apply_error(e, event);
-	case FDT_PROCESS: return tasks_apply_process(e, event);
-	case FDT_LIMIT: return tasks_apply_limit(e, event);
-	case FDT_LOSS: return apply_loss(e, event);
-	case FDT_TICK: return apply_tick(e);
-	case FDT_SNAPSHOT: return apply_snapshot(e, event);
-	case FDT_NAME: return apply_name(e, event, size);
-	case FDT_SITE: return sites_told(&e->sites, event, size);
-	case FDT_DETAIL: return apply_detail(e, event);
-	case FDT_LOCK: return lock_told(e, event);
-	case FDT_REGISTER: return epoll_registered(e, event);
-	case FDT_MARK: return slots_mark(e, event);
-	case FDT_ENVIRON: return apply_environ(e, event);
-	case FDT_PLACE: return apply_place(e, event, size);
-	case FDT_FOPS: kind_fops_learn(&e->fops, fops->detail, fops->fd_kind); return 0;
-	default: return 0; /* of a later version, or not our concern (META) */
+	switch ((enum fdt_event_kind)head->kind) {
+#define APPLY_CASE(NAME, name, number, type, bytes) \
+	case FDT_##NAME: return apply_##NAME(e, event, size);
+		FDT_EVENTS(APPLY_CASE)
+#undef APPLY_CASE
 	}
+	return 0; /* of a later version */
 }
 
-static size_t smallest(unsigned int kind)
-{
-	switch (kind) {
-	case FDT_SLOT:
-	case FDT_USE:
-	case FDT_MARK: return sizeof(struct fdt_slot);
-	case FDT_VEC: return sizeof(struct fdt_vec);
-	case FDT_WORDS: return sizeof(struct fdt_words);
-	case FDT_TASK: return sizeof(struct fdt_task);
-	case FDT_ERROR: return sizeof(struct fdt_error);
-	case FDT_PROCESS: return sizeof(struct fdt_process);
-	case FDT_LIMIT: return sizeof(struct fdt_limit);
-	case FDT_LOSS: return sizeof(struct fdt_loss);
-	case FDT_NAME: return sizeof(struct fdt_name);
-	case FDT_FOPS: return sizeof(struct fdt_fops);
-	case FDT_SITE: return sizeof(struct fdt_site);
-	case FDT_DETAIL: return sizeof(struct fdt_detail);
-	case FDT_LOCK: return sizeof(struct fdt_lock);
-	case FDT_REGISTER: return sizeof(struct fdt_register);
-	case FDT_ENVIRON: return sizeof(struct fdt_environ);
-	case FDT_PLACE: return sizeof(struct fdt_place);
-	default: return sizeof(struct fdt_head);
-	}
-}
+/* By fdt_head.kind, which has 8 bits; 0: not known, then a head must do. */
+static const uint16_t smallest[256] = {
+#define KIND_BYTES(NAME, name, number, type, bytes) [number] = (bytes),
+	FDT_EVENTS(KIND_BYTES)
+#undef KIND_BYTES
+};
 
 /* Coarse and precise clocks mix in the stream and may disagree by a timer tick: time never runs back. */
 static void take_time(struct engine *e, uint64_t time_ns)
@@ -346,7 +326,7 @@ int engine_apply(struct engine *e, const void *event, size_t size)
 	const struct fdt_head *head = event;
 	int err;
 
-	if (size < sizeof(*head) || size < smallest(head->kind)) {
+	if (size < sizeof(*head) || size < smallest[head->kind]) {
 		e->counters.malformed++;
 		return -EINVAL;
 	}
@@ -367,14 +347,9 @@ void engine_finish(struct engine *e, uint64_t time_ns)
 	take_time(e, time_ns);
 	e->serial++;
 	map_each (&e->tasks, entry)
-		sweep_task_ended(e, entry->value);
-	map_each (&e->tables, entry) {
-		limit_table_died(e, entry->value);
-		close_table_died(e, entry->value);
-		stdio_table_died(e, entry->value);
-		sweep_table_died(e, entry->value);
-		exec_table_died(e, entry->value);
-	}
+		detectors_call(e, task_ended, entry->value);
+	map_each (&e->tables, entry)
+		detectors_call(e, run_ended, entry->value);
 	throttle_finish(e);
 	e->finished = true;
 }
@@ -386,7 +361,7 @@ uint64_t engine_gap_ns(const struct engine *e)
 
 bool engine_suspects(const struct engine *e)
 {
-	return e->suspects > 0;
+	return e->suspect_count > 0;
 }
 
 void engine_counters(const struct engine *e, struct engine_counters *ret_counters)

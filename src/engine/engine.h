@@ -101,10 +101,14 @@ struct engine_policy {
 	bool (*wanted)(void *ctx, const char *cgroup);
 };
 
+struct detector; /* engine/detector.h */
+
 struct engine_options {
 	enum engine_mode mode;
 	struct settings settings;
 	rule_set rules;
+	/* Who looks for what; ends with NULL: detectors_all, or a few of them. NULL: nobody. */
+	const struct detector *const *detectors;
 	/* Borrowed until engine_free(). */
 	const struct engine_listener *listener;
 	const struct engine_host *host;     /* NULL: a replay has none */

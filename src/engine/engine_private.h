@@ -4,17 +4,19 @@
  *   engine.c   which event goes where; time, counters, the public interface
  *   tasks.c    processes, threads and the tables they are bound to
  *   slots.c    assertions about slots become generations that begin and end
- *   detect_*.c what is worth telling; each looks at the tables and reports through finding.c
+ *   detectors.c which detectors (src/detect) are called for what; each looks at the tables and
+ *              reports through finding.c
  *   finding.c  one finding per cause: counted, rated, handed to the callback
  */
-#ifndef FDTRACE_CORE_STATE_H
-#define FDTRACE_CORE_STATE_H
+#ifndef FDTRACE_ENGINE_PRIVATE_H
+#define FDTRACE_ENGINE_PRIVATE_H
 
-#include "model/details.h"
-#include "engine/engine.h"
-#include "model/fdtable.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "engine/detector.h"
+#include "engine/engine.h"
+#include "model/details.h"
+#include "model/fdtable.h"
 #include "model/names.h"
 #include "model/process.h"
 #include "model/site.h"
@@ -41,75 +43,43 @@ struct correction {
 };
 #define CORRECTIONS_MAX 1024
 
-/* A call that failed with EBADF, kept back for a moment: a sweep may turn out to be behind it. */
-struct kept_failure {
-	uint64_t table, time_ns;
-	struct site *site; /* owned reference; may be NULL */
-	uint32_t tid, syscall, fd;
-	uint32_t generation;     /* of the number's newest past then */
-	struct process *process; /* owned reference */
-};
-#define KEPT_FAILURES_MAX 256
+/* Everything that is called in more than one detector; DETECTOR_HOOKS(X): X(hook). */
+#define DETECTOR_HOOKS(X) \
+	X(opened)         \
+	X(duplicated)     \
+	X(closed)         \
+	X(closed_some)    \
+	X(closer_known)   \
+	X(range_closed)   \
+	X(used_stale)     \
+	X(failed)         \
+	X(image_started)  \
+	X(task_ended)     \
+	X(address_ended)  \
+	X(table_ended)    \
+	X(run_ended)      \
+	X(tick)
 
-/* 0, 1 or 2 came to hold a file that is open for reading only; detect/close_stdio.c waits for it to stay. */
-struct stdio_guest {
-	uint64_t table, time_ns;
-	uint32_t fd, generation;
-};
-#define STDIO_GUESTS_MAX 64
-
-/* A number was closed whose file may live on and still be watched by an epoll; detect/epoll_foreign.c. */
-struct closed_watch {
-	uint64_t table, time_ns;
-	uint64_t file, inode;
-	uint32_t dev, fd, generation;
-	int32_t holder_fd;            /* while judged: who else has the file */
-	struct fdtable *holder_table; /* NULL: nobody was found */
-};
-#define CLOSED_WATCHES_MAX 256
-#define DUPLICATED_MAX 1024
-/* A call that failed for want of descriptors, kept back to see whether its loop spins. */
-struct kept_limit {
-	struct fdt_error event;  /* the latest of them */
-	uint64_t table, time_ns; /* time_ns: of the first */
-	uint64_t open;           /* in the table then */
-	uint64_t count;          /* failures so far, in all runs of them */
-	struct site *site;       /* owned reference; may be NULL */
-	struct process *process; /* owned reference */
-};
-#define KEPT_LIMITS_MAX 16
-
-/* Who held a full table most when that was last looked up; detect/limit_emfile.c. */
-struct full_table {
-	uint64_t table, looked_ns;
-	uint32_t process; /* serial of the image that failed; 0: none yet */
-	uint64_t fingerprint;
-};
-#define FULL_TABLES_MAX 64
-
-/* detect/leak_stale.c */
-struct stale {
-	struct walk walk;
-	uint64_t began_ns; /* of the round that goes on, or of the last one; 0: none yet */
-	uint32_t round;
-	bool walking;
+/* The detectors that are switched on, and for each hook those that have it; lists end with NULL. */
+struct detector_hearing {
+#define HEARING_LIST(hook)                              \
+	const struct detector *hook[DETECTORS_MAX + 1]; \
+	unsigned int hook##_count;
+	DETECTOR_HOOKS(HEARING_LIST)
+#undef HEARING_LIST
+	const struct detector *all[DETECTORS_MAX];
+	unsigned int count;
+	const struct detector *event_of[FDT_EVENT_KINDS]; /* who applies that kind */
+	int32_t opened_below;                             /* the highest of all */
+	uint32_t closed_where;                            /* all of them */
 };
 
-/* detect/leak_orphan.c */
-struct orphans {
-	struct walk walk;
-	struct suspects suspects;
-	uint64_t began_ns;
-	uint64_t asked_ns; /* when questions were last counted ... */
-	uint32_t left;     /* ... and how many may still be asked */
-	bool walking;
-};
-
-/* detect/exec_held.c */
-struct held {
-	struct suspects suspects;
-	uint64_t looked_ns;
-};
+/* detectors_call(e, failed, event, actor, table): each that has the hook, in order. */
+#define detectors_call(e, hook, ...)                                                  \
+	do {                                                                          \
+		for (const struct detector *const *d_ = (e)->hearing.hook; *d_; d_++) \
+			(*d_)->hook((e), ##__VA_ARGS__);                              \
+	} while (0)
 
 struct finding_entry;
 
@@ -154,35 +124,14 @@ struct engine {
 	bool uncovered;                    /* the hooks on system calls are off */
 	uint64_t gap_began_ns, gap_end_ns; /* the latest time when they were; end 0: none yet */
 	uint64_t gap_total_ns;             /* of those that are over */
-	uint32_t
-		suspects; /* detect/leak_growth.c: sites and tables that grow or fill, at the last window's end */
-	bool snapshot_whole; /* one goes on, nothing has been lost since it began */
-	uint64_t
-		window_ns[GROWTH_SCALES]; /* detect/leak_growth.c: when the running windows began */
-	/* serial -> struct process (owned reference): images with what crossed, and was not used */
-	struct map pending_execs; /* detect/exec_inherit.c, detect/exec_held.c */
-	struct stale stale;
-	struct orphans orphans;
-	struct held held;
-	struct kept_limit kept_limits[KEPT_LIMITS_MAX]; /* detect/limit_emfile.c */
-	unsigned int kept_limit_count;
-	struct full_table full_tables[FULL_TABLES_MAX]; /* by hash: the latest of each */
+	bool snapshot_whole;               /* one goes on, nothing has been lost since it began */
+	/* Sites and tables that grow or fill, as leak.growth counted them last. */
+	uint32_t suspect_count;
+	struct detector_hearing hearing;
+	void *detector_states[DETECTORS_MAX]; /* by detector.id; NULL: it has none */
 	struct correction corrections[CORRECTIONS_MAX];
 	unsigned int correction_count;
-	struct kept_failure kept_failures[KEPT_FAILURES_MAX]; /* detect/close_unowned.c */
-	unsigned int kept_failure_count;
-	struct stdio_guest stdio_guests[STDIO_GUESTS_MAX];
-	unsigned int stdio_guest_count;
-	struct map lock_files; /* detect/close_lock.c: by table and inode */
-	struct closed_watch closed_watches[CLOSED_WATCHES_MAX]; /* oldest first */
-	unsigned int closed_watch_count;
-	uint64_t watches_ns; /* when epoll_tick() last looked */
-	uint64_t duplicated
-		[DUPLICATED_MAX]; /* files with two numbers, by hash: the newest of each */
-	uint64_t probe_run;       /* detect/close_sweep.c: the latest run of failing fcntl told */
-	struct sweep *sweeps;     /* detect/close_sweep.c: over, but yet to be told */
-	uint64_t swept_ns;        /* when sweep_tick() last looked */
-	struct map findings;      /* fingerprint -> struct finding_entry */
+	struct map findings;                      /* fingerprint -> struct finding_entry */
 	struct finding_list unreported, reported; /* the same */
 	struct map throttles;                     /* throttle.c: serial -> struct throttle */
 	struct throttle throttle_shared;          /* for what these have no room for */
@@ -321,84 +270,16 @@ struct past *finding_past(struct engine *e, const struct fdtable *table, uint32_
 			  uint32_t generation);
 struct fdtable *process_table(const struct process *process); /* NULL: none known */
 
-/* detect/leak_growth.c */
-void leak_tick(struct engine *e);
-void leak_table_died(struct engine *e, struct fdtable *table);
-/* detect/limit_emfile.c */
-void limit_failed(struct engine *e, const struct fdt_error *event, const struct actor *actor,
-		  struct fdtable *table);
-void limit_tick(struct engine *e);
-void limit_table_died(struct engine *e, struct fdtable *table);
-void limit_done(struct engine *e);
-/* detect/exec_inherit.c */
-void exec_image_started(struct engine *e, struct process *process);
-/*
- * ctx: the image (struct process) that holds the slot. It was opened by an earlier image, has
- * crossed an exec, has not been used, and nothing says that it was meant to be handed over.
- */
-bool exec_unused(const struct slot *slot, int32_t fd, const void *ctx);
-/* Asks the host, once for each image, which numbers its environment names. */
-void exec_ask_environment(struct engine *e, struct process *process);
-void exec_tick(struct engine *e);
-void exec_table_died(struct engine *e, struct fdtable *table);
-void exec_done(struct engine *e);
-/* detect/exec_held.c */
-bool held_is_of_interest(const struct fdtable *table, const struct process *process);
-void held_tick(struct engine *e);
-void held_done(struct engine *e);
-/* detect/leak_stale.c */
-void stale_tick(struct engine *e);
-void stale_done(struct engine *e);
-/* detect/leak_orphan.c */
-void orphan_tick(struct engine *e);
-void orphan_done(struct engine *e);
-/* detect/close_unowned.c */
-void close_failed(struct engine *e, const struct fdt_error *event, const struct actor *actor,
-		  struct fdtable *table);
-void close_tick(struct engine *e);
-void close_table_died(struct engine *e, struct fdtable *table);
-/* What is kept back of that thread turns out to be part of a sweep. */
-void close_forget(struct engine *e, uint32_t tid, uint64_t table);
-void close_done(struct engine *e);
-/* detect/close_sweep.c: a number was closed (by close, or as one of a close_range) */
-void sweep_closed(struct engine *e, struct fdtable *table, uint32_t fd, const struct actor *actor);
-void sweep_range(struct engine *e, const struct fdt_words *event, const struct actor *actor);
-/* True: the failing close belongs to a sweep. */
-bool sweep_failed(struct engine *e, struct fdtable *table, const struct fdt_error *event,
-		  const struct actor *actor);
-/* Somebody used a number that a sweep had closed. True: a sweep that is yet to be told took note. */
-bool sweep_hurt(struct engine *e, struct fdtable *table, const struct past *past, int32_t fd,
-		const struct actor *actor);
-/* The closer is closing one number after the other just now: it may become a sweep. */
-bool sweep_in_progress(struct engine *e, const struct fdtable *table, const struct past *past);
-/* fcntl failed with EBADF: a run of a million is told. */
-void sweep_probed(struct engine *e, const struct fdtable *table, const struct fdt_error *event,
-		  const struct actor *actor);
-void sweep_task_ended(struct engine *e, struct task *task);
-void sweep_table_died(struct engine *e, struct fdtable *table);
-void sweep_tick(struct engine *e);
-void sweep_done(struct engine *e);
-/* detect/close_stdio.c: a call put a file where it found the lowest number free */
-void stdio_opened(struct engine *e, struct fdtable *table, uint32_t fd, const struct fdt_head *head,
-		  const struct actor *actor);
-void stdio_tick(struct engine *e);
-void stdio_table_died(struct engine *e, struct fdtable *table);
-/* detect/close_lock.c */
-int lock_told(struct engine *e, const struct fdt_lock *event);
-/* A generation has ended, and its past is there; was: the slot before. actor NULL: not heard by whom. */
-void lock_slot_ended(struct engine *e, struct fdtable *table, uint32_t fd, const struct slot *was,
-		     const struct actor *actor, enum ending ending);
-void lock_table_died(struct engine *e, struct fdtable *table);
-void lock_done(struct engine *e);
-/* detect/epoll_foreign.c */
-int epoll_registered(struct engine *e, const struct fdt_register *event);
-/* A second number got the file, or another process did through a socket. */
-void epoll_duplicated(struct engine *e, uint64_t file);
-void epoll_slot_ended(struct engine *e, const struct fdtable *table, uint32_t fd,
-		      const struct slot *was);
-void epoll_tick(struct engine *e);
-void epoll_table_died(struct engine *e, const struct fdtable *table);
-/* detect/use_stale.c: a thread used a number that held another file when it did so before */
-void use_stale(struct engine *e, struct fdtable *table, uint32_t fd, const struct actor *actor);
+/* detectors.c */
+/* Of that detector, which must have state_bytes; it lives as long as the engine. */
+static inline void *detector_state(const struct engine *e, unsigned int id)
+{
+	return e->detector_states[id];
+}
+int detectors_begin(struct engine *e);   /* 0 or -ENOMEM: then detectors_end() is still due */
+void detectors_choose(struct engine *e); /* options.rules have changed */
+void detectors_end(struct engine *e);
+/* An event of a kind that some detector applies; nothing if that one is switched off. */
+int detectors_apply(struct engine *e, const struct fdt_head *event);
 
 #endif

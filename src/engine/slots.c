@@ -252,6 +252,13 @@ static void count_unknown(const struct place *p, int change)
 		site_count_close(&table->growth->counts);
 }
 
+static inline void report_closed(const struct place *p, const struct slot_closed *change)
+{
+	detectors_call(p->e, closed, change);
+	if (p->table->facts & p->e->hearing.closed_where)
+		detectors_call(p->e, closed_some, change);
+}
+
 /* The generation in the slot is over. actor NULL: ended by someone not yet, or never, heard. */
 static void slot_end(const struct place *p, const struct actor *actor, enum ending ending)
 {
@@ -266,12 +273,8 @@ static void slot_end(const struct place *p, const struct actor *actor, enum endi
 	push_past(p, actor, ending, actor || ending == END_EXEC ? 0 : PAST_CLOSER_PENDING);
 	past = slot->past;
 	*slot = (struct slot){ .generation = generation, .past = past };
-	if (actor && (ending == END_CLOSE || ending == END_RANGE))
-		sweep_closed(p->e, p->table, p->fd, actor);
 	was.site = NULL; /* which the past has taken over */
-	lock_slot_ended(p->e, p->table, p->fd, &was, actor, ending);
-	if (actor)
-		epoll_slot_ended(p->e, p->table, p->fd, &was);
+	report_closed(p, &(struct slot_closed){ p->table, p->fd, &was, actor, ending });
 }
 
 static void fill(struct slot *slot, const struct fdt_file *file, uint32_t syscall,
@@ -288,7 +291,7 @@ static void fill(struct slot *slot, const struct fdt_file *file, uint32_t syscal
 static void note_kind(const struct place *p)
 {
 	if (p->slot->kind == FD_KIND_EPOLL && !(p->slot->flags & SLOT_INHERITED))
-		p->table->has_epoll = true;
+		p->table->facts |= TABLE_HAS_EPOLL;
 }
 
 static void set_opener(const struct place *p, const struct actor *actor)
@@ -359,8 +362,8 @@ static void name_closer(const struct place *p, struct past *past, const struct a
 	past->closed_ns = actor->time_ns;
 	past->ending = ending;
 	past->flags &= ~PAST_CLOSER_PENDING;
-	if (ending == END_CLOSE)
-		sweep_closed(p->e, p->table, p->fd, actor);
+	detectors_call(p->e, closer_known,
+		       &(struct slot_closed){ p->table, p->fd, NULL, actor, ending });
 }
 
 /* Another thread closed it before we looked; that close is heard later. What it was is not known. */
@@ -392,9 +395,9 @@ static void tell_opened(const struct place *p, const struct fdt_slot *event,
 	p->e->counters.changes[CHANGE_OPEN]++;
 	tell(p, CHANGE_OPEN, actor, NULL);
 	if (duplicates(&event->head))
-		epoll_duplicated(p->e, event->file.file);
-	else
-		stdio_opened(p->e, p->table, p->fd, &event->head, actor);
+		detectors_call(p->e, duplicated, p->table, event, actor);
+	else if (event->fd < p->e->hearing.opened_below)
+		detectors_call(p->e, opened, p->table, event, actor);
 }
 
 /* open, socket, dup2 ...: certain that this thread put something there. */
@@ -470,7 +473,7 @@ static void apply_op(const struct place *p, const struct fdt_slot *event, const 
 	case FDT_OP_STALE_USE:
 		used(p);
 		if (p->slot->file && slots_same_file(p->slot, &event->file))
-			use_stale(p->e, p->table, p->fd, actor);
+			detectors_call(p->e, used_stale, p->table, p->fd, actor);
 		break;
 	default: perhaps_opened(p, event, actor);
 	}
@@ -649,7 +652,7 @@ static void vec_last(struct engine *e, struct fdtable *table, const struct fdt_h
 		table->tainted = true;
 	tasks_copied(e, table);
 	if (head->op == FDT_OP_EXEC)
-		exec_image_started(e, table->owner);
+		detectors_call(e, image_started, table->owner);
 }
 
 static bool vec_agrees(const struct chunk *chunk, const struct fdt_vec *event)
@@ -757,7 +760,7 @@ static int words_of_range(struct engine *e, const struct fdt_words *event)
 		if (p.slot)
 			slot_end(&p, ours ? &actor : NULL, ours ? END_RANGE : END_UNKNOWN);
 	}
-	sweep_range(e, event, &actor);
+	detectors_call(e, range_closed, event, &actor);
 	return 0;
 }
 

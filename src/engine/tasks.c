@@ -14,28 +14,14 @@ static void table_free(struct engine *e, struct fdtable *table)
 	fdtable_free(table);
 }
 
-/* It is gone, or another was born at its address, by which what is kept of it is known. */
-static void table_ends(struct engine *e, struct fdtable *table)
-{
-	close_table_died(e, table); /* before sweeps: they take note of those they hurt */
-	stdio_table_died(e, table);
-	lock_table_died(e, table);
-	epoll_table_died(e, table);
-}
-
 static void table_release(struct engine *e, struct fdtable *table)
 {
 	if (--table->tasks)
 		return;
 	tasks_copied(e, table);
 	if (!table->replaced)
-		table_ends(e, table);
-	sweep_table_died(e, table);
-	if (!table->replaced) {
-		limit_table_died(e, table);
-		exec_table_died(e, table);
-		leak_table_died(e, table);
-	}
+		detectors_call(e, address_ended, table);
+	detectors_call(e, table_ended, table);
 	table_free(e, table);
 }
 
@@ -77,7 +63,7 @@ static void unbind(struct engine *e, struct task *task)
 
 	if (!table)
 		return;
-	sweep_task_ended(e, task); /* it knows the table */
+	detectors_call(e, task_ended, task); /* it still has its table */
 	task->table = NULL;
 	table_release(e, table);
 }
@@ -92,12 +78,17 @@ static void bind_to(struct engine *e, struct task *task, struct fdtable *table)
 	task->table = table;
 }
 
+static bool is_bound(const struct task *task, uint64_t key)
+{
+	return !key || (task->table && task->table->key == key && !task->table->replaced);
+}
+
 /* Binds to the table of that address as it is known, or to a new one of unknown content. */
 static int bind_known(struct engine *e, struct task *task, uint64_t key)
 {
 	struct fdtable *table;
 
-	if (!key || (task->table && task->table->key == key && !task->table->replaced))
+	if (is_bound(task, key))
 		return 0;
 	table = map_get(&e->tables, key);
 	if (!table)
@@ -117,7 +108,7 @@ static int bind_newborn(struct engine *e, struct task *task, uint64_t key, struc
 	struct fdtable *old = map_get(&e->tables, key), *table;
 
 	if (old) {
-		table_ends(e, old);
+		detectors_call(e, address_ended, old);
 		old->replaced = true;
 		map_remove(&e->tables, key);
 	}
@@ -221,22 +212,28 @@ static struct task *task_add(struct engine *e, uint32_t tid, struct process *pro
 	return task;
 }
 
-struct task *tasks_actor(struct engine *e, const struct fdt_head *head)
+static struct task *task_find(struct engine *e, const struct fdt_head *head)
 {
 	struct task *task = map_get(&e->tasks, head->tid);
 	struct process *process;
 
-	if (task && task->process->pid != head->tgid) {
+	if (task && task->process->pid == head->tgid)
+		return task;
+	if (task)
 		task_end(e, task); /* its end was not seen, and the number is in use again */
-		task = NULL;
-	}
-	if (!task) {
-		process = tasks_process(e, head->tgid);
-		task = process ? task_add(e, head->tid, process) : NULL;
-	}
-	if (!task || bind_known(e, task, head->table))
-		return NULL;
-	return task;
+	process = tasks_process(e, head->tgid);
+	return process ? task_add(e, head->tid, process) : NULL;
+}
+
+/* For nearly every event the thread is known, and bound to the table: that is looked at first. */
+struct task *tasks_actor(struct engine *e, const struct fdt_head *head)
+{
+	struct task *task = map_get(&e->tasks, head->tid);
+
+	if (task && task->process->pid == head->tgid && is_bound(task, head->table))
+		return task;
+	task = task_find(e, head);
+	return task && !bind_known(e, task, head->table) ? task : NULL;
 }
 
 int tasks_take_actor(struct engine *e, const struct fdt_head *head, uint64_t site_hash,

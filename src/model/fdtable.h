@@ -113,6 +113,12 @@ struct chunk {
 	struct slot slots[CHUNK_SLOTS];
 };
 
+enum table_fact {
+	/* An epoll was opened in it, or found there: not one of its source's. */
+	TABLE_HAS_EPOLL = 1 << 0,
+	TABLE_HAS_LOCKS = 1 << 1, /* record locks that are known are held through it */
+};
+
 struct fdtable {
 	uint64_t key; /* files_struct address */
 	struct mem *mem;
@@ -129,9 +135,9 @@ struct fdtable {
 	struct fdtable *
 		source; /* between birth and the last VEC of the birth: whose copy it is, held; else NULL */
 	bool replaced; /* another table was born at its address: nothing more is heard of this one */
-	uint64_t changes; /* events about it, snapshots not counted */
-	bool seen;        /* engine_each_table() */
-	bool has_epoll;   /* an epoll was opened in it, or found there: not one of its source's */
+	uint64_t changes;      /* events about it, snapshots not counted */
+	bool seen;             /* engine_each_table() */
+	uint32_t facts;        /* bits of enum table_fact */
 	uint32_t locked_files; /* detect/close_lock.c: on which locks of this table are known */
 	bool complete;         /* every slot was reported once (birth or snapshot) */
 	bool tainted;          /* events about it may be missing */

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "detect/detectors.h"
 #include "engine/suppression.h"
 #include "util/container.h"
 #include "run/coverage.h"
@@ -231,6 +232,7 @@ static int begin_engine(struct session *s)
 		.listener = &s->listener,
 		.host = s->config->replay ? NULL : &engine_host,
 		.policy = &s->policy,
+		.detectors = detectors_all,
 		.ctx = s,
 	};
 	const char *bad;

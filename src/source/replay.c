@@ -30,21 +30,15 @@ struct replay_source {
 	_Alignas(8) unsigned char buffer[BUFFER_SIZE];
 };
 
-static const uint16_t minimum_size[] = {
-	[FDT_SLOT] = sizeof(struct fdt_slot),       [FDT_VEC] = sizeof(struct fdt_vec),
-	[FDT_WORDS] = sizeof(struct fdt_words),     [FDT_TASK] = sizeof(struct fdt_task),
-	[FDT_ERROR] = sizeof(struct fdt_error),     [FDT_USE] = sizeof(struct fdt_slot),
-	[FDT_PROCESS] = sizeof(struct fdt_process), [FDT_LIMIT] = sizeof(struct fdt_limit),
-	[FDT_LOSS] = sizeof(struct fdt_loss),       [FDT_TICK] = sizeof(struct fdt_head),
-	[FDT_SNAPSHOT] = sizeof(struct fdt_head),   [FDT_NAME] = sizeof(struct fdt_name),
-	[FDT_FOPS] = sizeof(struct fdt_fops),       [FDT_META] = sizeof(struct fdt_meta),
-	[FDT_SITE] = sizeof(struct fdt_site),       [FDT_DETAIL] = sizeof(struct fdt_detail),
-	[FDT_LOCK] = sizeof(struct fdt_lock),       [FDT_REGISTER] = sizeof(struct fdt_register),
-	[FDT_MARK] = sizeof(struct fdt_slot),       [FDT_ENVIRON] = sizeof(struct fdt_environ),
-	[FDT_PLACE] = sizeof(struct fdt_place),
+/* What is known of a kind; name NULL: it is not known here. */
+static const struct {
+	const char *name;
+	uint16_t minimum_size;
+} kinds[FDT_EVENT_KINDS] = {
+#define KIND_ROW(NAME, name, number, type, bytes) [number] = { #NAME, bytes },
+	FDT_EVENTS(KIND_ROW)
+#undef KIND_ROW
 };
-
-#define KIND_COUNT (sizeof(minimum_size) / sizeof(minimum_size[0]))
 
 /* 1204 as "1,204". */
 static const char *grouped(uint64_t number, char buffer[32])
@@ -75,12 +69,16 @@ static void damaged(struct replay_source *r, const char *how)
 static int deliver(struct replay_source *r, const struct fdt_head *head, source_event_fn event,
 		   void *ctx)
 {
-	if (head->kind >= KIND_COUNT || !minimum_size[head->kind]) {
+	char how[64];
+
+	if (head->kind >= FDT_EVENT_KINDS || !kinds[head->kind].name) {
 		r->unread++;
 		return 0;
 	}
-	if (head->size < minimum_size[head->kind]) {
-		damaged(r, "holds a record too short for its kind");
+	if (head->size < kinds[head->kind].minimum_size) {
+		snprintf(how, sizeof(how), "holds a %s record that is too short",
+			 kinds[head->kind].name);
+		damaged(r, how);
 		return 0;
 	}
 	r->delivered++;

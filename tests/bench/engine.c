@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "detect/detectors.h"
 #include "engine/engine.h"
 #include "fdtrace/event.h"
 #include "output/record.h"
@@ -244,9 +245,11 @@ static int print(const struct bench *b, const struct scenario *scenario,
 static int run_engine(struct bench *b, const struct scenario *scenario)
 {
 	static const struct engine_listener listener = { .finding = on_finding };
-	struct engine_options options = {
-		.mode = ENGINE_ALL, .rules = rule_set_default(), .listener = &listener, .ctx = b
-	};
+	struct engine_options options = { .mode = ENGINE_ALL,
+					  .rules = rule_set_default(),
+					  .listener = &listener,
+					  .detectors = detectors_all,
+					  .ctx = b };
 	struct engine_counters before, after;
 	int status;
 

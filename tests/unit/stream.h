@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <cmocka.h>
 
+#include "detect/detectors.h"
 #include "engine/engine.h"
 #include "model/process.h"
 #include "model/site.h"
@@ -109,9 +110,11 @@ static const struct engine_listener stream_findings = { .finding = keep };
 
 static inline struct engine_options stream_options(struct stream *s, enum engine_mode mode)
 {
-	struct engine_options options = {
-		.mode = mode, .rules = rule_set_default(), .listener = &stream_listener, .ctx = s
-	};
+	struct engine_options options = { .mode = mode,
+					  .rules = rule_set_default(),
+					  .listener = &stream_listener,
+					  .detectors = detectors_all,
+					  .ctx = s };
 
 	settings_default(&options.settings);
 	return options;

@@ -255,7 +255,8 @@ static void want_of_memory(void **state)
 	struct world w;
 
 	(void)state;
-	for (uint64_t n = 5; n < 40; n++) { /* the first few are the engine's own */
+	for (uint64_t n = 5 + DETECTOR_COUNT; n < 60;
+	     n++) { /* the first few are the engine's own */
 		start(&w, true, n);
 		task(&w.s, FDT_OP_SNAPSHOT, PID, PID, TABLE, PID, 0);
 		another_limit(&w);

@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 
 #include "engine/engine_private.h"
+#include "detect/close_lock.h"
+#include "detect/epoll_foreign.h"
 #include "stream.h"
 
 #define CHILD 200
@@ -490,7 +492,7 @@ static void locks_on_too_many_files_are_not_kept(void **state)
 	closes(&s, PID, 7000);
 	only_finding(&s, RULE_CLOSE_LOCK);
 	task(&s, FDT_OP_EXIT, PID, PID, TABLE, 0, FDT_TASK_LAST);
-	assert_int_equal(s.engine->lock_files.count, 0);
+	assert_int_equal(lock_file_count(s.engine), 0);
 	stream_end(&s);
 }
 
@@ -741,11 +743,12 @@ static void a_child_found_later_closes_its_copy(void **state)
 	child.parent_tgid = PID;
 	stream_apply(&s, &child);
 	table_is(&s, FDT_OP_SNAPSHOT, CHILD, CHILD_TABLE, files);
-	epoll_duplicated(s.engine, a_socket(5).file);
-	((struct fdtable *)map_get(&s.engine->tables, CHILD_TABLE))->has_epoll = true;
+	detector_epoll_foreign.duplicated(s.engine, NULL, &(struct fdt_slot){ .file = a_socket(5) },
+					  NULL);
+	((struct fdtable *)map_get(&s.engine->tables, CHILD_TABLE))->facts |= TABLE_HAS_EPOLL;
 	is_watched(5);
 	put_at(&s, FDT_OP_CLOSE, FDT_SYS_close, CHILD, CHILD_TABLE, 5, (struct fdt_file){ 0 }, 0);
-	assert_int_equal(s.engine->closed_watch_count, 1);
+	assert_int_equal(epoll_closed_count(s.engine), 1);
 	tick(&s, 2 * S);
 	nothing_found(&s);
 }
@@ -776,13 +779,13 @@ static void many_closes_are_bounded(void **state)
 		makes(&s, FDT_SYS_dup, fd + 1000, a_socket(fd));
 		closes(&s, PID, fd);
 	}
-	assert_int_equal(s.engine->closed_watch_count, CLOSED_WATCHES_MAX);
+	assert_int_equal(epoll_closed_count(s.engine), EPOLL_CLOSED_MAX);
 	tick(&s, 2 * S);
 	assert_int_equal(kernel.asked, 32);
 	for (int i = 0; i < 10; i++)
 		tick(&s, S);
-	assert_int_equal(kernel.asked, CLOSED_WATCHES_MAX);
-	assert_int_equal(s.engine->closed_watch_count, 0);
+	assert_int_equal(kernel.asked, EPOLL_CLOSED_MAX);
+	assert_int_equal(epoll_closed_count(s.engine), 0);
 	nothing_found(&s);
 }
 

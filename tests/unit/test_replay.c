@@ -179,17 +179,15 @@ static void a_record_too_short_for_its_kind_is_told(void **state)
 }
 
 /* One byte less than its struct, and it is passed over; the same whole comes through. */
-static void later_kinds_have_sizes(void **state)
+static void every_kind_has_its_size(void **state)
 {
 	static const struct {
-		unsigned int kind;
+		__u8 kind;
 		size_t size;
 	} kinds[] = {
-		{ FDT_LOCK, sizeof(struct fdt_lock) },
-		{ FDT_REGISTER, sizeof(struct fdt_register) },
-		{ FDT_MARK, sizeof(struct fdt_slot) },
-		{ FDT_ENVIRON, sizeof(struct fdt_environ) },
-		{ FDT_PLACE, sizeof(struct fdt_place) },
+#define KIND_ROW(NAME, name, number, type, bytes) { number, sizeof(struct type) },
+		FDT_EVENTS(KIND_ROW)
+#undef KIND_ROW
 	};
 	struct trouble trouble;
 	struct source *source;
@@ -197,14 +195,16 @@ static void later_kinds_have_sizes(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		struct seen seen = { 0 };
+		bool is_head = kinds[i].size == sizeof(struct fdt_head);
 
 		begin();
-		add((__u8)kinds[i].kind, kinds[i].size - 1);
-		add((__u8)kinds[i].kind, kinds[i].size);
+		add(kinds[i].kind, is_head ? kinds[i].size : kinds[i].size - 1);
+		add(kinds[i].kind, kinds[i].size);
 		source = open_recording(&trouble, 0);
 		drain_all(source, &seen);
-		assert_int_equal(seen.count, 1);
-		assert_non_null(strstr(replay_source_damage(source), "too short"));
+		assert_int_equal(seen.count, is_head ? 2 : 1);
+		if (!is_head)
+			assert_non_null(strstr(replay_source_damage(source), "too short"));
 		source_free(source);
 	}
 }
@@ -401,7 +401,7 @@ int main(void)
 		cmocka_unit_test(many_records_cross_the_buffer),
 		cmocka_unit_test(unknown_kinds_are_passed_over),
 		cmocka_unit_test(a_record_too_short_for_its_kind_is_told),
-		cmocka_unit_test(later_kinds_have_sizes),
+		cmocka_unit_test(every_kind_has_its_size),
 		cmocka_unit_test(sizes_that_cannot_be_end_it),
 		cmocka_unit_test(a_cut_tail_is_told),
 		cmocka_unit_test(what_is_no_recording_is_refused),

@@ -433,20 +433,22 @@ static int drop_map(struct bpf_map *map, bool wanted)
 /* After the table of calls has been filled. */
 static int configure_wanted(struct fdtrace_bpf *skel, const struct bpf_source_options *options)
 {
+	bool registrations = options->needs & FDT_NEED_REGISTRATIONS;
+	bool stale_uses = options->needs & FDT_NEED_STALE_USES;
 	int err;
 
-	skel->rodata->wants_locks = options->locks;
-	skel->rodata->wants_registrations = options->registrations;
-	skel->rodata->wants_marks = options->marks;
-	skel->rodata->wants_stale_uses = options->stale_uses;
-	if (!options->registrations) {
+	skel->rodata->wants_locks = options->needs & FDT_NEED_LOCKS;
+	skel->rodata->wants_registrations = registrations;
+	skel->rodata->wants_marks = options->needs & FDT_NEED_MARKS;
+	skel->rodata->wants_stale_uses = stale_uses;
+	if (!registrations) {
 		syscalls_reclass(skel->rodata->native_calls, FDT_CALL_EPOLL_CTL, FDT_CALL_NONE);
 		syscalls_reclass(skel->rodata->compat_calls, FDT_CALL_EPOLL_CTL, FDT_CALL_NONE);
 	}
-	err = drop_map(skel->maps.fdt_epolls, options->registrations);
-	err = err ?: drop_map(skel->maps.fdt_makers, options->registrations);
-	err = err ?: drop_map(skel->maps.fdt_fillings, options->stale_uses);
-	return err ?: drop_map(skel->maps.fdt_last_uses, options->stale_uses);
+	err = drop_map(skel->maps.fdt_epolls, registrations);
+	err = err ?: drop_map(skel->maps.fdt_makers, registrations);
+	err = err ?: drop_map(skel->maps.fdt_fillings, stale_uses);
+	return err ?: drop_map(skel->maps.fdt_last_uses, stale_uses);
 }
 
 static int configure(struct fdtrace_bpf *skel, const struct bpf_source_options *options)

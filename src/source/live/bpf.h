@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include "fdtrace/needs.h"
 #include "source/live/cost.h"
 #include "source/live/hooks.h"
 #include "source/source.h"
@@ -18,11 +19,7 @@ struct bpf_source_options {
 	enum hook_set hooks;
 	uint64_t ring_size_bytes; /* power of two, multiple of a page */
 	struct stacking_options stacks;
-	/* What is to be told; what nobody wants costs nothing. */
-	bool locks;         /* FDT_LOCK */
-	bool registrations; /* FDT_REGISTER */
-	bool marks;         /* FDT_MARK */
-	bool stale_uses;    /* FDT_OP_STALE_USE */
+	unsigned int needs; /* bits of enum fdt_need: the rest is not observed, and costs nothing */
 	bool cost; /* bpf_source_cost() will be asked for: finds out what a hook costs, some 30 ms */
 };
 
