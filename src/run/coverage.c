@@ -6,17 +6,17 @@
 
 #include "base/clock.h"
 #include "source/live/cost.h"
+#include "source/source.h"
 
 #define TELL_NS (60 * SEC_NS) /* between two lines about changes */
 #define WORDS_NS (5 * SEC_NS) /* the share in findings is no older */
 
-void coverage_begin(struct coverage_keeper *k, const struct coverage_ops *ops,
-		    struct source *source, const char *hook_set, uint64_t ppm)
+void coverage_begin(struct coverage_keeper *k, struct source *source, const char *hook_set,
+		    uint64_t ppm)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
-	*k = (struct coverage_keeper){ .ops = ops,
-				       .source = source,
+	*k = (struct coverage_keeper){ .source = source,
 				       .hook_set = hook_set,
 				       .cpus = cpus > 0 ? (unsigned int)cpus : 1 };
 	budget_init(&k->budget, ppm, clock_ns(CLOCK_MONOTONIC));
@@ -40,7 +40,7 @@ static struct budget_decision decide(struct coverage_keeper *k, uint64_t now_ns,
 					.cpus = k->cpus,
 					.suspects = suspects };
 
-	k->ops->cost(k->source, now_ns, &cost);
+	k->source->ops->cost(k->source, now_ns, &cost);
 	sample.run_ns = cost.run_ns;
 	return budget_step(&k->budget, &sample);
 }

@@ -44,9 +44,11 @@ struct session {
 	struct engine *engine; /* NULL until the first event that is not META */
 	struct engine_listener listener;
 	struct engine_policy policy;
-	struct naming *naming;           /* NULL: replay */
-	struct fault *fault;             /* NULL: none wanted */
-	struct coverage_keeper coverage; /* where there is a budget */
+	struct naming *naming; /* NULL: replay */
+	struct fault *fault;   /* NULL: none wanted */
+	struct source_facts facts;
+	bool keeps_budget;               /* the source can be held to one */
+	struct coverage_keeper coverage; /* if so */
 	struct verify *verify;           /* NULL: not asked for */
 	struct trouble *trouble;
 	int epoll_fd;
@@ -190,10 +192,11 @@ static int inspect(void *ctx, uint32_t pid, int32_t fd, struct fdt_detail *ret_d
 
 static void on_stack_forgotten(void *ctx, uint64_t hash)
 {
-	struct session *s = ctx;
+	const struct session *s = ctx;
+	struct source *source = s->config->source;
 
-	if (s->config->forget_site)
-		s->config->forget_site(s->config->source, hash);
+	if (source->ops->forget_site)
+		source->ops->forget_site(source, hash);
 }
 
 static const struct session_service *service(const struct session *s)
@@ -287,11 +290,12 @@ static double cpu_ratio(const struct session *s)
 
 static void stacking_facts(const struct session *s, struct summary *summary)
 {
+	const struct source *source = s->config->source;
 	struct stacking_counters counters;
 
-	if (!s->config->stacking)
+	if (!source->ops->stacking)
 		return;
-	s->config->stacking(s->config->source, &counters);
+	source->ops->stacking(source, &counters);
 	summary->stacks_skipped = counters.skipped;
 	summary->stacks_lost = counters.lost;
 	summary->stacks_cut = counters.stacks.cut;
@@ -309,7 +313,7 @@ static void summarise(struct session *s, bool final)
 
 	engine_counters(s->engine, &summary.counters);
 	stacking_facts(s, &summary);
-	if (s->config->budget) {
+	if (s->keeps_budget) {
 		summary.coverage_ratio = s->coverage.decision.share;
 		summary.overhead_ratio = s->coverage.decision.overhead;
 	}
@@ -504,7 +508,7 @@ static int snapshot(struct session *s, enum fdt_why why)
 /* Then a census looks at the tables. */
 static bool hooks_are_off(const struct session *s)
 {
-	return s->config->budget && !s->coverage.decision.hooks;
+	return s->keeps_budget && !s->coverage.decision.hooks;
 }
 
 static int audit(struct session *s)
@@ -567,17 +571,17 @@ static int verify(struct session *s, bool all)
 /* Hooks that cannot be turned on again end the run: a gap without an end is no trace. */
 static int keep_budget(struct session *s)
 {
+	struct source *source = s->config->source;
 	struct coverage_orders orders;
 	int err = 0;
 
-	if (!s->config->budget || !s->engine)
+	if (!s->keeps_budget || !s->engine)
 		return 0;
 	orders = coverage_step(&s->coverage, engine_suspects(s->engine));
 	if (orders.turn && !orders.hooks)
 		err = verify(s, true); /* what the window has left */
 	if (!err && orders.turn)
-		err = s->config->budget->hooks(s->config->source, orders.hooks, from_source, s,
-					       s->trouble);
+		err = source->ops->hooks(source, orders.hooks, from_source, s, s->trouble);
 	if (!err && orders.census)
 		err = snapshot(s, FDT_WHY_CENSUS);
 	if (orders.words)
@@ -670,7 +674,7 @@ static int turn(struct session *s)
 	bool over = config->launch && launch_ended(config->launch);
 	int err;
 
-	over = over || (config->idle && config->idle(config->source));
+	over = over || source_is_idle(config->source);
 	err = drain(s);
 	if (!err && !s->stop && !over)
 		err = keep_budget(s);
@@ -710,7 +714,7 @@ static void reload(struct session *s, uint64_t now_ns)
 		return;
 	take_wishes(s, &wanted, &s->meta.rules);
 	settings_reload(&s->meta.settings, &wanted);
-	if (s->config->budget)
+	if (s->keeps_budget)
 		coverage_set_budget(&s->coverage, s->meta.settings.budget_ppm);
 	if (s->engine)
 		engine_reconfigure(s->engine, &s->meta.settings, s->meta.rules);
@@ -810,9 +814,10 @@ static void begin_meta(struct session *s)
 	if (config->replay)
 		return;
 	hostinfo_gather(&meta->host);
-	strncpy(meta->host.coverage, config->coverage, sizeof(meta->host.coverage) - 1);
-	if (config->not_seen)
-		strncpy(meta->host.not_seen, config->not_seen, sizeof(meta->host.not_seen) - 1);
+	if (s->facts.coverage)
+		strncpy(meta->host.coverage, s->facts.coverage, sizeof(meta->host.coverage) - 1);
+	if (s->facts.not_seen)
+		strncpy(meta->host.not_seen, s->facts.not_seen, sizeof(meta->host.not_seen) - 1);
 	strncpy(meta->host.mode, engine_mode_name(meta->mode), sizeof(meta->host.mode) - 1);
 }
 
@@ -843,11 +848,13 @@ static int begin(struct session *s)
 	if (err)
 		return trouble_set(s->trouble, -err, EXIT_INTERNAL, NULL, strerror(-err),
 				   "cannot begin to trace");
+	s->facts = source_facts(source);
+	s->keeps_budget = s->facts.measures_cost && source->ops->hooks && source->ops->cost;
 	begin_meta(s);
-	if (s->config->budget)
-		coverage_begin(&s->coverage, s->config->budget, source, s->config->coverage,
+	if (s->keeps_budget)
+		coverage_begin(&s->coverage, source, s->facts.coverage,
 			       s->meta.settings.budget_ppm);
-	if (s->config->budget && service(s)->coverage)
+	if (s->keeps_budget && service(s)->coverage)
 		service(s)->coverage(service(s)->ctx, &s->coverage);
 	err = begin_fault(s);
 	if (err)
@@ -868,12 +875,13 @@ static void last_look(struct session *s)
 {
 	const struct session_config *config = s->config;
 	struct trouble ignored, *trouble = s->trouble;
-	bool alive = !config->idle || !config->idle(config->source);
+	struct source *source = config->source;
+	bool alive = !source_is_idle(source);
 
 	s->trouble = &ignored;
 	drain(s);
 	if (s->verify && hooks_are_off(s))
-		s->config->budget->hooks(s->config->source, true, from_source, s, &ignored);
+		source->ops->hooks(source, true, from_source, s, &ignored);
 	if (s->verify && s->lost && snapshot(s, FDT_WHY_LOSS) == 0)
 		drain(s);
 	verify(s, true);

@@ -280,8 +280,8 @@ static void probe_budget(struct probe_report *report, struct source *source)
 {
 	struct trouble trouble;
 
-	if (bpf_source_hooks(source, false, ignore, NULL, &trouble) ||
-	    bpf_source_hooks(source, true, ignore, NULL, &trouble))
+	if (source->ops->hooks(source, false, ignore, NULL, &trouble) ||
+	    source->ops->hooks(source, true, ignore, NULL, &trouble))
 		probe_tell(report, VERDICT_WARN, "budget", "overhead cannot be bounded",
 			   "do not set a budget", "%s", trouble.what);
 	else
@@ -301,7 +301,7 @@ static void probe_programs(struct probe_report *report, struct trouble *trouble)
 		return;
 	}
 	probe_fine(report, "programs", "all load and attach; hooks: %s",
-		   bpf_source_coverage(source));
+		   source_facts(source).coverage);
 	probe_budget(report, source);
 	source_free(source);
 }

@@ -21,6 +21,7 @@
 #include "fdtrace/loader.h"
 #include "base/clock.h"
 #include "source/doctor/attempt.h"
+#include "source/live/cost.h"
 #include "source/live/hooks.h"
 #include "source/live/inspect.h"
 #include "source/live/kinds.h"
@@ -378,6 +379,81 @@ static int bpf_inspect(struct source *source, u32 tgid, int32_t fd, struct fdt_d
 	return s->inspector ? inspector_ask(s->inspector, tgid, fd, ret_detail) : -ENOTSUP;
 }
 
+static void bpf_stacking(const struct source *source, struct stacking_counters *ret_counters)
+{
+	stacking_counters(of(source)->stacking, ret_counters);
+}
+
+static void bpf_forget_site(struct source *source, uint64_t hash)
+{
+	stacking_forget(of(source)->stacking, hash);
+}
+
+/* ---- on and off ---- */
+
+/* Where the hooks are off is told after they are, so that nothing seen is called a gap too late. */
+static int turn_hooks(struct bpf_source *s, bool on)
+{
+	u64 began = coarse_now();
+	int err;
+
+	if (on) /* what was mapped meanwhile is not known: what was learnt of it is forgotten first */
+		__atomic_fetch_add(&s->skel->bss->space_epoch, 1, __ATOMIC_RELAXED);
+	err = hooks_turn(s->hooks, on);
+	if (err)
+		return err;
+	s->hooks_off = !on;
+	log_debug("hooks are %s after %.1f ms", on ? "on" : "off",
+		  (double)(coarse_now() - began) / 1e6);
+	if (s->cost)
+		cost_meter_hooks(s->cost, on, coarse_now());
+	return tell_gap(s, FDT_LOSS_COVERAGE, on ? FDT_OP_END : FDT_OP_BEGIN, 0, "budget");
+}
+
+static int bpf_hooks(struct source *source, bool on, source_event_fn event, void *ctx,
+		     struct trouble *trouble)
+{
+	struct bpf_source *s = of(source);
+	int err;
+
+	if (on != s->hooks_off)
+		return 0;
+	s->event = event;
+	s->ctx = ctx;
+	err = turn_hooks(s, on);
+	if (err < 0)
+		trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL,
+			    "cannot turn the hooks on system calls on again: %s", strerror(-err));
+	return err;
+}
+
+static void bpf_cost_so_far(struct source *source, uint64_t now_ns, struct bpf_cost *ret_cost)
+{
+	struct bpf_source *s = of(source);
+
+	*ret_cost = (struct bpf_cost){ 0 };
+	if (!s->cost)
+		return;
+	cost_meter_tick(s->cost, now_ns);
+	cost_meter_read(s->cost, ret_cost);
+}
+
+static void bpf_describe(const struct source *source, struct source_facts *ret_facts)
+{
+	const struct bpf_source *s = of(source);
+
+	*ret_facts = (struct source_facts){ .coverage = hooks_name(s->hooks),
+					    .not_seen = hooks_blind(s->hooks),
+					    .measures_cost = s->cost != NULL };
+}
+
+static bool bpf_idle(const struct source *source)
+{
+	const struct bpf_source *s = of(source);
+
+	return !s->all && !counter(&s->skel->bss->traced_count);
+}
+
 static void bpf_free(struct source *source)
 {
 	struct bpf_source *s = of(source);
@@ -397,8 +473,14 @@ static const struct source_ops bpf_ops = {
 	.poll_fd = bpf_poll_fd,
 	.drain = bpf_drain,
 	.snapshot = bpf_snapshot,
-	.inspect = bpf_inspect,
 	.free = bpf_free,
+	.inspect = bpf_inspect,
+	.describe = bpf_describe,
+	.idle = bpf_idle,
+	.forget_site = bpf_forget_site,
+	.stacking = bpf_stacking,
+	.hooks = bpf_hooks,
+	.cost = bpf_cost_so_far,
 };
 
 /* ---- loading ---- */
@@ -734,80 +816,4 @@ int bpf_source_open(const struct bpf_source_options *options, struct source **re
 	}
 	*ret_source = &s->source;
 	return 0;
-}
-
-void bpf_source_stacking(const struct source *source, struct stacking_counters *ret_counters)
-{
-	stacking_counters(of(source)->stacking, ret_counters);
-}
-
-void bpf_source_forget_site(struct source *source, uint64_t hash)
-{
-	stacking_forget(of(source)->stacking, hash);
-}
-
-/* ---- on and off ---- */
-
-/* Where the hooks are off is told after they are, so that nothing seen is called a gap too late. */
-static int turn_hooks(struct bpf_source *s, bool on)
-{
-	u64 began = coarse_now();
-	int err;
-
-	if (on) /* what was mapped meanwhile is not known: what was learnt of it is forgotten first */
-		__atomic_fetch_add(&s->skel->bss->space_epoch, 1, __ATOMIC_RELAXED);
-	err = hooks_turn(s->hooks, on);
-	if (err)
-		return err;
-	s->hooks_off = !on;
-	log_debug("hooks are %s after %.1f ms", on ? "on" : "off",
-		  (double)(coarse_now() - began) / 1e6);
-	if (s->cost)
-		cost_meter_hooks(s->cost, on, coarse_now());
-	return tell_gap(s, FDT_LOSS_COVERAGE, on ? FDT_OP_END : FDT_OP_BEGIN, 0, "budget");
-}
-
-int bpf_source_hooks(struct source *source, bool on, source_event_fn event, void *ctx,
-		     struct trouble *trouble)
-{
-	struct bpf_source *s = of(source);
-	int err;
-
-	if (on != s->hooks_off)
-		return 0;
-	s->event = event;
-	s->ctx = ctx;
-	err = turn_hooks(s, on);
-	if (err < 0)
-		trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL,
-			    "cannot turn the hooks on system calls on again: %s", strerror(-err));
-	return err;
-}
-
-void bpf_source_cost(struct source *source, uint64_t now_ns, struct bpf_cost *ret_cost)
-{
-	struct bpf_source *s = of(source);
-
-	*ret_cost = (struct bpf_cost){ 0 };
-	if (!s->cost)
-		return;
-	cost_meter_tick(s->cost, now_ns);
-	cost_meter_read(s->cost, ret_cost);
-}
-
-const char *bpf_source_coverage(const struct source *source)
-{
-	return hooks_name(of(source)->hooks);
-}
-
-const char *bpf_source_blind(const struct source *source)
-{
-	return hooks_blind(of(source)->hooks);
-}
-
-bool bpf_source_idle(const struct source *source)
-{
-	const struct bpf_source *s = of(source);
-
-	return !s->all && !counter(&s->skel->bss->traced_count);
 }
