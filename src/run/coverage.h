@@ -20,11 +20,11 @@ struct coverage_keeper {
 	const char *hook_set;  /* "tracepoint" */
 	unsigned int cpus;
 	struct budget budget;
-	struct budget_decision
-		decision; /* the latest: share, overhead and mode for whoever publishes */
+	/* the latest: share, overhead and mode for whoever publishes */
+	struct budget_decision decision;
 	uint64_t asked_ns, worded_ns;
-	/* told last */
-	enum coverage told;
+	/* reported last */
+	enum coverage reported;
 	uint64_t reported_ns;
 };
 
@@ -34,7 +34,7 @@ struct coverage_orders {
 	bool hooks;
 	bool census; /* FDT_WHY_CENSUS */
 	bool words;  /* coverage_words() may have changed */
-	bool tell;   /* *change is to be told */
+	bool report; /* *change is to be reported */
 	struct coverage_change change;
 };
 

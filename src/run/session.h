@@ -48,12 +48,12 @@ struct run_options {
 void run_options_apply(const struct run_options *options, struct settings *settings);
 
 /*
- * What a service adds to a run: it goes on until it is told to end, and SIGHUP means to reload. All
+ * What a service adds to a run: it goes on until it is asked to end, and SIGHUP means to reload. All
  * functions but `wanted` are called between events, never from within the engine; each may be NULL.
  */
 struct session_service {
 	void *ctx;
-	/* Whether findings of processes in this cgroup are told; NULL: it is not known. */
+	/* Whether findings of processes in this cgroup are reported; NULL: it is not known. */
 	bool (*wanted)(void *ctx, const char *cgroup);
 	/* Instead of the standard ones; what the command line says goes on top of them. */
 	const struct settings *settings;
@@ -88,7 +88,7 @@ struct session_config {
 };
 
 struct session_result {
-	bool command_started; /* the command was told to go */
+	bool command_started; /* the command was started */
 	uint64_t grave;       /* findings at or above warning */
 	uint64_t differences; /* from the kernel\'s tables (--verify) */
 };
