@@ -11,12 +11,7 @@
 
 #include "util/log.h"
 
-/* The generated skeleton spells types as the programs do. */
-typedef uint8_t u8;
-typedef int32_t s32;
-typedef uint16_t u16;
-typedef uint32_t u32;
-typedef uint64_t u64;
+#include "source/skeleton.h"
 #include "fdtrace.skel.h"
 
 #define SAMPLE_NS 100000000ull

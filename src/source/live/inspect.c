@@ -11,9 +11,7 @@
 #include "fdtrace/loader.h"
 #include "source/live/programs.h"
 
-/* The generated skeleton spells types as the program does. */
-typedef uint32_t u32;
-typedef uint64_t u64;
+#include "source/skeleton.h"
 #include "inspect.skel.h"
 
 struct inspector {
