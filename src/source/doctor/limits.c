@@ -113,7 +113,7 @@ int limits_memory(uint64_t *ret_bytes)
 /* ---- preemption ---- */
 
 /* "none voluntary (full) lazy": what stands in brackets is in force. */
-static bool chosen(const char *text, char *buffer, size_t size)
+static bool limits_chosen(const char *text, char *buffer, size_t size)
 {
 	const char *open = strchr(text, '('), *close = open ? strchr(open, ')') : NULL;
 
@@ -131,7 +131,7 @@ void limits_preemption(char *buffer, size_t size)
 
 	buffer[0] = '\0';
 	if (!attempt_read_line("/sys/kernel/debug/sched/preempt", text, sizeof(text)) &&
-	    chosen(text, buffer, size))
+	    limits_chosen(text, buffer, size))
 		return;
 	if (uname(&name) || strstr(name.version, "PREEMPT_DYNAMIC"))
 		return;

@@ -269,7 +269,7 @@ static void probe_all_hooks(struct probe_report *report, const struct circumstan
 
 /* ---- the proof ---- */
 
-static int ignore(void *ctx, const void *event, size_t size)
+static int probe_ignore(void *ctx, const void *event, size_t size)
 {
 	(void)ctx, (void)event, (void)size;
 	return 0;
@@ -280,8 +280,8 @@ static void probe_budget(struct probe_report *report, struct source *source)
 {
 	struct trouble trouble;
 
-	if (source->ops->hooks(source, false, ignore, NULL, &trouble) ||
-	    source->ops->hooks(source, true, ignore, NULL, &trouble))
+	if (source->ops->hooks(source, false, probe_ignore, NULL, &trouble) ||
+	    source->ops->hooks(source, true, probe_ignore, NULL, &trouble))
 		probe_tell(report, VERDICT_WARN, "budget", "overhead cannot be bounded",
 			   "do not set a budget", "%s", trouble.what);
 	else
@@ -316,7 +316,7 @@ static void probe_architecture(struct probe_report *report)
 
 /* ---- in the end ---- */
 
-static void summarize(struct probe_report *report, const struct trouble *trouble)
+static void probe_summarize(struct probe_report *report, const struct trouble *trouble)
 {
 	if (!report->can_trace) {
 		snprintf(report->summary, sizeof(report->summary), "nothing: %s",
@@ -354,5 +354,5 @@ void probe_machine(struct probe_report *report)
 	probe_architecture(report);
 	snprintf(report->obstacle, sizeof(report->obstacle), "%s",
 		 obstacle_name(report->can_trace ? OBSTACLE_NONE : obstacle_of(&c)));
-	summarize(report, &trouble);
+	probe_summarize(report, &trouble);
 }

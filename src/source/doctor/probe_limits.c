@@ -83,7 +83,7 @@ static void probe_jit(struct probe_report *report)
 			   "sysctl net.core.bpf_jit_enable=1", "0");
 }
 
-static bool preemptible(const char *mode)
+static bool probe_preemptible(const char *mode)
 {
 	return !strcmp(mode, "full") || !strcmp(mode, "lazy") || !strcmp(mode, "rt");
 }
@@ -95,7 +95,7 @@ static void probe_preemption(struct probe_report *report)
 	limits_preemption(mode, sizeof(mode));
 	if (!*mode)
 		probe_fine(report, "preemption", "dynamic (the mode is only visible in debugfs)");
-	else if (preemptible(mode))
+	else if (probe_preemptible(mode))
 		probe_fine(report, "preemption", "%s: events that are skipped are counted", mode);
 	else
 		probe_fine(report, "preemption", "%s: no event is skipped", mode);
