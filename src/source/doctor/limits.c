@@ -95,19 +95,19 @@ int limits_memory(uint64_t *ret_bytes)
 	FILE *groups = fopen("/proc/self/cgroup", "re");
 	uint64_t least = UINT64_MAX, here;
 	char line[4200];
-	bool told = false;
+	bool known = false;
 
 	while (groups && fgets(line, sizeof(line), groups)) {
 		line[strcspn(line, "\n")] = '\0';
 		if (!limit_of_line(line, &here))
 			continue;
-		told = true;
+		known = true;
 		least = here < least ? here : least;
 	}
 	if (groups)
 		fclose(groups);
 	*ret_bytes = least;
-	return told ? 0 : -ENOENT;
+	return known ? 0 : -ENOENT;
 }
 
 /* ---- preemption ---- */

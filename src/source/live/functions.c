@@ -26,7 +26,7 @@ static const char *const range[] = { "__close_range", SYS_PREFIX "sys_close_rang
 
 /*
  * Programs at a function's exit run preemptible where the kernel is, and while one of them is
- * preempted others on that CPU are skipped. What model is in force only debugfs tells; where it
+ * preempted others on that CPU are skipped. Which model is in force is only visible in debugfs; where it
  * does not, the name of the kernel may rule it out.
  */
 static bool kernel_is_preemptible(void)
@@ -58,7 +58,7 @@ static bool function_can_hook(const struct btf *btf, const char *name, enum func
 static struct function_choice function_choose(const struct btf *btf, const char *const *names,
 					      enum function_hook preferred)
 {
-	/* Misses of programs at exits are told, so these are better than nothing. */
+	/* Misses of programs at exits are reported, so these are better than nothing. */
 	enum function_hook otherwise = preferred == FUNCTION_PAIR ? FUNCTION_EXIT : FUNCTION_PAIR;
 
 	for (const char *const *name = names; *name; name++)

@@ -18,7 +18,7 @@ struct inspector {
 	struct inspect_bpf *skel;
 	struct bpf_link *link; /* an iterator over the task link_tgid, or over all if that is 0 */
 	uint32_t link_tgid;
-	bool all_tasks; /* before Linux 6.1 an iterator cannot be told which task to visit */
+	bool all_tasks; /* before Linux 6.1 an iterator cannot be limited to a task */
 };
 
 /* By which CLOCK_MONOTONIC_COARSE advances. 0: not known. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Do the hooks tell what they should? A compiler may have inlined a function on some path, and a
+ * Do the hooks report what they should? A compiler may have inlined a function on some path, and a
  * kernel may have renamed or split it: attaching alone proves nothing. So a child of ours opens,
  * duplicates, passes and closes descriptors, and each of these has to be heard of.
  */

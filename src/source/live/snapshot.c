@@ -77,7 +77,8 @@ static int snapshot_report_process(const struct snapshot_process *process, uint6
 	return snapshot_is_the_same(process) ? event(ctx, &out, sizeof(out)) : 0;
 }
 
-int snapshot_tell(struct snapshot_found *found, uint64_t time_ns, source_event_fn event, void *ctx)
+int snapshot_report(struct snapshot_found *found, uint64_t time_ns, source_event_fn event,
+		    void *ctx)
 {
 	int err = 0;
 

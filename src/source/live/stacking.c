@@ -112,7 +112,7 @@ int stacking_open(struct fdtrace_bpf *skel, const struct stacking_options *optio
 	return 0;
 }
 
-/* As execvp(3) finds it; what cannot be run is the launcher's to tell. */
+/* As execvp(3) finds it; what cannot be run is the launcher's to report. */
 static void prepare_command(struct stacking *s, const char *command)
 {
 	const char *path = getenv("PATH") ?: "/usr/local/bin:/usr/bin:/bin";
