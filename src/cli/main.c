@@ -18,7 +18,6 @@
 #include "daemon/daemon.h"
 #include "detect/detectors.h"
 #include "output/format.h"
-#include "run/coverage.h"
 #include "run/launch.h"
 #include "run/outputs.h"
 #include "run/session.h"
@@ -163,8 +162,6 @@ static int open_kernel(const struct options *options, struct run *run)
 	return bpf_source_open(&bpf, &run->source, &run->trouble);
 }
 
-static const struct coverage_ops budget_ops = { bpf_source_hooks, bpf_source_cost };
-
 static int trace(const struct start *start, struct run *run)
 {
 	const struct options *options = start->options;
@@ -178,13 +175,7 @@ static int trace(const struct start *start, struct run *run)
 	config.source = run->source;
 	config.suppressions = run->suppressions;
 	config.launch = run->launch;
-	config.coverage = bpf_source_coverage(run->source);
-	config.not_seen = bpf_source_blind(run->source);
 	config.mode = options->all ? ENGINE_ALL : options->command ? ENGINE_COMMAND : ENGINE_PID;
-	config.forget_site = bpf_source_forget_site;
-	config.stacking = bpf_source_stacking;
-	config.budget = keeps_budget(options) ? &budget_ops : NULL;
-	config.idle = options->all ? NULL : bpf_source_idle;
 	return session_run(&config, &run->result, &run->trouble);
 }
 
@@ -319,19 +310,13 @@ static int open_for_daemon(const struct config *config, struct source **ret_sour
 
 static struct daemon_options daemon_options(const struct start *start)
 {
-	static const struct daemon_kernel kernel = { .open = open_for_daemon,
-						     .coverage = bpf_source_coverage,
-						     .not_seen = bpf_source_blind,
-						     .budget = &budget_ops,
-						     .forget_site = bpf_source_forget_site,
-						     .stacking = bpf_source_stacking };
 	const struct options *options = start->options;
 
 	return (struct daemon_options){ .config_path = options->config,
 					.run = &options->run,
 					.stacks = options->stacks,
 					.hooks = options->hooks,
-					.kernel = &kernel };
+					.open_kernel = open_for_daemon };
 }
 
 static int mode_daemon(const struct start *start)

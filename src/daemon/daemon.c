@@ -17,6 +17,7 @@
 #include "daemon/reported.h"
 #include "detect/detectors.h"
 #include "output/format.h"
+#include "run/coverage.h"
 #include "run/outputs.h"
 #include "run/signals.h"
 #include "run/suppress.h"
@@ -291,7 +292,6 @@ static void tell_status(const struct daemon *d)
 
 static void publish(struct daemon *d, uint64_t now)
 {
-	const struct daemon_kernel *kernel = d->options->kernel;
 	char words[32] = "";
 	struct bpf_cost cost;
 	struct publish_sources sources = { .config = d->config,
@@ -299,11 +299,11 @@ static void publish(struct daemon *d, uint64_t now)
 					   .coverage = d->coverage,
 					   .cost = &cost,
 					   .lines = &d->lines,
-					   .coverage_words = kernel->coverage(d->source) };
+					   .coverage_words = source_facts(d->source).coverage };
 
 	if (!d->engine || !publisher_is_due(&d->publisher, d->config, now))
 		return;
-	kernel->budget->cost(d->source, now, &cost);
+	d->source->ops->cost(d->source, now, &cost);
 	if (d->coverage) {
 		coverage_words(d->coverage, words, sizeof(words));
 		sources.coverage_words = words;
@@ -370,8 +370,6 @@ static void on_ended(void *ctx)
 
 static void prepare(struct daemon *d)
 {
-	const struct daemon_kernel *kernel = d->options->kernel;
-
 	d->run = (struct run_options){ .format = &output_format_json,
 				       .quiet = d->options->run->quiet,
 				       .verbosity = d->options->run->verbosity,
@@ -388,10 +386,7 @@ static void prepare(struct daemon *d)
 					       .ending = on_ending,
 					       .ended = on_ended };
 	d->session = (struct session_config){ .options = &d->run,
-					      .forget_site = kernel->forget_site,
-					      .stacking = kernel->stacking,
 					      .mode = ENGINE_ALL,
-					      .budget = kernel->budget,
 					      .signals = &d->signals,
 					      .suppressions = d->suppressions,
 					      .service = &d->service };
@@ -440,13 +435,11 @@ static int begin(struct daemon *d, struct trouble *trouble)
 	if (!err)
 		err = publisher_begin(&d->publisher, d->config, trouble);
 	if (!err)
-		err = d->options->kernel->open(d->config, &d->source, trouble);
+		err = d->options->open_kernel(d->config, &d->source, trouble);
 	if (err)
 		return err;
 	privilege_drop();
 	d->session.source = d->source;
-	d->session.coverage = d->options->kernel->coverage(d->source);
-	d->session.not_seen = d->options->kernel->not_seen(d->source);
 	d->session.outputs = d->outputs;
 	return lines_apply(&d->lines, d->config, clock_monotonic_ns(), trouble);
 }

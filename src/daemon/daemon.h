@@ -8,20 +8,8 @@
 
 #include <stdbool.h>
 #include "daemon/config.h"
-#include "run/coverage.h"
 #include "run/session.h"
 #include "source/live/stacking.h"
-
-/* The kernel's side, which main.c alone knows. As in source/bpf.h. */
-struct daemon_kernel {
-	int (*open)(const struct config *config, struct source **ret_source,
-		    struct trouble *trouble);
-	const char *(*coverage)(const struct source *source);
-	const char *(*not_seen)(const struct source *source);
-	const struct coverage_ops *budget;
-	void (*forget_site)(struct source *source, uint64_t hash);
-	void (*stacking)(const struct source *source, struct stacking_counters *ret_counters);
-};
 
 /* All borrowed. What is given on the command line goes on top of the file. */
 struct daemon_options {
@@ -29,7 +17,12 @@ struct daemon_options {
 	const struct run_options *run;
 	enum stack_mode stacks; /* auto: what the file says */
 	enum hook_set hooks;    /* the same */
-	const struct daemon_kernel *kernel;
+	/*
+	 * The kernel as a source, which main.c alone knows; one that measures its cost. 0 or
+	 * -errno with *trouble filled.
+	 */
+	int (*open_kernel)(const struct config *config, struct source **ret_source,
+			   struct trouble *trouble);
 };
 
 /* An exit status (util/trouble.h); what is wrong has been told. */

@@ -55,7 +55,7 @@ void budget_set(struct budget *b, uint64_t ppm)
 }
 
 /* One that ran back was begun anew: what it says is a new beginning, not a cost. */
-static double rise(uint64_t *last, uint64_t now)
+static double budget_rise(uint64_t *last, uint64_t now)
 {
 	uint64_t before = *last;
 
@@ -64,16 +64,17 @@ static double rise(uint64_t *last, uint64_t now)
 }
 
 /* CPU time since the last sample; no more than there was. */
-static double spent(struct budget *b, const struct budget_sample *sample, double passed,
-		    unsigned int cpus)
+static double budget_spent(struct budget *b, const struct budget_sample *sample, double passed,
+			   unsigned int cpus)
 {
-	double used = rise(&b->run_ns, sample->run_ns) + rise(&b->own_ns, sample->own_cpu_ns);
+	double used = budget_rise(&b->run_ns, sample->run_ns) +
+		      budget_rise(&b->own_ns, sample->own_cpu_ns);
 
 	return used < passed * cpus ? used : passed * cpus;
 }
 
 /* The mean since the beginning until that is `over` ago; from then on what is old fades. */
-static void smooth(double *mean, double now, double passed, double over)
+static void budget_smooth(double *mean, double now, double passed, double over)
 {
 	*mean += (now - *mean) * (passed < over ? passed / over : 1);
 }
@@ -83,7 +84,7 @@ static void note_cost(struct budget *b, double rate, double passed)
 	if (!b->cost_known)
 		b->cost = rate;
 	b->cost_known = true;
-	smooth(&b->cost, rate, passed, COST_NS);
+	budget_smooth(&b->cost, rate, passed, COST_NS);
 }
 
 static void note_census(struct budget *b, double used)
@@ -96,7 +97,8 @@ static void note_census(struct budget *b, double used)
 }
 
 /* Windows alone make debts: what we cost without them cannot be helped. */
-static void save(struct budget *b, double income, double passed, double used, unsigned int cpus)
+static void budget_save(struct budget *b, double income, double passed, double used,
+			unsigned int cpus)
 {
 	double most = savings_max(income), least = b->on ? -(double)DEBT_NS * cpus : b->debt;
 
@@ -107,12 +109,12 @@ static void save(struct budget *b, double income, double passed, double used, un
 		b->credit = least;
 }
 
-static void account(struct budget *b, const struct budget_sample *sample, double income,
-		    unsigned int cpus)
+static void budget_account(struct budget *b, const struct budget_sample *sample, double income,
+			   unsigned int cpus)
 {
 	double passed = (double)(sample->now_ns - b->last_ns);
 	bool first = b->own_ns == UINT64_MAX;
-	double used = spent(b, sample, passed, cpus);
+	double used = budget_spent(b, sample, passed, cpus);
 
 	if (first) /* we begin with savings: starting costs something */
 		b->credit = savings_max(income);
@@ -122,16 +124,16 @@ static void account(struct budget *b, const struct budget_sample *sample, double
 	b->age_ns += (uint64_t)passed;
 	if (b->age_ns > SHARE_NS)
 		b->age_ns = SHARE_NS;
-	smooth(&b->share, b->on, passed, (double)b->age_ns);
-	smooth(&b->overhead, used / passed / cpus, passed, (double)b->age_ns);
+	budget_smooth(&b->share, b->on, passed, (double)b->age_ns);
+	budget_smooth(&b->overhead, used / passed / cpus, passed, (double)b->age_ns);
 	if (b->on)
 		note_cost(b, used / passed, passed);
 	else if (b->census_ordered)
 		note_census(b, used);
-	save(b, income, passed, used, cpus);
+	budget_save(b, income, passed, used, cpus);
 }
 
-static void turn(struct budget *b, bool on, uint64_t now_ns)
+static void budget_turn(struct budget *b, bool on, uint64_t now_ns)
 {
 	b->on = on;
 	b->since_ns = now_ns;
@@ -150,7 +152,7 @@ static void while_on(struct budget *b, double income, uint64_t now_ns)
 		return;
 	}
 	if (b->credit <= 0 && on_ns >= BUDGET_WINDOW_NS)
-		turn(b, false, now_ns);
+		budget_turn(b, false, now_ns);
 	else if (on_ns >= FULL_AFTER_NS && b->cost < income * FULL_BELOW)
 		b->coverage = COVERAGE_FULL;
 }
@@ -181,7 +183,7 @@ static bool while_off(struct budget *b, double income, const struct budget_sampl
 	uint64_t now_ns = sample->now_ns, off_ns = now_ns - b->since_ns;
 
 	if (b->ppm && off_ns >= OFF_MIN_NS && can_pay_window(b, income)) {
-		turn(b, true, now_ns);
+		budget_turn(b, true, now_ns);
 		return false;
 	}
 	if (off_ns >= CENSUS_AFTER_NS)
@@ -202,7 +204,7 @@ struct budget_decision budget_step(struct budget *b, const struct budget_sample 
 
 	if (sample.now_ns < b->last_ns)
 		sample.now_ns = b->last_ns;
-	account(b, &sample, income, cpus);
+	budget_account(b, &sample, income, cpus);
 	if (b->on)
 		while_on(b, income, sample.now_ns);
 	else

@@ -14,7 +14,7 @@
  * of work on the machine changes nothing, and what a window has cost beyond the account is paid
  * back before the next. The average keeps to the budget so, however wrong a forecast was.
  * A quarter of the income may go into censuses; a twentieth while there are suspects, as
- * windows, which can tell who opens, are worth more then.
+ * windows, which show who opens, are worth more then.
  */
 #ifndef FDTRACE_RUN_BUDGET_H
 #define FDTRACE_RUN_BUDGET_H

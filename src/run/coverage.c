@@ -2,21 +2,24 @@
 #include "run/coverage.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "run/outputs.h"
+#include "run/session_private.h"
 #include "source/live/cost.h"
+#include "util/log.h"
 
-#define TELL_NS (60 * SEC_NS) /* between two lines about changes */
-#define WORDS_NS (5 * SEC_NS) /* the share in findings is no older */
+#define REPORT_NS (60 * SEC_NS) /* between two lines about changes */
+#define WORDS_NS (5 * SEC_NS)   /* the share in findings is no older */
 
-void coverage_begin(struct coverage_keeper *k, const struct coverage_ops *ops,
-		    struct source *source, const char *hook_set, uint64_t ppm)
+void coverage_begin(struct coverage_keeper *k, struct source *source, const char *hook_set,
+		    uint64_t ppm)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
-	*k = (struct coverage_keeper){ .ops = ops,
-				       .source = source,
+	*k = (struct coverage_keeper){ .source = source,
 				       .hook_set = hook_set,
 				       .cpus = cpus > 0 ? (unsigned int)cpus : 1 };
 	budget_init(&k->budget, ppm, clock_ns(CLOCK_MONOTONIC));
@@ -32,7 +35,8 @@ void coverage_set_budget(struct coverage_keeper *k, uint64_t ppm)
 	k->asked_ns = k->worded_ns = 0;
 }
 
-static struct budget_decision decide(struct coverage_keeper *k, uint64_t now_ns, bool suspects)
+static struct budget_decision coverage_decide(struct coverage_keeper *k, uint64_t now_ns,
+					      bool suspects)
 {
 	struct bpf_cost cost;
 	struct budget_sample sample = { .now_ns = now_ns,
@@ -40,12 +44,13 @@ static struct budget_decision decide(struct coverage_keeper *k, uint64_t now_ns,
 					.cpus = k->cpus,
 					.suspects = suspects };
 
-	k->ops->cost(k->source, now_ns, &cost);
+	k->source->ops->cost(k->source, now_ns, &cost);
 	sample.run_ns = cost.run_ns;
 	return budget_step(&k->budget, &sample);
 }
 
-static void order_words(struct coverage_keeper *k, uint64_t now_ns, struct coverage_orders *orders)
+static void coverage_order_words(struct coverage_keeper *k, uint64_t now_ns,
+				 struct coverage_orders *orders)
 {
 	if (now_ns - k->worded_ns < WORDS_NS)
 		return;
@@ -53,20 +58,20 @@ static void order_words(struct coverage_keeper *k, uint64_t now_ns, struct cover
 	orders->words = true;
 }
 
-/* A change that did not last until it may be told is not told. */
-static void order_telling(struct coverage_keeper *k, uint64_t now_ns,
-			  struct coverage_orders *orders)
+/* A change that did not last until it may be reported is not. */
+static void coverage_order_report(struct coverage_keeper *k, uint64_t now_ns,
+				  struct coverage_orders *orders)
 {
 	enum coverage now = k->decision.coverage;
 
-	if (now == k->told || (k->reported_ns && now_ns - k->reported_ns < TELL_NS))
+	if (now == k->reported || (k->reported_ns && now_ns - k->reported_ns < REPORT_NS))
 		return;
-	orders->tell = orders->words = true;
-	orders->change = (struct coverage_change){ .from = coverage_name(k->told),
+	orders->report = orders->words = true;
+	orders->change = (struct coverage_change){ .from = coverage_name(k->reported),
 						   .to = coverage_name(now),
 						   .share = k->decision.share,
 						   .overhead = k->decision.overhead };
-	k->told = now;
+	k->reported = now;
 	k->reported_ns = now_ns;
 }
 
@@ -78,13 +83,13 @@ struct coverage_orders coverage_step(struct coverage_keeper *k, bool suspects)
 
 	if (now_ns < k->asked_ns)
 		return orders;
-	k->decision = decide(k, now_ns, suspects);
+	k->decision = coverage_decide(k, now_ns, suspects);
 	k->asked_ns = k->decision.next_ns;
 	orders.turn = k->decision.hooks != hooks;
 	orders.hooks = k->decision.hooks;
 	orders.census = k->decision.census;
-	order_words(k, now_ns, &orders);
-	order_telling(k, now_ns, &orders);
+	coverage_order_words(k, now_ns, &orders);
+	coverage_order_report(k, now_ns, &orders);
 	return orders;
 }
 
@@ -98,4 +103,64 @@ void coverage_words(const struct coverage_keeper *k, char *buffer, size_t size)
 		snprintf(buffer, size, "census");
 	else
 		snprintf(buffer, size, "%s %.*f %%", k->hook_set, percent < 9.95, percent);
+}
+
+/* --- a session's budget --- */
+
+bool coverage_is_off(const struct session *s)
+{
+	return s->keeps_budget && !s->coverage.decision.hooks;
+}
+
+/* Findings and summaries say it from now on; a replay of the recording, too. */
+static void coverage_put_words(struct session *s)
+{
+	struct hostinfo *host = &s->meta.host;
+	char text[sizeof(host->coverage) + 16], words[sizeof(host->coverage)];
+
+	coverage_words(&s->coverage, words, sizeof(words));
+	if (!strcmp(words, host->coverage))
+		return;
+	memcpy(host->coverage, words, sizeof(words));
+	snprintf(text, sizeof(text), "coverage=%s", words);
+	meta_text(text, stream_record, s);
+}
+
+static void coverage_report(struct session *s, struct coverage_change *change)
+{
+	change->time_ns = s->now_ns;
+	log_info(
+		"coverage is %s (was %s): hooks on %.1f %% of the last minute, overhead %.2f %% of "
+		"all CPUs",
+		change->to, change->from, change->share * 100, change->overhead * 100);
+	outputs_coverage(s->config->outputs, change);
+}
+
+/* Before the hooks go off, what the window has left is compared (--verify). */
+static int coverage_turn_hooks(struct session *s, bool on)
+{
+	struct source *source = s->config->source;
+	int err = on ? 0 : turn_verify_all(s);
+
+	return err ? err : source->ops->hooks(source, on, stream_event, s, s->trouble);
+}
+
+/* Hooks that cannot be turned on again end the run: a gap without an end is no trace. */
+int coverage_keep(struct session *s)
+{
+	struct coverage_orders orders;
+	int err = 0;
+
+	if (!s->keeps_budget || !s->engine)
+		return 0;
+	orders = coverage_step(&s->coverage, engine_suspects(s->engine));
+	if (orders.turn)
+		err = coverage_turn_hooks(s, orders.hooks);
+	if (!err && orders.census)
+		err = stream_snapshot(s, FDT_WHY_CENSUS);
+	if (orders.words)
+		coverage_put_words(s);
+	if (orders.report)
+		coverage_report(s, &orders.change);
+	return err;
 }

@@ -12,29 +12,19 @@
 #include <stdint.h>
 #include "run/budget.h"
 #include "output/sink.h"
-#include "source/source.h"
 
-struct bpf_cost;
-struct trouble;
-
-/* What a source must be able to do; see bpf_source_hooks() and bpf_source_cost(). */
-struct coverage_ops {
-	int (*hooks)(struct source *source, bool on, source_event_fn event, void *ctx,
-		     struct trouble *trouble);
-	void (*cost)(struct source *source, uint64_t now_ns, struct bpf_cost *ret_cost);
-};
+struct source;
 
 struct coverage_keeper {
-	const struct coverage_ops *ops;
-	struct source *source;
-	const char *hook_set; /* "tracepoint" */
+	struct source *source; /* one that can hooks() and cost() */
+	const char *hook_set;  /* "tracepoint" */
 	unsigned int cpus;
 	struct budget budget;
-	struct budget_decision
-		decision; /* the latest: share, overhead and mode for whoever publishes */
+	/* the latest: share, overhead and mode for whoever publishes */
+	struct budget_decision decision;
 	uint64_t asked_ns, worded_ns;
-	/* told last */
-	enum coverage told;
+	/* reported last */
+	enum coverage reported;
 	uint64_t reported_ns;
 };
 
@@ -44,13 +34,13 @@ struct coverage_orders {
 	bool hooks;
 	bool census; /* FDT_WHY_CENSUS */
 	bool words;  /* coverage_words() may have changed */
-	bool tell;   /* *change is to be told */
+	bool report; /* *change is to be reported */
 	struct coverage_change change;
 };
 
-/* ppm: budget=, of the time of all CPUs. hook_set is borrowed. */
-void coverage_begin(struct coverage_keeper *keeper, const struct coverage_ops *ops,
-		    struct source *source, const char *hook_set, uint64_t ppm);
+/* ppm: budget=, of the time of all CPUs. The source, which has cost(), and hook_set are borrowed. */
+void coverage_begin(struct coverage_keeper *keeper, struct source *source, const char *hook_set,
+		    uint64_t ppm);
 
 /* Another budget from now on; the next step acts on it. One that is in force already changes nothing. */
 void coverage_set_budget(struct coverage_keeper *keeper, uint64_t ppm);

@@ -16,12 +16,10 @@
 
 struct output_format;
 struct coverage_keeper;
-struct coverage_ops;
 struct launch;
 struct outputs;
 struct signals;
 struct source;
-struct stacking_counters;
 struct suppression_list;
 struct trouble;
 
@@ -50,12 +48,12 @@ struct run_options {
 void run_options_apply(const struct run_options *options, struct settings *settings);
 
 /*
- * What a service adds to a run: it goes on until it is told to end, and SIGHUP means to reload. All
+ * What a service adds to a run: it goes on until it is asked to end, and SIGHUP means to reload. All
  * functions but `wanted` are called between events, never from within the engine; each may be NULL.
  */
 struct session_service {
 	void *ctx;
-	/* Whether findings of processes in this cgroup are told; NULL: it is not known. */
+	/* Whether findings of processes in this cgroup are reported; NULL: it is not known. */
 	bool (*wanted)(void *ctx, const char *cgroup);
 	/* Instead of the standard ones; what the command line says goes on top of them. */
 	const struct settings *settings;
@@ -80,18 +78,8 @@ struct session_service {
 struct session_config {
 	const struct run_options *options;
 	struct source *source;
-	bool replay; /* the source is a recording: nothing is looked up on this machine */
-	bool (*idle)(
-		const struct source *source); /* all traced processes are gone; NULL: never asked */
-	/* This hash's stack is to be told again with its next event; NULL: nobody can. */
-	void (*forget_site)(struct source *source, uint64_t hash);
-	/* What became of stacks; NULL: there are none to take. */
-	void (*stacking)(const struct source *source, struct stacking_counters *ret_counters);
-	enum engine_mode mode; /* replay: unless the recording tells */
-	const char *coverage;  /* "tracepoint", "function"; replay: NULL */
-	const char *not_seen;  /* what these hooks are blind to; "" or NULL: nothing */
-	/* Keeps to budget=: what turns hooks off and on and tells their cost. NULL: always on. */
-	const struct coverage_ops *budget;
+	bool replay;           /* the source is a recording: nothing is looked up on this machine */
+	enum engine_mode mode; /* replay: unless the recording says it */
 	struct launch *launch; /* the command to start once all is ready; NULL: none */
 	struct signals *signals;
 	struct outputs *outputs;
@@ -100,7 +88,7 @@ struct session_config {
 };
 
 struct session_result {
-	bool command_started; /* the command was told to go */
+	bool command_started; /* the command was started */
 	uint64_t grave;       /* findings at or above warning */
 	uint64_t differences; /* from the kernel\'s tables (--verify) */
 };

@@ -6,25 +6,25 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-static bool ignored(int signal)
+static bool signals_are_ignored(int signal)
 {
 	struct sigaction action;
 
 	return sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
-static void wanted(sigset_t *set, bool with_command)
+static void signals_are_wanted(sigset_t *set, bool with_command)
 {
 	sigemptyset(set);
 	sigaddset(set, SIGINT);
 	sigaddset(set, SIGTERM);
-	if (!ignored(SIGHUP))
+	if (!signals_are_ignored(SIGHUP))
 		sigaddset(set, SIGHUP);
 	if (!with_command)
 		return;
 	sigaddset(set, SIGUSR1);
 	sigaddset(set, SIGUSR2);
-	if (!ignored(SIGQUIT))
+	if (!signals_are_ignored(SIGQUIT))
 		sigaddset(set, SIGQUIT);
 }
 
@@ -33,7 +33,7 @@ int signals_init(struct signals *signals, bool with_command)
 	sigset_t set;
 
 	memset(signals, 0, sizeof(*signals));
-	wanted(&set, with_command);
+	signals_are_wanted(&set, with_command);
 	signals->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (signals->fd < 0)
 		return -errno;

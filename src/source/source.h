@@ -9,7 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct bpf_cost;
 struct fdt_detail;
+struct stacking_counters;
 struct trouble;
 
 /* One event of event.h, `size` bytes, borrowed. Return 0 to go on, else draining stops with that. */
@@ -17,6 +19,15 @@ typedef int (*source_event_fn)(void *ctx, const void *event, size_t size);
 
 struct source;
 
+/* What a source can say about itself. The strings live as long as it does. */
+struct source_facts {
+	const char
+		*coverage; /* which hooks are in force, "tracepoint" or "function"; NULL: unknown */
+	const char *not_seen; /* what these hooks do not see; NULL or "": nothing */
+	bool measures_cost;   /* cost() has figures: a budget can be kept */
+};
+
+/* Those from inspect() on are optional: NULL means that this source cannot do it. */
 struct source_ops {
 	/* Starts the stream and delivers what describes the start: META, FOPS, then the snapshot. */
 	int (*start)(struct source *source, source_event_fn event, void *ctx,
@@ -32,10 +43,31 @@ struct source_ops {
 	/* Asks the kernel for every table again, as VEC events in the stream. flags: enum fdt_why. */
 	int (*snapshot)(struct source *source, unsigned int why, source_event_fn event, void *ctx,
 			struct trouble *trouble);
-	/* What an open descriptor is like now: as inspector_ask(). NULL: there is nobody to ask. */
+	void (*free)(struct source *source);
+
+	/* What an open descriptor is like now: as inspector_ask(). */
 	int (*inspect)(struct source *source, uint32_t tgid, int32_t fd,
 		       struct fdt_detail *ret_detail);
-	void (*free)(struct source *source);
+	void (*describe)(const struct source *source, struct source_facts *ret_facts);
+	/* True once no traced process is left. NULL: the end of the processes is never seen. */
+	bool (*idle)(const struct source *source);
+	/* The site's stack is to be sent again with its next event. */
+	void (*forget_site)(struct source *source, uint64_t hash);
+	/* What was done for stacks so far. */
+	void (*stacking)(const struct source *source, struct stacking_counters *ret_counters);
+	/*
+	 * Turns the hooks on system calls off, or on again; those on fork, exec and exit stay. The
+	 * stream says so (FDT_LOSS_COVERAGE); after turning them on all tables need a snapshot
+	 * (FDT_WHY_LOSS). 0, also when they are so already; what event returned; or -errno with
+	 * *trouble filled: they are as before.
+	 */
+	int (*hooks)(struct source *source, bool on, source_event_fn event, void *ctx,
+		     struct trouble *trouble);
+	/*
+	 * What the programs cost so far. Ask several times a second, or it becomes less exact.
+	 * now_ns: CLOCK_MONOTONIC.
+	 */
+	void (*cost)(struct source *source, uint64_t now_ns, struct bpf_cost *ret_cost);
 };
 
 /* Embed as the first member. */
@@ -43,6 +75,21 @@ struct source {
 	const struct source_ops *ops;
 };
 
+static inline struct source_facts source_facts(const struct source *source)
+{
+	struct source_facts facts = { 0 };
+
+	if (source->ops->describe)
+		source->ops->describe(source, &facts);
+	return facts;
+}
+
+static inline bool source_is_idle(const struct source *source)
+{
+	return source->ops->idle && source->ops->idle(source);
+}
+
+/* NULL is allowed. */
 static inline void source_free(struct source *source)
 {
 	if (source)

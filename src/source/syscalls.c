@@ -165,7 +165,7 @@ static const struct syscall_row table[] = {
 	ROW(clone3, 435, 435, NONE, NO, NO),
 	ROW(unshare, 310, 337, UNSHARE, NO, NO),
 	COMPAT(none, 102, -1, SOCKETCALL, NO, NO), /* socketcall */
-	/* processes and limits; only their errors are of interest, the tracepoints tell the rest */
+	/* processes and limits; only their errors are of interest, the tracepoints report the rest */
 	ROW(fork, 2, 2, NONE, NO, NO),
 	ROW(vfork, 190, 190, NONE, NO, NO),
 	ROW(execve, 11, 11, NONE, NO, NO),

@@ -158,21 +158,29 @@ static void script_free(struct source *source)
 	(void)source;
 }
 
-static const struct source_ops script_ops = {
-	.start = script_start,
-	.poll_fd = script_poll_fd,
-	.drain = script_drain,
-	.snapshot = script_snapshot,
-	.inspect = script_inspect,
-	.free = script_free,
-};
-
 static bool script_idle(const struct source *source)
 {
 	const struct script *s = (const struct script *)source;
 
 	return s->idle_after && s->drains >= s->idle_after;
 }
+
+static void script_describe(const struct source *source, struct source_facts *ret_facts)
+{
+	(void)source;
+	*ret_facts = (struct source_facts){ .coverage = "tracepoint" };
+}
+
+static const struct source_ops script_ops = {
+	.start = script_start,
+	.poll_fd = script_poll_fd,
+	.drain = script_drain,
+	.snapshot = script_snapshot,
+	.free = script_free,
+	.inspect = script_inspect,
+	.describe = script_describe,
+	.idle = script_idle,
+};
 
 /* --- one test's things --- */
 
@@ -219,10 +227,7 @@ static struct ended run(struct session_config *config, const struct run_options 
 
 static struct ended run_script(struct script *script, const struct run_options *options)
 {
-	struct session_config config = { .source = &script->source,
-					 .coverage = "tracepoint",
-					 .mode = ENGINE_PID,
-					 .idle = script_idle };
+	struct session_config config = { .source = &script->source, .mode = ENGINE_PID };
 	struct ended ended = run(&config, options);
 
 	close(script->fd);
@@ -522,10 +527,7 @@ static void a_command_is_run_to_its_end(void **state)
 	char *argv[] = { (char *)"sh", (char *)"-c", (char *)"exit 11", NULL };
 	struct run_options options = { .output = out_path };
 	struct script script = script_new();
-	struct session_config config = { .source = &script.source,
-					 .coverage = "tracepoint",
-					 .mode = ENGINE_COMMAND,
-					 .idle = script_idle };
+	struct session_config config = { .source = &script.source, .mode = ENGINE_COMMAND };
 	struct trouble trouble;
 	struct ended ended;
 
@@ -544,10 +546,7 @@ static void a_command_that_cannot_run_leaves_no_summary(void **state)
 	char *argv[] = { (char *)"no-such-command-here", NULL };
 	struct run_options options = { .output = out_path };
 	struct script script = script_new();
-	struct session_config config = { .source = &script.source,
-					 .coverage = "tracepoint",
-					 .mode = ENGINE_COMMAND,
-					 .idle = script_idle };
+	struct session_config config = { .source = &script.source, .mode = ENGINE_COMMAND };
 	struct ended ended;
 	struct trouble trouble;
 	char *text;

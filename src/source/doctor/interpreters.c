@@ -164,7 +164,7 @@ static bool is_called_python(const char *path)
 }
 
 /* Its index, or -1. */
-static int add(struct interpreters *all, const char *description, bool walked)
+static int interpreters_add(struct interpreters *all, const char *description, bool walked)
 {
 	unsigned int i = 0;
 
@@ -202,7 +202,7 @@ static int index_of(struct search *search, pid_t pid, const struct unwind_mappin
 	seen += search->count++;
 	*seen = (struct seen){ mapping->dev, mapping->inode, -1 };
 	if (known == 1 || known == -ENOTSUP)
-		seen->index = add(search->result, description, known == 1);
+		seen->index = interpreters_add(search->result, description, known == 1);
 	return seen->index;
 }
 

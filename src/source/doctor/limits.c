@@ -95,25 +95,25 @@ int limits_memory(uint64_t *ret_bytes)
 	FILE *groups = fopen("/proc/self/cgroup", "re");
 	uint64_t least = UINT64_MAX, here;
 	char line[4200];
-	bool told = false;
+	bool known = false;
 
 	while (groups && fgets(line, sizeof(line), groups)) {
 		line[strcspn(line, "\n")] = '\0';
 		if (!limit_of_line(line, &here))
 			continue;
-		told = true;
+		known = true;
 		least = here < least ? here : least;
 	}
 	if (groups)
 		fclose(groups);
 	*ret_bytes = least;
-	return told ? 0 : -ENOENT;
+	return known ? 0 : -ENOENT;
 }
 
 /* ---- preemption ---- */
 
 /* "none voluntary (full) lazy": what stands in brackets is in force. */
-static bool chosen(const char *text, char *buffer, size_t size)
+static bool limits_chosen(const char *text, char *buffer, size_t size)
 {
 	const char *open = strchr(text, '('), *close = open ? strchr(open, ')') : NULL;
 
@@ -131,7 +131,7 @@ void limits_preemption(char *buffer, size_t size)
 
 	buffer[0] = '\0';
 	if (!attempt_read_line("/sys/kernel/debug/sched/preempt", text, sizeof(text)) &&
-	    chosen(text, buffer, size))
+	    limits_chosen(text, buffer, size))
 		return;
 	if (uname(&name) || strstr(name.version, "PREEMPT_DYNAMIC"))
 		return;

@@ -18,7 +18,7 @@ int limits_mount(const char *type, const char *option, char *path, size_t size);
  */
 int limits_memory(uint64_t *ret_bytes);
 
-/* "none", "voluntary", "full", "lazy", "rt", or "" where it is not told. */
+/* "none", "voluntary", "full", "lazy", "rt", or "" where it is not known. */
 void limits_preemption(char *buffer, size_t size);
 
 #endif

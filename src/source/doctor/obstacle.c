@@ -14,7 +14,7 @@
 
 /* ---- facts ---- */
 
-static int readable(const char *path)
+static int obstacle_can_read(const char *path)
 {
 	return access(path, R_OK) ? -errno : 0;
 }
@@ -29,7 +29,7 @@ void circumstances_gather(struct circumstances *ret_c)
 		.filtered = procfs_own_number("Seccomp") == 2,
 		.sysfs = !access("/sys/kernel", F_OK),
 		.load = attempt_load(),
-		.btf = readable("/sys/kernel/btf/vmlinux"),
+		.btf = obstacle_can_read("/sys/kernel/btf/vmlinux"),
 	};
 
 	privilege_describe(c.capabilities, sizeof(c.capabilities));
@@ -158,7 +158,8 @@ static const struct words words[OBSTACLE_COUNT] = {
 	[OBSTACLE_MEMORY] = { NULL, NULL, "try: --set ring.size=4M" },
 };
 
-static void tell_memory(const struct circumstances *c, char *what, char *cause, size_t size)
+static void obstacle_report_memory(const struct circumstances *c, char *what, char *cause,
+				   size_t size)
 {
 	struct rlimit memlock;
 	char limit[32] = "unlimited";
@@ -207,7 +208,7 @@ static void make_up(enum obstacle obstacle, const struct circumstances *c, int e
 			 c->btf == -ENOENT ? "does not exist" : "cannot be read: ",
 			 c->btf == -ENOENT ? "" : strerror(-c->btf));
 	else if (obstacle == OBSTACLE_MEMORY)
-		tell_memory(c, t->what, t->cause, sizeof(t->what));
+		obstacle_report_memory(c, t->what, t->cause, sizeof(t->what));
 	else
 		snprintf(t->cause, sizeof(t->cause), "%s%s",
 			 err == -ENOMEM ? "a control group's limit, or too little memory: " : "",

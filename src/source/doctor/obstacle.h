@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What stands between fdtrace and the kernel: found out by asking, judged in one place, and told
+ * What stands between fdtrace and the kernel: found out by asking, judged in one place, and reported
  * in the same words by `fdtrace doctor` and by a tracer that cannot begin.
  */
 #ifndef FDTRACE_SOURCE_OBSTACLE_H
@@ -31,19 +31,19 @@ enum obstacle {
 /* Facts. An answer is 0: yes, or -errno: refused; of those not asked for 0. */
 struct circumstances {
 	bool proc;                   /* /proc is mounted */
-	bool initial_user_namespace; /* true as well where there is no telling */
+	bool initial_user_namespace; /* true as well where it is not known */
 	bool initial_pid_namespace;
 	bool may_trace;  /* has the capabilities, of whatever namespace */
 	bool filtered;   /* a seccomp filter is in force */
 	bool sysfs;      /* /sys is mounted */
 	int load;        /* bpf(2) loads a program that takes CAP_BPF and CAP_PERFMON */
 	int btf;         /* /sys/kernel/btf/vmlinux can be read */
-	int read_kernel; /* programs may read the kernel's memory; -EOPNOTSUPP: not told */
+	int read_kernel; /* programs may read the kernel's memory; -EOPNOTSUPP: not known */
 	int loop;        /* bpf_loop, of Linux 5.17, is there */
 	int ring;        /* a ring buffer of ring_bytes is granted */
 	uint64_t ring_bytes;
 	char capabilities[128]; /* what is missing, in words */
-	char lockdown[64];      /* "none [integrity] confidentiality"; "": not told */
+	char lockdown[64];      /* "none [integrity] confidentiality"; "": not known */
 };
 
 /* All but read_kernel, loop and ring: well below a millisecond. */

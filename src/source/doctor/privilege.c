@@ -35,7 +35,7 @@ bool privilege_to_inspect(void)
 	return have(CAP_SYS_PTRACE) && may_list();
 }
 
-static void add(char *list, size_t size, const char *name)
+static void privilege_add(char *list, size_t size, const char *name)
 {
 	size_t used = strlen(list);
 
@@ -47,13 +47,13 @@ void privilege_describe(char *buffer, size_t size)
 	char missing[96] = "";
 
 	if (!privilege_to_trace() && !have(CAP_BPF))
-		add(missing, sizeof(missing), "CAP_BPF");
+		privilege_add(missing, sizeof(missing), "CAP_BPF");
 	if (!privilege_to_trace() && !have(CAP_PERFMON))
-		add(missing, sizeof(missing), "CAP_PERFMON");
+		privilege_add(missing, sizeof(missing), "CAP_PERFMON");
 	if (!have(CAP_SYS_PTRACE))
-		add(missing, sizeof(missing), "CAP_SYS_PTRACE");
+		privilege_add(missing, sizeof(missing), "CAP_SYS_PTRACE");
 	if (!may_list())
-		add(missing, sizeof(missing), "CAP_DAC_READ_SEARCH");
+		privilege_add(missing, sizeof(missing), "CAP_DAC_READ_SEARCH");
 	if (missing[0])
 		snprintf(buffer, size, "%s missing (uid %u)", missing, (unsigned int)getuid());
 	else

@@ -33,10 +33,10 @@ static void probe_kernel(struct probe_report *report, const struct circumstances
 	if (uname(&name))
 		memset(&name, 0, sizeof(name));
 	if (c->loop == -EINVAL)
-		probe_tell(report, VERDICT_FAIL, "kernel",
-			   "bpf_loop is missing: tracing is impossible",
-			   obstacle_remedy(OBSTACLE_OLD_KERNEL), "%s %s", name.release,
-			   name.machine);
+		probe_report_line(report, VERDICT_FAIL, "kernel",
+				  "bpf_loop is missing: tracing is impossible",
+				  obstacle_remedy(OBSTACLE_OLD_KERNEL), "%s %s", name.release,
+				  name.machine);
 	else
 		probe_fine(report, "kernel", "%s %s", name.release, name.machine);
 }
@@ -44,13 +44,14 @@ static void probe_kernel(struct probe_report *report, const struct circumstances
 static void probe_capabilities(struct probe_report *report, const struct circumstances *c)
 {
 	if (!c->may_trace)
-		probe_tell(report, VERDICT_FAIL, "capabilities", "no program can be loaded",
-			   obstacle_remedy(OBSTACLE_CAPABILITIES), "%s", c->capabilities);
+		probe_report_line(report, VERDICT_FAIL, "capabilities", "no program can be loaded",
+				  obstacle_remedy(OBSTACLE_CAPABILITIES), "%s", c->capabilities);
 	else if (!privilege_to_inspect())
-		probe_tell(report, VERDICT_WARN, "capabilities",
-			   "no names or stacks of other users' processes",
-			   "docker run --cap-add SYS_PTRACE --cap-add DAC_READ_SEARCH, or as root",
-			   "%s", c->capabilities);
+		probe_report_line(
+			report, VERDICT_WARN, "capabilities",
+			"no names or stacks of other users' processes",
+			"docker run --cap-add SYS_PTRACE --cap-add DAC_READ_SEARCH, or as root",
+			"%s", c->capabilities);
 	else
 		probe_fine(report, "capabilities", "%s", c->capabilities);
 }
@@ -63,23 +64,24 @@ static void probe_user_namespace(struct probe_report *report, const struct circu
 	else if (!c->load)
 		probe_fine(report, "user namespace", "not the initial one, but bpf(2) is allowed");
 	else
-		probe_tell(report, VERDICT_FAIL, "user namespace",
-			   "its capabilities do not count for the kernel itself",
-			   obstacle_remedy(OBSTACLE_USER_NAMESPACE),
-			   geteuid() ? "not the initial one" : "root of a user namespace only");
+		probe_report_line(report, VERDICT_FAIL, "user namespace",
+				  "its capabilities do not count for the kernel itself",
+				  obstacle_remedy(OBSTACLE_USER_NAMESPACE),
+				  geteuid() ? "not the initial one"
+					    : "root of a user namespace only");
 }
 
 static void probe_pid_namespace(struct probe_report *report, const struct circumstances *c)
 {
 	if (!c->proc)
-		probe_tell(report, VERDICT_FAIL, "pid namespace", "processes cannot be read",
-			   obstacle_remedy(OBSTACLE_PROC), "unknown: /proc is not mounted");
+		probe_report_line(report, VERDICT_FAIL, "pid namespace", "processes cannot be read",
+				  obstacle_remedy(OBSTACLE_PROC), "unknown: /proc is not mounted");
 	else if (c->initial_pid_namespace)
 		probe_fine(report, "pid namespace", "the initial one");
 	else
-		probe_tell(report, VERDICT_FAIL, "pid namespace",
-			   "pids here differ from those that the hooks see",
-			   obstacle_remedy(OBSTACLE_PID_NAMESPACE), "not the initial one");
+		probe_report_line(report, VERDICT_FAIL, "pid namespace",
+				  "pids here differ from those that the hooks see",
+				  obstacle_remedy(OBSTACLE_PID_NAMESPACE), "not the initial one");
 }
 
 static void probe_lockdown(struct probe_report *report, const struct circumstances *c)
@@ -87,10 +89,10 @@ static void probe_lockdown(struct probe_report *report, const struct circumstanc
 	const char *found = *c->lockdown ? c->lockdown : "unknown";
 
 	if (strstr(c->lockdown, "[confidentiality]") || c->read_kernel == -EINVAL)
-		probe_tell(report, VERDICT_FAIL, "lockdown",
-			   "programs may not read the kernel's memory",
-			   obstacle_remedy(OBSTACLE_LOCKDOWN), "%s",
-			   *c->lockdown ? c->lockdown : "confidentiality (found by trying)");
+		probe_report_line(report, VERDICT_FAIL, "lockdown",
+				  "programs may not read the kernel's memory",
+				  obstacle_remedy(OBSTACLE_LOCKDOWN), "%s",
+				  *c->lockdown ? c->lockdown : "confidentiality (found by trying)");
 	else
 		probe_fine(report, "lockdown", "%s%s", found,
 			   c->read_kernel ? "" : "; programs may read kernel memory");
@@ -103,16 +105,16 @@ static void probe_bpf(struct probe_report *report, const struct circumstances *c
 	if (!c->load)
 		probe_fine(report, "bpf system call", "allowed");
 	else if (obstacle == OBSTACLE_SECCOMP || obstacle == OBSTACLE_SECURITY_MODULE)
-		probe_tell(report, VERDICT_FAIL, "bpf system call",
-			   obstacle == OBSTACLE_SECCOMP ? "a seccomp filter forbids it"
-							: "a security module forbids it",
-			   obstacle_remedy(obstacle), "%s", strerror(-c->load));
+		probe_report_line(report, VERDICT_FAIL, "bpf system call",
+				  obstacle == OBSTACLE_SECCOMP ? "a seccomp filter forbids it"
+							       : "a security module forbids it",
+				  obstacle_remedy(obstacle), "%s", strerror(-c->load));
 	else
-		probe_tell(report, VERDICT_FAIL, "bpf system call", "", "", "%s%s",
-			   strerror(-c->load),
-			   obstacle == OBSTACLE_CAPABILITIES     ? ": see capabilities"
-			   : obstacle == OBSTACLE_USER_NAMESPACE ? ": see user namespace"
-								 : "");
+		probe_report_line(report, VERDICT_FAIL, "bpf system call", "", "", "%s%s",
+				  strerror(-c->load),
+				  obstacle == OBSTACLE_CAPABILITIES     ? ": see capabilities"
+				  : obstacle == OBSTACLE_USER_NAMESPACE ? ": see user namespace"
+									: "");
 }
 
 static void probe_btf(struct probe_report *report, const struct circumstances *c)
@@ -120,10 +122,10 @@ static void probe_btf(struct probe_report *report, const struct circumstances *c
 	if (!c->btf)
 		probe_fine(report, "BTF", "/sys/kernel/btf/vmlinux");
 	else
-		probe_tell(report, VERDICT_FAIL, "BTF", "the kernel's types are unknown",
-			   obstacle_remedy(c->sysfs ? OBSTACLE_BTF : OBSTACLE_SYSFS),
-			   "/sys/kernel/btf/vmlinux: %s",
-			   c->sysfs ? strerror(-c->btf) : "/sys is not mounted");
+		probe_report_line(report, VERDICT_FAIL, "BTF", "the kernel's types are unknown",
+				  obstacle_remedy(c->sysfs ? OBSTACLE_BTF : OBSTACLE_SYSFS),
+				  "/sys/kernel/btf/vmlinux: %s",
+				  c->sysfs ? strerror(-c->btf) : "/sys is not mounted");
 }
 
 /* ---- hooks ---- */
@@ -135,8 +137,8 @@ static void trial(struct probe_report *report, int err, enum verdict otherwise, 
 	if (!err)
 		probe_fine(report, what, "%s", found);
 	else
-		probe_tell(report, otherwise, what, consequence, remedy, "%s: %s", found,
-			   strerror(-err));
+		probe_report_line(report, otherwise, what, consequence, remedy, "%s: %s", found,
+				  strerror(-err));
 }
 
 static void probe_ring(struct probe_report *report, const struct circumstances *c)
@@ -147,12 +149,14 @@ static void probe_ring(struct probe_report *report, const struct circumstances *
 	if (!c->ring)
 		probe_fine(report, "ring buffer", "%llu MiB granted", mib);
 	else if (!attempt_ring(TRIAL_RING_BYTES))
-		probe_tell(report, VERDICT_WARN, "ring buffer", "bursts of events may be lost",
-			   "more memory, or --set ring.size=1M", "%llu MiB: %s; 1 MiB granted", mib,
-			   strerror(-c->ring));
+		probe_report_line(report, VERDICT_WARN, "ring buffer",
+				  "bursts of events may be lost",
+				  "more memory, or --set ring.size=1M",
+				  "%llu MiB: %s; 1 MiB granted", mib, strerror(-c->ring));
 	else
-		probe_tell(report, VERDICT_FAIL, "ring buffer", "events cannot reach user space",
-			   remedy, "%llu MiB: %s", mib, strerror(-c->ring));
+		probe_report_line(report, VERDICT_FAIL, "ring buffer",
+				  "events cannot reach user space", remedy, "%llu MiB: %s", mib,
+				  strerror(-c->ring));
 }
 
 static void probe_task_storage(struct probe_report *report)
@@ -177,8 +181,8 @@ static void probe_tracepoints(struct probe_report *report, const struct btf *btf
 
 		if (!err)
 			continue;
-		probe_tell(report, VERDICT_FAIL, "tracepoint hooks", "no events", "", "%s: %s",
-			   names[i], strerror(-err));
+		probe_report_line(report, VERDICT_FAIL, "tracepoint hooks", "no events", "",
+				  "%s: %s", names[i], strerror(-err));
 		return;
 	}
 	probe_fine(report, "tracepoint hooks", "sys_exit, fork, exec, exit");
@@ -193,12 +197,13 @@ static void probe_classic(struct probe_report *report)
 	if (!err)
 		probe_fine(report, "classic tracepoint", "raw_syscalls/sys_exit");
 	else
-		probe_tell(report, VERDICT_WARN, "classic tracepoint",
-			   "events of preempted threads may be skipped (Linux 7.x)",
-			   mounted ? "run as root, without lockdown=confidentiality"
-				   : "mount -t tracefs nodev /sys/kernel/tracing",
-			   "raw_syscalls/sys_exit: %s",
-			   err == -ENOENT && !mounted ? "tracefs is not mounted" : strerror(-err));
+		probe_report_line(report, VERDICT_WARN, "classic tracepoint",
+				  "events of preempted threads may be skipped (Linux 7.x)",
+				  mounted ? "run as root, without lockdown=confidentiality"
+					  : "mount -t tracefs nodev /sys/kernel/tracing",
+				  "raw_syscalls/sys_exit: %s",
+				  err == -ENOENT && !mounted ? "tracefs is not mounted"
+							     : strerror(-err));
 }
 
 static const char *manner(const struct function_choice *choice)
@@ -213,11 +218,11 @@ static void probe_functions(struct probe_report *report, const struct btf *btf)
 	char lacking[96];
 
 	if (functions_choose(btf, &f, lacking, sizeof(lacking)))
-		probe_tell(report, VERDICT_WARN, "function hooks",
-			   "every system call on the machine costs 20 to 100 ns more", "", "%s: %s",
-			   lacking,
-			   strerror(-(attempt_fexit(btf, "fd_install")
-					      ?: attempt_kprobe("fd_install", true))));
+		probe_report_line(report, VERDICT_WARN, "function hooks",
+				  "every system call on the machine costs 20 to 100 ns more", "",
+				  "%s: %s", lacking,
+				  strerror(-(attempt_fexit(btf, "fd_install")
+						     ?: attempt_kprobe("fd_install", true))));
 	else
 		probe_fine(report, "function hooks", "%s (%s), %s (%s), %s (%s)", f.installed.name,
 			   manner(&f.installed), f.replaced.name, manner(&f.replaced),
@@ -245,7 +250,7 @@ static void leave_hooks(struct probe_report *report, const char *why)
 					     "io_uring",           "function hooks" };
 
 	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++)
-		probe_tell(report, VERDICT_UNKNOWN, lines[i], "", "", "not tried: %s", why);
+		probe_report_line(report, VERDICT_UNKNOWN, lines[i], "", "", "not tried: %s", why);
 }
 
 static void probe_all_hooks(struct probe_report *report, const struct circumstances *c)
@@ -253,8 +258,8 @@ static void probe_all_hooks(struct probe_report *report, const struct circumstan
 	struct btf *btf;
 
 	if (c->load) {
-		probe_tell(report, VERDICT_UNKNOWN, "ring buffer", "", "",
-			   "not tried: see bpf system call");
+		probe_report_line(report, VERDICT_UNKNOWN, "ring buffer", "", "",
+				  "not tried: see bpf system call");
 		leave_hooks(report, "see bpf system call");
 		return;
 	}
@@ -269,7 +274,7 @@ static void probe_all_hooks(struct probe_report *report, const struct circumstan
 
 /* ---- the proof ---- */
 
-static int ignore(void *ctx, const void *event, size_t size)
+static int probe_ignore(void *ctx, const void *event, size_t size)
 {
 	(void)ctx, (void)event, (void)size;
 	return 0;
@@ -280,10 +285,10 @@ static void probe_budget(struct probe_report *report, struct source *source)
 {
 	struct trouble trouble;
 
-	if (bpf_source_hooks(source, false, ignore, NULL, &trouble) ||
-	    bpf_source_hooks(source, true, ignore, NULL, &trouble))
-		probe_tell(report, VERDICT_WARN, "budget", "overhead cannot be bounded",
-			   "do not set a budget", "%s", trouble.what);
+	if (source->ops->hooks(source, false, probe_ignore, NULL, &trouble) ||
+	    source->ops->hooks(source, true, probe_ignore, NULL, &trouble))
+		probe_report_line(report, VERDICT_WARN, "budget", "overhead cannot be bounded",
+				  "do not set a budget", "%s", trouble.what);
 	else
 		probe_fine(report, "budget", "hooks can be detached and re-attached");
 }
@@ -297,11 +302,11 @@ static void probe_programs(struct probe_report *report, struct trouble *trouble)
 
 	report->can_trace = !bpf_source_open(&options, &source, trouble);
 	if (!report->can_trace) {
-		probe_tell(report, VERDICT_FAIL, "programs", "", "", "%s", trouble->what);
+		probe_report_line(report, VERDICT_FAIL, "programs", "", "", "%s", trouble->what);
 		return;
 	}
 	probe_fine(report, "programs", "all load and attach; hooks: %s",
-		   bpf_source_coverage(source));
+		   source_facts(source).coverage);
 	probe_budget(report, source);
 	source_free(source);
 }
@@ -309,14 +314,14 @@ static void probe_programs(struct probe_report *report, struct trouble *trouble)
 static void probe_architecture(struct probe_report *report)
 {
 	if (!ARCH_WALKS_STACKS)
-		probe_tell(report, VERDICT_WARN, "stacks",
-			   "findings name system calls instead of functions", "",
-			   "not supported yet on %s", ARCH_NAME);
+		probe_report_line(report, VERDICT_WARN, "stacks",
+				  "findings name system calls instead of functions", "",
+				  "not supported yet on %s", ARCH_NAME);
 }
 
 /* ---- in the end ---- */
 
-static void summarize(struct probe_report *report, const struct trouble *trouble)
+static void probe_summarize(struct probe_report *report, const struct trouble *trouble)
 {
 	if (!report->can_trace) {
 		snprintf(report->summary, sizeof(report->summary), "nothing: %s",
@@ -354,5 +359,5 @@ void probe_machine(struct probe_report *report)
 	probe_architecture(report);
 	snprintf(report->obstacle, sizeof(report->obstacle), "%s",
 		 obstacle_name(report->can_trace ? OBSTACLE_NONE : obstacle_of(&c)));
-	summarize(report, &trouble);
+	probe_summarize(report, &trouble);
 }

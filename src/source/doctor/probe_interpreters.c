@@ -15,8 +15,8 @@ static void probe_known(struct probe_report *report)
 	interpreters_known(known, sizeof(known));
 	err = interpreters_system(here, sizeof(here));
 	if (err == -ENOTSUP)
-		probe_tell(report, VERDICT_WARN, "python", NOT_WALKED, "", "%s; python3 here: %s",
-			   known, here);
+		probe_report_line(report, VERDICT_WARN, "python", NOT_WALKED, "",
+				  "%s; python3 here: %s", known, here);
 	else
 		probe_fine(report, "python", "%s; python3 here: %s", known,
 			   err == 1 ? here : "none");
@@ -46,7 +46,8 @@ static void probe_running(struct probe_report *report)
 		   all.more ? ", and more" : "");
 	list(&all, false, text, sizeof(text));
 	if (*text)
-		probe_tell(report, VERDICT_WARN, "python unknown", NOT_WALKED, "", "%s", text);
+		probe_report_line(report, VERDICT_WARN, "python unknown", NOT_WALKED, "", "%s",
+				  text);
 }
 
 void probe_interpreters(struct probe_report *report)

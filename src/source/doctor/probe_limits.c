@@ -28,10 +28,10 @@ static void probe_memory(struct probe_report *report)
 		probe_fine(report, "memory", "%llu MiB by a control group",
 			   (unsigned long long)limit >> 20);
 	else
-		probe_tell(report, VERDICT_WARN, "memory",
-			   "the kernel may end fdtrace when tables are large",
-			   "a higher limit, or --set memory.max=64M --set ring.size=4M",
-			   "%llu MiB by a control group", (unsigned long long)limit >> 20);
+		probe_report_line(report, VERDICT_WARN, "memory",
+				  "the kernel may end fdtrace when tables are large",
+				  "a higher limit, or --set memory.max=64M --set ring.size=4M",
+				  "%llu MiB by a control group", (unsigned long long)limit >> 20);
 }
 
 /* The kernels that have what fdtrace needs count maps for control groups. */
@@ -78,12 +78,12 @@ static void probe_jit(struct probe_report *report)
 	else if (number)
 		probe_fine(report, "bpf_jit_enable", "%d: programs are compiled", number);
 	else
-		probe_tell(report, VERDICT_WARN, "bpf_jit_enable",
-			   "programs are interpreted: hooks cost several times as much",
-			   "sysctl net.core.bpf_jit_enable=1", "0");
+		probe_report_line(report, VERDICT_WARN, "bpf_jit_enable",
+				  "programs are interpreted: hooks cost several times as much",
+				  "sysctl net.core.bpf_jit_enable=1", "0");
 }
 
-static bool preemptible(const char *mode)
+static bool probe_preemptible(const char *mode)
 {
 	return !strcmp(mode, "full") || !strcmp(mode, "lazy") || !strcmp(mode, "rt");
 }
@@ -95,7 +95,7 @@ static void probe_preemption(struct probe_report *report)
 	limits_preemption(mode, sizeof(mode));
 	if (!*mode)
 		probe_fine(report, "preemption", "dynamic (the mode is only visible in debugfs)");
-	else if (preemptible(mode))
+	else if (probe_preemptible(mode))
 		probe_fine(report, "preemption", "%s: events that are skipped are counted", mode);
 	else
 		probe_fine(report, "preemption", "%s: no event is skipped", mode);
@@ -120,12 +120,12 @@ static void probe_cgroups(struct probe_report *report)
 	bool first = !limits_mount("cgroup", NULL, text, sizeof(text));
 
 	if (access("/proc/self/status", F_OK))
-		probe_tell(report, VERDICT_UNKNOWN, "cgroups", "", "",
-			   "unknown: /proc is not mounted");
+		probe_report_line(report, VERDICT_UNKNOWN, "cgroups", "", "",
+				  "unknown: /proc is not mounted");
 	else if (attempt_read_line("/proc/self/cgroup", text, sizeof(text)) || !*text)
-		probe_tell(report, VERDICT_WARN, "cgroups",
-			   "findings name neither unit nor container",
-			   "use a kernel built with CONFIG_CGROUPS", "none");
+		probe_report_line(report, VERDICT_WARN, "cgroups",
+				  "findings name neither unit nor container",
+				  "use a kernel built with CONFIG_CGROUPS", "none");
 	else
 		probe_fine(report, "cgroups", "%s: findings name unit and container",
 			   first && second ? "versions 1 and 2"

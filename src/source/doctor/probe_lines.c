@@ -5,8 +5,8 @@
 #include "source/doctor/probe_private.h"
 
 static void __attribute__((format(printf, 6, 0)))
-tell(struct probe_report *report, enum verdict verdict, const char *what, const char *consequence,
-     const char *remedy, const char *found, va_list args)
+probe_add_line(struct probe_report *report, enum verdict verdict, const char *what,
+	       const char *consequence, const char *remedy, const char *found, va_list args)
 {
 	struct probe_line *out = &report->line[report->count];
 
@@ -20,13 +20,13 @@ tell(struct probe_report *report, enum verdict verdict, const char *what, const 
 	vsnprintf(out->found, sizeof(out->found), found, args);
 }
 
-void probe_tell(struct probe_report *report, enum verdict verdict, const char *what,
-		const char *consequence, const char *remedy, const char *found, ...)
+void probe_report_line(struct probe_report *report, enum verdict verdict, const char *what,
+		       const char *consequence, const char *remedy, const char *found, ...)
 {
 	va_list args;
 
 	va_start(args, found);
-	tell(report, verdict, what, consequence, remedy, found, args);
+	probe_add_line(report, verdict, what, consequence, remedy, found, args);
 	va_end(args);
 }
 
@@ -35,6 +35,6 @@ void probe_fine(struct probe_report *report, const char *what, const char *found
 	va_list args;
 
 	va_start(args, found);
-	tell(report, VERDICT_OK, what, "", "", found, args);
+	probe_add_line(report, VERDICT_OK, what, "", "", found, args);
 	va_end(args);
 }

@@ -7,8 +7,8 @@
 #include "source/doctor/probe.h"
 
 /* Adds a line. consequence, remedy: "" if there is none. */
-void probe_tell(struct probe_report *report, enum verdict verdict, const char *what,
-		const char *consequence, const char *remedy, const char *found, ...)
+void probe_report_line(struct probe_report *report, enum verdict verdict, const char *what,
+		       const char *consequence, const char *remedy, const char *found, ...)
 	__attribute__((format(printf, 6, 7)));
 
 /* Adds a line that is fine. */

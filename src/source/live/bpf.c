@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * The kernel as a source: loads the programs in bpf/, reads what they put into the ring buffer,
- * and tells what they could not put there.
+ * and reports what they could not put there.
  */
 #include "source/live/bpf.h"
 
@@ -21,6 +21,7 @@
 #include "fdtrace/loader.h"
 #include "base/clock.h"
 #include "source/doctor/attempt.h"
+#include "source/live/cost.h"
 #include "source/live/hooks.h"
 #include "source/live/inspect.h"
 #include "source/live/kinds.h"
@@ -34,12 +35,7 @@
 #include "util/log.h"
 #include "util/trouble.h"
 
-/* The generated skeleton spells types as the programs do. */
-typedef uint8_t u8;
-typedef int32_t s32;
-typedef uint16_t u16;
-typedef uint32_t u32;
-typedef uint64_t u64;
+#include "source/skeleton.h"
 #include "fdtrace.skel.h"
 
 #define TICK_NS 100000000ull /* between two FDT_TICK, and two looks for misses */
@@ -65,9 +61,9 @@ struct bpf_source {
 	void *ctx;
 	int stopped;                  /* what event returned, if not 0 */
 	size_t budget;                /* events until others must have a turn */
-	struct kind_samples *samples; /* looking at ourselves: see tell_kinds() */
+	struct kind_samples *samples; /* looking at ourselves: see live_report_kinds() */
 	struct snapshot_found found;
-	/* told so far */
+	/* reported so far */
 	u64 last_ns;
 	u64 tick_ns;
 	u64 stage_ns; /* when the last stage of the start was over */
@@ -75,25 +71,25 @@ struct bpf_source {
 	u64 lost;
 };
 
-static struct bpf_source *of(const struct source *source)
+static struct bpf_source *live_of(const struct source *source)
 {
 	return (struct bpf_source *)(uintptr_t)source;
 }
 
 /* As of the last timer tick, as the events' times are: never ahead of the next event's. */
-static u64 coarse_now(void)
+static u64 live_coarse_now(void)
 {
 	return clock_ns(CLOCK_MONOTONIC_COARSE);
 }
 
-static u64 counter(const struct fdt_counter *c)
+static u64 live_read_counter(const struct fdt_counter *c)
 {
 	return __atomic_load_n(&c->value, __ATOMIC_RELAXED);
 }
 
 /* ---- the ring ---- */
 
-static int deliver(struct bpf_source *s, const void *event, size_t size)
+static int live_deliver(struct bpf_source *s, const void *event, size_t size)
 {
 	const struct fdt_head *head = event;
 
@@ -103,13 +99,13 @@ static int deliver(struct bpf_source *s, const void *event, size_t size)
 	return s->stopped ? -ECANCELED : 0;
 }
 
-static int on_site(void *ctx, const void *event, size_t size)
+static int live_on_site(void *ctx, const void *event, size_t size)
 {
-	return deliver(ctx, event, size);
+	return live_deliver(ctx, event, size);
 }
 
 /* Our own table holds one sample of each kind, by number. */
-static int learn_kinds(struct bpf_source *s, const struct fdt_vec *vec)
+static int live_learn_kinds(struct bpf_source *s, const struct fdt_vec *vec)
 {
 	int err = 0;
 
@@ -124,23 +120,23 @@ static int learn_kinds(struct bpf_source *s, const struct fdt_vec *vec)
 		if (at >= FDT_VEC_SLOTS || !vec->file[at].file)
 			continue;
 		fops.detail = vec->file[at].detail;
-		err = deliver(s, &fops, sizeof(fops));
+		err = live_deliver(s, &fops, sizeof(fops));
 	}
 	return err;
 }
 
-static int on_record(void *ctx, void *record, size_t size)
+static int live_on_record(void *ctx, void *record, size_t size)
 {
 	struct bpf_source *s = ctx;
 	const struct fdt_head *head = record;
 	int err;
 
 	if (stacks_concern(head->kind))
-		err = stacking_record(s->stacking, record, size, on_site, s);
+		err = stacking_record(s->stacking, record, size, live_on_site, s);
 	else if (s->samples && head->tgid == s->self && head->op == FDT_OP_SNAPSHOT)
-		err = learn_kinds(s, record);
+		err = live_learn_kinds(s, record);
 	else
-		err = deliver(s, record, size);
+		err = live_deliver(s, record, size);
 	snapshot_note(&s->found,
 		      record); /* without memory for it a process stays without its path */
 	if (!err && !--s->budget)
@@ -152,7 +148,7 @@ static int on_record(void *ctx, void *record, size_t size)
  * All that is in the ring, or a ringful where it fills as fast as it is emptied: 0, or what
  * event returned. -EAGAIN: a ringful, and there is more.
  */
-static int consume(struct bpf_source *s)
+static int live_consume(struct bpf_source *s)
 {
 	int err;
 
@@ -166,14 +162,14 @@ static int consume(struct bpf_source *s)
 
 /* ---- losses ---- */
 
-static int tell_gap(struct bpf_source *s, enum fdt_loss_cause cause, enum fdt_op op, u64 count,
-		    const char *program)
+static int live_report_gap(struct bpf_source *s, enum fdt_loss_cause cause, enum fdt_op op,
+			   u64 count, const char *program)
 {
 	struct fdt_loss loss = { .head = { .kind = FDT_LOSS,
 					   .op = (__u8)op,
 					   .size = sizeof(loss),
 					   .flags = cause,
-					   .time_ns = coarse_now() },
+					   .time_ns = live_coarse_now() },
 				 .count = count };
 
 	snprintf(loss.program, sizeof(loss.program), "%s", program);
@@ -183,32 +179,32 @@ static int tell_gap(struct bpf_source *s, enum fdt_loss_cause cause, enum fdt_op
 			 : cause == FDT_LOSS_RECURSION ? "the kernel skipped program "
 						       : "no return was seen of function ",
 			 cause == FDT_LOSS_RING ? "" : program);
-	return deliver(s, &loss, sizeof(loss)) ? s->stopped : 0;
+	return live_deliver(s, &loss, sizeof(loss)) ? s->stopped : 0;
 }
 
-static int tell_loss(struct bpf_source *s, enum fdt_loss_cause cause, u64 count,
-		     const char *program)
+static int live_report_loss(struct bpf_source *s, enum fdt_loss_cause cause, u64 count,
+			    const char *program)
 {
-	return tell_gap(s, cause, FDT_OP_NONE, count, program);
+	return live_report_gap(s, cause, FDT_OP_NONE, count, program);
 }
 
-static int tell_lost(struct bpf_source *s)
+static int live_report_lost(struct bpf_source *s)
 {
-	u64 lost = counter(&s->skel->bss->lost_events), more = lost - s->lost;
+	u64 lost = live_read_counter(&s->skel->bss->lost_events), more = lost - s->lost;
 
 	s->lost = lost;
-	return more ? tell_loss(s, FDT_LOSS_RING, more, "ring") : 0;
+	return more ? live_report_loss(s, FDT_LOSS_RING, more, "ring") : 0;
 }
 
-static int on_missed(void *ctx, enum fdt_loss_cause cause, uint64_t count, const char *program)
+static int live_on_missed(void *ctx, enum fdt_loss_cause cause, uint64_t count, const char *program)
 {
-	return tell_loss(ctx, cause, count, program);
+	return live_report_loss(ctx, cause, count, program);
 }
 
 /* ---- snapshots ---- */
 
-/* One walk over all tasks, or until the ring is half full; the cursor tells. */
-static int snapshot_round(struct bpf_source *s)
+/* One walk over all tasks, or until the ring is half full; the cursor says which. */
+static int live_walk_round(struct bpf_source *s)
 {
 	const struct fdt_cursor *cursor = &s->skel->bss->cursor;
 	int fd = bpf_iter_create(hooks_iterator_fd(s->hooks)), err = 0;
@@ -224,7 +220,7 @@ static int snapshot_round(struct bpf_source *s)
 		s->walk_ns += clock_monotonic_ns() - before;
 		if (n < 0 && errno != EAGAIN && errno != EINTR)
 			err = -errno;
-		err = err ?: consume(s);
+		err = err ?: live_consume(s);
 		if (err == -EAGAIN)
 			err = 0;
 	} while (n && !err && !__atomic_load_n(&cursor->stopped, __ATOMIC_RELAXED));
@@ -232,68 +228,70 @@ static int snapshot_round(struct bpf_source *s)
 	return err;
 }
 
-/* 0, or what event returned, or -errno. Tables left out in the end are told as a loss. */
-static int snapshot_rounds(struct bpf_source *s, u32 only_tgid)
+/* 0, or what event returned, or -errno. Tables left out in the end are reported as a loss. */
+static int live_walk_rounds(struct bpf_source *s, u32 only_tgid)
 {
 	struct fdt_cursor *cursor = &s->skel->bss->cursor;
-	u64 deadline = coarse_now() + SNAPSHOT_MAX_NS;
+	u64 deadline = live_coarse_now() + SNAPSHOT_MAX_NS;
 	int err;
 
 	*cursor = (struct fdt_cursor){ .only_tgid = only_tgid };
 	do {
 		__atomic_store_n(&cursor->stopped, 0, __ATOMIC_RELAXED);
-		err = snapshot_round(s);
-	} while (!err && cursor->stopped && coarse_now() < deadline);
+		err = live_walk_round(s);
+	} while (!err && cursor->stopped && live_coarse_now() < deadline);
 	if (!err && cursor->stopped)
-		err = tell_loss(s, FDT_LOSS_RING, 1, "snapshot");
+		err = live_report_loss(s, FDT_LOSS_RING, 1, "snapshot");
 	return err;
 }
 
-static int tell_border(struct bpf_source *s, enum fdt_op op, unsigned int why)
+static int live_report_border(struct bpf_source *s, enum fdt_op op, unsigned int why)
 {
 	struct fdt_head head = { .kind = FDT_SNAPSHOT,
 				 .op = (__u8)op,
 				 .size = sizeof(head),
 				 .flags = (__u16)why,
-				 .time_ns = coarse_now() };
+				 .time_ns = live_coarse_now() };
 
-	return deliver(s, &head, sizeof(head)) ? s->stopped : 0;
+	return live_deliver(s, &head, sizeof(head)) ? s->stopped : 0;
 }
 
-/* An audit looks at tables only: images were told when they began. */
-static int snapshot_all(struct bpf_source *s, unsigned int why)
+/* An audit looks at tables only: images were reported when they began. */
+static int live_walk_all(struct bpf_source *s, unsigned int why)
 {
-	int err = tell_border(s, FDT_OP_BEGIN, why);
+	int err = live_report_border(s, FDT_OP_BEGIN, why);
 
 	s->found.count = 0;
 	s->walk_ns = 0;
-	err = err ?: snapshot_rounds(s, 0);
+	err = err ?: live_walk_rounds(s, 0);
 	log_debug("tables walked by the kernel in %.2f ms", (double)s->walk_ns / 1e6);
 	if (!err && why != FDT_WHY_AUDIT && why != FDT_WHY_CENSUS && why != FDT_WHY_END)
-		err = snapshot_tell(&s->found, coarse_now(), s->event, s->ctx);
-	err = err ?: tell_lost(s); /* what a snapshot did not find is gone only if it could tell all */
-	return err ?: tell_border(s, FDT_OP_END, why);
+		err = snapshot_report(&s->found, live_coarse_now(), s->event, s->ctx);
+	err = err
+		      ?: live_report_lost(
+				 s); /* what a snapshot did not find is gone only if it could report all */
+	return err ?: live_report_border(s, FDT_OP_END, why);
 }
 
-static int bpf_snapshot(struct source *source, unsigned int why, source_event_fn event, void *ctx,
-			struct trouble *trouble)
+static int live_snapshot(struct source *source, unsigned int why, source_event_fn event, void *ctx,
+			 struct trouble *trouble)
 {
-	struct bpf_source *s = of(source);
+	struct bpf_source *s = live_of(source);
 	int err;
 
 	s->event = event;
 	s->ctx = ctx;
-	err = consume(s);
+	err = live_consume(s);
 	if (!err || err == -EAGAIN)
-		err = snapshot_all(s, why);
+		err = live_walk_all(s, why);
 	if (err < 0)
 		trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL,
 			    "cannot take a snapshot of the tables: %s", strerror(-err));
 	return err;
 }
 
-/* Which file operations mean which kind, on this very kernel: told by our own table. */
-static int tell_kinds(struct bpf_source *s)
+/* Which file operations mean which kind, on this very kernel: our own table shows it. */
+static int live_report_kinds(struct bpf_source *s)
 {
 	struct kind_samples samples;
 	int err;
@@ -303,67 +301,67 @@ static int tell_kinds(struct bpf_source *s)
 	kind_samples_add(&samples, bpf_program__fd(s->skel->progs.fdt_snapshot), FD_KIND_BPF);
 	kind_samples_add(&samples, hooks_iterator_fd(s->hooks), FD_KIND_BPF);
 	s->samples = &samples;
-	err = snapshot_rounds(s, (u32)s->self);
+	err = live_walk_rounds(s, (u32)s->self);
 	s->samples = NULL;
 	kind_samples_done(&samples);
 	return err;
 }
 
-static int bpf_start(struct source *source, source_event_fn event, void *ctx,
-		     struct trouble *trouble)
+static int live_start(struct source *source, source_event_fn event, void *ctx,
+		      struct trouble *trouble)
 {
-	struct bpf_source *s = of(source);
+	struct bpf_source *s = live_of(source);
 	int err;
 
 	s->event = event;
 	s->ctx = ctx;
-	err = tell_kinds(s);
+	err = live_report_kinds(s);
 	if (err < 0)
 		return trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL,
 				   "cannot start reading events: %s", strerror(-err));
-	return err ?: bpf_snapshot(source, FDT_WHY_START, event, ctx, trouble);
+	return err ?: live_snapshot(source, FDT_WHY_START, event, ctx, trouble);
 }
 
 /* ---- draining ---- */
 
-static int bpf_poll_fd(const struct source *source)
+static int live_poll_fd(const struct source *source)
 {
-	return ring_buffer__epoll_fd(of(source)->ring);
+	return ring_buffer__epoll_fd(live_of(source)->ring);
 }
 
 /* now was read before the ring was: nothing older is left in it. */
-static int tell_tick(struct bpf_source *s, u64 now)
+static int live_report_tick(struct bpf_source *s, u64 now)
 {
 	struct fdt_head tick = { .kind = FDT_TICK, .size = sizeof(tick) };
 
 	tick.time_ns = now > s->last_ns ? now : s->last_ns;
-	return deliver(s, &tick, sizeof(tick)) ? s->stopped : 0;
+	return live_deliver(s, &tick, sizeof(tick)) ? s->stopped : 0;
 }
 
-static int bpf_drain(struct source *source, source_event_fn event, void *ctx,
-		     struct trouble *trouble)
+static int live_drain(struct source *source, source_event_fn event, void *ctx,
+		      struct trouble *trouble)
 {
-	struct bpf_source *s = of(source);
-	u64 now = coarse_now();
+	struct bpf_source *s = live_of(source);
+	u64 now = live_coarse_now();
 	u64 last = s->tick_ns;
 	bool due = now - last >= TICK_NS, more;
 	int err;
 
 	s->event = event;
 	s->ctx = ctx;
-	err = consume(s);
+	err = live_consume(s);
 	s->found.count = 0; /* only a snapshot has use for it */
 	stacking_tick(s->stacking, now);
 	more = err == -EAGAIN;
 	err = more ? 0 : err;
-	err = err ?: tell_lost(s);
+	err = err ?: live_report_lost(s);
 	if (due && !err) {
 		s->tick_ns = now;
-		/* What function hooks do not see of mappings is looked up anew now and then. */
+		/* What function hooks do not see of mappings is looked up again now and then. */
 		if (hooks_set(s->hooks) == HOOKS_FUNCTION && now / SPACE_NS != last / SPACE_NS)
 			__atomic_fetch_add(&s->skel->bss->space_epoch, 1, __ATOMIC_RELAXED);
-		err = hooks_misses(s->hooks, on_missed, s);
-		err = err || more ? err : tell_tick(s, now);
+		err = hooks_misses(s->hooks, live_on_missed, s);
+		err = err || more ? err : live_report_tick(s, now);
 	}
 	if (err < 0)
 		trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL, "cannot read events: %s",
@@ -371,16 +369,91 @@ static int bpf_drain(struct source *source, source_event_fn event, void *ctx,
 	return err;
 }
 
-static int bpf_inspect(struct source *source, u32 tgid, int32_t fd, struct fdt_detail *ret_detail)
+static int live_inspect(struct source *source, u32 tgid, int32_t fd, struct fdt_detail *ret_detail)
 {
-	struct bpf_source *s = of(source);
+	struct bpf_source *s = live_of(source);
 
 	return s->inspector ? inspector_ask(s->inspector, tgid, fd, ret_detail) : -ENOTSUP;
 }
 
-static void bpf_free(struct source *source)
+static void live_stacking(const struct source *source, struct stacking_counters *ret_counters)
 {
-	struct bpf_source *s = of(source);
+	stacking_counters(live_of(source)->stacking, ret_counters);
+}
+
+static void live_forget_site(struct source *source, uint64_t hash)
+{
+	stacking_forget(live_of(source)->stacking, hash);
+}
+
+/* ---- on and off ---- */
+
+/* That the hooks are off is reported after they are, so that nothing seen is called a gap too late. */
+static int live_turn_hooks(struct bpf_source *s, bool on)
+{
+	u64 began = live_coarse_now();
+	int err;
+
+	if (on) /* what was mapped meanwhile is not known: what was learnt of it is forgotten first */
+		__atomic_fetch_add(&s->skel->bss->space_epoch, 1, __ATOMIC_RELAXED);
+	err = hooks_turn(s->hooks, on);
+	if (err)
+		return err;
+	s->hooks_off = !on;
+	log_debug("hooks are %s after %.1f ms", on ? "on" : "off",
+		  (double)(live_coarse_now() - began) / 1e6);
+	if (s->cost)
+		cost_meter_hooks(s->cost, on, live_coarse_now());
+	return live_report_gap(s, FDT_LOSS_COVERAGE, on ? FDT_OP_END : FDT_OP_BEGIN, 0, "budget");
+}
+
+static int live_hooks(struct source *source, bool on, source_event_fn event, void *ctx,
+		      struct trouble *trouble)
+{
+	struct bpf_source *s = live_of(source);
+	int err;
+
+	if (on != s->hooks_off)
+		return 0;
+	s->event = event;
+	s->ctx = ctx;
+	err = live_turn_hooks(s, on);
+	if (err < 0)
+		trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL,
+			    "cannot turn the hooks on system calls on again: %s", strerror(-err));
+	return err;
+}
+
+static void live_cost(struct source *source, uint64_t now_ns, struct bpf_cost *ret_cost)
+{
+	struct bpf_source *s = live_of(source);
+
+	*ret_cost = (struct bpf_cost){ 0 };
+	if (!s->cost)
+		return;
+	cost_meter_tick(s->cost, now_ns);
+	cost_meter_read(s->cost, ret_cost);
+}
+
+static void live_describe(const struct source *source, struct source_facts *ret_facts)
+{
+	const struct bpf_source *s = live_of(source);
+
+	*ret_facts = (struct source_facts){ .coverage = hooks_name(s->hooks),
+					    .not_seen = hooks_blind(s->hooks),
+					    .measures_cost = s->cost != NULL };
+}
+
+static bool live_idle(const struct source *source)
+{
+	const struct bpf_source *s = live_of(source);
+
+	return !s->all && !live_read_counter(&s->skel->bss->traced_count);
+}
+
+static void live_free(struct source *source)
+{
+	struct bpf_source *s = live_of(source);
 
 	inspector_free(s->inspector);
 	ring_buffer__free(s->ring);
@@ -392,19 +465,25 @@ static void bpf_free(struct source *source)
 	free(s);
 }
 
-static const struct source_ops bpf_ops = {
-	.start = bpf_start,
-	.poll_fd = bpf_poll_fd,
-	.drain = bpf_drain,
-	.snapshot = bpf_snapshot,
-	.inspect = bpf_inspect,
-	.free = bpf_free,
+static const struct source_ops live_ops = {
+	.start = live_start,
+	.poll_fd = live_poll_fd,
+	.drain = live_drain,
+	.snapshot = live_snapshot,
+	.free = live_free,
+	.inspect = live_inspect,
+	.describe = live_describe,
+	.idle = live_idle,
+	.forget_site = live_forget_site,
+	.stacking = live_stacking,
+	.hooks = live_hooks,
+	.cost = live_cost,
 };
 
 /* ---- loading ---- */
 
 /* Of the programs, those for this kernel and the hooks asked for. */
-static int adapt_to_kernel(struct bpf_source *s, enum hook_set hooks, struct trouble *trouble)
+static int live_adapt_to_kernel(struct bpf_source *s, enum hook_set hooks, struct trouble *trouble)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
 	int err;
@@ -419,19 +498,19 @@ static int adapt_to_kernel(struct bpf_source *s, enum hook_set hooks, struct tro
 	return err;
 }
 
-static u32 log2_of(u64 value)
+static u32 live_log2(u64 value)
 {
 	return 63 - (u32)__builtin_clzll(value);
 }
 
 /* A map that nothing will use is not worth its memory. */
-static int drop_map(struct bpf_map *map, bool wanted)
+static int live_drop_map(struct bpf_map *map, bool wanted)
 {
 	return wanted ? 0 : bpf_map__set_max_entries(map, 1);
 }
 
 /* After the table of calls has been filled. */
-static int configure_wanted(struct fdtrace_bpf *skel, const struct bpf_source_options *options)
+static int live_configure_wanted(struct fdtrace_bpf *skel, const struct bpf_source_options *options)
 {
 	bool registrations = options->needs & FDT_NEED_REGISTRATIONS;
 	bool stale_uses = options->needs & FDT_NEED_STALE_USES;
@@ -445,13 +524,13 @@ static int configure_wanted(struct fdtrace_bpf *skel, const struct bpf_source_op
 		syscalls_reclass(skel->rodata->native_calls, FDT_CALL_EPOLL_CTL, FDT_CALL_NONE);
 		syscalls_reclass(skel->rodata->compat_calls, FDT_CALL_EPOLL_CTL, FDT_CALL_NONE);
 	}
-	err = drop_map(skel->maps.fdt_epolls, registrations);
-	err = err ?: drop_map(skel->maps.fdt_makers, registrations);
-	err = err ?: drop_map(skel->maps.fdt_fillings, stale_uses);
-	return err ?: drop_map(skel->maps.fdt_last_uses, stale_uses);
+	err = live_drop_map(skel->maps.fdt_epolls, registrations);
+	err = err ?: live_drop_map(skel->maps.fdt_makers, registrations);
+	err = err ?: live_drop_map(skel->maps.fdt_fillings, stale_uses);
+	return err ?: live_drop_map(skel->maps.fdt_last_uses, stale_uses);
 }
 
-static int configure(struct fdtrace_bpf *skel, const struct bpf_source_options *options)
+static int live_configure(struct fdtrace_bpf *skel, const struct bpf_source_options *options)
 {
 	u64 ring = options->ring_size_bytes;
 	int err;
@@ -459,17 +538,17 @@ static int configure(struct fdtrace_bpf *skel, const struct bpf_source_options *
 	skel->rodata->self_tgid = (u32)getpid();
 	skel->rodata->trace_all = !options->pid_count;
 	skel->rodata->follow = options->follow;
-	skel->rodata->wakeup_shift = log2_of(ring / 8);
+	skel->rodata->wakeup_shift = live_log2(ring / 8);
 	skel->rodata->ring_half = ring / 2;
 	stacking_configure(skel, &options->stacks);
 	syscalls_fill(skel->rodata->native_calls, skel->rodata->compat_calls,
 		      skel->rodata->socketcalls);
-	err = configure_wanted(skel, options);
+	err = live_configure_wanted(skel, options);
 	return err ?: bpf_map__set_max_entries(skel->maps.fdt_ring, (u32)ring);
 }
 
 /* Before the hooks are there: what happens from then on is seen. */
-static void trace_pid(struct fdtrace_bpf *skel, pid_t pid)
+static void live_trace_pid(struct fdtrace_bpf *skel, pid_t pid)
 {
 	u64 bit = 1ull << (pid % 64);
 
@@ -478,7 +557,7 @@ static void trace_pid(struct fdtrace_bpf *skel, pid_t pid)
 }
 
 /* One that ended before the hooks were there will not be seen to end. */
-static void forget_if_dead(struct fdtrace_bpf *skel, pid_t pid)
+static void live_forget_if_dead(struct fdtrace_bpf *skel, pid_t pid)
 {
 	u64 bit = 1ull << (pid % 64);
 	struct procfs_stat stat;
@@ -490,18 +569,19 @@ static void forget_if_dead(struct fdtrace_bpf *skel, pid_t pid)
 }
 
 /* Another process that has the same table (CLONE_FILES): what it does happens to a table we keep. */
-static bool shares_table(pid_t a, pid_t b)
+static bool live_shares_table(pid_t a, pid_t b)
 {
 	return syscall(SYS_kcmp, a, b, KCMP_FILES, 0, 0) == 0;
 }
 
-static bool is_traced(const struct fdtrace_bpf *skel, pid_t pid)
+static bool live_traces_pid(const struct fdtrace_bpf *skel, pid_t pid)
 {
 	return skel->bss->traced_pids[pid / 64] >> pid % 64 & 1;
 }
 
 /* How many processes were found that share a table with one of those asked for. */
-static unsigned int add_sharers(struct fdtrace_bpf *skel, const struct bpf_source_options *options)
+static unsigned int live_add_sharers(struct fdtrace_bpf *skel,
+				     const struct bpf_source_options *options)
 {
 	DIR *proc = opendir("/proc");
 	unsigned int added = 0;
@@ -510,13 +590,14 @@ static unsigned int add_sharers(struct fdtrace_bpf *skel, const struct bpf_sourc
 	while (proc && (entry = readdir(proc))) {
 		pid_t pid = atoi(entry->d_name);
 
-		if (pid <= 0 || pid >= FDT_PIDS_MAX || pid == getpid() || is_traced(skel, pid))
+		if (pid <= 0 || pid >= FDT_PIDS_MAX || pid == getpid() ||
+		    live_traces_pid(skel, pid))
 			continue;
 		for (unsigned int i = 0; i < options->pid_count; i++) {
-			if (!shares_table(pid, options->pids[i]))
+			if (!live_shares_table(pid, options->pids[i]))
 				continue;
-			trace_pid(skel, pid);
-			forget_if_dead(skel, pid);
+			live_trace_pid(skel, pid);
+			live_forget_if_dead(skel, pid);
 			added++;
 			break;
 		}
@@ -527,15 +608,15 @@ static unsigned int add_sharers(struct fdtrace_bpf *skel, const struct bpf_sourc
 }
 
 /* Sharers may fork sharers while we look; once they are traced their children are. */
-static void trace_sharers(struct fdtrace_bpf *skel, const struct bpf_source_options *options)
+static void live_trace_sharers(struct fdtrace_bpf *skel, const struct bpf_source_options *options)
 {
 	for (int round = 0; round < 8 && options->pid_count; round++)
-		if (!add_sharers(skel, options))
+		if (!live_add_sharers(skel, options))
 			break;
 }
 
 /* Only what failed is worth the time that finding out why takes. */
-static int explain(int err, const struct bpf_source_options *options, struct trouble *trouble)
+static int live_explain(int err, const struct bpf_source_options *options, struct trouble *trouble)
 {
 	char log[sizeof(trouble->cause)];
 	struct circumstances c;
@@ -547,7 +628,7 @@ static int explain(int err, const struct bpf_source_options *options, struct tro
 }
 
 /* Without it descriptors have a kind and no name; what is found stays the same. */
-static void load_inspector(struct bpf_source *s)
+static void live_load_inspector(struct bpf_source *s)
 {
 	libbpf_log_begin();
 	if (inspector_new(&s->inspector))
@@ -556,7 +637,7 @@ static void load_inspector(struct bpf_source *s)
 			 libbpf_log_end());
 }
 
-static void end_stage(struct bpf_source *s, const char *what)
+static void live_end_stage(struct bpf_source *s, const char *what)
 {
 	u64 now = clock_monotonic_ns();
 
@@ -564,24 +645,24 @@ static void end_stage(struct bpf_source *s, const char *what)
 	s->stage_ns = now;
 }
 
-static int on_tested(void *ctx, const void *event, size_t size)
+static int live_on_tested(void *ctx, const void *event, size_t size)
 {
 	self_test_event(ctx, event, size);
 	return 0;
 }
 
-/* What others do meanwhile is told by the snapshot that every start begins with. */
-static int run_self_test(struct bpf_source *s, struct self_test *test, struct trouble *trouble)
+/* What others do meanwhile is reported by the snapshot that every start begins with. */
+static int live_run_self_test(struct bpf_source *s, struct self_test *test, struct trouble *trouble)
 {
 	const char *missing;
 	int err;
 
-	trace_pid(s->skel, self_test_pid(test));
+	live_trace_pid(s->skel, self_test_pid(test));
 	err = self_test_run(test);
-	s->event = on_tested;
+	s->event = live_on_tested;
 	s->ctx = test;
 	if (!err)
-		err = consume(s);
+		err = live_consume(s);
 	if (err == -EAGAIN)
 		err = 0;
 	missing = self_test_missing(test, hooks_see_failed_closes(s->hooks));
@@ -591,12 +672,12 @@ static int run_self_test(struct bpf_source *s, struct self_test *test, struct tr
 	if (!missing)
 		return 0;
 	return trouble_set(trouble, ENOTSUP, EXIT_CANNOT, "use --hooks=tracepoint",
-			   "they are attached, but do not tell everything on this kernel",
-			   "the function hooks failed their test: %s was not heard of", missing);
+			   "they are attached, but do not report everything on this kernel",
+			   "function hook self-test failed: no event for %s", missing);
 }
 
 /* Tracepoints are an interface of the kernel; functions are not. */
-static int test_hooks(struct bpf_source *s, struct trouble *trouble)
+static int live_test_hooks(struct bpf_source *s, struct trouble *trouble)
 {
 	struct self_test *test;
 	int err;
@@ -607,13 +688,13 @@ static int test_hooks(struct bpf_source *s, struct trouble *trouble)
 	if (err)
 		return trouble_set(trouble, -err, EXIT_CANNOT, NULL, NULL,
 				   "the function hooks could not be tested: %s", strerror(-err));
-	err = run_self_test(s, test, trouble);
+	err = live_run_self_test(s, test, trouble);
 	self_test_free(test);
 	return err;
 }
 
-static int load(struct bpf_source *s, const struct bpf_source_options *options,
-		struct trouble *trouble)
+static int live_load(struct bpf_source *s, const struct bpf_source_options *options,
+		     struct trouble *trouble)
 {
 	int err;
 
@@ -621,25 +702,25 @@ static int load(struct bpf_source *s, const struct bpf_source_options *options,
 	s->stage_ns = clock_monotonic_ns();
 	s->skel = fdtrace_bpf__open();
 	if (!s->skel)
-		return explain(-errno, options, trouble);
-	err = adapt_to_kernel(s, options->hooks, trouble);
+		return live_explain(-errno, options, trouble);
+	err = live_adapt_to_kernel(s, options->hooks, trouble);
 	if (err)
 		return err;
-	err = configure(s->skel, options);
-	end_stage(s, "programs read");
+	err = live_configure(s->skel, options);
+	live_end_stage(s, "programs read");
 	err = err ?: fdtrace_bpf__load(s->skel);
-	end_stage(s, "programs loaded");
+	live_end_stage(s, "programs loaded");
 	if (!err)
 		programs_log(s->skel->obj);
 	err = err ?: stacking_open(s->skel, &options->stacks, &s->stacking);
 	if (!err)
 		stacking_prepare(s->stacking, options->pids, options->pid_count);
 	for (unsigned int i = 0; !err && i < options->pid_count; i++)
-		trace_pid(s->skel, options->pids[i]);
-	end_stage(s, "stacks prepared");
+		live_trace_pid(s->skel, options->pids[i]);
+	live_end_stage(s, "stacks prepared");
 	if (!err)
-		load_inspector(s);
-	end_stage(s, "inspector loaded");
+		live_load_inspector(s);
+	live_end_stage(s, "inspector loaded");
 	if (!err && options->cost) {
 		s->cost = cost_meter_new(s->skel);
 		err = s->cost ? 0 : -ENOMEM;
@@ -649,26 +730,26 @@ static int load(struct bpf_source *s, const struct bpf_source_options *options,
 	/* From here on events come, and wait in the ring: nothing slow may follow. */
 	err = err ?: hooks_attach(s->hooks);
 	if (err)
-		return explain(err, options, trouble);
+		return live_explain(err, options, trouble);
 	for (unsigned int i = 0; i < options->pid_count; i++)
-		forget_if_dead(s->skel, options->pids[i]);
-	trace_sharers(s->skel, options);
+		live_forget_if_dead(s->skel, options->pids[i]);
+	live_trace_sharers(s->skel, options);
 	stacking_start(s->stacking);
 	if (s->cost)
 		cost_meter_calibrate(s->cost, true);
-	end_stage(s, "hooks attached");
+	live_end_stage(s, "hooks attached");
 	malloc_trim(0); /* the kernel's types alone took tens of megabytes */
-	s->ring = ring_buffer__new(bpf_map__fd(s->skel->maps.fdt_ring), on_record, s, NULL);
+	s->ring = ring_buffer__new(bpf_map__fd(s->skel->maps.fdt_ring), live_on_record, s, NULL);
 	if (!s->ring)
-		return explain(-errno, options, trouble);
-	err = test_hooks(s, trouble);
-	end_stage(s, "hooks tested");
+		return live_explain(-errno, options, trouble);
+	err = live_test_hooks(s, trouble);
+	live_end_stage(s, "hooks tested");
 	return err;
 }
 
 /* ---- what is asked for ---- */
 
-static int check_pid(pid_t pid, struct trouble *trouble)
+static int live_check_pid(pid_t pid, struct trouble *trouble)
 {
 	struct procfs_stat stat;
 	int err = pid > 0 && pid < FDT_PIDS_MAX ? procfs_stat(pid, &stat) : -ENOENT;
@@ -683,7 +764,7 @@ static int check_pid(pid_t pid, struct trouble *trouble)
 				   "cannot trace pid %d", pid);
 	if (procfs_is_dead(&stat))
 		return trouble_set(trouble, ESRCH, EXIT_CANNOT, NULL,
-				   "it has ended; its parent has not yet taken notice",
+				   "it is a zombie: its parent has not yet reaped it",
 				   "cannot trace pid %d", pid);
 	if (pid == getpid())
 		return trouble_set(trouble, EINVAL, EXIT_CANNOT, NULL, "that is fdtrace itself",
@@ -691,7 +772,7 @@ static int check_pid(pid_t pid, struct trouble *trouble)
 	return 0;
 }
 
-static int check_machine(const struct bpf_source_options *options, struct trouble *trouble)
+static int live_check_machine(const struct bpf_source_options *options, struct trouble *trouble)
 {
 	struct circumstances c;
 	enum obstacle obstacle;
@@ -715,101 +796,25 @@ int bpf_source_open(const struct bpf_source_options *options, struct source **re
 		    struct trouble *trouble)
 {
 	struct bpf_source *s;
-	int err = check_machine(options, trouble);
+	int err = live_check_machine(options, trouble);
 
 	libbpf_log_begin();
 	for (unsigned int i = 0; !err && i < options->pid_count; i++)
-		err = check_pid(options->pids[i], trouble);
+		err = live_check_pid(options->pids[i], trouble);
 	if (err)
 		return err;
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return trouble_set(trouble, ENOMEM, EXIT_INTERNAL, NULL, NULL, "out of memory");
-	s->source.ops = &bpf_ops;
+	s->source.ops = &live_ops;
 	s->all = !options->pid_count;
 	s->self = (u64)getpid();
 	s->ring_bytes = options->ring_size_bytes;
-	err = load(s, options, trouble);
+	err = live_load(s, options, trouble);
 	if (err) {
-		bpf_free(&s->source);
+		live_free(&s->source);
 		return err;
 	}
 	*ret_source = &s->source;
 	return 0;
-}
-
-void bpf_source_stacking(const struct source *source, struct stacking_counters *ret_counters)
-{
-	stacking_counters(of(source)->stacking, ret_counters);
-}
-
-void bpf_source_forget_site(struct source *source, uint64_t hash)
-{
-	stacking_forget(of(source)->stacking, hash);
-}
-
-/* ---- on and off ---- */
-
-/* Where the hooks are off is told after they are, so that nothing seen is called a gap too late. */
-static int turn_hooks(struct bpf_source *s, bool on)
-{
-	u64 began = coarse_now();
-	int err;
-
-	if (on) /* what was mapped meanwhile is not known: what was learnt of it is forgotten first */
-		__atomic_fetch_add(&s->skel->bss->space_epoch, 1, __ATOMIC_RELAXED);
-	err = hooks_turn(s->hooks, on);
-	if (err)
-		return err;
-	s->hooks_off = !on;
-	log_debug("hooks are %s after %.1f ms", on ? "on" : "off",
-		  (double)(coarse_now() - began) / 1e6);
-	if (s->cost)
-		cost_meter_hooks(s->cost, on, coarse_now());
-	return tell_gap(s, FDT_LOSS_COVERAGE, on ? FDT_OP_END : FDT_OP_BEGIN, 0, "budget");
-}
-
-int bpf_source_hooks(struct source *source, bool on, source_event_fn event, void *ctx,
-		     struct trouble *trouble)
-{
-	struct bpf_source *s = of(source);
-	int err;
-
-	if (on != s->hooks_off)
-		return 0;
-	s->event = event;
-	s->ctx = ctx;
-	err = turn_hooks(s, on);
-	if (err < 0)
-		trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL,
-			    "cannot turn the hooks on system calls on again: %s", strerror(-err));
-	return err;
-}
-
-void bpf_source_cost(struct source *source, uint64_t now_ns, struct bpf_cost *ret_cost)
-{
-	struct bpf_source *s = of(source);
-
-	*ret_cost = (struct bpf_cost){ 0 };
-	if (!s->cost)
-		return;
-	cost_meter_tick(s->cost, now_ns);
-	cost_meter_read(s->cost, ret_cost);
-}
-
-const char *bpf_source_coverage(const struct source *source)
-{
-	return hooks_name(of(source)->hooks);
-}
-
-const char *bpf_source_blind(const struct source *source)
-{
-	return hooks_blind(of(source)->hooks);
-}
-
-bool bpf_source_idle(const struct source *source)
-{
-	const struct bpf_source *s = of(source);
-
-	return !s->all && !counter(&s->skel->bss->traced_count);
 }

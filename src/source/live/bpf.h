@@ -7,7 +7,6 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include "fdtrace/needs.h"
-#include "source/live/cost.h"
 #include "source/live/hooks.h"
 #include "source/source.h"
 #include "source/live/stacking.h"
@@ -20,7 +19,8 @@ struct bpf_source_options {
 	uint64_t ring_size_bytes; /* power of two, multiple of a page */
 	struct stacking_options stacks;
 	unsigned int needs; /* bits of enum fdt_need: the rest is not observed, and costs nothing */
-	bool cost; /* bpf_source_cost() will be asked for: finds out what a hook costs, some 30 ms */
+	/* cost() will be called; to find out what a hook costs takes some 30 ms */
+	bool cost;
 };
 
 /*
@@ -30,31 +30,5 @@ struct bpf_source_options {
  */
 int bpf_source_open(const struct bpf_source_options *options, struct source **ret_source,
 		    struct trouble *trouble);
-
-/* "tracepoint" or "function": what is in force. */
-const char *bpf_source_coverage(const struct source *source);
-/* hooks_blind() of it. */
-const char *bpf_source_blind(const struct source *source);
-
-/*
- * Turns the hooks on system calls off, or on again; those on fork, exec and exit stay. Tells it
- * in the stream (FDT_LOSS_COVERAGE); after turning them on all tables need a snapshot
- * (FDT_WHY_LOSS). 0, also when they are so already; what event returned; or -errno with *trouble
- * filled: they are as before.
- */
-int bpf_source_hooks(struct source *source, bool on, source_event_fn event, void *ctx,
-		     struct trouble *trouble);
-
-/* What the programs cost so far. To be asked several times a second; else it is less true. */
-void bpf_source_cost(struct source *source, uint64_t now_ns, struct bpf_cost *ret_cost);
-
-/* What was done for stacks so far. */
-void bpf_source_stacking(const struct source *source, struct stacking_counters *ret_counters);
-
-/* A site's stack is to be told again when it is next met. */
-void bpf_source_forget_site(struct source *source, uint64_t hash);
-
-/* True once no traced process is left (never for the whole machine). */
-bool bpf_source_idle(const struct source *source);
 
 #endif

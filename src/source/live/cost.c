@@ -11,12 +11,7 @@
 
 #include "util/log.h"
 
-/* The generated skeleton spells types as the programs do. */
-typedef uint8_t u8;
-typedef int32_t s32;
-typedef uint16_t u16;
-typedef uint32_t u32;
-typedef uint64_t u64;
+#include "source/skeleton.h"
 #include "fdtrace.skel.h"
 
 #define SAMPLE_NS 100000000ull
@@ -51,7 +46,7 @@ _Static_assert(sizeof(names) / sizeof(names[0]) == FDT_PROGRAM_FUNCTION + 1,
 	       "each program has a name");
 
 /* Of those that are turned off and on: what they cost is known only while they are on. */
-static bool turns(u32 program)
+static bool cost_is_detachable(u32 program)
 {
 	return program == FDT_PROGRAM_SYS_EXIT || program == FDT_PROGRAM_FUNCTION;
 }
@@ -79,7 +74,7 @@ void cost_meter_free(struct cost_meter *m)
 	free(m);
 }
 
-static struct fdt_cost read_one(const struct cost_meter *m, u32 program)
+static struct fdt_cost cost_read_one(const struct cost_meter *m, u32 program)
 {
 	struct fdt_cost sum = { 0 };
 
@@ -92,14 +87,14 @@ static struct fdt_cost read_one(const struct cost_meter *m, u32 program)
 	return sum;
 }
 
-static void set_measuring(struct cost_meter *m, bool on)
+static void cost_set_measuring(struct cost_meter *m, bool on)
 {
 	__atomic_store_n(&m->skel->bss->measuring, on, __ATOMIC_RELAXED);
 }
 
 /* ---- what a call costs beyond the program ---- */
 
-static double batch_ns(void)
+static double cost_batch_ns(void)
 {
 	struct timespec from, to;
 
@@ -112,12 +107,12 @@ static double batch_ns(void)
 }
 
 /* The least of several: whatever disturbs makes it longer. */
-static double call_ns(void)
+static double cost_call_ns(void)
 {
-	double least = batch_ns();
+	double least = cost_batch_ns();
 
 	for (int i = 1; i < BATCHES; i++) {
-		double now = batch_ns();
+		double now = cost_batch_ns();
 
 		least = now < least ? now : least;
 	}
@@ -125,24 +120,24 @@ static double call_ns(void)
 }
 
 /* Of the program as it times itself, for a call that is none of its business. */
-static double program_ns(struct cost_meter *m)
+static double cost_program_ns(struct cost_meter *m)
 {
 	double least = 0;
 
-	set_measuring(m, true);
+	cost_set_measuring(m, true);
 	for (int i = 0; i < BATCHES; i++) {
-		struct fdt_cost from = read_one(m, FDT_PROGRAM_SYS_EXIT), to;
+		struct fdt_cost from = cost_read_one(m, FDT_PROGRAM_SYS_EXIT), to;
 		double now;
 
-		batch_ns();
-		to = read_one(m, FDT_PROGRAM_SYS_EXIT);
+		cost_batch_ns();
+		to = cost_read_one(m, FDT_PROGRAM_SYS_EXIT);
 		now = to.runs > from.runs
 			      ? (double)(to.ns - from.ns) / (double)(to.runs - from.runs)
 			      : 0;
 		if (now > 0 && (least == 0 || now < least))
 			least = now;
 	}
-	set_measuring(m, false);
+	cost_set_measuring(m, false);
 	return least;
 }
 
@@ -152,12 +147,12 @@ void cost_meter_calibrate(struct cost_meter *m, bool attached)
 	double call, program;
 
 	if (!attached) {
-		m->bare_ns = call_ns();
+		m->bare_ns = cost_call_ns();
 		return;
 	}
 	m->on = true;
-	call = call_ns();
-	program = program_ns(m);
+	call = cost_call_ns();
+	program = cost_program_ns(m);
 	m->entry_ns = call - m->bare_ns - program;
 	if (m->entry_ns > ENTRY_MAX_NS)
 		m->entry_ns = ENTRY_MAX_NS;
@@ -170,17 +165,17 @@ void cost_meter_calibrate(struct cost_meter *m, bool attached)
 
 /* ---- samples ---- */
 
-static void begin_sample(struct cost_meter *m, uint64_t now_ns)
+static void cost_begin_sample(struct cost_meter *m, uint64_t now_ns)
 {
 	for (u32 i = 0; i < FDT_PROGRAMS; i++)
-		m->base[i] = read_one(m, i);
+		m->base[i] = cost_read_one(m, i);
 	m->began_ns = now_ns;
-	set_measuring(m, true);
+	cost_set_measuring(m, true);
 }
 
-static double cost_of(const struct cost_meter *m, u32 program)
+static double cost_of_program(const struct cost_meter *m, u32 program)
 {
-	struct fdt_cost now = read_one(m, program);
+	struct fdt_cost now = cost_read_one(m, program);
 	double ns = (double)(now.ns - m->base[program].ns);
 
 	if (program == FDT_PROGRAM_SYS_EXIT)
@@ -189,24 +184,24 @@ static double cost_of(const struct cost_meter *m, u32 program)
 }
 
 /* Hooks that go off keep their rate until they are on again. */
-static void end_sample(struct cost_meter *m, uint64_t now_ns)
+static void cost_end_sample(struct cost_meter *m, uint64_t now_ns)
 {
 	double passed = (double)(now_ns - m->began_ns);
 
-	set_measuring(m, false);
+	cost_set_measuring(m, false);
 	for (u32 i = 0; passed > 0 && i < FDT_PROGRAMS; i++)
-		if (m->on || !turns(i))
-			m->rate[i] = cost_of(m, i) / passed;
+		if (m->on || !cost_is_detachable(i))
+			m->rate[i] = cost_of_program(m, i) / passed;
 	m->began_ns = 0;
 	m->next_ns = now_ns + PERIOD_NS;
 }
 
-static void count(struct cost_meter *m, uint64_t now_ns)
+static void cost_count(struct cost_meter *m, uint64_t now_ns)
 {
 	double passed = m->last_ns && now_ns > m->last_ns ? (double)(now_ns - m->last_ns) : 0;
 
 	for (u32 i = 0; i < FDT_PROGRAMS; i++)
-		if (m->on || !turns(i))
+		if (m->on || !cost_is_detachable(i))
 			m->run_ns[i] += m->rate[i] * passed;
 	m->last_ns = now_ns;
 }
@@ -214,19 +209,19 @@ static void count(struct cost_meter *m, uint64_t now_ns)
 void cost_meter_hooks(struct cost_meter *m, bool on, uint64_t now_ns)
 {
 	if (m->began_ns && now_ns - m->began_ns >= SAMPLE_NS / 2)
-		end_sample(m, now_ns);
-	count(m, now_ns);
+		cost_end_sample(m, now_ns);
+	cost_count(m, now_ns);
 	m->on = on;
-	begin_sample(m, now_ns);
+	cost_begin_sample(m, now_ns);
 }
 
 void cost_meter_tick(struct cost_meter *m, uint64_t now_ns)
 {
 	if (m->began_ns && now_ns - m->began_ns >= SAMPLE_NS)
-		end_sample(m, now_ns);
+		cost_end_sample(m, now_ns);
 	else if (!m->began_ns && now_ns >= m->next_ns)
-		begin_sample(m, now_ns);
-	count(m, now_ns);
+		cost_begin_sample(m, now_ns);
+	cost_count(m, now_ns);
 }
 
 void cost_meter_read(const struct cost_meter *m, struct bpf_cost *ret_cost)

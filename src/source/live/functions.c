@@ -26,7 +26,7 @@ static const char *const range[] = { "__close_range", SYS_PREFIX "sys_close_rang
 
 /*
  * Programs at a function's exit run preemptible where the kernel is, and while one of them is
- * preempted others on that CPU are skipped. What model is in force only debugfs tells; where it
+ * preempted others on that CPU are skipped. Which model is in force is only visible in debugfs; where it
  * does not, the name of the kernel may rule it out.
  */
 static bool kernel_is_preemptible(void)
@@ -47,7 +47,7 @@ static bool kernel_is_realtime(void)
 	return !uname(&name) && strstr(name.version, "PREEMPT_RT");
 }
 
-static bool can_hook(const struct btf *btf, const char *name, enum function_hook hook)
+static bool function_can_hook(const struct btf *btf, const char *name, enum function_hook hook)
 {
 	if (hook == FUNCTION_EXIT)
 		return attempt_fexit(btf, name) == 0;
@@ -55,29 +55,29 @@ static bool can_hook(const struct btf *btf, const char *name, enum function_hook
 }
 
 /* The first that can be hooked so; else the first that can be hooked in the other way. */
-static struct function_choice choose(const struct btf *btf, const char *const *names,
-				     enum function_hook preferred)
+static struct function_choice function_choose(const struct btf *btf, const char *const *names,
+					      enum function_hook preferred)
 {
-	/* Misses of programs at exits are told, so these are better than nothing. */
+	/* Misses of programs at exits are reported, so these are better than nothing. */
 	enum function_hook otherwise = preferred == FUNCTION_PAIR ? FUNCTION_EXIT : FUNCTION_PAIR;
 
 	for (const char *const *name = names; *name; name++)
-		if (can_hook(btf, *name, preferred))
+		if (function_can_hook(btf, *name, preferred))
 			return (struct function_choice){ *name, preferred };
 	for (const char *const *name = names; *name; name++)
-		if (can_hook(btf, *name, otherwise))
+		if (function_can_hook(btf, *name, otherwise))
 			return (struct function_choice){ *name, otherwise };
 	return (struct function_choice){ 0 };
 }
 
-static struct function_choice choose_exit(const struct btf *btf, const char *name)
+static struct function_choice function_choose_exit(const struct btf *btf, const char *name)
 {
-	if (can_hook(btf, name, FUNCTION_EXIT))
+	if (function_can_hook(btf, name, FUNCTION_EXIT))
 		return (struct function_choice){ name, FUNCTION_EXIT };
 	return (struct function_choice){ 0 };
 }
 
-static int lacking(const char *const *names, char *buffer, unsigned int size)
+static int function_put_lacking(const char *const *names, char *buffer, unsigned int size)
 {
 	int used = snprintf(buffer, size, "cannot hook %s", names[0]);
 
@@ -93,19 +93,19 @@ int functions_choose(const struct btf *btf, struct functions *f, char *buffer, u
 	*f = (struct functions){ .preemptible = kernel_is_preemptible() };
 	always = f->preemptible ? FUNCTION_PAIR : FUNCTION_EXIT;
 	locked = kernel_is_realtime() ? FUNCTION_PAIR : FUNCTION_EXIT;
-	f->installed = choose(btf, installed, always);
-	f->replaced = choose(btf, replaced, always);
-	f->emptied = choose(btf, emptied, locked);
+	f->installed = function_choose(btf, installed, always);
+	f->replaced = function_choose(btf, replaced, always);
+	f->emptied = function_choose(btf, emptied, locked);
 	if (!f->installed.hook)
-		return lacking(installed, buffer, size);
+		return function_put_lacking(installed, buffer, size);
 	if (!f->replaced.hook)
-		return lacking(replaced, buffer, size);
+		return function_put_lacking(replaced, buffer, size);
 	if (!f->emptied.hook)
-		return lacking(emptied, buffer, size);
-	f->uring_emptied = choose_exit(btf, "__close_fd_get_file");
-	f->failed_close = choose(btf, failed_close, always);
-	f->old_failed_close = choose(btf, old_failed_close, always);
-	f->unshared = choose(btf, unshared, always);
-	f->range = choose(btf, range, always);
+		return function_put_lacking(emptied, buffer, size);
+	f->uring_emptied = function_choose_exit(btf, "__close_fd_get_file");
+	f->failed_close = function_choose(btf, failed_close, always);
+	f->old_failed_close = function_choose(btf, old_failed_close, always);
+	f->unshared = function_choose(btf, unshared, always);
+	f->range = function_choose(btf, range, always);
 	return 0;
 }

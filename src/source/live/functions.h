@@ -13,7 +13,7 @@
 struct btf;
 
 enum function_hook {
-	FUNCTION_NONE, /* nothing to hook: what it would tell is not known */
+	FUNCTION_NONE, /* nothing to hook: what it would report is not known */
 	FUNCTION_EXIT, /* fexit */
 	FUNCTION_PAIR, /* kprobe and kretprobe */
 };

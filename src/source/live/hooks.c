@@ -15,12 +15,7 @@
 #include "util/log.h"
 #include "util/trouble.h"
 
-/* The generated skeleton spells types as the programs do. */
-typedef uint8_t u8;
-typedef int32_t s32;
-typedef uint16_t u16;
-typedef uint32_t u32;
-typedef uint64_t u64;
+#include "source/skeleton.h"
 #include "fdtrace.skel.h"
 
 #define HOOKS_MAX 24
@@ -31,9 +26,9 @@ struct hook {
 	struct bpf_link *link;
 	const char *function; /* NULL: the program itself says where */
 	bool kprobe, at_return;
-	bool turns; /* goes off and on */
-	bool stays; /* it has no other form here */
-	u64 missed; /* told so far */
+	bool detachable;  /* goes off and on */
+	bool no_fallback; /* it has no other form here */
+	u64 missed;       /* reported so far */
 };
 
 struct hooks {
@@ -49,7 +44,7 @@ struct hooks {
 
 /* ---- choosing ---- */
 
-static struct hook *add(struct hooks *h, struct bpf_program *program)
+static struct hook *hooks_add(struct hooks *h, struct bpf_program *program)
 {
 	struct hook *hook = &h->hook[h->count++];
 
@@ -58,76 +53,91 @@ static struct hook *add(struct hooks *h, struct bpf_program *program)
 	return hook;
 }
 
-static void add_turning(struct hooks *h, struct bpf_program *program)
+static void hooks_add_detachable(struct hooks *h, struct bpf_program *program)
 {
-	add(h, program)->turns = true;
+	hooks_add(h, program)->detachable = true;
 }
 
 /* A program at the exit of a function whose name depends on the kernel. */
-static int add_exit(struct hooks *h, struct bpf_program *program, const char *function)
+static int hooks_add_exit(struct hooks *h, struct bpf_program *program, const char *function)
 {
-	add_turning(h, program);
+	hooks_add_detachable(h, program);
 	return bpf_program__set_attach_target(program, 0, function);
 }
 
-static void add_kprobe(struct hooks *h, struct bpf_program *program, const char *function,
-		       bool at_return)
+static void hooks_add_kprobe(struct hooks *h, struct bpf_program *program, const char *function,
+			     bool at_return)
 {
-	struct hook *hook = add(h, program);
+	struct hook *hook = hooks_add(h, program);
 
-	hook->turns = true;
+	hook->detachable = true;
 	hook->function = function;
 	hook->kprobe = true;
 	hook->at_return = at_return;
 }
 
-/* entered NULL: the return is enough. */
-static int add_choice(struct hooks *h, const struct function_choice *choice,
-		      struct bpf_program *by_exit, struct bpf_program *entered,
-		      struct bpf_program *left)
+/* By which programs a function can be hooked. */
+struct function_programs {
+	const struct function_choice *choice;
+	struct bpf_program *by_exit;
+	struct bpf_program *entered; /* NULL: the return is enough */
+	struct bpf_program *left;    /* NULL: only its exit can be hooked */
+};
+
+#define FUNCTION_ROWS 8
+
+static void hooks_list_functions(const struct hooks *h,
+				 struct function_programs rows[FUNCTION_ROWS])
 {
+	const struct functions *f = &h->functions;
+	struct fdtrace_bpf *s = h->skel;
+	const struct function_programs all[FUNCTION_ROWS] = {
+		{ &f->installed, s->progs.fdt_fdinstall_x, s->progs.fdt_fdinstall_e,
+		  s->progs.fdt_fdinstall_r },
+		{ &f->replaced, s->progs.fdt_do_dup2_x, s->progs.fdt_do_dup2_e,
+		  s->progs.fdt_do_dup2_r },
+		{ &f->emptied, s->progs.fdt_pick_file_x, s->progs.fdt_pick_file_e,
+		  s->progs.fdt_pick_file_r },
+		{ &f->uring_emptied, s->progs.fdt_close_get_x, NULL, NULL },
+		{ &f->failed_close, s->progs.fdt_fclosefd_x, s->progs.fdt_fclosefd_e,
+		  s->progs.fdt_fclosefd_r },
+		{ &f->old_failed_close, s->progs.fdt_close_fd_x, s->progs.fdt_close_fd_e,
+		  s->progs.fdt_close_fd_r },
+		{ &f->unshared, s->progs.fdt_unshare_x, NULL, s->progs.fdt_unshare_r },
+		{ &f->range, s->progs.fdt_close_rng_x, NULL, s->progs.fdt_close_rng_r },
+	};
+
+	memcpy(rows, all, sizeof(all));
+}
+
+static int hooks_add_function(struct hooks *h, const struct function_programs *row)
+{
+	const struct function_choice *choice = row->choice;
+
 	if (choice->hook == FUNCTION_EXIT)
-		return add_exit(h, by_exit, choice->name);
+		return hooks_add_exit(h, row->by_exit, choice->name);
 	if (choice->hook == FUNCTION_NONE)
 		return 0;
-	if (entered)
-		add_kprobe(h, entered, choice->name, false);
-	add_kprobe(h, left, choice->name, true);
+	if (row->entered)
+		hooks_add_kprobe(h, row->entered, choice->name, false);
+	hooks_add_kprobe(h, row->left, choice->name, true);
 	return 0;
 }
 
-static int add_functions(struct hooks *h)
+static int hooks_add_functions(struct hooks *h)
 {
-	const struct functions *f = &h->functions;
-	struct fdtrace_bpf *skel = h->skel;
-	int err;
+	struct function_programs rows[FUNCTION_ROWS];
+	int err = 0;
 
-	skel->rodata->by_functions = true;
-	err = add_choice(h, &f->installed, skel->progs.fdt_fdinstall_x, skel->progs.fdt_fdinstall_e,
-			 skel->progs.fdt_fdinstall_r);
-	err = err
-		      ?: add_choice(h, &f->replaced, skel->progs.fdt_do_dup2_x,
-				    skel->progs.fdt_do_dup2_e, skel->progs.fdt_do_dup2_r);
-	err = err
-		      ?: add_choice(h, &f->emptied, skel->progs.fdt_pick_file_x,
-				    skel->progs.fdt_pick_file_e, skel->progs.fdt_pick_file_r);
-	err = err ?: add_choice(h, &f->uring_emptied, skel->progs.fdt_close_get_x, NULL, NULL);
-	err = err
-		      ?: add_choice(h, &f->failed_close, skel->progs.fdt_fclosefd_x,
-				    skel->progs.fdt_fclosefd_e, skel->progs.fdt_fclosefd_r);
-	err = err
-		      ?: add_choice(h, &f->old_failed_close, skel->progs.fdt_close_fd_x,
-				    skel->progs.fdt_close_fd_e, skel->progs.fdt_close_fd_r);
-	err = err
-		      ?: add_choice(h, &f->unshared, skel->progs.fdt_unshare_x, NULL,
-				    skel->progs.fdt_unshare_r);
-	return err
-		       ?: add_choice(h, &f->range, skel->progs.fdt_close_rng_x, NULL,
-				     skel->progs.fdt_close_rng_r);
+	h->skel->rodata->by_functions = true;
+	hooks_list_functions(h, rows);
+	for (unsigned int i = 0; !err && i < FUNCTION_ROWS; i++)
+		err = hooks_add_function(h, &rows[i]);
+	return err;
 }
 
 /* Parameters of the tracepoint of that name, the context first; 0: there is no such tracepoint. */
-static u32 tracepoint_params(const struct btf *btf, const char *name)
+static u32 hooks_tracepoint_params(const struct btf *btf, const char *name)
 {
 	const struct btf_type *type;
 	char symbol[64];
@@ -141,32 +151,32 @@ static u32 tracepoint_params(const struct btf *btf, const char *name)
 	return btf_vlen(btf__type_by_id(btf, type->type));                /* prototype */
 }
 
-static int add_tracepoints(struct hooks *h, const struct btf *btf)
+static int hooks_add_tracepoints(struct hooks *h, const struct btf *btf)
 {
-	u32 uring = tracepoint_params(btf, "io_uring_complete");
+	u32 uring = hooks_tracepoint_params(btf, "io_uring_complete");
 
 	h->skel->rodata->uring_args = uring ? uring - 1 : 0;
-	add_turning(h, h->skel->progs.fdt_sys_exit);
+	hooks_add_detachable(h, h->skel->progs.fdt_sys_exit);
 	if (uring >= 4)
-		add(h, h->skel->progs.fdt_uring_done);
+		hooks_add(h, h->skel->progs.fdt_uring_done);
 	return 0;
 }
 
-static int choose_set(struct hooks *h, enum hook_set wanted, const struct btf *btf,
-		      struct trouble *trouble)
+static int hooks_choose_set(struct hooks *h, enum hook_set wanted, const struct btf *btf,
+			    struct trouble *trouble)
 {
 	char lacking[256];
 
 	h->set = HOOKS_TRACEPOINT;
 	if (wanted == HOOKS_TRACEPOINT ||
-	    (wanted == HOOKS_AUTO && tracepoint_params(btf, "sys_exit")))
-		return add_tracepoints(h, btf);
+	    (wanted == HOOKS_AUTO && hooks_tracepoint_params(btf, "sys_exit")))
+		return hooks_add_tracepoints(h, btf);
 	h->set = HOOKS_FUNCTION;
 	if (functions_choose(btf, &h->functions, lacking, sizeof(lacking)))
 		return trouble_set(trouble, ENOTSUP, EXIT_CANNOT,
 				   "use --hooks=tracepoint, or see: fdtrace doctor", lacking,
 				   "this kernel has no function hooks");
-	return add_functions(h);
+	return hooks_add_functions(h);
 }
 
 int hooks_choose(struct fdtrace_bpf *skel, enum hook_set wanted, const struct btf *btf,
@@ -182,19 +192,19 @@ int hooks_choose(struct fdtrace_bpf *skel, enum hook_set wanted, const struct bt
 	h->skel = skel;
 	bpf_object__for_each_program (program, skel->obj)
 		bpf_program__set_autoload(program, false);
-	skel->rodata->exit_tells_last = tracepoint_params(btf, "sched_process_exit") >= 3;
+	skel->rodata->exit_tells_last = hooks_tracepoint_params(btf, "sched_process_exit") >= 3;
 	/* Birth and death first, so that no process is half seen. */
-	add(h, skel->progs.fdt_exit);
-	add(h, skel->progs.fdt_newtask);
-	add(h, skel->progs.fdt_exec);
-	err = choose_set(h, wanted, btf, trouble);
-	add(h, skel->progs.fdt_snapshot);
+	hooks_add(h, skel->progs.fdt_exit);
+	hooks_add(h, skel->progs.fdt_newtask);
+	hooks_add(h, skel->progs.fdt_exec);
+	err = hooks_choose_set(h, wanted, btf, trouble);
+	hooks_add(h, skel->progs.fdt_snapshot);
 	return err;
 }
 
 /* ---- attaching ---- */
 
-static int attach_one(struct hook *hook)
+static int hook_attach(struct hook *hook)
 {
 	if (hook->link)
 		return 0;
@@ -204,7 +214,7 @@ static int attach_one(struct hook *hook)
 	return hook->link ? 0 : -errno;
 }
 
-static void detach_one(struct hook *hook)
+static void hook_detach(struct hook *hook)
 {
 	bpf_link__destroy(hook->link);
 	hook->link = NULL;
@@ -215,7 +225,7 @@ int hooks_attach(struct hooks *h)
 	int err = 0;
 
 	for (unsigned int i = 0; !err && i < h->count; i++)
-		err = attach_one(&h->hook[i]);
+		err = hook_attach(&h->hook[i]);
 	return err;
 }
 
@@ -224,12 +234,12 @@ int hooks_turn(struct hooks *h, bool on)
 	int err = 0;
 
 	for (unsigned int i = 0; !err && i < h->count; i++) {
-		if (!h->hook[i].turns)
+		if (!h->hook[i].detachable)
 			continue;
 		if (on)
-			err = attach_one(&h->hook[i]);
+			err = hook_attach(&h->hook[i]);
 		else
-			detach_one(&h->hook[i]);
+			hook_detach(&h->hook[i]);
 	}
 	if (err) /* all or none */
 		hooks_turn(h, false);
@@ -251,7 +261,7 @@ void hooks_free(struct hooks *h)
 	if (!h)
 		return;
 	for (unsigned int i = 0; i < h->count; i++)
-		detach_one(&h->hook[i]);
+		hook_detach(&h->hook[i]);
 	for (unsigned int i = 0; i < h->other_count; i++)
 		fdtrace_bpf__destroy(h->others[i]);
 	free(h);
@@ -259,7 +269,7 @@ void hooks_free(struct hooks *h)
 
 /* ---- other forms of programs that miss ---- */
 
-static int share_maps(struct fdtrace_bpf *to, const struct fdtrace_bpf *from)
+static int hooks_share_maps(struct fdtrace_bpf *to, const struct fdtrace_bpf *from)
 {
 	struct bpf_map *map = NULL;
 	int err = 0;
@@ -274,8 +284,8 @@ static int share_maps(struct fdtrace_bpf *to, const struct fdtrace_bpf *from)
 	return err;
 }
 
-/* Only these programs, on the maps of the first. NULL: not to be had. second may be NULL. */
-static struct fdtrace_bpf *load_other(struct hooks *h, const char *first, const char *second)
+/* Only these programs, on the maps of the first. NULL: they cannot be loaded. second may be NULL. */
+static struct fdtrace_bpf *hooks_load_other(struct hooks *h, const char *first, const char *second)
 {
 	struct fdtrace_bpf *other = fdtrace_bpf__open();
 	struct bpf_program *program;
@@ -288,20 +298,20 @@ static struct fdtrace_bpf *load_other(struct hooks *h, const char *first, const 
 		bpf_program__set_autoload(program, strcmp(name, first) == 0 ||
 							   (second && strcmp(name, second) == 0));
 	}
-	if (!share_maps(other, h->skel) && !fdtrace_bpf__load(other))
+	if (!hooks_share_maps(other, h->skel) && !fdtrace_bpf__load(other))
 		return other;
 	fdtrace_bpf__destroy(other);
 	return NULL;
 }
 
-static struct hook hook_of(const struct fdtrace_bpf *other, const char *name, const char *function,
-			   bool at_return)
+static struct hook hooks_make_other(const struct fdtrace_bpf *other, const char *name,
+				    const char *function, bool at_return)
 {
 	return (struct hook){ .program = bpf_object__find_program_by_name(other->obj, name),
 			      .function = function,
 			      .kprobe = function != NULL,
 			      .at_return = at_return,
-			      .turns = true };
+			      .detachable = true };
 }
 
 struct other_form {
@@ -309,28 +319,32 @@ struct other_form {
 };
 
 /* first NULL: there is none. */
-static struct other_form other_form_of(const struct hooks *h, const struct hook *hook)
+static struct other_form hooks_other_form(const struct hooks *h, const struct hook *hook)
 {
-	const struct fdtrace_bpf *skel = h->skel;
+	struct function_programs rows[FUNCTION_ROWS];
 
-	if (hook->program == skel->progs.fdt_sys_exit)
-		return (struct other_form){ "sys_exit_classic", NULL, NULL };
-	if (hook->program == skel->progs.fdt_fdinstall_x)
-		return (struct other_form){ "install_entered", "install_left",
-					    h->functions.installed.name };
-	if (hook->program == skel->progs.fdt_do_dup2_x)
-		return (struct other_form){ "replace_entered", "replace_left",
-					    h->functions.replaced.name };
-	if (hook->program == skel->progs.fdt_pick_file_x)
-		return (struct other_form){ "empty_entered", "empty_left",
-					    h->functions.emptied.name };
-	if (hook->program == skel->progs.fdt_fclosefd_x)
-		return (struct other_form){ "close_entered", "close_left",
-					    h->functions.failed_close.name };
-	if (hook->program == skel->progs.fdt_close_fd_x)
-		return (struct other_form){ "old_close_entered", "old_close_left",
-					    h->functions.old_failed_close.name };
+	if (hook->program == h->skel->progs.fdt_sys_exit)
+		return (struct other_form){ bpf_program__name(h->skel->progs.fdt_sys_exit_c), NULL,
+					    NULL };
+	hooks_list_functions(h, rows);
+	for (unsigned int i = 0; i < FUNCTION_ROWS; i++)
+		if (hook->program == rows[i].by_exit && rows[i].entered)
+			return (struct other_form){ bpf_program__name(rows[i].entered),
+						    bpf_program__name(rows[i].left),
+						    rows[i].choice->name };
 	return (struct other_form){ 0 };
+}
+
+/* Both or none; second may be NULL. */
+static int hook_attach_pair(struct hook *first, struct hook *second)
+{
+	int err = hook_attach(first);
+
+	if (!err && second)
+		err = hook_attach(second);
+	if (err)
+		hook_detach(first);
+	return err;
 }
 
 /*
@@ -338,47 +352,45 @@ static struct other_form other_form_of(const struct hooks *h, const struct hook 
  * thread has been preempted inside them; classic tracepoints and kprobes run with preemption
  * off. Both are in force for a moment: asserting a slot twice does no harm.
  */
-static void change_form(struct hooks *h, struct hook *hook)
+static void hook_change_form(struct hooks *h, struct hook *hook)
 {
 	const char *name = bpf_program__name(hook->program);
-	struct other_form form = other_form_of(h, hook);
+	struct other_form form = hooks_other_form(h, hook);
 	struct hook first, second = { 0 };
 	struct fdtrace_bpf *other;
 	int err;
 
-	if (hook->stays || !form.first || h->other_count == OTHERS_MAX || h->count == HOOKS_MAX)
+	if (hook->no_fallback || !form.first || h->other_count == OTHERS_MAX ||
+	    h->count == HOOKS_MAX)
 		return;
-	hook->stays = true;
+	hook->no_fallback = true;
 	libbpf_log_begin();
-	other = load_other(h, form.first, form.second);
+	other = hooks_load_other(h, form.first, form.second);
 	if (!other) {
-		log_warn("this kernel skips events of preempted threads in %s, and the form that "
-			 "would see them is not to be had (%s)",
+		log_warn("%s misses events of preempted threads, and the fallback program "
+			 "could not be loaded (%s)",
 			 name, libbpf_log_end());
 		return;
 	}
 	h->others[h->other_count++] = other;
-	first = hook_of(other, form.first, form.function, false);
+	first = hooks_make_other(other, form.first, form.function, false);
 	if (form.second)
-		second = hook_of(other, form.second, form.function, true);
-	err = h->off ? 0 : attach_one(&first);
-	err = err || h->off || !form.second ? err : attach_one(&second);
+		second = hooks_make_other(other, form.second, form.function, true);
+	err = h->off ? 0 : hook_attach_pair(&first, form.second ? &second : NULL);
 	if (err) {
-		detach_one(&first);
-		log_warn("this kernel skips events of preempted threads in %s, and %s is not to be "
-			 "had instead (%s); mount tracefs on /sys/kernel/tracing",
+		log_warn("%s misses events of preempted threads, and %s could not be attached "
+			 "instead (%s); mount tracefs on /sys/kernel/tracing",
 			 name, form.first, strerror(-err));
 		return;
 	}
-	detach_one(hook);
+	hook_detach(hook);
 	*hook = first;
 	if (form.second)
 		h->hook[h->count++] = second;
-	log_info("this kernel skips events of preempted threads in %s: using %s from now on", name,
-		 form.first);
+	log_info("%s misses events of preempted threads: using %s from now on", name, form.first);
 }
 
-static u64 misses_of(const struct bpf_program *program)
+static u64 hook_misses(const struct bpf_program *program)
 {
 	struct bpf_prog_info info;
 	u32 size = sizeof(info);
@@ -390,35 +402,35 @@ static u64 misses_of(const struct bpf_program *program)
 	return info.recursion_misses;
 }
 
-static int tell_returns(struct hooks *h,
-			int (*tell)(void *ctx, enum fdt_loss_cause cause, uint64_t count,
-				    const char *program),
-			void *ctx)
+static int hooks_report_returns(struct hooks *h,
+				int (*report)(void *ctx, enum fdt_loss_cause cause, uint64_t count,
+					      const char *program),
+				void *ctx)
 {
 	u64 missed = __atomic_load_n(&h->skel->bss->missed_returns.value, __ATOMIC_RELAXED);
 	u64 more = missed - h->missed_returns;
 
 	h->missed_returns = missed;
-	return more ? tell(ctx, FDT_LOSS_KRETPROBE, more, "return") : 0;
+	return more ? report(ctx, FDT_LOSS_KRETPROBE, more, "return") : 0;
 }
 
 int hooks_misses(struct hooks *h,
-		 int (*tell)(void *ctx, enum fdt_loss_cause cause, uint64_t count,
-			     const char *program),
+		 int (*report)(void *ctx, enum fdt_loss_cause cause, uint64_t count,
+			       const char *program),
 		 void *ctx)
 {
 	unsigned int count = h->count; /* what is added now has missed nothing */
-	int err = tell_returns(h, tell, ctx);
+	int err = hooks_report_returns(h, report, ctx);
 
 	for (unsigned int i = 0; i < count; i++) {
 		struct hook *hook = &h->hook[i];
-		u64 missed = misses_of(hook->program), more = missed - hook->missed;
+		u64 missed = hook_misses(hook->program), more = missed - hook->missed;
 
 		hook->missed = missed;
 		if (!more || err)
 			continue;
-		err = tell(ctx, FDT_LOSS_RECURSION, more, bpf_program__name(hook->program));
-		change_form(h, hook);
+		err = report(ctx, FDT_LOSS_RECURSION, more, bpf_program__name(hook->program));
+		hook_change_form(h, hook);
 	}
 	return err;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Which programs are loaded and where they are attached: the tracepoint set or the function set,
- * and in which form. Both tell the same events. What each of them does not see: see hooks_blind().
+ * and in which form. Both report the same events. What each of them does not see: see hooks_blind().
  */
 #ifndef FDTRACE_SOURCE_HOOKS_H
 #define FDTRACE_SOURCE_HOOKS_H
@@ -19,8 +19,8 @@ enum hook_set { HOOKS_AUTO, HOOKS_FUNCTION, HOOKS_TRACEPOINT };
 
 /*
  * Before the skeleton is loaded: marks what is to be. HOOKS_AUTO: the tracepoint set, which sees
- * failures and uses, and where that cannot be had the function set. -ENOTSUP with *trouble filled:
- * the set that was asked for is not to be had here. The skeleton must outlive the hooks.
+ * failures and uses, and where that is not possible the function set. -ENOTSUP with *trouble filled:
+ * this kernel does not have the set that was asked for. The skeleton must outlive the hooks.
  */
 int hooks_choose(struct fdtrace_bpf *skel, enum hook_set wanted, const struct btf *btf,
 		 struct hooks **ret_hooks, struct trouble *trouble);
@@ -33,12 +33,12 @@ int hooks_attach(struct hooks *hooks);
 int hooks_turn(struct hooks *hooks, bool on);
 
 /*
- * Tells what programs have missed since last asked, and puts another form in the place of a program
- * that misses. tell returns 0 to go on; what it returned last is returned.
+ * Reports what programs have missed since the last call, and puts another form in the place of a program
+ * that misses. report returns 0 to go on; what it returned last is returned.
  */
 int hooks_misses(struct hooks *hooks,
-		 int (*tell)(void *ctx, enum fdt_loss_cause cause, uint64_t count,
-			     const char *program),
+		 int (*report)(void *ctx, enum fdt_loss_cause cause, uint64_t count,
+			       const char *program),
 		 void *ctx);
 
 /* Of the iterator that takes snapshots; valid while attached. */

@@ -11,16 +11,14 @@
 #include "fdtrace/loader.h"
 #include "source/live/programs.h"
 
-/* The generated skeleton spells types as the program does. */
-typedef uint32_t u32;
-typedef uint64_t u64;
+#include "source/skeleton.h"
 #include "inspect.skel.h"
 
 struct inspector {
 	struct inspect_bpf *skel;
 	struct bpf_link *link; /* an iterator over the task link_tgid, or over all if that is 0 */
 	uint32_t link_tgid;
-	bool all_tasks; /* before Linux 6.1 an iterator cannot be told which task to visit */
+	bool all_tasks; /* before Linux 6.1 an iterator cannot be limited to a task */
 };
 
 /* By which CLOCK_MONOTONIC_COARSE advances. 0: not known. */
@@ -33,7 +31,7 @@ static u64 jiffy_ns(void)
 	return (u64)step.tv_nsec;
 }
 
-static int load(struct inspector *i)
+static int inspector_load(struct inspector *i)
 {
 	int err;
 
@@ -54,7 +52,7 @@ int inspector_new(struct inspector **ret_inspector)
 
 	if (!i)
 		return -ENOMEM;
-	err = load(i);
+	err = inspector_load(i);
 	if (err) {
 		inspector_free(i);
 		return err;
@@ -72,7 +70,7 @@ void inspector_free(struct inspector *i)
 	free(i);
 }
 
-static struct bpf_link *attach(struct inspector *i, uint32_t tgid)
+static struct bpf_link *inspector_attach(struct inspector *i, uint32_t tgid)
 {
 	union bpf_iter_link_info info = { .task.tid = tgid };
 	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
@@ -81,24 +79,24 @@ static struct bpf_link *attach(struct inspector *i, uint32_t tgid)
 }
 
 /* Kept for the next question: most often about the same process. */
-static int use_link(struct inspector *i, uint32_t tgid)
+static int inspector_use_link(struct inspector *i, uint32_t tgid)
 {
 	uint32_t wanted = i->all_tasks ? 0 : tgid;
 
 	if (i->link && i->link_tgid == wanted)
 		return 0;
 	bpf_link__destroy(i->link);
-	i->link = attach(i, wanted);
+	i->link = inspector_attach(i, wanted);
 	if (!i->link && wanted && errno != ESRCH) {
 		i->all_tasks = true;
 		wanted = 0;
-		i->link = attach(i, wanted);
+		i->link = inspector_attach(i, wanted);
 	}
 	i->link_tgid = wanted;
 	return i->link ? 0 : -errno;
 }
 
-static int read_answer(int fd, struct fdt_detail *ret_detail)
+static int inspector_read_answer(int fd, struct fdt_detail *ret_detail)
 {
 	struct fdt_detail answer;
 	ssize_t n;
@@ -115,7 +113,7 @@ static int read_answer(int fd, struct fdt_detail *ret_detail)
 
 int inspector_ask(struct inspector *i, uint32_t tgid, int32_t number, struct fdt_detail *ret_detail)
 {
-	int err = use_link(i, tgid), fd;
+	int err = inspector_use_link(i, tgid), fd;
 
 	if (err)
 		return err == -ESRCH ? -EBADF : err;
@@ -123,7 +121,7 @@ int inspector_ask(struct inspector *i, uint32_t tgid, int32_t number, struct fdt
 	fd = bpf_iter_create(bpf_link__fd(i->link));
 	if (fd < 0)
 		return fd;
-	err = read_answer(fd, ret_detail);
+	err = inspector_read_answer(fd, ret_detail);
 	close(fd);
 	return err;
 }

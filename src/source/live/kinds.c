@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static void take(struct kind_samples *samples, int fd, enum fd_kind kind, int owned)
+static void kind_samples_take(struct kind_samples *samples, int fd, enum fd_kind kind, int owned)
 {
 	if (fd < 0)
 		return;
@@ -28,7 +28,7 @@ static void take(struct kind_samples *samples, int fd, enum fd_kind kind, int ow
 
 void kind_samples_add(struct kind_samples *samples, int fd, enum fd_kind kind)
 {
-	take(samples, fd, kind, 0);
+	kind_samples_take(samples, fd, kind, 0);
 }
 
 static int make_signalfd(void)
@@ -62,17 +62,20 @@ static int make_io_uring(void)
 void kind_samples_init(struct kind_samples *samples)
 {
 	samples->count = 0;
-	take(samples, eventfd(0, EFD_CLOEXEC), FD_KIND_EVENTFD, 1);
-	take(samples, epoll_create1(EPOLL_CLOEXEC), FD_KIND_EPOLL, 1);
-	take(samples, timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), FD_KIND_TIMERFD, 1);
-	take(samples, make_signalfd(), FD_KIND_SIGNALFD, 1);
-	take(samples, inotify_init1(IN_CLOEXEC), FD_KIND_INOTIFY, 1);
-	take(samples, fanotify_init(FAN_CLOEXEC | FAN_CLASS_NOTIF, O_RDONLY | O_CLOEXEC),
-	     FD_KIND_FANOTIFY, 1);
-	take(samples, (int)syscall(SYS_pidfd_open, getpid(), 0), FD_KIND_PIDFD, 1);
-	take(samples, make_perf_event(), FD_KIND_PERF, 1);
-	take(samples, make_io_uring(), FD_KIND_IO_URING, 1);
-	take(samples, (int)syscall(SYS_userfaultfd, O_CLOEXEC), FD_KIND_USERFAULTFD, 1);
+	kind_samples_take(samples, eventfd(0, EFD_CLOEXEC), FD_KIND_EVENTFD, 1);
+	kind_samples_take(samples, epoll_create1(EPOLL_CLOEXEC), FD_KIND_EPOLL, 1);
+	kind_samples_take(samples, timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), FD_KIND_TIMERFD,
+			  1);
+	kind_samples_take(samples, make_signalfd(), FD_KIND_SIGNALFD, 1);
+	kind_samples_take(samples, inotify_init1(IN_CLOEXEC), FD_KIND_INOTIFY, 1);
+	kind_samples_take(samples,
+			  fanotify_init(FAN_CLOEXEC | FAN_CLASS_NOTIF, O_RDONLY | O_CLOEXEC),
+			  FD_KIND_FANOTIFY, 1);
+	kind_samples_take(samples, (int)syscall(SYS_pidfd_open, getpid(), 0), FD_KIND_PIDFD, 1);
+	kind_samples_take(samples, make_perf_event(), FD_KIND_PERF, 1);
+	kind_samples_take(samples, make_io_uring(), FD_KIND_IO_URING, 1);
+	kind_samples_take(samples, (int)syscall(SYS_userfaultfd, O_CLOEXEC), FD_KIND_USERFAULTFD,
+			  1);
 }
 
 void kind_samples_done(struct kind_samples *samples)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One descriptor of each kind that lives on an anonymous inode. The kernel tells them apart only
+ * One descriptor of each kind that lives on an anonymous inode. The kernel distinguishes them only
  * by the address of their file operations; looking at samples of our own shows which is which
  * without asking for kernel symbols.
  */

@@ -13,7 +13,7 @@
 #define INITIAL_PID_NAMESPACE 0xeffffffcu  /* PROC_PID_INIT_INO, linux/proc_ns.h */
 #define INITIAL_USER_NAMESPACE 0xeffffffdu /* PROC_USER_INIT_INO */
 
-static ssize_t read_file(pid_t pid, const char *name, char *buffer, size_t size)
+static ssize_t procfs_read_file(pid_t pid, const char *name, char *buffer, size_t size)
 {
 	char path[64];
 	ssize_t done = 0, n;
@@ -39,7 +39,7 @@ int procfs_stat(pid_t pid, struct procfs_stat *ret_stat)
 	unsigned long long threads, start;
 	char text[1024], *after_name, state;
 	unsigned int flags;
-	ssize_t length = read_file(pid, "stat", text, sizeof(text) - 1);
+	ssize_t length = procfs_read_file(pid, "stat", text, sizeof(text) - 1);
 
 	if (length < 0)
 		return length == -ESRCH ? -ENOENT : (int)length;
@@ -77,7 +77,7 @@ size_t procfs_exe(pid_t pid, char *buffer, size_t size)
 
 size_t procfs_args(pid_t pid, char *buffer, size_t size)
 {
-	ssize_t length = read_file(pid, "cmdline", buffer, size);
+	ssize_t length = procfs_read_file(pid, "cmdline", buffer, size);
 
 	return length > 0 ? (size_t)length : 0;
 }
@@ -102,7 +102,7 @@ bool procfs_initial_user_namespace(void)
 int procfs_own_number(const char *key)
 {
 	char text[4096], sought[64];
-	ssize_t length = read_file(getpid(), "status", text, sizeof(text) - 1);
+	ssize_t length = procfs_read_file(getpid(), "status", text, sizeof(text) - 1);
 	const char *at;
 
 	if (length < 0)

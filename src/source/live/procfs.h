@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What /proc tells about a process. Everything in it is written by the process itself: any byte. */
+/* What /proc says about a process. Everything in it is written by the process itself: any byte. */
 #ifndef FDTRACE_SOURCE_PROCFS_H
 #define FDTRACE_SOURCE_PROCFS_H
 
@@ -31,7 +31,7 @@ bool procfs_initial_pid_namespace(void);
 /* The initial user namespace: only there a capability counts for the kernel itself. */
 bool procfs_initial_user_namespace(void);
 
-/* A number of /proc/self/status ("Seccomp"); -ENOENT: not told. */
+/* A number of /proc/self/status ("Seccomp"); -ENOENT: it is not there. */
 int procfs_own_number(const char *key);
 
 #endif

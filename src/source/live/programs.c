@@ -12,7 +12,7 @@
 
 #define INSTRUCTION_BYTES 8
 
-/* 0, or -ENOENT: it was not loaded, or the kernel does not tell. */
+/* 0, or -ENOENT: it was not loaded, or the kernel does not say. */
 static int read_info(const struct bpf_program *program, struct bpf_prog_info *ret_info)
 {
 	uint32_t size = sizeof(*ret_info);

@@ -64,7 +64,7 @@ struct self_test {
 
 /* ---- the child ---- */
 
-static int receive_one(void)
+static int self_test_receive_one(void)
 {
 	char control[CMSG_SPACE(sizeof(int))] = { 0 }, byte = 0;
 	struct iovec data = { .iov_base = &byte, .iov_len = 1 };
@@ -105,7 +105,7 @@ static int do_step(enum step step, const int32_t *fd)
 	case STEP_DUP3: return dup3(fd[STEP_OPEN], HIGH + 1, 0);
 	case STEP_FCNTL: return fcntl(fd[STEP_OPEN], F_DUPFD, HIGH + 2);
 	case STEP_PIPE: return pipe_end();
-	case STEP_RECEIVE: return receive_one();
+	case STEP_RECEIVE: return self_test_receive_one();
 	case STEP_CLOSE: return close(fd[STEP_OPEN]) ? -1 : fd[STEP_OPEN];
 	case STEP_FAIL: return close(HIGH) && errno == EBADF ? HIGH : -1;
 	case STEP_RANGE: return (int)syscall(SYS_close_range, HIGH, HIGH + 2, 0) ? -1 : HIGH;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Do the hooks tell what they should? A compiler may have inlined a function on some path, and a
+ * Do the hooks report what they should? A compiler may have inlined a function on some path, and a
  * kernel may have renamed or split it: attaching alone proves nothing. So a child of ours opens,
  * duplicates, passes and closes descriptors, and each of these has to be heard of.
  */
@@ -24,7 +24,7 @@ int self_test_run(struct self_test *test);
 void self_test_event(struct self_test *test, const void *event, size_t size);
 
 /*
- * NULL: all was heard of. Else what was not, as in "dup3 was not heard of". failures: a close that
+ * NULL: all was seen. Else what was not, as in "no event for dup3". failures: a close that
  * failed has to be heard of, too.
  */
 const char *self_test_missing(const struct self_test *test, bool failures);

@@ -13,7 +13,7 @@ struct snapshot_process {
 	uint32_t pid, parent_pid, uid;
 };
 
-static int make_room(struct snapshot_found *found)
+static int snapshot_make_room(struct snapshot_found *found)
 {
 	size_t capacity = found->capacity ? 2 * found->capacity : 64;
 	struct snapshot_process *process;
@@ -35,7 +35,7 @@ int snapshot_note(struct snapshot_found *found, const void *event)
 	if (task->head.kind != FDT_TASK || task->head.op != FDT_OP_SNAPSHOT ||
 	    task->head.tid != task->head.tgid)
 		return 0;
-	if (make_room(found))
+	if (snapshot_make_room(found))
 		return -ENOMEM;
 	found->process[found->count++] = (struct snapshot_process){ .table = task->head.table,
 								    .start_ns = task->start_ns,
@@ -46,7 +46,7 @@ int snapshot_note(struct snapshot_found *found, const void *event)
 }
 
 /* The pid still names the process that was found, so what was just read in /proc was its own. */
-static bool is_the_same(const struct snapshot_process *process)
+static bool snapshot_is_the_same(const struct snapshot_process *process)
 {
 	static uint64_t tick_ns;
 	struct procfs_stat stat;
@@ -57,8 +57,8 @@ static bool is_the_same(const struct snapshot_process *process)
 	       stat.start_ticks == process->start_ns / tick_ns;
 }
 
-static int tell_process(const struct snapshot_process *process, uint64_t time_ns,
-			source_event_fn event, void *ctx)
+static int snapshot_report_process(const struct snapshot_process *process, uint64_t time_ns,
+				   source_event_fn event, void *ctx)
 {
 	struct fdt_process out = { .head = { .kind = FDT_PROCESS,
 					     .op = FDT_OP_SNAPSHOT,
@@ -74,15 +74,16 @@ static int tell_process(const struct snapshot_process *process, uint64_t time_ns
 
 	out.exe_size = (uint16_t)procfs_exe(pid, out.exe, sizeof(out.exe));
 	out.args_size = (uint16_t)procfs_args(pid, out.args, sizeof(out.args));
-	return is_the_same(process) ? event(ctx, &out, sizeof(out)) : 0;
+	return snapshot_is_the_same(process) ? event(ctx, &out, sizeof(out)) : 0;
 }
 
-int snapshot_tell(struct snapshot_found *found, uint64_t time_ns, source_event_fn event, void *ctx)
+int snapshot_report(struct snapshot_found *found, uint64_t time_ns, source_event_fn event,
+		    void *ctx)
 {
 	int err = 0;
 
 	for (size_t i = 0; !err && i < found->count; i++)
-		err = tell_process(&found->process[i], time_ns, event, ctx);
+		err = snapshot_report_process(&found->process[i], time_ns, event, ctx);
 	found->count = 0;
 	return err;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The processes that a snapshot found. The iterator in the kernel tells their threads and tables;
+ * The processes that a snapshot found. The iterator in the kernel reports their threads and tables;
  * what they are called and were started with is read from /proc afterwards.
  */
 #ifndef FDTRACE_SOURCE_SNAPSHOT_H
@@ -23,7 +23,8 @@ int snapshot_note(struct snapshot_found *found, const void *event);
  * Tells an FDT_PROCESS for each process found that is still alive and the same one. 0, or what
  * event returned. The list is empty afterwards.
  */
-int snapshot_tell(struct snapshot_found *found, uint64_t time_ns, source_event_fn event, void *ctx);
+int snapshot_report(struct snapshot_found *found, uint64_t time_ns, source_event_fn event,
+		    void *ctx);
 
 void snapshot_done(struct snapshot_found *found);
 

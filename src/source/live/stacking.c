@@ -15,12 +15,7 @@
 #include "util/arch.h"
 #include "util/log.h"
 
-/* The generated skeleton spells types as the programs do. */
-typedef uint8_t u8;
-typedef int32_t s32;
-typedef uint16_t u16;
-typedef uint32_t u32;
-typedef uint64_t u64;
+#include "source/skeleton.h"
 #include "fdtrace.skel.h"
 
 #define FILES_WAIT_MS 5          /* most files are read in that time; meanwhile stacks end early */
@@ -117,7 +112,7 @@ int stacking_open(struct fdtrace_bpf *skel, const struct stacking_options *optio
 	return 0;
 }
 
-/* As execvp(3) finds it; what cannot be run is the launcher's to tell. */
+/* As execvp(3) finds it; what cannot be run is the launcher's to report. */
 static void prepare_command(struct stacking *s, const char *command)
 {
 	const char *path = getenv("PATH") ?: "/usr/local/bin:/usr/bin:/bin";
