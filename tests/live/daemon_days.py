@@ -55,11 +55,11 @@ def _():
     need_tracing()
     with place() as at:
         disk = at.folder + "/disk"
-        at.out, at.state = disk + "/out.jsonl", disk + "/told.json"
+        at.out, at.state = disk + "/out.jsonl", disk + "/reported.json"
         at.write("rules: close\n", evidence=disk + "/evidence")
         with at.start(before=["unshare", "-m", "sh", "-c", SMALL, disk]) as daemon:
             disk = f"/proc/{daemon.pid}/root{disk}"
-            at.out, at.state = disk + "/out.jsonl", disk + "/told.json"
+            at.out, at.state = disk + "/out.jsonl", disk + "/reported.json"
             be_guilty("room")
             at.wait("room")
             fill(disk + "/filler")
@@ -81,8 +81,8 @@ def _():
             kept = os.open(disk, os.O_RDONLY)  # its mount lives on with us
             try:
                 end(daemon)
-                with open(f"/proc/self/fd/{kept}/told.json", encoding="utf-8") as state:
-                    told = {row["fingerprint"] for row in json.load(state)["told"]}
+                with open(f"/proc/self/fd/{kept}/reported.json", encoding="utf-8") as state:
+                    told = {row["fingerprint"] for row in json.load(state)["reported"]}
             finally:
                 os.close(kept)
         assert {r["fdtrace"]["fingerprint"] for r in (one, two, last)} <= told, told
@@ -93,14 +93,14 @@ def _():
     need_tracing()
     with place() as at:
         disk = at.folder + "/disk"
-        at.out, at.state = disk + "/out.jsonl", disk + "/told.json"
+        at.out, at.state = disk + "/out.jsonl", disk + "/reported.json"
         at.write("rules: close\n", evidence=disk + "/evidence")
         script = SMALL.replace("&& exec", '&& { cat /dev/zero >"$0/filler" 2>/dev/null; true; } && exec')
         with at.start(before=["unshare", "-m", "sh", "-c", script, disk]) as daemon:
             there = f"/proc/{daemon.pid}/root{disk}"
             at.out = there + "/out.jsonl"
             be_guilty("never_room")
-            daemon.wait_for_message(b"told.json: cannot be written: No space left on device")
+            daemon.wait_for_message(b"reported.json: cannot be written: No space left on device")
             os.unlink(there + "/filler")
             at.wait("never_room")
             end(daemon)
