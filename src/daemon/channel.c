@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The queue of a channel and when it is opened. What does not fit is dropped as it comes, so
- * that what waits has no gaps: how a trouble began is worth more than its hundredth line, and a
- * line half of which is out cannot be taken back. The way counts as free again once half of the
- * queue is gone; what was dropped is told at the place of the gap.
+ * The queue of a channel and when it is opened. When it is full, new lines are dropped,
+ * so that the waiting ones have no gaps: how a trouble began is worth more than its hundredth
+ * line, and a line that is half sent cannot be taken back. Lines are queued again once half of
+ * the queue is gone; a marker stands where lines are missing.
  */
 #include "daemon/channel.h"
 
@@ -100,12 +100,12 @@ static void pause_it(struct channel *c, uint64_t now_ns)
 	c->pause_ns = c->pause_ns * 2 > PAUSE_MAX ? PAUSE_MAX : c->pause_ns * 2;
 }
 
-/* Once, until it works again. */
+/* Only once, until it works again. */
 static void complain(struct channel *c, int err, const char *what)
 {
 	c->counters.failures++;
 	if (!c->complained)
-		log_warn("%s: cannot %s: %s; lines wait, up to %" PRIu64 " bytes of them", c->name,
+		log_warn("%s: cannot %s: %s; queueing up to %" PRIu64 " bytes of lines", c->name,
 			 what, strerror(-err), c->config.queue_bytes);
 	c->complained = true;
 }
@@ -138,7 +138,7 @@ static bool open_it(struct channel *c, uint64_t now_ns)
 	err = c->kind->open(c);
 	if (!err)
 		return true;
-	complain(c, err, "open it");
+	complain(c, err, "open");
 	pause_it(c, now_ns);
 	return false;
 }
@@ -186,7 +186,7 @@ static void taken(struct channel *c, size_t size)
 	remove_first(c);
 }
 
-/* Until nothing waits or nothing is taken. */
+/* Sends until the queue is empty or the receiver takes no more. */
 static void flush(struct channel *c, uint64_t now_ns)
 {
 	while (c->first && now_ns >= c->retry_ns && open_it(c, now_ns)) {
@@ -226,7 +226,7 @@ static struct waiting *marker(struct channel *c, uint64_t now_ns)
 	return w;
 }
 
-/* Tells of the gap as soon as there is room for more than that. False: still full. */
+/* Queues the marker for the gap as soon as there is room for more than that. False: still full. */
 static bool resume(struct channel *c, uint64_t now_ns)
 {
 	struct waiting *w;
@@ -340,7 +340,7 @@ int channel_open(const struct output_config *config, struct channel **ret_channe
 		return err;
 	}
 	if (err)
-		complain(c, err, "open it");
+		complain(c, err, "open");
 	*ret_channel = c;
 	return 0;
 }

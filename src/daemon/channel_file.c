@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * A file that others rotate and collect: appended to with one write a line. A line that the disk
- * took only in part is taken back, so that there is never half a line in the file.
+ * A file that others rotate and collect: appended to with one write per line. A line that was only
+ * partly written is removed again, so that there is never half a line in the file.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 
 #include "daemon/channel_private.h"
 
-/* What somebody else could read into or make us write over is not ours to append to. */
+/* Never append to a file that another user could read through or make us overwrite. */
 static int check(const struct stat *file)
 {
 	if (S_ISDIR(file->st_mode))
@@ -22,7 +22,7 @@ static int check(const struct stat *file)
 	return file->st_mode & S_IWOTH || file->st_nlink > 1 ? -EPERM : 0;
 }
 
-/* Whoever wrote last may have been killed in the middle of a line. */
+/* The last writer may have been killed in the middle of a line. */
 static int end_last_line(int fd, off_t size)
 {
 	char last;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* The line that tells of lines that were dropped. */
+/* The line that stands where lines were dropped. */
 #include <inttypes.h>
 #include <stdlib.h>
 

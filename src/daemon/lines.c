@@ -66,7 +66,7 @@ static int add(struct lines *to, const struct lines *from, const struct output_c
 	return err;
 }
 
-/* Lets go of what the other one has not got. */
+/* Closes the channels that the other set does not have. */
 static void drop(struct lines *lines, const struct lines *other)
 {
 	for (unsigned int i = 0; i < lines->count; i++) {
@@ -76,7 +76,7 @@ static void drop(struct lines *lines, const struct lines *other)
 	}
 }
 
-/* Findings without their whole evidence are better than none: it is told and that is all. */
+/* Findings without their full evidence are better than none: a message is enough. */
 static void open_evidence(struct lines *lines, const struct config *config)
 {
 	struct trouble trouble;
@@ -152,7 +152,7 @@ static void put_finding(struct lines *lines, const char *json, size_t length,
 	put(lines, &line);
 }
 
-/* These are few, so that what they say may be read out of them. */
+/* These are few, so parsing them again is cheap enough. */
 static void put_other(struct lines *lines, const char *json, size_t length)
 {
 	json_t *root = json_loadb(json, length, 0, NULL);

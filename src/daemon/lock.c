@@ -25,7 +25,7 @@ static void find_path(char *path, size_t size)
 	else
 		snprintf(path, size, FOLDER "/lock");
 	if (!length)
-		mkdir(FOLDER, 0755); /* if it can't be made, the lock can't, and that is told */
+		mkdir(FOLDER, 0755); /* if this fails, opening the lock fails and is reported */
 }
 
 static int held(int fd, const char *path, struct trouble *trouble)
@@ -68,7 +68,7 @@ int lock_take(int *ret_fd, struct trouble *trouble)
 			      : trouble_set(trouble, errno, EXIT_CANNOT, NULL, NULL,
 					    "cannot lock %.160s: %s", path, strerror(errno));
 	else
-		err = write_pid(fd); /* who holds it is told to people only */
+		err = write_pid(fd); /* for the message only: the lock itself is what counts */
 	if (err == -EBUSY || (err && flock(fd, LOCK_EX | LOCK_NB) < 0)) {
 		close(fd);
 		return err;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * One page over HTTP. A thread of its own polls a few connections; whatever a client does, it
- * costs one of their places for ten seconds at most, and nobody else waits. What a client sends
- * beyond its first line is read and not looked at.
+ * costs one of their places for ten seconds at most, and no other client waits. What a client
+ * sends after its first line is read and ignored.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -28,7 +28,7 @@
 #define REST_MS 1000 /* after accept() failed: nothing is gained by trying at once */
 #define BACKLOG 128
 
-/* What was published; read by whoever has a reference. */
+/* What was published; readable with a reference. */
 struct page {
 	unsigned int refs; /* under server->lock */
 	size_t length;
@@ -210,7 +210,7 @@ static bool has_ended(const char *line_end)
 	return strstr(line_end, "\n\r\n") || strstr(line_end, "\n\n");
 }
 
-/* What is no HTTP/1 needs no headers to be refused; a client of HTTP/0.9 sends none. */
+/* Anything but HTTP/1 is refused without waiting for headers: a client of HTTP/0.9 sends none. */
 static bool is_hopeless(const char *request, const char *end)
 {
 	const char *version = memmem(request, (size_t)(end - request), " HTTP/1.", 8);
@@ -298,7 +298,7 @@ static bool serve(struct metrics_server *s, struct connection *c)
 	}
 }
 
-/* Memory and descriptors come back; until then those who knock wait. */
+/* Memory and descriptors come back; until then new connections wait. */
 static void accept_one(struct metrics_server *s, int64_t now)
 {
 	int fd = accept4(s->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);

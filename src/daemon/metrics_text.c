@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * The text format 0.0.4 of Prometheus: "# HELP", "# TYPE", then the samples of the family. One
- * byte that is no UTF-8, or one series twice, and the whole target counts as down.
+ * byte that is not UTF-8, or a series that appears twice, and the whole target counts as down.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -113,7 +113,8 @@ static void put_findings(FILE *out, const struct engine_counters *c)
 				rule_info(rule)->id, severity_name(severity),
 				c->by_rule[rule].reported[severity]);
 	count(out, "fdtrace_findings_suppressed_total", COUNTER,
-	      "How often something was found that a suppression matches.", c->times_suppressed);
+	      "How many times a suppression matched something that was found.",
+	      c->times_suppressed);
 }
 
 static void put_events(FILE *out, const struct metrics *m)
@@ -131,7 +132,8 @@ static void put_events(FILE *out, const struct metrics *m)
 	      "Events dropped because the ring was full; the tables are then read again.",
 	      m->counters.lost);
 	count(out, "fdtrace_resyncs_total", COUNTER,
-	      "How often all tables were read again because events had been lost.", m->resyncs);
+	      "How many times all tables were read again because events had been lost.",
+	      m->resyncs);
 	count(out, "fdtrace_table_corrections_total", COUNTER,
 	      "Slots of descriptor tables found to differ from what was known when the tables were "
 	      "read.",

@@ -17,7 +17,7 @@ struct target {
 	char temporary[256]; /* NAME_MAX and a NUL: what does not fit cannot be made either */
 };
 
-/* Whoever may write there could put anything in the place of ours, unless the folder is sticky. */
+/* Other users who can write there could replace our file, unless the folder is sticky. */
 static int check_folder(int folder)
 {
 	struct stat st;
@@ -62,7 +62,7 @@ static int target_open(const char *path, struct target *ret_target)
 	return open_folder(path, (size_t)(slash - path), &ret_target->folder);
 }
 
-/* Made anew: what a crash left there, or somebody put there, is not written to. */
+/* Always a new file: one left by a crash, or put there by another user, is not written to. */
 static int make_temporary(const struct target *target)
 {
 	int fd;

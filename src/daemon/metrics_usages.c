@@ -6,7 +6,7 @@
 #include "daemon/metrics.h"
 #include "util/escape.h"
 
-/* Fuller by a quarter: one that is told is worth so much more than one that is not. */
+/* Fuller by a quarter: this much more a table needs to displace a published one. */
 #define STAYS 1.25
 
 void metrics_usages_begin(struct metrics_usages *u)
@@ -47,7 +47,8 @@ static void keep(struct metrics_usages *u)
 	unsigned int kept = 0;
 
 	for (unsigned int i = 0; i < u->reported_count; i++) {
-		const struct metrics_usage *now = find(u->offered, u->offered_count, &u->reported[i]);
+		const struct metrics_usage *now =
+			find(u->offered, u->offered_count, &u->reported[i]);
 
 		if (now)
 			u->reported[kept++] = *now;

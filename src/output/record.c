@@ -69,7 +69,7 @@ static size_t whole_records(const struct recorder *recorder, size_t written)
 
 /*
  * After a failed write a file ends in the middle of a record: the part is cut off. A pipe
- * cannot be cut, but its reader takes a cut tail for what it is.
+ * cannot be cut, but its reader copes with a cut tail.
  */
 static void cut_to_whole_records(const struct recorder *recorder, off_t begin)
 {

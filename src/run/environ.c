@@ -11,14 +11,14 @@
 #include <unistd.h>
 
 #define BLOCK_MAX (128 * 1024)
-#define FIRST 3 /* 0 to 2 need no telling */
+#define FIRST 3 /* 0 to 2 are everyone's */
 #define NUMBERS (FDT_ENVIRON_WORDS * 64)
 
 struct reading {
 	__u64 *word;
 	pid_t pid;
 	unsigned long listen_fds; /* 0: none */
-	bool for_another;         /* LISTEN_PID is somebody else */
+	bool for_another;         /* LISTEN_PID names another process */
 };
 
 /* value is NUL-terminated; name is not */

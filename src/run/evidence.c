@@ -29,13 +29,13 @@
 #define NEW_NAME ".new"
 #define FILE_MAX (16u << 20) /* a longer one was not written by us */
 #define BLOCK 4096           /* what a file takes at least */
-#define LOCK_TRIES 100       /* of a millisecond: who holds it writes one file */
-#define COUNT_EVERY 64       /* others write, too: look again how much there is */
+#define LOCK_TRIES 100       /* of a millisecond: its holder writes one file */
+#define COUNT_EVERY 64       /* others write, too: count again */
 
 struct evidence {
 	int folder, lock;
 	uint64_t max_bytes, used_bytes;
-	unsigned int until_count; /* puts until used_bytes is counted anew */
+	unsigned int until_count; /* puts until used_bytes is counted again */
 };
 
 const char *evidence_path(void)
@@ -201,7 +201,7 @@ static struct kept *read_list(int folder, size_t *ret_count)
 	return kept;
 }
 
-/* Counts what there is and removes what lay untouched longest until `room` more would fit. */
+/* Counts what there is and removes the files untouched longest until `room` more would fit. */
 static void make_room(struct evidence *e, uint64_t room)
 {
 	size_t count;
@@ -275,7 +275,7 @@ static int lock(struct evidence *e)
 	return -EAGAIN;
 }
 
-/* Where the last EVIDENCE_KEPT - 1 lines begin. A line without an end is no line. */
+/* Where the last EVIDENCE_KEPT - 1 lines begin. A line without its newline is not counted. */
 static const char *latest_lines(const char *text, size_t *size)
 {
 	size_t lines = 0, from;

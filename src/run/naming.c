@@ -73,7 +73,7 @@ int naming_inspect(struct naming *naming, uint32_t pid, int32_t fd, const struct
 
 /*
  * The kernel's mark of an unlinked file, " (deleted)", may also be how a file's own name ends;
- * then "/." before it says that it is no mark. The caller left room.
+ * "/." before it then says that it is not the mark. The caller left room.
  */
 static void tidy_path(char *path, const struct fdt_detail *detail)
 {
@@ -219,7 +219,7 @@ void naming_note(struct naming *n, const struct fdt_slot *event)
 	w->tries = 0;
 }
 
-/* As memfd_create(2) makes them: only the name can tell. */
+/* As memfd_create(2) makes them: only the name shows it. */
 static bool may_be_memfd(const struct fdt_file *file)
 {
 	return file->file && S_ISREG(file->mode) && (file->mode & 0777) == 0777 &&

@@ -17,17 +17,17 @@
 #include "model/syscall_name.h"
 #include "util/log.h"
 
-#define LOOKS 9      /* at a table that differs, before it is believed */
-#define PAUSE_MS 10  /* before the second look; doubled before each later one */
-#define DRAIN_MS 10  /* while we pause or read: the ring must not fill up meanwhile */
-#define NUMBERS 256  /* read in /proc between two drains */
-#define TASKS_TOLD 8 /* of a table that differs */
-#define TOLD 20      /* differences told in full */
-#define CALLS 64     /* in the middle of which tasks of a table are */
-#define NOTES 32768  /* events kept, a power of two */
-#define NOTES_TOLD 8 /* of them, for one difference */
+#define LOOKS 9       /* at a table that differs, before it is believed */
+#define PAUSE_MS 10   /* before the second look; doubled before each later one */
+#define DRAIN_MS 10   /* while we pause or read: the ring must not fill up meanwhile */
+#define NUMBERS 256   /* read in /proc between two drains */
+#define TASKS_SHOWN 8 /* of a table that differs */
+#define SHOWN 20      /* differences shown in full */
+#define CALLS 64      /* in the middle of which tasks of a table are */
+#define NOTES 32768   /* events kept, a power of two */
+#define NOTES_SHOWN 8 /* of them, for one difference */
 
-/* What was heard of one slot, or of a range of them. */
+/* An event about one slot, or a range of them. */
 struct note {
 	uint64_t table, time_ns, file, inode;
 	int32_t first, last; /* numbers */
@@ -94,7 +94,7 @@ void verify_counters(const struct verify *v, struct verify_counters *ret_counter
 	*ret_counters = v->counters;
 }
 
-/* --- what was heard --- */
+/* --- recent events --- */
 
 static struct note *next_note(struct verify *v, const struct fdt_head *head)
 {
@@ -172,7 +172,7 @@ static void tell_notes(const struct verify *v, uint64_t table, int32_t fd)
 	uint64_t oldest = v->noted > NOTES ? v->noted - NOTES : 0;
 	unsigned int told = 0;
 
-	for (uint64_t i = v->noted; i-- > oldest && told < NOTES_TOLD;) {
+	for (uint64_t i = v->noted; i-- > oldest && told < NOTES_SHOWN;) {
 		const struct note *note = &v->note[i % NOTES];
 
 		if (note->table != table || fd < note->first || fd > note->last)
@@ -209,7 +209,7 @@ static void add_ours(void *ctx, int32_t fd, const struct fdt_file *file, uint32_
 	add_pair(ctx, fd, file->inode);
 }
 
-/* proc_pid_fdinfo(5): "ino:" since Linux 5.14. 0: not to be had, then only the number is compared. */
+/* proc_pid_fdinfo(5): "ino:" since Linux 5.14. 0: not available, then only the number is compared. */
 static uint64_t inode_of(int fdinfo, const char *number)
 {
 	int fd = openat(fdinfo, number, O_RDONLY | O_CLOEXEC);
@@ -241,7 +241,7 @@ static int by_number(const void *a, const void *b)
 	return ((const struct pair *)a)->fd - ((const struct pair *)b)->fd;
 }
 
-/* What a drain returned. Changes of the table meanwhile are noticed by who compares. */
+/* What a drain returned. Changes of the table meanwhile are noticed when comparing. */
 static int read_numbers(struct verify *v, DIR *numbers, int fdinfo)
 {
 	struct pairs *pairs = &v->kernel;
@@ -297,7 +297,7 @@ static bool read_task_file(uint32_t pid, uint32_t tid, const char *what, char *t
 }
 
 /*
- * Those that change the table and may wait before they are over, and so are told late. Not those
+ * Those that change the table and may wait before they are over, and so are reported late. Not those
  * that wait first: most servers are always in the middle of one.
  */
 static bool call_explains(const struct call *call, int32_t fd)
@@ -376,19 +376,19 @@ static void tell_difference(struct verify *v, const struct table_row *row, int32
 {
 	char there[40] = "nothing", here[40] = "nothing";
 
-	if (++v->counters.differences > TOLD)
+	if (++v->counters.differences > SHOWN)
 		return;
 	if (kernel)
 		snprintf(there, sizeof(there), "inode %" PRIu64, kernel->inode);
 	if (ours)
 		snprintf(here, sizeof(here), "inode %" PRIu64, ours->inode);
-	log_warn("verify: pid %" PRIu32 " fd %" PRId32 ": the kernel's table holds %s, ours %s",
+	log_warn("verify: pid %" PRIu32 " fd %" PRId32 ": the kernel has %s, fdtrace has %s",
 		 row->pid, fd, there, here);
 	tell_notes(v, row->key, fd);
 }
 
 /*
- * How many slots differ. To tell them: those alone that no call explains which is still going on.
+ * How many slots differ. When they are shown, those that an unfinished call explains are left out.
  * Both lists are in order.
  */
 static size_t differing(struct verify *v, const struct table_row *row, bool tell)
@@ -423,14 +423,14 @@ static void tell_task(void *ctx, uint32_t pid, uint32_t tid)
 	unsigned int *told = ctx;
 	char call[32];
 
-	if (*told == TASKS_TOLD || !read_task_file(pid, tid, "syscall", call, sizeof(call)))
+	if (*told == TASKS_SHOWN || !read_task_file(pid, tid, "syscall", call, sizeof(call)))
 		return;
 	++*told;
 	call[strcspn(call, " \n")] = '\0';
 	log_warn("    tid %" PRIu32 " of %" PRIu32 ": system call %s", tid, pid, call);
 }
 
-/* What those who can change the table were about: one in the middle of a call may explain it. */
+/* The calls of the tasks that can change the table: an unfinished one may explain the difference. */
 static void tell_tasks(struct engine *engine, uint64_t key)
 {
 	unsigned int told = 0;
@@ -487,14 +487,14 @@ static int pause_ms(struct verify *v, unsigned int ms)
 }
 
 /*
- * A call changes the table first and is told when it is over. In between its thread may wait for
+ * A call changes the table first and is reported when it is over. In between its thread may wait for
  * a processor, on a busy machine for many time slices; an exec or a large close_range takes its
- * time, too. So a difference is believed if it lasts: more than two seconds, until many were told,
- * and if nobody is then in the middle of a call that explains it.
+ * time, too. So a difference is believed if it lasts: more than two seconds, until many were shown,
+ * and if no task is then in the middle of a call that explains it.
  */
 static int verify_table(struct verify *v, struct engine *engine, struct table_row row)
 {
-	unsigned int looks = v->counters.differences < TOLD ? LOOKS : LOOKS / 2;
+	unsigned int looks = v->counters.differences < SHOWN ? LOOKS : LOOKS / 2;
 	enum look seen = LOOK_BUSY;
 	int err = 0;
 

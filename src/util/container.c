@@ -51,7 +51,7 @@ static void copy(char *to, size_t size, const struct piece *p)
 	to[length] = '\0';
 }
 
-/* The prefix tells who made it; a bare id only if the folder around it does. */
+/* The prefix names the runtime; of a bare id, the folder around it may. */
 static const char *runtime_by_prefix(const struct piece *prefix)
 {
 	static const struct {
@@ -88,8 +88,8 @@ static const char *runtime_by_parent(const struct piece *parent)
 }
 
 /*
- * "docker-ID.scope", "crio-ID", "ID". Whoever minds a container (conmon) has a cgroup named
- * after it and is not in it.
+ * "docker-ID.scope", "crio-ID", "ID". The monitor of a container (conmon) has a cgroup
+ * named after it, but is not in it.
  */
 static bool take_container(const struct piece *name, const struct piece *parent,
 			   struct container *ret)
@@ -174,7 +174,8 @@ static void take_unit(const struct piece *name, struct container *ret)
 {
 	struct piece p = *name;
 
-	if (p.size && p.text[0] == '_') { /* so escaped are names that could be the kernel's */
+	if (p.size &&
+	    p.text[0] == '_') { /* names that could be the kernel's are escaped like this */
 		p.text++;
 		p.size--;
 	}
@@ -190,7 +191,7 @@ static void take_name(const struct piece *name, const struct piece *parent, stru
 }
 
 /*
- * The runtime was told to hand over SLICE:PREFIX:ID to a systemd that is not there, and made
+ * The runtime was configured to pass SLICE:PREFIX:ID to systemd, but there is none, so it made
  * a folder of that name.
  */
 static void take_triple(const struct piece *name, struct container *ret)
@@ -242,7 +243,7 @@ void container_parse_path(const char *path, size_t length, struct container *ret
 	}
 }
 
-/* "ID:CONTROLLERS:PATH"; false: it is none. */
+/* "ID:CONTROLLERS:PATH"; false: it is not. */
 static bool split_line(const struct piece *line, struct piece *ret_controllers,
 		       struct piece *ret_path)
 {
@@ -257,7 +258,7 @@ static bool split_line(const struct piece *line, struct piece *ret_controllers,
 	return true;
 }
 
-/* How much a hierarchy tells; of equals the unified one counts most, then that of systemd. */
+/* How much a hierarchy says; between equals the unified one wins, then that of systemd. */
 static unsigned int worth(const struct piece *controllers, const struct container *c)
 {
 	unsigned int told = c->id[0] ? 3 : c->pod_uid[0] || c->unit[0] ? 2 : c->cgroup[1] != '\0';

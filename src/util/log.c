@@ -55,7 +55,7 @@ static void emit(const char *text, bool keep_newlines)
 	}
 	done += escape_text(line + done, size - 1 - done, text, length);
 	line[done++] = '\n';
-	write_all(STDERR_FILENO, line, done); /* nobody is left to tell when this fails */
+	write_all(STDERR_FILENO, line, done); /* a failure cannot be reported anywhere */
 	if (line != small)
 		free(line);
 }

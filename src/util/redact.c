@@ -56,7 +56,7 @@ static char *finish(struct text *t)
 	return NULL;
 }
 
-/* --- what is hidden anyway, argument by argument --- */
+/* --- what is always hidden, argument by argument --- */
 
 static bool is_secret_name(const char *name, size_t length)
 {
@@ -73,7 +73,7 @@ static bool is_secret_name(const char *name, size_t length)
 	return false;
 }
 
-/* Characters of an option's or a variable's name; a longer text is no name. */
+/* Characters of an option's or a variable's name; a longer text is not a name. */
 static size_t name_length(const char *argument)
 {
 	size_t length = 0;

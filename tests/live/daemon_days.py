@@ -65,7 +65,7 @@ def _():
             fill(disk + "/filler")
             for name in ("full_one", "full_two"):
                 be_guilty(name)
-            daemon.wait_for_message(b"lines wait")
+            daemon.wait_for_message(b"queueing up to")
             daemon.wait_for_message(b"cannot store evidence: No space left on device")
             assert not at.findings("full_two") and at.records(), "a line is torn, or there was room"
             with open(at.out, "rb") as out:
@@ -77,7 +77,7 @@ def _():
             be_guilty("room_again")
             last, = at.wait("room_again")
             assert os.path.exists(f"{disk}/evidence/{last['fdtrace']['fingerprint']}.jsonl")
-            assert daemon.err().count(b"lines wait") == daemon.err().count(b"output recovered") == 1, daemon.err()
+            assert daemon.err().count(b"queueing up to") == daemon.err().count(b"output recovered") == 1, daemon.err()
             kept = os.open(disk, os.O_RDONLY)  # its mount lives on with us
             try:
                 end(daemon)
@@ -143,7 +143,7 @@ def _():
     refused(lambda path: os.mkdir(path + ".x") or os.symlink(path + ".x", path), "symbolic links are not followed")
 
 
-@case("a log file that becomes one of these while it runs is said once; lines wait until it is put right")
+@case("a log file that becomes one of these while it runs is reported once; lines wait until it is mended")
 def _():
     need_tracing()
     with place() as at, at.start() as daemon:
@@ -221,7 +221,7 @@ def _():
         path = at.folder + "/journal"
         at.write("rules: close\n", outputs=f"- type: journal\n  path: {path}\n")
         with at.start() as daemon:
-            daemon.wait_for_message(b"lines wait")
+            daemon.wait_for_message(b"queueing up to")
             for name in ("before", "after"):
                 be_guilty(name)
                 at.wait(name)

@@ -117,7 +117,7 @@ static json_t *stack_value(struct builder *b, const struct site *site)
 	return array;
 }
 
-/* Of all frames, innermost first: what they are on every host, whatever lines and names say. */
+/* Of all frames, innermost first: the same on every host, whatever lines and names are. */
 static void put_identities(struct builder *b, json_t *object, const struct stack *stack)
 {
 	json_t *array = json_put_array(b, object, "stack_ids");
@@ -169,7 +169,7 @@ static void put_party(struct builder *b, json_t *parent, const char *key, const 
 	json_put_stack(b, object, party->site);
 }
 
-/* How many rows of a list are told. */
+/* How many rows of a list are shown. */
 static unsigned int rows(struct builder *b, unsigned int count)
 {
 	unsigned int shown = (unsigned int)least(count, b->limits.rows);
@@ -179,7 +179,7 @@ static unsigned int rows(struct builder *b, unsigned int count)
 	return shown;
 }
 
-/* Newest first, so that a cut takes what is longest ago. */
+/* Newest first, so that a cut drops the oldest. */
 static void put_history(struct builder *b, json_t *fdtrace, const struct finding *f)
 {
 	unsigned int shown = rows(b, f->history_count);

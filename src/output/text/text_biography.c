@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* The biography of a descriptor: who opened it, who closed it, who was hurt, row by row. */
+/* The biography of a descriptor: who opened it, who closed it, whose call failed, row by row. */
 #include "output/text/text.h"
 
 #include <inttypes.h>
@@ -56,7 +56,7 @@ void text_say_what(char *buffer, size_t size, const struct party *party)
 	snprintf(buffer, size, "%s = %s", how, error);
 }
 
-/* A site without a stack is called like its syscall, which the row already says. */
+/* A site without a stack has the name of its syscall, which the row shows already. */
 void text_say_where(char *buffer, size_t size, const struct party *party)
 {
 	buffer[0] = '\0';
@@ -132,7 +132,7 @@ static void collect(struct biography *b, const struct finding *f)
 	for (unsigned int i = f->history_count; i--;)
 		if (f->history[i].generation < generation || !generation)
 			add_lifetime(b, f, &f->history[i]);
-	/* generation 0: nobody knows of anything open under this number, nor of an opener */
+	/* generation 0: no open descriptor of this number is known, nor an opener */
 	if (f->opened.known || (f->descriptor.fd >= 0 && generation))
 		add_row(b, f, f->opened_is_culprit ? "OPENED" : "opened", generation, &f->opened,
 			f->opened_is_culprit);
@@ -214,7 +214,7 @@ void text_biography(struct page *page, const struct finding *f, unsigned int ver
 	collect(&b, f);
 	for (unsigned int i = 0; i < b.count; i++) {
 		put_row(page, &b, i);
-		/* of earlier generations the places do, unless all is asked for */
+		/* for earlier generations the site is enough, unless -v asks for everything */
 		if (verbosity > 1 || (verbosity && b.row[i].generation == f->descriptor.generation))
 			text_frames(page, b.row[i].site);
 	}

@@ -256,7 +256,7 @@ static void site_line(struct page *page, const struct site_row *row)
 	unsigned int room;
 
 	phrase_number(open, sizeof(open), row->open);
-	snprintf(oldest, sizeof(oldest), "-"); /* nobody saw when */
+	snprintf(oldest, sizeof(oldest), "-"); /* the open was not seen */
 	if (row->oldest_ns)
 		phrase_duration(oldest, sizeof(oldest), row->oldest_ns);
 	text_frame(page, 0);
@@ -276,7 +276,7 @@ static void site_line(struct page *page, const struct site_row *row)
 	page_newline(page);
 }
 
-/* What they are like, where somebody has asked. */
+/* The state of the descriptors, where the kernel was asked for it. */
 static void asked_line(struct page *page, const struct site_row *row)
 {
 	char idle[PHRASE_SIZE];
@@ -311,7 +311,7 @@ static void more_line(struct page *page, unsigned int shown, unsigned int total,
 	page_newline(page);
 }
 
-/* Of the first site, unless the biography has told it; with -v of all. */
+/* Of the first site, unless the biography shows it already; with -v of all. */
 static void site_stack(struct page *page, const struct finding *f, unsigned int index,
 		       unsigned int verbosity)
 {
@@ -375,7 +375,7 @@ static void say_victim_opener(char *buffer, size_t size, const struct finding *f
 		 label[0] ? label : what);
 }
 
-/* What became of it; nothing is said of one that was not seen to be hurt. */
+/* What happened to it; nothing if no failure was seen. */
 static void victim_hurt(struct page *page, const struct finding *f, const struct party *hurt)
 {
 	char when[PHRASE_SIZE], what[96], who[2 * PHRASE_SIZE];
@@ -416,7 +416,8 @@ static void victims(struct page *page, const struct finding *f)
 	if (f->victim_count) {
 		text_frame(page, 0);
 		page_style(page, STYLE_DIM);
-		page_text(page, f->sweep.present ? " closed on the way" : " descriptors concerned",
+		page_text(page,
+			  f->sweep.present ? " descriptors it closed" : " affected descriptors",
 			  PAGE_ALL);
 		page_newline(page);
 	}
@@ -438,7 +439,7 @@ static void note(struct page *page, const char *lead, const char *text)
 	page_wrap(page, 11, text, NULL);
 }
 
-/* The gravest of them is what the summary names. */
+/* The summary names the most severe one. */
 static void note_more(struct text_sink *t, const struct finding *f)
 {
 	char command[40];

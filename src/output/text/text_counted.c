@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* What is told by number alone: findings of which there are too many, and suppressed ones. */
+/* Findings that are only counted: those beyond the rate limit, and suppressed ones. */
 #include "output/text/text.h"
 
 #include <inttypes.h>
@@ -9,10 +9,10 @@
 #include "model/process.h"
 #include "engine/suppression.h"
 
-#define BEYOND "beyond findings.burst and findings.every, but counted in the summary"
+#define BEYOND "above the limit of findings.burst and findings.every, but counted in the summary"
 #define NAMES_SHOWN 10
 
-/* A list that grows in a buffer; what does not fit is left out. */
+/* A list that grows in a buffer; items that do not fit are left out. */
 struct list {
 	char text[512];
 	size_t used;
@@ -60,7 +60,7 @@ void text_withheld_line(struct text_sink *t, const struct withheld *w)
 	if (w->process)
 		snprintf(who, sizeof(who), "%s[%" PRIu32 "]", w->process->name, w->process->pid);
 	phrase_count(number, sizeof(number), total, "more finding", "more findings");
-	snprintf(text, sizeof(text), "%s in %s not told: %s; %s", number, who, rules.text, BEYOND);
+	snprintf(text, sizeof(text), "%s in %s not shown: %s; %s", number, who, rules.text, BEYOND);
 	page_style(page, STYLE_BOLD);
 	page_text(page, "fdtrace: ", PAGE_ALL);
 	page_style(page, STYLE_PLAIN);
@@ -86,8 +86,9 @@ void text_withheld_sum(struct page *page, const struct engine_counters *c)
 		add_rule(&rules, (enum rule)r, c->by_rule[r].withheld);
 	phrase_count(number, sizeof(number), c->findings_withheld, "finding", "findings");
 	snprintf(text, sizeof(text),
-		 "%s not told one by one (%s): beyond findings.burst and findings.every.", number,
-		 rules.text);
+		 "%s counted but not shown one by one (%s): above findings.burst and "
+		 "findings.every.",
+		 number, rules.text);
 	lead(page, "withheld:", STYLE_WARNING);
 	page_wrap(page, 10, text, NULL);
 }
@@ -136,7 +137,7 @@ void text_suppressed_sum(struct page *page, const struct summary *s)
 		page_wrap(page, 12, text, NULL);
 	}
 	if (s->final && unused.items) {
-		snprintf(text, sizeof(text), "%s silenced nothing in this run.", unused.text);
+		snprintf(text, sizeof(text), "%s matched nothing in this run.", unused.text);
 		lead(page,
 		     unused.items > 1 ? "unused suppressions:" : "unused suppression:", STYLE_DIM);
 		page_wrap(page, 12, text, NULL);

@@ -69,7 +69,7 @@ static void gap(struct page *page, unsigned int frames)
 	char count[PHRASE_SIZE], text[2 * PHRASE_SIZE];
 
 	phrase_count(count, sizeof(count), frames, "frame", "frames");
-	snprintf(text, sizeof(text), MORE " %s left out", count);
+	snprintf(text, sizeof(text), MORE " %s omitted", count);
 	line(page, STYLE_DIM, text);
 }
 
@@ -78,12 +78,13 @@ static void remarks(struct page *page, unsigned int flags)
 	if (flags & FDT_SITE_CUT)
 		line(page, STYLE_DIM, MORE " (stack cut: the outer frames could not be read)");
 	if (flags & FDT_SITE_AT_EXIT)
-		line(page, STYLE_DIM, "while the interpreter was ending");
+		line(page, STYLE_DIM, "while the interpreter was shutting down");
 	else if (flags & FDT_SITE_NO_INTERPRETED)
 		line(page, STYLE_DIM,
-		     "no Python frames: the interpreter is starting, or the thread is not its own");
+		     "no Python frames: the interpreter is starting, or this is not one of its "
+		     "threads");
 	if (flags & FDT_SITE_UNKNOWN_BUILD)
-		line(page, STYLE_DIM, "no Python frames: this build of Python is not known");
+		line(page, STYLE_DIM, "no Python frames: this build of Python is not supported");
 }
 
 void text_frames(struct page *page, const struct site *site)

@@ -31,7 +31,7 @@
 #define DATE_COLUMNS 19
 #define KINDS_SHOWN 6
 
-/* What a row of engine_each_process() tells, copied: the row is only borrowed. */
+/* A copy of a row of engine_each_process(): the row is only borrowed. */
 struct table_use {
 	char name[PROCESS_NAME_SIZE];
 	uint32_t pid, image;
@@ -50,7 +50,7 @@ struct overview {
 	unsigned int top_count, name_columns;
 	uint64_t processes, unknown_opener;
 	/* findings */
-	unsigned int findings, findings_max, site_columns; /* of what was told */
+	unsigned int findings, findings_max, site_columns; /* of those shown */
 	uint64_t withheld;
 	uint64_t sites_seen[FINDINGS_SHOWN];
 	unsigned int sites;
@@ -216,7 +216,7 @@ static unsigned int site_room(const struct overview *o)
 	return columns < room ? columns : room;
 }
 
-/* In a narrow page the site has a line of its own, and no room in the row. */
+/* On a narrow page the site has a line of its own: the row has no room for it. */
 static unsigned int fingerprint_column(const struct overview *o)
 {
 	return SITE_COLUMN + 2 + site_room(o);
@@ -453,8 +453,8 @@ static void process_table(struct overview *o, unsigned int verbosity)
 	page_newline(o->page);
 }
 
-static void told(struct page *page, const char *lead, uint64_t count, const char *one,
-		 const char *many, const char *meaning)
+static void summary_note(struct page *page, const char *lead, uint64_t count, const char *one,
+			 const char *many, const char *meaning)
 {
 	char number[PHRASE_SIZE], text[256];
 
@@ -492,17 +492,17 @@ static uint64_t hidden_notes(const struct overview *o, const struct engine_count
 	return hidden;
 }
 
-/* "3 slots differed from the kernel's table when audited (2 filled, 1 after loss), and were put right." */
+/* "3 slots differed from the kernel's table at an audit (2 filled, 1 after loss) and were corrected." */
 static void what_was_corrected(struct page *page, const struct engine_counters *c)
 {
 	char meaning[160];
 
 	snprintf(meaning, sizeof(meaning),
-		 "differed from the kernel's table when audited (%" PRIu64 " filled and %" PRIu64
-		 " emptied unseen, %" PRIu64 " after a loss), and were put right.",
+		 "differed from the kernel's table at an audit (%" PRIu64 " filled and %" PRIu64
+		 " emptied unseen, %" PRIu64 " after a loss) and were corrected.",
 		 c->corrections_by[CORRECTION_FILLED], c->corrections_by[CORRECTION_EMPTIED],
 		 c->corrections_by[CORRECTION_AFTER_LOSS]);
-	told(page, "corrected:", c->corrections, "slot", "slots", meaning);
+	summary_note(page, "corrected:", c->corrections, "slot", "slots", meaning);
 }
 
 static void what_is_missing(struct overview *o, const struct summary *s)
@@ -510,30 +510,31 @@ static void what_is_missing(struct overview *o, const struct summary *s)
 	const struct engine_counters *c = &s->counters;
 	struct page *page = o->page;
 
-	told(page, "not seen:", o->unknown_opener, "fd opened before attach",
-	     "fds opened before attach", "(opener unknown).");
-	told(page, "lost:", c->lost, "event", "events",
-	     "could not be kept; findings near the gap say after_loss.");
+	summary_note(page, "not seen:", o->unknown_opener, "fd opened before attach",
+		     "fds opened before attach", "(opener unknown).");
+	summary_note(page, "lost:", c->lost, "event", "events",
+		     "dropped; findings near the gap are marked after_loss.");
 	what_was_corrected(page, c);
-	told(page, "refused:", c->refused, "request", "requests",
-	     "for memory turned down (memory.max); the tables concerned are incomplete.");
+	summary_note(page, "refused:", c->refused, "request", "requests",
+		     "for memory refused (memory.max); the affected tables are incomplete.");
 	text_withheld_sum(page, c);
-	told(page, "dropped:", c->findings_dropped, "finding", "findings",
-	     "seen longest ago, forgotten to make room for others; the table is incomplete.");
-	told(page, "forgotten:", c->pasts_dropped, "earlier generation", "earlier generations",
-	     "for want of memory (memory.max); histories may be shorter.");
-	told(page, "no stack:", s->stacks_skipped, "call", "calls",
-	     "left without one to keep to stacks.budget (see --set help).");
-	told(page, "lost:", s->stacks_lost, "stack", "stacks",
-	     "for which the ring had no room (ring.size); told when next met.");
-	told(page, "forgotten:", c->stacks_forgotten, "stack", "stacks",
-	     "least used, to keep to stacks.memory; told again when next met.");
-	told(page, "malformed:", c->malformed, "event", "events", "not understood and left out.");
-	told(page, "damaged:", s->damaged, "record", "records",
-	     "of the recording could not be read.");
+	summary_note(page, "dropped:", c->findings_dropped, "finding", "findings",
+		     "least recently seen, dropped to make room; the table above is incomplete.");
+	summary_note(page, "forgotten:", c->pasts_dropped, "earlier generation",
+		     "earlier generations",
+		     "to save memory (memory.max); histories may be shorter.");
+	summary_note(page, "no stack:", s->stacks_skipped, "call", "calls",
+		     "without a stack, to stay within stacks.budget (see --set help).");
+	summary_note(page, "lost:", s->stacks_lost, "stack", "stacks",
+		     "dropped because the ring was full (ring.size); sent again at the next use.");
+	summary_note(page, "forgotten:", c->stacks_forgotten, "stack", "stacks",
+		     "least used, to stay within stacks.memory; sent again at the next use.");
+	summary_note(page, "malformed:", c->malformed, "event", "events", "invalid and skipped.");
+	summary_note(page, "damaged:", s->damaged, "record", "records",
+		     "of the recording could not be read.");
 	if (s->final)
-		told(page, "not shown:", hidden_notes(o, c), "finding", "findings",
-		     "below --min-severity.");
+		summary_note(page, "not shown:", hidden_notes(o, c), "finding", "findings",
+			     "below --min-severity.");
 	text_suppressed_sum(page, s);
 }
 
