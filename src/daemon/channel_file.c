@@ -11,7 +11,7 @@
 #include "daemon/channel_private.h"
 
 /* Never append to a file that another user could read through or make us overwrite. */
-static int check(const struct stat *file)
+static int check_log_file(const struct stat *file)
 {
 	if (S_ISDIR(file->st_mode))
 		return -EISDIR;
@@ -32,14 +32,14 @@ static int end_last_line(int fd, off_t size)
 	return write(fd, "\n", 1) == 1 ? 0 : -errno;
 }
 
-static int prepare(int fd)
+static int prepare_log_file(int fd)
 {
 	struct stat file;
 	int err;
 
 	if (fstat(fd, &file) < 0)
 		return -errno;
-	err = check(&file);
+	err = check_log_file(&file);
 	return err ? err : end_last_line(fd, file.st_size);
 }
 
@@ -49,7 +49,7 @@ static int file_open(struct channel *c)
 	int fd = open(c->config.path,
 		      O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
 		      0640);
-	int err = fd < 0 ? -errno : prepare(fd);
+	int err = fd < 0 ? -errno : prepare_log_file(fd);
 
 	if (!err)
 		c->fd = fd;

@@ -80,7 +80,7 @@ static struct waiting *stdout_form(struct channel *c, const struct line *line)
 }
 
 /* How much of size may be written without waiting; 0: nothing. */
-static size_t room(const struct channel *c, size_t size)
+static size_t room_to_write(const struct channel *c, size_t size)
 {
 	struct pollfd out = { .fd = c->fd, .events = POLLOUT };
 
@@ -97,7 +97,7 @@ static ssize_t stdout_send(struct channel *c, const char *data, size_t size)
 
 	if (c->stream)
 		return socket_send(c, data, size);
-	size = room(c, size);
+	size = room_to_write(c, size);
 	if (!size)
 		return -EAGAIN;
 	written = write(c->fd, data, size);

@@ -28,7 +28,7 @@ static void find_path(char *path, size_t size)
 		mkdir(FOLDER, 0755); /* if this fails, opening the lock fails and is reported */
 }
 
-static int held(int fd, const char *path, struct trouble *trouble)
+static int lock_is_held(int fd, const char *path, struct trouble *trouble)
 {
 	char pid[16] = "";
 	ssize_t got = pread(fd, pid, sizeof(pid) - 1, 0);
@@ -64,7 +64,7 @@ int lock_take(int *ret_fd, struct trouble *trouble)
 				   "cannot open the lock %.160s: %s", path, strerror(errno));
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 		err = errno == EWOULDBLOCK
-			      ? held(fd, path, trouble)
+			      ? lock_is_held(fd, path, trouble)
 			      : trouble_set(trouble, errno, EXIT_CANNOT, NULL, NULL,
 					    "cannot lock %.160s: %s", path, strerror(errno));
 	else

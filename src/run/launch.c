@@ -44,7 +44,7 @@ static void close_ours(int go_fd, int error_fd)
 }
 
 /* The child until exec. Only what is safe after fork. */
-static void child(char **argv, const struct signals *signals, int go_fd, int error_fd)
+static void run_child(char **argv, const struct signals *signals, int go_fd, int error_fd)
 {
 	char go;
 	int err;
@@ -81,7 +81,7 @@ static int fork_child(struct launch *l, char **argv, const struct signals *signa
 		return -errno;
 	if (l->pid == 0) {
 		close(go[1]); /* else the child would wait for itself: it may be the highest of all */
-		child(argv, signals, go[0], error[1]);
+		run_child(argv, signals, go[0], error[1]);
 	}
 	l->pid_fd = (int)syscall(SYS_pidfd_open, l->pid, 0);
 	if (l->pid_fd >= 0)

@@ -246,7 +246,7 @@ static void stop_keeping(struct outputs *o, const char *why)
 	o->evidence_bytes = 0;
 }
 
-static int open_evidence(struct outputs *o)
+static int open_run_evidence(struct outputs *o)
 {
 	struct trouble trouble;
 	int err;
@@ -289,9 +289,9 @@ static bool give_full(struct outputs *o, const struct finding *finding)
 	return !err;
 }
 
-static bool keep(struct outputs *o, const struct finding *finding)
+static bool keep_finding(struct outputs *o, const struct finding *finding)
 {
-	return o->evidence_bytes && finding->severity >= o->min_severity && !open_evidence(o) &&
+	return o->evidence_bytes && finding->severity >= o->min_severity && !open_run_evidence(o) &&
 	       !put_evidence(o, finding);
 }
 
@@ -299,7 +299,7 @@ void outputs_finding(struct outputs *o, const struct finding *finding)
 {
 	if (o->data.failed)
 		return;
-	o->sink->kept = o->lines.full ? give_full(o, finding) : keep(o, finding);
+	o->sink->kept = o->lines.full ? give_full(o, finding) : keep_finding(o, finding);
 	check_output(o, &o->data, o->sink->ops->finding(o->sink, finding));
 }
 

@@ -110,7 +110,7 @@ static int emit_finding(struct json_sink *s, build_fn build, const void *what,
 	return err;
 }
 
-static int emit(struct json_sink *s, build_fn build, const void *what)
+static int json_emit(struct json_sink *s, build_fn build, const void *what)
 {
 	return emit_finding(s, build, what, NULL);
 }
@@ -133,7 +133,7 @@ struct line_head {
 	uint64_t sequence;
 };
 
-static json_t *put_event(struct builder *b, json_t *line, const struct line_head *head)
+static json_t *put_line_event(struct builder *b, json_t *line, const struct line_head *head)
 {
 	json_t *event = json_put_object(b, line, "event");
 
@@ -148,7 +148,7 @@ static json_t *put_event(struct builder *b, json_t *line, const struct line_head
 	return event;
 }
 
-static json_t *put_own(struct builder *b, json_t *line)
+static json_t *put_line_fdtrace(struct builder *b, json_t *line)
 {
 	json_t *fdtrace = json_put_object(b, line, "fdtrace");
 
@@ -173,9 +173,9 @@ static json_t *line_begin(struct builder *b, const struct line_head *head, json_
 	json_put_process(b, line, head->process);
 	if (head->target)
 		json_put_target(b, line, head->target);
-	*ret_event = put_event(b, line, head);
+	*ret_event = put_line_event(b, line, head);
 	json_put_ecs(b, line);
-	*ret_fdtrace = put_own(b, line);
+	*ret_fdtrace = put_line_fdtrace(b, line);
 	return line;
 }
 
@@ -220,7 +220,7 @@ static int write_state(struct sink *sink, enum run_state state, uint64_t time_ns
 	struct state_line l = { state, time_ns, ++s->states };
 
 	json_see_time(s, time_ns);
-	return emit(s, state_object, &l);
+	return json_emit(s, state_object, &l);
 }
 
 struct coverage_line {
@@ -264,7 +264,7 @@ static int write_coverage(struct sink *sink, const struct coverage_change *chang
 	struct coverage_line l = { change, ++s->states };
 
 	json_see_time(s, change->time_ns);
-	return emit(s, coverage_object, &l);
+	return json_emit(s, coverage_object, &l);
 }
 
 static json_t *finding_object(struct builder *b, const void *what)
@@ -349,7 +349,7 @@ static int write_withheld(struct sink *sink, const struct withheld *w)
 	if (!l.total)
 		return 0;
 	s->withheld++;
-	return emit(s, withheld_object, &l);
+	return json_emit(s, withheld_object, &l);
 }
 
 struct change_line {
@@ -413,7 +413,7 @@ static int write_change(struct sink *sink, const struct change *change)
 	struct change_line l = { change, ++s->changes };
 
 	json_see_time(s, change->time_ns);
-	return emit(s, change_object, &l);
+	return json_emit(s, change_object, &l);
 }
 
 /* Rows of a summary's lists. They are dropped first, as the frames of a finding are. */
@@ -430,7 +430,7 @@ struct summary_line {
 	uint64_t time_ns, sequence, processes;
 };
 
-static void put_findings(struct builder *b, json_t *fdtrace, const struct engine_counters *c)
+static void put_finding_totals(struct builder *b, json_t *fdtrace, const struct engine_counters *c)
 {
 	json_t *findings = json_put_object(b, fdtrace, "findings");
 
@@ -543,7 +543,7 @@ static void put_totals(struct builder *b, json_t *fdtrace, const struct summary_
 
 	json_put_text(b, fdtrace, "scope", "run");
 	json_put(b, fdtrace, "final", json_boolean(l->summary->final));
-	put_findings(b, fdtrace, c);
+	put_finding_totals(b, fdtrace, c);
 	json_put_real(b, fdtrace, "duration_s", (double)l->summary->duration_ns / 1e9, 3);
 	json_put_number(b, fdtrace, "events", c->events);
 	json_put_number(b, fdtrace, "lost", c->lost);
@@ -579,7 +579,7 @@ static void put_totals(struct builder *b, json_t *fdtrace, const struct summary_
 	put_suppressions(b, fdtrace, l->summary->suppressions);
 }
 
-static void put_kinds(struct builder *b, json_t *fdtrace, const struct process_row *row)
+static void put_kind_counts(struct builder *b, json_t *fdtrace, const struct process_row *row)
 {
 	json_t *kinds = json_put_object(b, fdtrace, "kinds");
 
@@ -604,7 +604,7 @@ static void put_process_totals(struct builder *b, json_t *fdtrace, const struct 
 	json_put_number(b, fdtrace, "short_lived", p->short_lived);
 	json_put_number(b, fdtrace, "unknown_opener", l->row->unknown_opener);
 	json_put(b, fdtrace, "ended", json_boolean(p->ended_ns));
-	put_kinds(b, fdtrace, l->row);
+	put_kind_counts(b, fdtrace, l->row);
 }
 
 static json_t *summary_object(struct builder *b, const void *what)
@@ -663,7 +663,7 @@ static int write_summary_line(struct summing *sum, const struct process_row *row
 		.processes = sum->processes,
 	};
 
-	return emit(sum->sink, summary_object, &l);
+	return json_emit(sum->sink, summary_object, &l);
 }
 
 /* A process that never had a descriptor gets no line. */

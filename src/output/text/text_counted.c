@@ -19,7 +19,7 @@ struct list {
 	unsigned int items;
 };
 
-static void add(struct list *list, const char *item)
+static void add_item(struct list *list, const char *item)
 {
 	size_t needed = strlen(item) + 2;
 
@@ -39,7 +39,7 @@ static void add_rule(struct list *list, enum rule rule, uint64_t count)
 		return;
 	phrase_number(number, sizeof(number), count);
 	snprintf(item, sizeof(item), "%s %s", rule_info(rule)->id, number);
-	add(list, item);
+	add_item(list, item);
 }
 
 void text_withheld_line(struct text_sink *t, const struct withheld *w)
@@ -67,7 +67,7 @@ void text_withheld_line(struct text_sink *t, const struct withheld *w)
 	page_wrap(page, 9, text, NULL);
 }
 
-static void lead(struct page *page, const char *word, enum style style)
+static void lead_line(struct page *page, const char *word, enum style style)
 {
 	page_style(page, style);
 	page_text(page, word, PAGE_ALL);
@@ -89,7 +89,7 @@ void text_withheld_sum(struct page *page, const struct engine_counters *c)
 		 "%s counted but not shown one by one (%s): above findings.burst and "
 		 "findings.every.",
 		 number, rules.text);
-	lead(page, "withheld:", STYLE_WARNING);
+	lead_line(page, "withheld:", STYLE_WARNING);
 	page_wrap(page, 10, text, NULL);
 }
 
@@ -112,11 +112,11 @@ static void add_names(struct list *list, const struct suppression_list *suppress
 			snprintf(item, sizeof(item), "%.120s: %" PRIu64, s->name, s->used);
 		else
 			snprintf(item, sizeof(item), "\"%.120s\"", s->name);
-		add(list, item);
+		add_item(list, item);
 	}
 	snprintf(item, sizeof(item), "%u more", more);
 	if (more)
-		add(list, item);
+		add_item(list, item);
 }
 
 void text_suppressed_sum(struct page *page, const struct summary *s)
@@ -133,13 +133,13 @@ void text_suppressed_sum(struct page *page, const struct summary *s)
 		phrase_count(number, sizeof(number), c->findings_suppressed, "finding", "findings");
 		phrase_count(times, sizeof(times), c->times_suppressed, "time", "times");
 		snprintf(text, sizeof(text), "%s, found %s (%s).", number, times, used.text);
-		lead(page, "suppressed:", STYLE_DIM);
+		lead_line(page, "suppressed:", STYLE_DIM);
 		page_wrap(page, 12, text, NULL);
 	}
 	if (s->final && unused.items) {
 		snprintf(text, sizeof(text), "%s matched nothing in this run.", unused.text);
-		lead(page,
-		     unused.items > 1 ? "unused suppressions:" : "unused suppression:", STYLE_DIM);
+		lead_line(page, unused.items > 1 ? "unused suppressions:" : "unused suppression:",
+			  STYLE_DIM);
 		page_wrap(page, 12, text, NULL);
 	}
 }

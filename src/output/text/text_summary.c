@@ -61,7 +61,7 @@ static double use_ratio(const struct table_use *use)
 	return use->soft ? (double)use->open / (double)use->soft : 0;
 }
 
-static bool is_fuller(const struct table_use *a, const struct table_use *b)
+static bool is_table_fuller(const struct table_use *a, const struct table_use *b)
 {
 	double ratio_a = use_ratio(a), ratio_b = use_ratio(b);
 
@@ -76,7 +76,7 @@ static void keep_if_among_top(struct overview *o, const struct table_use *use)
 {
 	unsigned int at = o->top_count;
 
-	while (at && is_fuller(use, &o->top[at - 1]))
+	while (at && is_table_fuller(use, &o->top[at - 1]))
 		at--;
 	if (at == PROCESSES_SHOWN)
 		return;
@@ -151,7 +151,7 @@ static void append_count(char *buffer, size_t size, uint64_t count, const char *
 	snprintf(buffer + done, size - done, "%s%s", done ? ", " : "", text);
 }
 
-static void verdict(struct overview *o, const struct engine_counters *c)
+static void put_verdict(struct overview *o, const struct engine_counters *c)
 {
 	char counts[4 * PHRASE_SIZE] = "";
 
@@ -182,7 +182,7 @@ static void first_line(struct overview *o, const struct summary *s)
 	char took[PHRASE_SIZE], events[PHRASE_SIZE], lost[PHRASE_SIZE], text[512];
 	size_t done;
 
-	verdict(o, &s->counters);
+	put_verdict(o, &s->counters);
 	phrase_duration(took, sizeof(took), s->duration_ns);
 	phrase_count(events, sizeof(events), s->counters.events, "event", "events");
 	phrase_number(lost, sizeof(lost), s->counters.lost);
@@ -233,7 +233,7 @@ static bool has_seen_column(const struct overview *o)
 	return !o->page->width || o->page->width >= WIDE;
 }
 
-static void right(struct page *page, unsigned int end, const char *text)
+static void put_right_aligned(struct page *page, unsigned int end, const char *text)
 {
 	unsigned int columns = page_columns(text);
 
@@ -250,8 +250,8 @@ static void table_head(struct overview *o)
 	page_text(page, "SEVERITY", PAGE_ALL);
 	page_tab(page, RULE_COLUMN, 0);
 	page_text(page, "RULE", PAGE_ALL);
-	right(page, OPEN_END, "OPEN");
-	right(page, RATE_END, "/MIN");
+	put_right_aligned(page, OPEN_END, "OPEN");
+	put_right_aligned(page, RATE_END, "/MIN");
 	page_tab(page, SITE_COLUMN, 0);
 	if (!is_narrow(o)) {
 		page_text(page, "SITE", PAGE_ALL);
@@ -316,8 +316,8 @@ static void table_row(void *ctx, const struct finding_row *row)
 	page_style(page, STYLE_PLAIN);
 	page_tab(page, RULE_COLUMN, 1);
 	page_text(page, rule_info(row->rule)->id, PAGE_ALL);
-	right(page, OPEN_END, open);
-	right(page, RATE_END, rate);
+	put_right_aligned(page, OPEN_END, open);
+	put_right_aligned(page, RATE_END, rate);
 	page_tab(page, SITE_COLUMN, 1);
 	if (!is_narrow(o)) {
 		page_text(page, row->site ? row->site : "-", site_room(o));
@@ -393,7 +393,7 @@ static void put_traffic(struct page *page, const struct table_use *use)
 }
 
 /* With -v: "612 tcp, 33 file"; the most frequent kinds. */
-static void put_kinds(struct page *page, struct table_use *use)
+static void put_top_kinds(struct page *page, struct table_use *use)
 {
 	for (unsigned int shown = 0; shown < KINDS_SHOWN; shown++) {
 		unsigned int most = 0;
@@ -427,7 +427,7 @@ static void process_line(struct overview *o, struct table_use *use, bool kinds)
 	put_end(page, use);
 	page_newline(page);
 	if (kinds)
-		put_kinds(page, use);
+		put_top_kinds(page, use);
 }
 
 static void process_table(struct overview *o, unsigned int verbosity)
