@@ -7,16 +7,16 @@
 #include "base/mem.h"
 
 /* Fibonacci hashing: addresses and pids differ in few, low bits; the high bits of the product mix them. */
-static size_t home(const struct map *map, uint64_t key)
+static size_t map_home(const struct map *map, uint64_t key)
 {
 	uint64_t mixed = key * HASH_GOLDEN;
 
 	return (mixed ^ mixed >> 32) & (map->capacity - 1);
 }
 
-static struct map_entry *find(const struct map *map, uint64_t key)
+static struct map_entry *map_find(const struct map *map, uint64_t key)
 {
-	size_t i = home(map, key);
+	size_t i = map_home(map, key);
 
 	while (map->entries[i].value && map->entries[i].key != key)
 		i = (i + 1) & (map->capacity - 1);
@@ -25,10 +25,10 @@ static struct map_entry *find(const struct map *map, uint64_t key)
 
 void *map_get(const struct map *map, uint64_t key)
 {
-	return map->capacity ? find(map, key)->value : NULL;
+	return map->capacity ? map_find(map, key)->value : NULL;
 }
 
-static int grow(struct mem *m, struct map *map)
+static int map_grow(struct mem *m, struct map *map)
 {
 	struct map bigger = { .capacity = map->capacity ? map->capacity * 2 : 64,
 			      .count = map->count };
@@ -37,7 +37,7 @@ static int grow(struct mem *m, struct map *map)
 	if (!bigger.entries)
 		return -ENOMEM;
 	map_each (map, entry)
-		*find(&bigger, entry->key) = *entry;
+		*map_find(&bigger, entry->key) = *entry;
 	mem_free(m, map->entries, map->capacity * sizeof(*map->entries));
 	*map = bigger;
 	return 0;
@@ -47,9 +47,9 @@ int map_put(struct mem *m, struct map *map, uint64_t key, void *value)
 {
 	struct map_entry *entry;
 
-	if (map->count >= map->capacity / 4 * 3 && grow(m, map))
+	if (map->count >= map->capacity / 4 * 3 && map_grow(m, map))
 		return -ENOMEM;
-	entry = find(map, key);
+	entry = map_find(map, key);
 	map->count += !entry->value;
 	*entry = (struct map_entry){ key, value };
 	return 0;
@@ -61,7 +61,7 @@ static void close_gap(struct map *map, size_t gap)
 	size_t mask = map->capacity - 1;
 
 	for (size_t i = (gap + 1) & mask; map->entries[i].value; i = (i + 1) & mask) {
-		size_t from_home = (i - home(map, map->entries[i].key)) & mask;
+		size_t from_home = (i - map_home(map, map->entries[i].key)) & mask;
 
 		if (from_home < ((i - gap) & mask))
 			continue;
@@ -73,7 +73,7 @@ static void close_gap(struct map *map, size_t gap)
 
 void *map_remove(struct map *map, uint64_t key)
 {
-	struct map_entry *entry = map->capacity ? find(map, key) : NULL;
+	struct map_entry *entry = map->capacity ? map_find(map, key) : NULL;
 	void *value = entry ? entry->value : NULL;
 
 	if (!value)

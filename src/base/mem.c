@@ -9,14 +9,14 @@ bool mem_has_room(const struct mem *m, size_t bytes)
 	return !m->max_bytes || (bytes <= m->max_bytes && m->used_bytes <= m->max_bytes - bytes);
 }
 
-static bool refuse(struct mem *m, size_t more)
+static bool mem_refuse(struct mem *m, size_t more)
 {
 	if (m->fail_at && --m->fail_at == 0)
 		return true;
 	return !mem_has_room(m, more);
 }
 
-static void account(struct mem *m, size_t gone, size_t more)
+static void mem_account(struct mem *m, size_t gone, size_t more)
 {
 	m->used_bytes = m->used_bytes - gone + more;
 	if (m->used_bytes > m->peak_bytes)
@@ -25,13 +25,13 @@ static void account(struct mem *m, size_t gone, size_t more)
 
 void *mem_alloc(struct mem *m, size_t bytes)
 {
-	void *block = refuse(m, bytes) ? NULL : calloc(1, bytes);
+	void *block = mem_refuse(m, bytes) ? NULL : calloc(1, bytes);
 
 	if (!block) {
 		m->refused++;
 		return NULL;
 	}
-	account(m, 0, bytes);
+	mem_account(m, 0, bytes);
 	return block;
 }
 
@@ -49,7 +49,7 @@ void *mem_alloc_beyond(struct mem *m, size_t bytes)
 void *mem_resize(struct mem *m, void *block, size_t old_bytes, size_t new_bytes)
 {
 	size_t more = new_bytes > old_bytes ? new_bytes - old_bytes : 0;
-	char *fresh = refuse(m, more) ? NULL : realloc(block, new_bytes);
+	char *fresh = mem_refuse(m, more) ? NULL : realloc(block, new_bytes);
 
 	if (!fresh) {
 		m->refused++;
@@ -57,7 +57,7 @@ void *mem_resize(struct mem *m, void *block, size_t old_bytes, size_t new_bytes)
 	}
 	if (more)
 		memset(fresh + old_bytes, 0, more);
-	account(m, old_bytes, new_bytes);
+	mem_account(m, old_bytes, new_bytes);
 	return fresh;
 }
 
@@ -66,5 +66,5 @@ void mem_free(struct mem *m, void *block, size_t bytes)
 	if (!block)
 		return;
 	free(block);
-	account(m, bytes, 0);
+	mem_account(m, bytes, 0);
 }

@@ -18,7 +18,7 @@ struct mem {
 	uint64_t fail_at; /* tests: the n-th request from now fails; 0: none does */
 };
 
-/* The bound leaves room for so many bytes more. */
+/* Whether the bound leaves room for that many more bytes. */
 bool mem_has_room(const struct mem *m, size_t bytes);
 
 /* Zeroed memory, or NULL when the bound is reached or the system has none. */

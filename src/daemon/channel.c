@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The queue of a channel and when it is opened. What does not fit is dropped as it comes, so
- * that what waits has no gaps: how a trouble began is worth more than its hundredth line, and a
- * line half of which is out cannot be taken back. The way counts as free again once half of the
- * queue is gone; what was dropped is told at the place of the gap.
+ * The queue of a channel and when it is opened. When it is full, new lines are dropped,
+ * so that the waiting ones have no gaps: how a trouble began is worth more than its hundredth
+ * line, and a line that is half sent cannot be taken back. Lines are queued again once half of
+ * the queue is gone; a marker stands where lines are missing.
  */
 #include "daemon/channel.h"
 
@@ -62,7 +62,7 @@ unsigned int line_priority(const struct line *line)
 	return line->severity == SEVERITY_WARNING ? 4 : 6;
 }
 
-static void append(struct channel *c, struct waiting *w)
+static void append_waiting(struct channel *c, struct waiting *w)
 {
 	*c->last = w;
 	c->last = &w->next;
@@ -80,17 +80,17 @@ static void remove_first(struct channel *c)
 	free(w);
 }
 
-static void drop(struct channel *c)
+static void drop_line(struct channel *c)
 {
 	c->counters.dropped++;
 	c->unreported++;
 }
 
 /* The first in the queue can never be taken: too long for a datagram. */
-static void drop_first(struct channel *c)
+static void drop_first_waiting(struct channel *c)
 {
 	if (!c->first->marker)
-		drop(c);
+		drop_line(c);
 	remove_first(c);
 }
 
@@ -100,17 +100,17 @@ static void pause_it(struct channel *c, uint64_t now_ns)
 	c->pause_ns = c->pause_ns * 2 > PAUSE_MAX ? PAUSE_MAX : c->pause_ns * 2;
 }
 
-/* Once, until it works again. */
-static void complain(struct channel *c, int err, const char *what)
+/* Only once, until it works again. */
+static void complain_once(struct channel *c, int err, const char *what)
 {
 	c->counters.failures++;
 	if (!c->complained)
-		log_warn("%s: cannot %s: %s; lines wait, up to %" PRIu64 " bytes of them", c->name,
+		log_warn("%s: cannot %s: %s; queueing up to %" PRIu64 " bytes of lines", c->name,
 			 what, strerror(-err), c->config.queue_bytes);
 	c->complained = true;
 }
 
-static void works(struct channel *c)
+static void note_works(struct channel *c)
 {
 	if (c->complained)
 		log_info("%s: output recovered", c->name);
@@ -138,7 +138,7 @@ static bool open_it(struct channel *c, uint64_t now_ns)
 	err = c->kind->open(c);
 	if (!err)
 		return true;
-	complain(c, err, "open it");
+	complain_once(c, err, "open");
 	pause_it(c, now_ns);
 	return false;
 }
@@ -151,10 +151,10 @@ static bool disk_is_full(int err)
 static void not_taken(struct channel *c, int err, uint64_t now_ns)
 {
 	if (err == -EMSGSIZE) {
-		drop_first(c);
+		drop_first_waiting(c);
 		return;
 	}
-	complain(c, err, "write");
+	complain_once(c, err, "write");
 	if (disk_is_full(err)) {
 		c->retry_ns = now_ns + SEC_NS;
 		return;
@@ -174,11 +174,11 @@ static size_t end_of(const struct channel *c, const struct waiting *w)
 	return w->size - (c->stream ? 0 : w->frame_after);
 }
 
-static void taken(struct channel *c, size_t size)
+static void note_taken(struct channel *c, size_t size)
 {
 	struct waiting *w = c->first;
 
-	works(c);
+	note_works(c);
 	w->sent += size;
 	if (begin_of(c, w) + w->sent < end_of(c, w))
 		return;
@@ -186,8 +186,8 @@ static void taken(struct channel *c, size_t size)
 	remove_first(c);
 }
 
-/* Until nothing waits or nothing is taken. */
-static void flush(struct channel *c, uint64_t now_ns)
+/* Sends until the queue is empty or the receiver takes no more. */
+static void flush_queue(struct channel *c, uint64_t now_ns)
 {
 	while (c->first && now_ns >= c->retry_ns && open_it(c, now_ns)) {
 		const struct waiting *w = c->first;
@@ -195,7 +195,7 @@ static void flush(struct channel *c, uint64_t now_ns)
 		ssize_t size = c->kind->send(c, w->data + from, end_of(c, w) - from);
 
 		if (size > 0)
-			taken(c, (size_t)size);
+			note_taken(c, (size_t)size);
 		else if (size == -EAGAIN || !size)
 			break;
 		else if (size != -EINTR)
@@ -203,12 +203,12 @@ static void flush(struct channel *c, uint64_t now_ns)
 	}
 }
 
-static bool fits(const struct channel *c, const struct waiting *w)
+static bool queue_fits(const struct channel *c, const struct waiting *w)
 {
 	return w->size <= c->config.queue_bytes - c->counters.queued_bytes;
 }
 
-static struct waiting *marker(struct channel *c, uint64_t now_ns)
+static struct waiting *make_marker(struct channel *c, uint64_t now_ns)
 {
 	struct line line = { .severity = SEVERITY_WARNING };
 	char *json = channel_marker(c, c->unreported, now_ns, &line.length), message[64];
@@ -226,8 +226,8 @@ static struct waiting *marker(struct channel *c, uint64_t now_ns)
 	return w;
 }
 
-/* Tells of the gap as soon as there is room for more than that. False: still full. */
-static bool resume(struct channel *c, uint64_t now_ns)
+/* Queues the marker for the gap as soon as there is room for more than that. False: still full. */
+static bool resume_channel(struct channel *c, uint64_t now_ns)
 {
 	struct waiting *w;
 
@@ -235,18 +235,18 @@ static bool resume(struct channel *c, uint64_t now_ns)
 		return true;
 	if (c->counters.queued_bytes > c->config.queue_bytes / 2)
 		return false;
-	w = marker(c, now_ns);
-	if (!w || !fits(c, w)) {
+	w = make_marker(c, now_ns);
+	if (!w || !queue_fits(c, w)) {
 		free(w);
 		return false;
 	}
-	append(c, w);
+	append_waiting(c, w);
 	c->unreported = 0;
 	c->markers++;
 	return true;
 }
 
-static bool is_wanted(const struct channel *c, const struct line *line)
+static bool is_line_wanted(const struct channel *c, const struct line *line)
 {
 	return line->is_finding ? line->severity >= c->config.min_severity : c->config.summaries;
 }
@@ -255,18 +255,18 @@ void channel_put(struct channel *c, const struct line *line, uint64_t now_ns)
 {
 	struct waiting *w;
 
-	if (!is_wanted(c, line))
+	if (!is_line_wanted(c, line))
 		return;
 	c->now_ns = now_ns;
-	flush(c, now_ns);
-	w = resume(c, now_ns) ? c->kind->form(c, line) : NULL;
-	if (!w || !fits(c, w)) {
+	flush_queue(c, now_ns);
+	w = resume_channel(c, now_ns) ? c->kind->form(c, line) : NULL;
+	if (!w || !queue_fits(c, w)) {
 		free(w);
-		drop(c);
+		drop_line(c);
 		return;
 	}
-	append(c, w);
-	flush(c, now_ns);
+	append_waiting(c, w);
+	flush_queue(c, now_ns);
 }
 
 void channel_tick(struct channel *c, uint64_t now_ns)
@@ -275,9 +275,9 @@ void channel_tick(struct channel *c, uint64_t now_ns)
 	if (c->fd >= 0 && c->kind->moved && c->kind->moved(c))
 		close_it(c);
 	open_it(c, now_ns);
-	flush(c, now_ns);
-	if (c->unreported && resume(c, now_ns))
-		flush(c, now_ns);
+	flush_queue(c, now_ns);
+	if (c->unreported && resume_channel(c, now_ns))
+		flush_queue(c, now_ns);
 }
 
 void channel_reopen(struct channel *c, uint64_t now_ns)
@@ -299,7 +299,7 @@ static void name_it(struct channel *c)
 		    strlen(c->config.path));
 }
 
-static struct channel *make(const struct output_config *config)
+static struct channel *make_channel(const struct output_config *config)
 {
 	struct channel *c = calloc(1, sizeof(*c));
 	const char *path = config->path;
@@ -326,7 +326,7 @@ static struct channel *make(const struct output_config *config)
 int channel_open(const struct output_config *config, struct channel **ret_channel,
 		 struct trouble *trouble)
 {
-	struct channel *c = make(config);
+	struct channel *c = make_channel(config);
 	int err;
 
 	if (!c)
@@ -340,7 +340,7 @@ int channel_open(const struct output_config *config, struct channel **ret_channe
 		return err;
 	}
 	if (err)
-		complain(c, err, "open it");
+		complain_once(c, err, "open");
 	*ret_channel = c;
 	return 0;
 }

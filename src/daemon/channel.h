@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A place where lines go that may be slow, full or gone: never waited for. What cannot be taken
- * now waits in a bounded queue; what does not fit there is dropped, counted, and told once the
- * way is free again. A channel opens again what was rotated away, refused or hung up.
+ * A destination of lines that may be slow, full or gone, and is never waited for. Lines that it
+ * does not take now wait in a bounded queue; those that do not fit there are dropped, counted, and
+ * reported once it takes lines again. A channel reopens a file that was rotated away, and a
+ * connection that was refused or hung up.
  */
 #ifndef FDTRACE_DAEMON_CHANNEL_H
 #define FDTRACE_DAEMON_CHANNEL_H
@@ -15,7 +16,7 @@
 
 struct trouble;
 
-/* One JSON line and what routing and syslog want to know of it. All borrowed. */
+/* One JSON line and what routing and syslog need to know about it. All borrowed. */
 struct line {
 	const char *json; /* newline included */
 	size_t length;
@@ -29,7 +30,7 @@ struct line {
 
 #define CHANNEL_QUEUE_MIN 16384 /* a smaller queue_bytes counts as this: a few lines must fit */
 
-/* Every line that was put and wanted is sent, dropped or waits. The line that tells of drops is none. */
+/* Every line that was put and wanted is sent, dropped or waits. The marker of a gap is not counted. */
 struct channel_counters {
 	uint64_t sent, dropped; /* lines */
 	uint64_t queued_bytes;
@@ -39,22 +40,22 @@ struct channel_counters {
 struct channel;
 
 /*
- * The process must ignore SIGPIPE and SIGXFSZ. Of a full queue the newest lines are dropped, until half
- * of it is free again; then one "fdtrace.state" line with fdtrace.dropped stands where they are missing.
+ * The process must ignore SIGPIPE and SIGXFSZ. When the queue is full, new lines are dropped until
+ * half of it is free again; then one "fdtrace.state" line with fdtrace.dropped stands where they are missing.
  *
- * What is wrong for good (a folder where a file should be, a path that belongs to somebody
- * else) is refused here: -errno with *trouble filled. A collector that is not there yet is not:
- * it is tried again. Files: opened O_APPEND|O_NOFOLLOW, 0640, one write(2) a line; must be
+ * A permanent fault (a folder where a file should be, a path owned by another user)
+ * is refused here: -errno with *trouble filled. A collector that is not there yet is not a
+ * fault: the channel tries again. Files: opened O_APPEND|O_NOFOLLOW, 0640, one write(2) a line; must be
  * regular and owned by us or root.
  */
 int channel_open(const struct output_config *config, struct channel **ret_channel,
 		 struct trouble *trouble);
-/* What still waits gets one last try. */
+/* Waiting lines get one last try. */
 void channel_free(struct channel *channel);
 
 /* Takes the line or drops it; never waits. now_ns: CLOCK_MONOTONIC. */
 void channel_put(struct channel *channel, const struct line *line, uint64_t now_ns);
-/* Tries to get rid of what waits; looks whether a file was rotated away. To be called each second. */
+/* Tries to send waiting lines, and checks whether a file was rotated away. Call it every second. */
 void channel_tick(struct channel *channel, uint64_t now_ns);
 /* SIGHUP: close and open again. */
 void channel_reopen(struct channel *channel, uint64_t now_ns);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * A file that others rotate and collect: appended to with one write a line. A line that the disk
- * took only in part is taken back, so that there is never half a line in the file.
+ * A file that others rotate and collect: appended to with one write per line. A line that was only
+ * partly written is removed again, so that there is never half a line in the file.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -10,8 +10,8 @@
 
 #include "daemon/channel_private.h"
 
-/* What somebody else could read into or make us write over is not ours to append to. */
-static int check(const struct stat *file)
+/* Never append to a file that another user could read through or make us overwrite. */
+static int check_log_file(const struct stat *file)
 {
 	if (S_ISDIR(file->st_mode))
 		return -EISDIR;
@@ -22,7 +22,7 @@ static int check(const struct stat *file)
 	return file->st_mode & S_IWOTH || file->st_nlink > 1 ? -EPERM : 0;
 }
 
-/* Whoever wrote last may have been killed in the middle of a line. */
+/* The last writer may have been killed in the middle of a line. */
 static int end_last_line(int fd, off_t size)
 {
 	char last;
@@ -32,14 +32,14 @@ static int end_last_line(int fd, off_t size)
 	return write(fd, "\n", 1) == 1 ? 0 : -errno;
 }
 
-static int prepare(int fd)
+static int prepare_log_file(int fd)
 {
 	struct stat file;
 	int err;
 
 	if (fstat(fd, &file) < 0)
 		return -errno;
-	err = check(&file);
+	err = check_log_file(&file);
 	return err ? err : end_last_line(fd, file.st_size);
 }
 
@@ -49,7 +49,7 @@ static int file_open(struct channel *c)
 	int fd = open(c->config.path,
 		      O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
 		      0640);
-	int err = fd < 0 ? -errno : prepare(fd);
+	int err = fd < 0 ? -errno : prepare_log_file(fd);
 
 	if (!err)
 		c->fd = fd;

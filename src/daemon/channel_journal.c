@@ -18,7 +18,7 @@ struct field {
 	size_t length;
 };
 
-static size_t put(char *out, const void *data, size_t size)
+static size_t put_bytes_of_field(char *out, const void *data, size_t size)
 {
 	memcpy(out, data, size);
 	return size;
@@ -28,15 +28,15 @@ static size_t put(char *out, const void *data, size_t size)
 static size_t put_field(char *out, const struct field *field)
 {
 	uint64_t length = htole64(field->length);
-	size_t done = put(out, field->name, strlen(field->name));
+	size_t done = put_bytes_of_field(out, field->name, strlen(field->name));
 
 	if (memchr(field->value, '\n', field->length)) {
 		out[done++] = '\n';
-		done += put(out + done, &length, sizeof(length));
+		done += put_bytes_of_field(out + done, &length, sizeof(length));
 	} else {
 		out[done++] = '=';
 	}
-	done += put(out + done, field->value, field->length);
+	done += put_bytes_of_field(out + done, field->value, field->length);
 	out[done++] = '\n';
 	return done;
 }
@@ -57,8 +57,8 @@ static struct waiting *put_fields(const struct field *fields, unsigned int count
 	return w;
 }
 
-static unsigned int add(struct field *fields, unsigned int count, const char *name,
-			const char *value)
+static unsigned int add_field(struct field *fields, unsigned int count, const char *name,
+			      const char *value)
 {
 	if (!value)
 		return count;
@@ -74,15 +74,15 @@ static struct waiting *journal_form(struct channel *c, const struct line *line)
 
 	(void)c;
 	snprintf(priority, sizeof(priority), "%u", line_priority(line));
-	count = add(fields, count, "MESSAGE", line->message ? line->message : "");
-	count = add(fields, count, "PRIORITY", priority);
-	count = add(fields, count, "SYSLOG_IDENTIFIER", "fdtrace");
-	count = add(fields, count, "FDTRACE_RULE", line->rule);
-	count = add(fields, count, "FDTRACE_FINGERPRINT", line->fingerprint);
-	count = add(fields, count, "FDTRACE_SEVERITY",
-		    line->is_finding ? severity_name(line->severity) : NULL);
-	count = add(fields, count, "FDTRACE_PID", line->pid);
-	count = add(fields, count, "FDTRACE_JSON", "");
+	count = add_field(fields, count, "MESSAGE", line->message ? line->message : "");
+	count = add_field(fields, count, "PRIORITY", priority);
+	count = add_field(fields, count, "SYSLOG_IDENTIFIER", "fdtrace");
+	count = add_field(fields, count, "FDTRACE_RULE", line->rule);
+	count = add_field(fields, count, "FDTRACE_FINGERPRINT", line->fingerprint);
+	count = add_field(fields, count, "FDTRACE_SEVERITY",
+			  line->is_finding ? severity_name(line->severity) : NULL);
+	count = add_field(fields, count, "FDTRACE_PID", line->pid);
+	count = add_field(fields, count, "FDTRACE_JSON", "");
 	fields[count - 1].value = line->json;
 	fields[count - 1].length = line->length;
 	if (line->length && line->json[line->length - 1] == '\n')

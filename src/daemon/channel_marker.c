@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* The line that tells of lines that were dropped. */
+/* The line that stands where lines were dropped. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -9,7 +9,7 @@
 #include "output/json/json_build.h"
 
 /* Several channels may lead to one store: the channel takes part in the id. */
-static void put_event(struct builder *b, json_t *line, const struct channel *c)
+static void put_marker_event(struct builder *b, json_t *line, const struct channel *c)
 {
 	json_t *event = json_put_object(b, line, "event");
 	uint32_t channel = (uint32_t)hash_text(HASH_START, c->name);
@@ -33,7 +33,7 @@ static json_t *marker_object(struct builder *b, const struct channel *c, uint64_
 	json_put_text(b, line, "severity", severity_name(SEVERITY_WARNING));
 	json_put_format(b, line, "message", "%" PRIu64 " lines were dropped", count);
 	json_put_host(b, line);
-	put_event(b, line, c);
+	put_marker_event(b, line, c);
 	json_put_ecs(b, line);
 	fdtrace = json_put_object(b, line, "fdtrace");
 	json_put_number(b, fdtrace, "schema", JSON_SCHEMA);

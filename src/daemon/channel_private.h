@@ -13,7 +13,7 @@ struct waiting {
 	struct waiting *next;
 	size_t size, sent;                /* bytes */
 	size_t frame_before, frame_after; /* of size: only streams need them */
-	bool marker; /* tells of lines that were dropped, and is no line itself */
+	bool marker; /* stands where lines were dropped, and does not count as a line */
 	char data[];
 };
 
@@ -28,7 +28,7 @@ struct kind {
 	/* Bytes taken (at least 1), or -errno: -EAGAIN and -ENOSPC wait, others open again. */
 	ssize_t (*send)(struct channel *c, const char *data, size_t size);
 	bool (*moved)(const struct channel *c); /* the path is another file now; may be NULL */
-	bool same_stream; /* opened again it goes on where it stopped: a line must not begin anew */
+	bool same_stream; /* continues where it stopped when opened again: no line may start over */
 };
 
 extern const struct kind kind_stdout, kind_file, kind_journal, kind_syslog, kind_unix;
@@ -43,9 +43,9 @@ struct channel {
 	size_t piece;    /* stdout that may block: at most so much after a poll; 0: any */
 	struct waiting *first, **last;
 	struct channel_counters counters;
-	uint64_t unreported;         /* dropped and not told of yet */
-	uint64_t markers;            /* told so far */
-	uint64_t now_ns;             /* as told last */
+	uint64_t unreported;         /* dropped, without a marker so far */
+	uint64_t markers;            /* queued so far */
+	uint64_t now_ns;             /* as of the last call */
 	uint64_t retry_ns, pause_ns; /* not before; the next pause */
 	bool complained;             /* since it last worked */
 	struct hostinfo host;

@@ -24,7 +24,7 @@ static int connect_as(int type, const struct sockaddr_un *address, int *ret_fd)
 	return err;
 }
 
-/* Connecting to what is no socket is refused as if nobody listened. */
+/* Connecting to a path that is not a socket is refused as if there were no listener. */
 static int why_refused(const char *path, int err)
 {
 	struct stat there;
@@ -60,7 +60,7 @@ ssize_t socket_send(struct channel *c, const char *data, size_t size)
 	return errno == ENOBUFS ? -EAGAIN : -errno;
 }
 
-/* A collector may come later; what is no socket will not become one. */
+/* A collector may come later; a path that is not a socket will not become one. */
 bool socket_for_good(int err)
 {
 	return err == -ENAMETOOLONG || err == -EACCES || err == -EPERM || err == -ENOTDIR ||

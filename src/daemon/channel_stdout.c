@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Standard output. Others share its open file description (a shell, the other end of a pipeline's
- * terminal), so it is not made non-blocking: a pipe or terminal is opened anew, a socket is sent to
+ * terminal), so it is not made non-blocking: a pipe or terminal is opened again, a socket is sent to
  * without waiting, and where neither can be done as much is written as poll() says there is room for.
  */
 #include <errno.h>
@@ -18,7 +18,7 @@
 
 #include "daemon/channel_private.h"
 
-#define TERMINAL_PIECE 128 /* poll() tells of no less room than that (n_tty.c: WAKEUP_CHARS 256) */
+#define TERMINAL_PIECE 128 /* poll() reports at least that much room (n_tty.c: WAKEUP_CHARS 256) */
 
 /* systemd.exec(5): "device:inode" of the stream that journald reads. */
 static bool is_journal(const struct stat *out)
@@ -80,7 +80,7 @@ static struct waiting *stdout_form(struct channel *c, const struct line *line)
 }
 
 /* How much of size may be written without waiting; 0: nothing. */
-static size_t room(const struct channel *c, size_t size)
+static size_t room_to_write(const struct channel *c, size_t size)
 {
 	struct pollfd out = { .fd = c->fd, .events = POLLOUT };
 
@@ -97,7 +97,7 @@ static ssize_t stdout_send(struct channel *c, const char *data, size_t size)
 
 	if (c->stream)
 		return socket_send(c, data, size);
-	size = room(c, size);
+	size = room_to_write(c, size);
 	if (!size)
 		return -EAGAIN;
 	written = write(c->fd, data, size);

@@ -31,7 +31,7 @@ static size_t put_bsd(char head[HEAD_SIZE], unsigned int priority)
 }
 
 /* PRINTUSASCII without blanks, or "-". */
-static void put_word(char *out, size_t size, const char *word)
+static void put_syslog_word(char *out, size_t size, const char *word)
 {
 	size_t done = 0;
 
@@ -52,8 +52,8 @@ static size_t put_5424(char head[HEAD_SIZE], unsigned int priority, const struct
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &tm);
-	put_word(host, sizeof(host), c->host.host_name);
-	put_word(id, sizeof(id), line->rule);
+	put_syslog_word(host, sizeof(host), c->host.host_name);
+	put_syslog_word(id, sizeof(id), line->rule);
 	return (size_t)snprintf(head, HEAD_SIZE,
 				"<%u>1 %04d-%02d-%02dT%02d:%02d:%02d.%06ldZ %s fdtrace %d %s - ",
 				priority, tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,

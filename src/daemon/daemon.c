@@ -228,7 +228,7 @@ static bool on_wanted(void *ctx, const char *cgroup)
 	return place_wanted(d->config, cgroup);
 }
 
-/* --- what was told --- */
+/* --- what was reported --- */
 
 static void on_engine(void *ctx, struct engine *engine)
 {

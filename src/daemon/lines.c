@@ -21,7 +21,8 @@
 
 /* --- opening --- */
 
-static bool same(const struct output_config *a, const char *a_path, const struct output_config *b)
+static bool is_same_channel(const struct output_config *a, const char *a_path,
+			    const struct output_config *b)
 {
 	return a->type == b->type && a->rfc5424 == b->rfc5424 &&
 	       a->min_severity == b->min_severity && a->summaries == b->summaries &&
@@ -30,15 +31,15 @@ static bool same(const struct output_config *a, const char *a_path, const struct
 }
 
 /* The channel that is there already; NULL: none is. */
-static struct channel *find(const struct lines *lines, const struct output_config *config)
+static struct channel *find_channel(const struct lines *lines, const struct output_config *config)
 {
 	for (unsigned int i = 0; i < lines->count; i++)
-		if (same(&lines->configs[i], lines->paths[i], config))
+		if (is_same_channel(&lines->configs[i], lines->paths[i], config))
 			return lines->channels[i];
 	return NULL;
 }
 
-static bool holds(const struct lines *lines, const struct channel *channel)
+static bool lines_hold(const struct lines *lines, const struct channel *channel)
 {
 	for (unsigned int i = 0; i < lines->count; i++)
 		if (lines->channels[i] == channel)
@@ -46,8 +47,8 @@ static bool holds(const struct lines *lines, const struct channel *channel)
 	return false;
 }
 
-static int add(struct lines *to, const struct lines *from, const struct output_config *config,
-	       struct trouble *trouble)
+static int add_channel(struct lines *to, const struct lines *from,
+		       const struct output_config *config, struct trouble *trouble)
 {
 	unsigned int i = to->count;
 	int err = 0;
@@ -56,7 +57,7 @@ static int add(struct lines *to, const struct lines *from, const struct output_c
 	to->paths[i] = config->path ? strdup(config->path) : NULL;
 	if (config->path && !to->paths[i])
 		return trouble_set(trouble, ENOMEM, EXIT_INTERNAL, NULL, NULL, "out of memory");
-	to->channels[i] = find(from, config);
+	to->channels[i] = find_channel(from, config);
 	if (!to->channels[i])
 		err = channel_open(config, &to->channels[i], trouble);
 	if (!err)
@@ -66,18 +67,18 @@ static int add(struct lines *to, const struct lines *from, const struct output_c
 	return err;
 }
 
-/* Lets go of what the other one has not got. */
-static void drop(struct lines *lines, const struct lines *other)
+/* Closes the channels that the other set does not have. */
+static void drop_channels(struct lines *lines, const struct lines *other)
 {
 	for (unsigned int i = 0; i < lines->count; i++) {
 		free(lines->paths[i]);
-		if (!holds(other, lines->channels[i]))
+		if (!lines_hold(other, lines->channels[i]))
 			channel_free(lines->channels[i]);
 	}
 }
 
-/* Findings without their whole evidence are better than none: it is told and that is all. */
-static void open_evidence(struct lines *lines, const struct config *config)
+/* Findings without their full evidence are better than none: a message is enough. */
+static void open_lines_evidence(struct lines *lines, const struct config *config)
 {
 	struct trouble trouble;
 
@@ -98,17 +99,17 @@ int lines_apply(struct lines *lines, const struct config *config, uint64_t now,
 	int err = 0;
 
 	for (unsigned int i = 0; !err && i < config->output_count; i++)
-		err = add(&next, lines, &config->outputs[i], trouble);
+		err = add_channel(&next, lines, &config->outputs[i], trouble);
 	if (err) {
-		drop(&next, lines);
+		drop_channels(&next, lines);
 		return err;
 	}
 	for (unsigned int i = 0; i < lines->count; i++)
-		if (holds(&next, lines->channels[i]))
+		if (lines_hold(&next, lines->channels[i]))
 			channel_reopen(lines->channels[i], now);
-	drop(lines, &next);
+	drop_channels(lines, &next);
 	*lines = next;
-	open_evidence(lines, config);
+	open_lines_evidence(lines, config);
 	return 0;
 }
 
@@ -116,14 +117,14 @@ void lines_done(struct lines *lines)
 {
 	static const struct lines none;
 
-	drop(lines, &none);
+	drop_channels(lines, &none);
 	evidence_free(lines->evidence);
 	*lines = none;
 }
 
 /* --- lines --- */
 
-static void put(struct lines *lines, const struct line *line)
+static void put_line_to_channels(struct lines *lines, const struct line *line)
 {
 	uint64_t now = clock_monotonic_ns();
 
@@ -149,10 +150,10 @@ static void put_finding(struct lines *lines, const char *json, size_t length,
 		snprintf(pid, sizeof(pid), "%" PRIu32, f->process->pid);
 		line.pid = pid;
 	}
-	put(lines, &line);
+	put_line_to_channels(lines, &line);
 }
 
-/* These are few, so that what they say may be read out of them. */
+/* These are few, so parsing them again is cheap enough. */
 static void put_other(struct lines *lines, const char *json, size_t length)
 {
 	json_t *root = json_loadb(json, length, 0, NULL);
@@ -168,7 +169,7 @@ static void put_other(struct lines *lines, const char *json, size_t length)
 	text = json_string_value(json_object_get(root, "severity"));
 	if (text)
 		severity_parse(text, &line.severity);
-	put(lines, &line);
+	put_line_to_channels(lines, &line);
 	json_decref(root);
 }
 

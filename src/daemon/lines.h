@@ -17,7 +17,7 @@ struct lines {
 	struct channel *channels[CONFIG_OUTPUTS_MAX];
 	unsigned int count;
 	struct evidence *evidence; /* NULL: none kept */
-	bool evidence_failed;      /* and told */
+	bool evidence_failed;      /* and reported */
 	uint64_t findings;         /* put so far */
 };
 

@@ -25,10 +25,10 @@ static void find_path(char *path, size_t size)
 	else
 		snprintf(path, size, FOLDER "/lock");
 	if (!length)
-		mkdir(FOLDER, 0755); /* if it can't be made, the lock can't, and that is told */
+		mkdir(FOLDER, 0755); /* if this fails, opening the lock fails and is reported */
 }
 
-static int held(int fd, const char *path, struct trouble *trouble)
+static int lock_is_held(int fd, const char *path, struct trouble *trouble)
 {
 	char pid[16] = "";
 	ssize_t got = pread(fd, pid, sizeof(pid) - 1, 0);
@@ -64,11 +64,11 @@ int lock_take(int *ret_fd, struct trouble *trouble)
 				   "cannot open the lock %.160s: %s", path, strerror(errno));
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 		err = errno == EWOULDBLOCK
-			      ? held(fd, path, trouble)
+			      ? lock_is_held(fd, path, trouble)
 			      : trouble_set(trouble, errno, EXIT_CANNOT, NULL, NULL,
 					    "cannot lock %.160s: %s", path, strerror(errno));
 	else
-		err = write_pid(fd); /* who holds it is told to people only */
+		err = write_pid(fd); /* for the message only: the lock itself is what counts */
 	if (err == -EBUSY || (err && flock(fd, LOCK_EX | LOCK_NB) < 0)) {
 		close(fd);
 		return err;

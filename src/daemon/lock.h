@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One daemon a host: two would tell everything twice and pay for it twice. */
+/* One daemon per host: two would report everything twice, at twice the cost. */
 #ifndef FDTRACE_DAEMON_LOCK_H
 #define FDTRACE_DAEMON_LOCK_H
 

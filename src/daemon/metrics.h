@@ -61,9 +61,9 @@ struct metrics_process {
 void metrics_process(struct metrics_process *ret_process);
 
 /*
- * Which tables are told by program and unit: the fullest, but so that series stay. One that is
- * told makes room only for another that is fuller by a quarter at least, or when nobody offers
- * it any more. All zero is empty.
+ * Which tables are published by program and unit: the fullest, but so that series stay. One that
+ * is published makes room only for another that is fuller by at least a quarter, or when it is
+ * not offered any more. All zero is empty.
  */
 struct metrics_usage {
 	char exe[METRICS_LABEL_BYTES + 1], unit[METRICS_LABEL_BYTES + 1];

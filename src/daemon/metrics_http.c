@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * One page over HTTP. A thread of its own polls a few connections; whatever a client does, it
- * costs one of their places for ten seconds at most, and nobody else waits. What a client sends
- * beyond its first line is read and not looked at.
+ * costs one of their places for ten seconds at most, and no other client waits. What a client
+ * sends after its first line is read and ignored.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -28,7 +28,7 @@
 #define REST_MS 1000 /* after accept() failed: nothing is gained by trying at once */
 #define BACKLOG 128
 
-/* What was published; read by whoever has a reference. */
+/* What was published; readable with a reference. */
 struct page {
 	unsigned int refs; /* under server->lock */
 	size_t length;
@@ -132,8 +132,8 @@ static const struct answer too_early = { "503 Service Unavailable", PLAIN, "Retr
 static const struct answer other_version = { "505 HTTP Version Not Supported", PLAIN, "",
 					     "HTTP/1.1 only\n" };
 
-static void prepare(struct metrics_server *s, struct connection *c, const struct answer *answer,
-		    bool with_body)
+static void prepare_polls(struct metrics_server *s, struct connection *c,
+			  const struct answer *answer, bool with_body)
 {
 	char date[64] = "";
 	time_t now = time(NULL);
@@ -165,7 +165,7 @@ struct request_line {
 	char *method, *target, *version;
 };
 
-static bool split_line(char *line, struct request_line *ret)
+static bool split_request_line(char *line, struct request_line *ret)
 {
 	char *first = strchr(line, ' '), *last = first ? strchr(first + 1, ' ') : NULL;
 
@@ -176,7 +176,7 @@ static bool split_line(char *line, struct request_line *ret)
 	return true;
 }
 
-static const struct answer *judge(const struct request_line *line)
+static const struct answer *check_request_line(const struct request_line *line)
 {
 	if (strncmp(line->version, "HTTP/", 5) != 0)
 		return &malformed;
@@ -199,9 +199,10 @@ static void answer_line(struct metrics_server *s, struct connection *c, char *en
 	if (end > c->request && end[-1] == '\r')
 		end--;
 	*end = '\0';
-	if (strlen(c->request) == (size_t)(end - c->request) && split_line(c->request, &line))
-		answer = judge(&line);
-	prepare(s, c, answer, strcmp(line.method, "HEAD") != 0);
+	if (strlen(c->request) == (size_t)(end - c->request) &&
+	    split_request_line(c->request, &line))
+		answer = check_request_line(&line);
+	prepare_polls(s, c, answer, strcmp(line.method, "HEAD") != 0);
 }
 
 /* Its headers are not looked at, but the answer waits for the empty line after them. */
@@ -210,7 +211,7 @@ static bool has_ended(const char *line_end)
 	return strstr(line_end, "\n\r\n") || strstr(line_end, "\n\n");
 }
 
-/* What is no HTTP/1 needs no headers to be refused; a client of HTTP/0.9 sends none. */
+/* Anything but HTTP/1 is refused without waiting for headers: a client of HTTP/0.9 sends none. */
 static bool is_hopeless(const char *request, const char *end)
 {
 	const char *version = memmem(request, (size_t)(end - request), " HTTP/1.", 8);
@@ -218,7 +219,7 @@ static bool is_hopeless(const char *request, const char *end)
 	return !version || memchr(request, '\0', (size_t)(end - request));
 }
 
-static void look(struct metrics_server *s, struct connection *c)
+static void look_at_request(struct metrics_server *s, struct connection *c)
 {
 	char *end = memchr(c->request, '\n', c->got);
 
@@ -226,7 +227,7 @@ static void look(struct metrics_server *s, struct connection *c)
 	if (end && (is_hopeless(c->request, end) || has_ended(end)))
 		answer_line(s, c, end);
 	else if (c->got == REQUEST_BYTES)
-		prepare(s, c, &too_large, true);
+		prepare_polls(s, c, &too_large, true);
 }
 
 /* --- connections --- */
@@ -239,7 +240,7 @@ static void connection_free(struct metrics_server *s, struct connection *c)
 }
 
 /* False: it is over. */
-static bool receive(struct metrics_server *s, struct connection *c)
+static bool receive_request(struct metrics_server *s, struct connection *c)
 {
 	ssize_t got = recv(c->fd, c->request + c->got, REQUEST_BYTES - c->got, 0);
 
@@ -247,7 +248,7 @@ static bool receive(struct metrics_server *s, struct connection *c)
 		return errno == EAGAIN || errno == EINTR;
 	c->got += (size_t)got;
 	if (got)
-		look(s, c);
+		look_at_request(s, c);
 	return got || c->stage != RECEIVING;
 }
 
@@ -255,7 +256,7 @@ static bool receive(struct metrics_server *s, struct connection *c)
  * Closing a socket with something unread in it would reset the connection, and the client may
  * then not see the answer: what it still says is read and dropped.
  */
-static bool linger(struct connection *c)
+static bool linger_connection(struct connection *c)
 {
 	ssize_t got = recv(c->fd, c->request, REQUEST_BYTES, 0);
 
@@ -276,7 +277,7 @@ static ssize_t send_rest(struct connection *c)
 	return sendmsg(c->fd, &message, MSG_NOSIGNAL);
 }
 
-static bool transmit(struct connection *c)
+static bool transmit_answer(struct connection *c)
 {
 	ssize_t sent = send_rest(c);
 
@@ -289,16 +290,16 @@ static bool transmit(struct connection *c)
 	return shutdown(c->fd, SHUT_WR) == 0;
 }
 
-static bool serve(struct metrics_server *s, struct connection *c)
+static bool serve_connection(struct metrics_server *s, struct connection *c)
 {
 	switch (c->stage) {
-	case RECEIVING: return receive(s, c);
-	case SENDING: return transmit(c);
-	default: return linger(c);
+	case RECEIVING: return receive_request(s, c);
+	case SENDING: return transmit_answer(c);
+	default: return linger_connection(c);
 	}
 }
 
-/* Memory and descriptors come back; until then those who knock wait. */
+/* Memory and descriptors come back; until then new connections wait. */
 static void accept_one(struct metrics_server *s, int64_t now)
 {
 	int fd = accept4(s->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -354,7 +355,7 @@ static void serve_all(struct metrics_server *s, const struct pollfd *list, int64
 		bool lives = now < c->end_ms;
 
 		if (lives && list[POLL_FIRST + i].revents)
-			lives = serve(s, c);
+			lives = serve_connection(s, c);
 		if (lives)
 			s->connections[kept++] = c;
 		else
@@ -363,7 +364,7 @@ static void serve_all(struct metrics_server *s, const struct pollfd *list, int64
 	s->count = kept;
 }
 
-static void *run(void *ctx)
+static void *run_server(void *ctx)
 {
 	struct pollfd list[POLL_FIRST + CONNECTIONS];
 	struct metrics_server *s = ctx;
@@ -437,7 +438,7 @@ static int parse_address(const char *listen, union address *ret_address, socklen
 		       : -EINVAL;
 }
 
-static bool is_loopback(const union address *address)
+static bool is_loopback_address(const union address *address)
 {
 	if (address->any.sa_family == AF_INET6)
 		return IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr);
@@ -488,7 +489,7 @@ static int start_thread(struct metrics_server *s)
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&s->thread, NULL, run, s);
+	err = pthread_create(&s->thread, NULL, run_server, s);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return -err;
 }
@@ -542,7 +543,7 @@ static int refuse_remote(const char *listen, struct trouble *t)
 			   "cannot serve metrics at '%.64s': not a loopback address", listen);
 }
 
-static int explain(const char *listen, int err, struct trouble *t)
+static int explain_listen_error(const char *listen, int err, struct trouble *t)
 {
 	const char *cause = "", *remedy = "";
 
@@ -565,12 +566,12 @@ int metrics_server_start(const char *listen, bool remote, struct metrics_server 
 
 	if (parse_address(listen, &address, &length))
 		return refuse_address(listen, trouble);
-	if (!remote && !is_loopback(&address))
+	if (!remote && !is_loopback_address(&address))
 		return refuse_remote(listen, trouble);
 	err = open_listener(&address, length);
 	if (err >= 0)
 		err = server_new(err, ret_server);
-	return err ? explain(listen, err, trouble) : 0;
+	return err ? explain_listen_error(listen, err, trouble) : 0;
 }
 
 const char *metrics_server_address(const struct metrics_server *server)

@@ -21,7 +21,7 @@ static double cpu_seconds(void)
 }
 
 /* The start of a small file of /proc. False: it cannot be read. */
-static bool read_text(const char *path, char *buffer, size_t size)
+static bool read_proc_text(const char *path, char *buffer, size_t size)
 {
 	FILE *file = fopen(path, "re");
 	size_t length;
@@ -40,7 +40,7 @@ static double resident_bytes(void)
 	unsigned long long pages;
 	char text[256];
 
-	if (!read_text("/proc/self/statm", text, sizeof(text)) ||
+	if (!read_proc_text("/proc/self/statm", text, sizeof(text)) ||
 	    sscanf(text, "%*u %llu", &pages) != 1)
 		return -1;
 	return (double)pages * (double)sysconf(_SC_PAGESIZE);
@@ -76,7 +76,7 @@ static double start_after_boot(void)
 	char text[1024];
 	const char *at;
 
-	if (!read_text("/proc/self/stat", text, sizeof(text)) || !(at = strrchr(text, ')')))
+	if (!read_proc_text("/proc/self/stat", text, sizeof(text)) || !(at = strrchr(text, ')')))
 		return -1;
 	if (sscanf(at + 1,
 		   " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * The text format 0.0.4 of Prometheus: "# HELP", "# TYPE", then the samples of the family. One
- * byte that is no UTF-8, or one series twice, and the whole target counts as down.
+ * byte that is not UTF-8, or a series that appears twice, and the whole target counts as down.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -15,7 +15,7 @@
 #define COUNTER "counter"
 #define GAUGE "gauge"
 
-static void family(FILE *out, const char *name, const char *type, const char *help)
+static void put_family_head(FILE *out, const char *name, const char *type, const char *help)
 {
 	fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
@@ -42,7 +42,7 @@ static bool same_label(const char *a, const char *b)
 }
 
 /* name="value" */
-static void put_label(FILE *out, const char *name, const char *text)
+static void put_metric_label(FILE *out, const char *name, const char *text)
 {
 	struct label label = label_of(text);
 
@@ -71,16 +71,18 @@ static void put_count(FILE *out, uint64_t value)
 	fprintf(out, " %" PRIu64 "\n", value);
 }
 
-static void count(FILE *out, const char *name, const char *type, const char *help, uint64_t value)
+static void put_number_metric(FILE *out, const char *name, const char *type, const char *help,
+			      uint64_t value)
 {
-	family(out, name, type, help);
+	put_family_head(out, name, type, help);
 	fputs(name, out);
 	put_count(out, value);
 }
 
-static void measure(FILE *out, const char *name, const char *type, const char *help, double value)
+static void put_real_metric(FILE *out, const char *name, const char *type, const char *help,
+			    double value)
 {
-	family(out, name, type, help);
+	put_family_head(out, name, type, help);
 	fputs(name, out);
 	put_double(out, value);
 }
@@ -88,72 +90,80 @@ static void measure(FILE *out, const char *name, const char *type, const char *h
 static void with_label(FILE *out, const char *name, const char *label, const char *text)
 {
 	fprintf(out, "%s{", name);
-	put_label(out, label, text);
+	put_metric_label(out, label, text);
 	fputc('}', out);
 }
 
 static void put_build(FILE *out, const struct metrics *m)
 {
-	family(out, "fdtrace_build_info", GAUGE, "Always 1; the label is fdtrace's version.");
+	put_family_head(out, "fdtrace_build_info", GAUGE,
+			"Always 1; the label is fdtrace's version.");
 	with_label(out, "fdtrace_build_info", "version", m->version);
 	put_count(out, 1);
 }
 
 /* Every pair from the start: a counter that is born at 1 has never increased. */
-static void put_findings(FILE *out, const struct engine_counters *c)
+static void put_finding_metrics(FILE *out, const struct engine_counters *c)
 {
 	static const char name[] = "fdtrace_findings_total";
 
-	family(out, name, COUNTER,
-	       "Findings by rule and severity, each time one was found, reported or not; without "
-	       "suppressed ones.");
+	put_family_head(
+		out, name, COUNTER,
+		"Findings by rule and severity, each time one was found, reported or not; without "
+		"suppressed ones.");
 	for (unsigned int rule = 0; rule < RULE_COUNT; rule++)
 		for (unsigned int severity = SEVERITY_INFO; severity <= SEVERITY_ERROR; severity++)
 			fprintf(out, "%s{rule=\"%s\",severity=\"%s\"} %" PRIu64 "\n", name,
 				rule_info(rule)->id, severity_name(severity),
 				c->by_rule[rule].reported[severity]);
-	count(out, "fdtrace_findings_suppressed_total", COUNTER,
-	      "How often something was found that a suppression matches.", c->times_suppressed);
+	put_number_metric(out, "fdtrace_findings_suppressed_total", COUNTER,
+			  "How many times a suppression matched something that was found.",
+			  c->times_suppressed);
 }
 
 static void put_events(FILE *out, const struct metrics *m)
 {
 	static const char name[] = "fdtrace_events_total";
 
-	family(out, name, COUNTER,
-	       "Changes of descriptor tables seen, by what was done; op=\"error\": runs of failed "
-	       "calls.");
+	put_family_head(
+		out, name, COUNTER,
+		"Changes of descriptor tables seen, by what was done; op=\"error\": runs of failed "
+		"calls.");
 	for (unsigned int op = CHANGE_OPEN; op < CHANGE_FOUND; op++) {
 		with_label(out, name, "op", change_op_name(op));
 		put_count(out, m->counters.changes[op]);
 	}
-	count(out, "fdtrace_events_lost_total", COUNTER,
-	      "Events dropped because the ring was full; the tables are then read again.",
-	      m->counters.lost);
-	count(out, "fdtrace_resyncs_total", COUNTER,
-	      "How often all tables were read again because events had been lost.", m->resyncs);
-	count(out, "fdtrace_table_corrections_total", COUNTER,
-	      "Slots of descriptor tables found to differ from what was known when the tables were "
-	      "read.",
-	      m->counters.corrections - m->counters.corrections_by[CORRECTION_AFTER_LOSS]);
-	measure(out, "fdtrace_last_event_timestamp_seconds", GAUGE,
-		"When the latest event was seen, in seconds since 1970.", m->last_event_s);
+	put_number_metric(
+		out, "fdtrace_events_lost_total", COUNTER,
+		"Events dropped because the ring was full; the tables are then read again.",
+		m->counters.lost);
+	put_number_metric(out, "fdtrace_resyncs_total", COUNTER,
+			  "How many times all tables were read again because events had been lost.",
+			  m->resyncs);
+	put_number_metric(out, "fdtrace_table_corrections_total", COUNTER,
+			  "Slots of descriptor tables found to differ from what was known when the "
+			  "tables were "
+			  "read.",
+			  m->counters.corrections -
+				  m->counters.corrections_by[CORRECTION_AFTER_LOSS]);
+	put_real_metric(out, "fdtrace_last_event_timestamp_seconds", GAUGE,
+			"When the latest event was seen, in seconds since 1970.", m->last_event_s);
 }
 
 static void put_tracked(FILE *out, const struct engine_counters *c)
 {
-	count(out, "fdtrace_tracked_processes", GAUGE, "Processes whose descriptors are known now.",
-	      c->processes);
-	count(out, "fdtrace_tracked_descriptors", GAUGE, "Open descriptors known now.",
-	      c->descriptors);
+	put_number_metric(out, "fdtrace_tracked_processes", GAUGE,
+			  "Processes whose descriptors are known now.", c->processes);
+	put_number_metric(out, "fdtrace_tracked_descriptors", GAUGE, "Open descriptors known now.",
+			  c->descriptors);
 }
 
-static void put_programs(FILE *out, const struct metrics *m, unsigned int programs)
+static void put_program_metrics(FILE *out, const struct metrics *m, unsigned int programs)
 {
 	static const char name[] = "fdtrace_bpf_run_seconds_total";
 
 	if (programs)
-		family(out, name, COUNTER, "Time spent in a BPF program, on all CPUs.");
+		put_family_head(out, name, COUNTER, "Time spent in a BPF program, on all CPUs.");
 	for (unsigned int i = 0; i < programs; i++) {
 		double seconds = 0;
 		unsigned int first = i;
@@ -174,17 +184,18 @@ static void put_cost(FILE *out, const struct metrics *m)
 {
 	static const char name[] = "fdtrace_coverage";
 
-	family(out, name, GAUGE,
-	       "Share of the last minutes in which the hooks were on, 0 to 1; below 1 there are "
-	       "gaps.");
+	put_family_head(
+		out, name, GAUGE,
+		"Share of the last minutes in which the hooks were on, 0 to 1; below 1 there are "
+		"gaps.");
 	with_label(out, name, "hook", m->coverage);
 	put_double(out, m->coverage_ratio);
-	measure(out, "fdtrace_overhead_ratio", GAUGE,
-		"Measured cost of tracing, fdtrace itself included, of the CPU time of the "
-		"machine.",
-		m->overhead_ratio);
-	put_programs(out, m,
-		     m->program_count < METRICS_PROGRAMS ? m->program_count : METRICS_PROGRAMS);
+	put_real_metric(out, "fdtrace_overhead_ratio", GAUGE,
+			"Measured cost of tracing, fdtrace itself included, of the CPU time of the "
+			"machine.",
+			m->overhead_ratio);
+	put_program_metrics(
+		out, m, m->program_count < METRICS_PROGRAMS ? m->program_count : METRICS_PROGRAMS);
 }
 
 /* The largest of those with the same labels, at the place of the first; negative: not the first. */
@@ -207,22 +218,24 @@ static void put_usages(FILE *out, const struct metrics *m, unsigned int usages)
 {
 	static const char name[] = "fdtrace_limit_used_ratio";
 
-	measure(out, "fdtrace_limit_used_ratio_max", GAUGE,
+	put_real_metric(
+		out, "fdtrace_limit_used_ratio_max", GAUGE,
 		"Open descriptors of the fullest table divided by its RLIMIT_NOFILE, 0 to 1.",
 		m->limit_used_max);
 	if (usages)
-		family(out, name, GAUGE,
-		       "The same for the fullest tables, by program and unit; the largest of "
-		       "each.");
+		put_family_head(
+			out, name, GAUGE,
+			"The same for the fullest tables, by program and unit; the largest of "
+			"each.");
 	for (unsigned int i = 0; i < usages; i++) {
 		double ratio = largest_usage(m, i, usages);
 
 		if (ratio < 0)
 			continue;
 		fprintf(out, "%s{", name);
-		put_label(out, "exe", m->usages[i].exe);
+		put_metric_label(out, "exe", m->usages[i].exe);
 		fputc(',', out);
-		put_label(out, "unit", m->usages[i].unit);
+		put_metric_label(out, "unit", m->usages[i].unit);
 		fputc('}', out);
 		put_double(out, ratio);
 	}
@@ -232,7 +245,7 @@ static void put_channel_family(FILE *out, const struct metrics *m, unsigned int 
 			       const char *name, bool dropped, const char *help)
 {
 	if (channels)
-		family(out, name, COUNTER, help);
+		put_family_head(out, name, COUNTER, help);
 	for (unsigned int i = 0; i < channels; i++) {
 		unsigned int first = i;
 		uint64_t lines = 0;
@@ -249,7 +262,7 @@ static void put_channel_family(FILE *out, const struct metrics *m, unsigned int 
 	}
 }
 
-static void put_channels(FILE *out, const struct metrics *m)
+static void put_channel_metrics(FILE *out, const struct metrics *m)
 {
 	unsigned int channels =
 		m->channel_count < METRICS_CHANNELS ? m->channel_count : METRICS_CHANNELS;
@@ -260,10 +273,11 @@ static void put_channels(FILE *out, const struct metrics *m)
 			   "Lines an output could not take in time.");
 }
 
-static void put_own(FILE *out, const char *name, const char *type, const char *help, double value)
+static void put_process_metric(FILE *out, const char *name, const char *type, const char *help,
+			       double value)
 {
 	if (value >= 0)
-		measure(out, name, type, help, value);
+		put_real_metric(out, name, type, help, value);
 }
 
 static void put_process(FILE *out)
@@ -271,25 +285,27 @@ static void put_process(FILE *out)
 	struct metrics_process p;
 
 	metrics_process(&p);
-	put_own(out, "process_cpu_seconds_total", COUNTER,
-		"User and system CPU time of fdtrace itself.", p.cpu_s);
-	put_own(out, "process_resident_memory_bytes", GAUGE, "Resident memory of fdtrace itself.",
-		p.resident_bytes);
-	put_own(out, "process_open_fds", GAUGE, "Open descriptors of fdtrace itself.", p.open_fds);
-	put_own(out, "process_max_fds", GAUGE, "Its limit on open descriptors.", p.max_fds);
-	put_own(out, "process_start_time_seconds", GAUGE,
-		"When it was started, in seconds since 1970.", p.start_s);
+	put_process_metric(out, "process_cpu_seconds_total", COUNTER,
+			   "User and system CPU time of fdtrace itself.", p.cpu_s);
+	put_process_metric(out, "process_resident_memory_bytes", GAUGE,
+			   "Resident memory of fdtrace itself.", p.resident_bytes);
+	put_process_metric(out, "process_open_fds", GAUGE, "Open descriptors of fdtrace itself.",
+			   p.open_fds);
+	put_process_metric(out, "process_max_fds", GAUGE, "Its limit on open descriptors.",
+			   p.max_fds);
+	put_process_metric(out, "process_start_time_seconds", GAUGE,
+			   "When it was started, in seconds since 1970.", p.start_s);
 }
 
 static void put_all(FILE *out, const struct metrics *m)
 {
 	put_build(out, m);
-	put_findings(out, &m->counters);
+	put_finding_metrics(out, &m->counters);
 	put_events(out, m);
 	put_tracked(out, &m->counters);
 	put_cost(out, m);
 	put_usages(out, m, m->usage_count < METRICS_USAGES ? m->usage_count : METRICS_USAGES);
-	put_channels(out, m);
+	put_channel_metrics(out, m);
 }
 
 char *metrics_text(const struct metrics *metrics, size_t *ret_length, size_t *ret_textfile_length)

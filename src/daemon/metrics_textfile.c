@@ -17,7 +17,7 @@ struct target {
 	char temporary[256]; /* NAME_MAX and a NUL: what does not fit cannot be made either */
 };
 
-/* Whoever may write there could put anything in the place of ours, unless the folder is sticky. */
+/* Other users who can write there could replace our file, unless the folder is sticky. */
 static int check_folder(int folder)
 {
 	struct stat st;
@@ -27,7 +27,7 @@ static int check_folder(int folder)
 	return st.st_mode & S_IWOTH && !(st.st_mode & S_ISVTX) ? -EPERM : 0;
 }
 
-static int open_folder(const char *path, size_t length, int *ret_folder)
+static int open_textfile_folder(const char *path, size_t length, int *ret_folder)
 {
 	char folder[4096];
 	int fd, err;
@@ -59,10 +59,10 @@ static int target_open(const char *path, struct target *ret_target)
 		return -ENAMETOOLONG;
 	ret_target->name = slash + 1;
 	snprintf(ret_target->temporary, sizeof(ret_target->temporary), "%s.tmp", slash + 1);
-	return open_folder(path, (size_t)(slash - path), &ret_target->folder);
+	return open_textfile_folder(path, (size_t)(slash - path), &ret_target->folder);
 }
 
-/* Made anew: what a crash left there, or somebody put there, is not written to. */
+/* Always a new file: one left by a crash, or put there by another user, is not written to. */
 static int make_temporary(const struct target *target)
 {
 	int fd;
@@ -75,7 +75,7 @@ static int make_temporary(const struct target *target)
 }
 
 /* Not synced: after a crash of the machine there is a new one within seconds. */
-static int fill(int fd, const char *text, size_t length)
+static int fill_textfile(int fd, const char *text, size_t length)
 {
 	int err = write_all(fd, text, length);
 
@@ -86,13 +86,13 @@ static int fill(int fd, const char *text, size_t length)
 	return err;
 }
 
-static int replace(const struct target *target, const char *text, size_t length)
+static int replace_textfile(const struct target *target, const char *text, size_t length)
 {
 	int fd = make_temporary(target), err;
 
 	if (fd < 0)
 		return fd;
-	err = fill(fd, text, length);
+	err = fill_textfile(fd, text, length);
 	if (!err && renameat(target->folder, target->temporary, target->folder, target->name))
 		err = -errno;
 	if (err)
@@ -107,7 +107,7 @@ int metrics_textfile(const char *path, const char *text, size_t length)
 
 	if (err)
 		return err;
-	err = replace(&target, text, length);
+	err = replace_textfile(&target, text, length);
 	close(target.folder);
 	return err;
 }

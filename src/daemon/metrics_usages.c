@@ -6,7 +6,7 @@
 #include "daemon/metrics.h"
 #include "util/escape.h"
 
-/* Fuller by a quarter: one that is told is worth so much more than one that is not. */
+/* Fuller by a quarter: this much more a table needs to displace a published one. */
 #define STAYS 1.25
 
 void metrics_usages_begin(struct metrics_usages *u)
@@ -19,8 +19,8 @@ static bool is_same(const struct metrics_usage *a, const struct metrics_usage *b
 	return strcmp(a->exe, b->exe) == 0 && strcmp(a->unit, b->unit) == 0;
 }
 
-static struct metrics_usage *find(struct metrics_usage *list, unsigned int count,
-				  const struct metrics_usage *wanted)
+static struct metrics_usage *find_usage(struct metrics_usage *list, unsigned int count,
+					const struct metrics_usage *wanted)
 {
 	for (unsigned int i = 0; i < count; i++)
 		if (is_same(&list[i], wanted))
@@ -34,7 +34,7 @@ void metrics_usages_offer(struct metrics_usages *u, const char *exe, const char 
 
 	escape_text(offer.exe, sizeof(offer.exe), exe, strlen(exe));
 	escape_text(offer.unit, sizeof(offer.unit), unit, strlen(unit));
-	same = find(u->offered, u->offered_count, &offer);
+	same = find_usage(u->offered, u->offered_count, &offer);
 	if (same)
 		same->ratio = ratio > same->ratio ? ratio : same->ratio;
 	else if (u->offered_count < METRICS_OFFERED)
@@ -42,13 +42,13 @@ void metrics_usages_offer(struct metrics_usages *u, const char *exe, const char 
 }
 
 /* Those of before that are still there, as full as they are now. */
-static void keep(struct metrics_usages *u)
+static void keep_usages(struct metrics_usages *u)
 {
 	unsigned int kept = 0;
 
 	for (unsigned int i = 0; i < u->reported_count; i++) {
 		const struct metrics_usage *now =
-			find(u->offered, u->offered_count, &u->reported[i]);
+			find_usage(u->offered, u->offered_count, &u->reported[i]);
 
 		if (now)
 			u->reported[kept++] = *now;
@@ -56,7 +56,7 @@ static void keep(struct metrics_usages *u)
 	u->reported_count = kept;
 }
 
-static struct metrics_usage *least(struct metrics_usages *u)
+static struct metrics_usage *least_usage(struct metrics_usages *u)
 {
 	struct metrics_usage *found = &u->reported[0];
 
@@ -80,16 +80,16 @@ static int fullest_first(const void *a, const void *b)
 void metrics_usages_end(struct metrics_usages *u)
 {
 	qsort(u->offered, u->offered_count, sizeof(u->offered[0]), fullest_first);
-	keep(u);
+	keep_usages(u);
 	for (unsigned int i = 0; i < u->offered_count; i++) {
 		const struct metrics_usage *offer = &u->offered[i];
 
-		if (find(u->reported, u->reported_count, offer))
+		if (find_usage(u->reported, u->reported_count, offer))
 			continue;
 		if (u->reported_count < METRICS_USAGES)
 			u->reported[u->reported_count++] = *offer;
-		else if (offer->ratio > least(u)->ratio * STAYS)
-			*least(u) = *offer;
+		else if (offer->ratio > least_usage(u)->ratio * STAYS)
+			*least_usage(u) = *offer;
 	}
 	qsort(u->reported, u->reported_count, sizeof(u->reported[0]), fullest_first);
 }

@@ -50,7 +50,7 @@ static void unit_of(void *ctx, uint32_t pid, char *buffer, size_t size)
 		snprintf(buffer, size, "%s", c.unit);
 }
 
-static void put_coverage(struct metrics *m, const struct publish_sources *from)
+static void gather_coverage(struct metrics *m, const struct publish_sources *from)
 {
 	m->coverage = from->coverage_words;
 	m->coverage_ratio = 1;
@@ -60,7 +60,7 @@ static void put_coverage(struct metrics *m, const struct publish_sources *from)
 	m->overhead_ratio = from->coverage->decision.overhead;
 }
 
-static void put_programs(struct metrics *m, const struct bpf_cost *cost)
+static void gather_programs(struct metrics *m, const struct bpf_cost *cost)
 {
 	for (unsigned int i = 0; i < cost->program_count && i < METRICS_PROGRAMS; i++) {
 		m->programs[i].name = cost->program[i].name;
@@ -69,7 +69,7 @@ static void put_programs(struct metrics *m, const struct bpf_cost *cost)
 	}
 }
 
-static void put_channels(struct metrics *m, const struct lines *lines)
+static void gather_channels(struct metrics *m, const struct lines *lines)
 {
 	for (unsigned int i = 0; i < lines->count && i < METRICS_CHANNELS; i++) {
 		struct channel_counters counters;
@@ -82,16 +82,16 @@ static void put_channels(struct metrics *m, const struct lines *lines)
 	}
 }
 
-static void gather(struct publisher *p, const struct publish_sources *from, uint64_t now_ns,
-		   struct metrics *m)
+static void gather_metrics(struct publisher *p, const struct publish_sources *from, uint64_t now_ns,
+			   struct metrics *m)
 {
 	*m = (struct metrics){ .version = FDTRACE_VERSION };
 	engine_counters(from->engine, &m->counters);
 	m->resyncs = m->counters.resyncs;
 	m->last_event_s = (double)((int64_t)m->counters.last_ns + hostinfo_wall_offset()) / 1e9;
-	put_coverage(m, from);
-	put_programs(m, from->cost);
-	put_channels(m, from->lines);
+	gather_coverage(m, from);
+	gather_programs(m, from->cost);
+	gather_channels(m, from->lines);
 	if (now_ns >= p->usages_ns) {
 		p->usages_ns = now_ns + USAGES_NS;
 		p->limit_used_max = metrics_usages_update(&p->usages, from->engine, unit_of, NULL);
@@ -116,7 +116,7 @@ void publisher_publish(struct publisher *p, const struct publish_sources *from, 
 	struct metrics metrics;
 	char *text;
 
-	gather(p, from, now_ns, &metrics);
+	gather_metrics(p, from, now_ns, &metrics);
 	text = metrics_text(&metrics, &length, &textfile_length);
 	if (!text)
 		return; /* no memory: the old ones stay */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Gathers what the metrics tell from all parts of the daemon, and publishes it every few seconds. */
+/* Gathers the metrics from all parts of the daemon, and publishes it every few seconds. */
 #ifndef FDTRACE_DAEMON_PUBLISH_H
 #define FDTRACE_DAEMON_PUBLISH_H
 
@@ -18,7 +18,7 @@ struct publisher {
 	struct metrics_usages usages;
 	double limit_used_max;
 	uint64_t publish_ns, usages_ns; /* not before */
-	bool textfile_failed;           /* and told */
+	bool textfile_failed;           /* and reported */
 };
 
 /* Where the facts are; all borrowed. */

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- *     { "format": 1, "told": [ { "fingerprint": "0123456789abcdef", "rule": "leak.growth",
- *       "severity": "warning", "count": 3, "told": 1763769600 }, ... ] }
+ *     { "format": 2, "reported": [ { "fingerprint": "0123456789abcdef", "rule": "leak.growth",
+ *       "severity": "warning", "count": 3, "reported": 1763769600 }, ... ] }
  *
- * Times are of the wall clock, in seconds: the other one begins anew with each boot.
+ * Times are wall clock times in seconds: the monotonic clock starts again at each boot. Format 1
+ * is still read: there, both keys "reported" are "told", and a warning is "warn".
  */
 #include "daemon/reported.h"
 
@@ -15,27 +16,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "engine/engine.h"
 #include "util/io.h"
 
-#define FORMAT 1
+#define FORMAT 2
+#define OLD_FORMAT 1
+#define KEY "reported"
+#define OLD_KEY "told"
+#define OLD_NAME "told.json"
 #define FILE_BYTES_MAX (4 << 20) /* REPORTED_MAX entries need less */
-#define SEC INT64_C(1000000000)
-
-static int64_t now_on(clockid_t clock)
-{
-	struct timespec now = { 0 };
-
-	clock_gettime(clock, &now);
-	return (int64_t)now.tv_sec * SEC + now.tv_nsec;
-}
 
 /* --- reading --- */
 
-static int rule_of(const char *id, enum rule *ret_rule)
+static int reported_rule(const char *id, enum rule *ret_rule)
 {
 	for (unsigned int r = 0; r < RULE_COUNT; r++) {
 		if (strcmp(rule_info((enum rule)r)->id, id) == 0) {
@@ -46,7 +42,7 @@ static int rule_of(const char *id, enum rule *ret_rule)
 	return -EINVAL;
 }
 
-static int fingerprint_of(const char *text, uint64_t *ret_fingerprint)
+static int parse_fingerprint(const char *text, uint64_t *ret_fingerprint)
 {
 	if (strlen(text) != 16 || strspn(text, "0123456789abcdef") != 16)
 		return -EINVAL;
@@ -54,63 +50,75 @@ static int fingerprint_of(const char *text, uint64_t *ret_fingerprint)
 	return 0;
 }
 
-/* What lies in the future was told a moment ago: the clock was put back. */
-static uint64_t age_ns(int64_t told_s)
+/* A time in the future counts as just now: the clock was set back. */
+static uint64_t report_age_ns(int64_t reported_s)
 {
-	int64_t now_s = now_on(CLOCK_REALTIME) / SEC;
+	int64_t now_s = (int64_t)(clock_ns(CLOCK_REALTIME) / SEC_NS);
 
-	if (told_s >= now_s || told_s < 0)
-		return told_s < 0 ? INT64_MAX / 2 : 0;
-	return now_s - told_s > INT32_MAX ? INT64_MAX / 2 : (uint64_t)((now_s - told_s) * SEC);
+	if (reported_s >= now_s || reported_s < 0)
+		return reported_s < 0 ? INT64_MAX / 2 : 0;
+	return now_s - reported_s > INT32_MAX ? INT64_MAX / 2
+					      : (uint64_t)(now_s - reported_s) * SEC_NS;
 }
 
-static int read_row(json_t *entry, struct reported_row *row)
+static int read_row(json_t *entry, const char *time_key, struct reported_row *row)
 {
 	const char *fingerprint, *rule, *severity;
-	json_int_t count, told;
+	json_int_t count, reported_s;
 
 	if (json_unpack(entry, "{s:s, s:s, s:s, s:I, s:I}", "fingerprint", &fingerprint, "rule",
-			&rule, "severity", &severity, "count", &count, "told", &told) < 0)
+			&rule, "severity", &severity, "count", &count, time_key, &reported_s) < 0)
 		return -EINVAL;
-	if (fingerprint_of(fingerprint, &row->fingerprint) || rule_of(rule, &row->rule) ||
+	if (parse_fingerprint(fingerprint, &row->fingerprint) || reported_rule(rule, &row->rule) ||
 	    severity_parse(severity, &row->severity) || count < 1)
 		return -EINVAL;
 	row->count = (uint64_t)count;
-	row->reported_ns = (uint64_t)now_on(CLOCK_MONOTONIC) - age_ns(told);
+	row->reported_ns = clock_monotonic_ns() - report_age_ns(reported_s);
 	return 0;
 }
 
-/* A rule that this version does not know is left out; it does not make the file a bad one. */
-static int take_rows(json_t *told, struct engine *engine)
+/* Rows with a rule that this version does not know are skipped: the file is still valid. */
+static int take_rows(json_t *rows, const char *time_key, struct engine *engine)
 {
 	struct reported_row row;
 	json_t *entry;
 	size_t i;
 	int count = 0;
 
-	json_array_foreach(told, i, entry)
+	json_array_foreach(rows, i, entry)
 	{
 		if (i == REPORTED_MAX)
 			break;
-		if (read_row(entry, &row) == 0 && engine_restore_reported(engine, &row) == 0)
+		if (read_row(entry, time_key, &row) == 0 &&
+		    engine_restore_reported(engine, &row) == 0)
 			count++;
 	}
 	return count;
 }
 
+static const char *key_of_format(json_t *root)
+{
+	int format;
+
+	if (!root || json_unpack(root, "{s:i}", "format", &format) < 0)
+		return NULL;
+	if (format == OLD_FORMAT)
+		return OLD_KEY;
+	return format == FORMAT ? KEY : NULL;
+}
+
 static int take_text(const char *text, size_t size, struct engine *engine)
 {
-	json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL), *told;
-	int format, count = -EBADMSG;
+	json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+	const char *key = key_of_format(root);
+	json_t *rows = key ? json_object_get(root, key) : NULL;
+	int count = json_is_array(rows) ? take_rows(rows, key, engine) : -EBADMSG;
 
-	if (root && json_unpack(root, "{s:i, s:o}", "format", &format, "told", &told) == 0 &&
-	    format == FORMAT && json_is_array(told))
-		count = take_rows(told, engine);
 	json_decref(root);
 	return count;
 }
 
-static int read_all(int fd, char *text, size_t size, size_t *ret_got)
+static int read_up_to(int fd, char *text, size_t size, size_t *ret_got)
 {
 	size_t got = 0;
 	ssize_t more;
@@ -124,8 +132,8 @@ static int read_all(int fd, char *text, size_t size, size_t *ret_got)
 	return more < 0 ? -errno : 0;
 }
 
-/* Whoever else could write the file could keep us from telling anything. */
-static int check_file(int fd, size_t *ret_size)
+/* Another user who could write the file could suppress every finding. */
+static int check_state_file(int fd, size_t *ret_size)
 {
 	struct stat status;
 
@@ -141,78 +149,100 @@ static int check_file(int fd, size_t *ret_size)
 	return 0;
 }
 
-static int load_from(int fd, struct engine *engine)
+static int load_open(int fd, struct engine *engine)
 {
 	size_t size = 0, got = 0;
 	char *text;
-	int err = check_file(fd, &size);
+	int err = check_state_file(fd, &size);
 
 	if (err)
 		return err;
 	text = malloc(size + 1);
 	if (!text)
 		return -ENOMEM;
-	err = read_all(fd, text, size, &got);
+	err = read_up_to(fd, text, size, &got);
 	if (!err)
 		err = take_text(text, got, engine);
 	free(text);
 	return err;
 }
 
-int reported_load(const char *path, struct engine *engine)
+static int load_named(const char *path, struct engine *engine)
 {
 	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), count;
 
 	if (fd < 0)
 		return -errno;
-	count = load_from(fd, engine);
+	count = load_open(fd, engine);
 	close(fd);
 	return count;
+}
+
+/* The file in the same directory that versions with format 1 wrote by default. */
+static int load_old(const char *path, struct engine *engine)
+{
+	const char *slash = strrchr(path, '/');
+	int directory_length = slash ? (int)(slash + 1 - path) : 0, count;
+	char *old;
+
+	if (asprintf(&old, "%.*s%s", directory_length, path, OLD_NAME) < 0)
+		return -ENOMEM;
+	count = load_named(old, engine);
+	free(old);
+	return count;
+}
+
+int reported_load(const char *path, struct engine *engine)
+{
+	int count = load_named(path, engine);
+
+	return count == -ENOENT ? load_old(path, engine) : count;
 }
 
 /* --- writing --- */
 
 struct saving {
 	json_t *reported; /* NULL: no memory */
-	int64_t wall_ns, now_ns;
+	uint64_t wall_ns, now_ns;
 };
 
-static void put_row(void *ctx, const struct reported_row *row)
+static void save_row(void *ctx, const struct reported_row *row)
 {
 	struct saving *saving = ctx;
 	char fingerprint[17];
-	int64_t age = saving->now_ns - (int64_t)row->reported_ns;
+	/* Signed: after a restart of the machine a row may be older than the clock. */
+	int64_t age_ns = (int64_t)(saving->now_ns - row->reported_ns);
 	json_t *entry;
 
 	snprintf(fingerprint, sizeof(fingerprint), "%016" PRIx64, row->fingerprint);
 	entry = json_pack("{s:s, s:s, s:s, s:I, s:I}", "fingerprint", fingerprint, "rule",
 			  rule_info(row->rule)->id, "severity", severity_name(row->severity),
-			  "count", (json_int_t)(row->count & INT64_MAX), "told",
-			  (json_int_t)((saving->wall_ns - age) / SEC));
+			  "count", (json_int_t)(row->count & INT64_MAX), KEY,
+			  (json_int_t)(((int64_t)saving->wall_ns - age_ns) / (int64_t)SEC_NS));
 	if (saving->reported && json_array_append_new(saving->reported, entry) < 0) {
 		json_decref(saving->reported);
 		saving->reported = NULL;
 	}
 }
 
-static char *text_of(struct engine *engine)
+static char *state_text(struct engine *engine)
 {
 	struct saving saving = { .reported = json_array(),
-				 .wall_ns = now_on(CLOCK_REALTIME),
-				 .now_ns = now_on(CLOCK_MONOTONIC) };
+				 .wall_ns = clock_ns(CLOCK_REALTIME),
+				 .now_ns = clock_monotonic_ns() };
 	json_t *root;
 	char *text;
 
-	engine_each_reported(engine, put_row, &saving);
+	engine_each_reported(engine, save_row, &saving);
 	if (!saving.reported)
 		return NULL;
-	root = json_pack("{s:i, s:o}", "format", FORMAT, "told", saving.reported);
+	root = json_pack("{s:i, s:o}", "format", FORMAT, KEY, saving.reported);
 	text = root ? json_dumps(root, JSON_COMPACT) : NULL;
 	json_decref(root);
 	return text;
 }
 
-/* The name is ours alone: what somebody left there is taken away, never followed. */
+/* The name is ours alone: a file that is already there is removed, a link never followed. */
 static int write_beside(const char *path, const char *text)
 {
 	int fd, err;
@@ -232,7 +262,7 @@ static int write_beside(const char *path, const char *text)
 
 int reported_save(const char *path, struct engine *engine)
 {
-	char *text = text_of(engine), *beside = NULL;
+	char *text = state_text(engine), *beside = NULL;
 	int err = -ENOMEM;
 
 	if (text && asprintf(&beside, "%s.tmp", path) >= 0) {

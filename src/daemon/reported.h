@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What has been told already, kept over a restart so that it is not told again: fingerprints
- * with time, count and severity, in a small JSON file written anew beside the old one and
- * renamed. A file that cannot be understood is told once and begun anew.
+ * What has been reported, kept over a restart so that it is not reported again: fingerprints with
+ * time, count and severity, in a small JSON file. A new one is written beside it and renamed. A file
+ * that cannot be read is replaced by the next save.
  */
 #ifndef FDTRACE_DAEMON_REPORTED_H
 #define FDTRACE_DAEMON_REPORTED_H
 
 #include <stdint.h>
 
-#define REPORTED_PATH "/var/lib/fdtrace/told.json"
+#define REPORTED_PATH "/var/lib/fdtrace/reported.json"
 #define REPORTED_MAX 10000
 
 struct engine;
 
-/* Gives the engine what the file knows (engine_restore_reported()). The number of entries, or -errno (-ENOENT: none yet). */
+/*
+ * Gives the engine the entries of the file (engine_restore_reported()). Where there is no such file,
+ * but a told.json in the same directory, that one is read: its default name in earlier versions.
+ * Returns the number of entries, or -errno (-ENOENT: no file yet).
+ */
 int reported_load(const char *path, struct engine *engine);
-/* 0 or -errno. */
+/* Writes the file, always under the name given. 0 or -errno. */
 int reported_save(const char *path, struct engine *engine);
 
 #endif

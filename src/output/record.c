@@ -20,7 +20,7 @@ struct recorder {
 	char buffer[BUFFER_BYTES];
 };
 
-static size_t padded(size_t size)
+static size_t padded_size(size_t size)
 {
 	return (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
@@ -59,7 +59,7 @@ static size_t whole_records(const struct recorder *recorder, size_t written)
 		size_t size;
 
 		memcpy(&head, recorder->buffer + done, sizeof(head));
-		size = padded(head.size);
+		size = padded_size(head.size);
 		if (size > written - done)
 			break;
 		done += size;
@@ -69,7 +69,7 @@ static size_t whole_records(const struct recorder *recorder, size_t written)
 
 /*
  * After a failed write a file ends in the middle of a record: the part is cut off. A pipe
- * cannot be cut, but its reader takes a cut tail for what it is.
+ * cannot be cut, but its reader copes with a cut tail.
  */
 static void cut_to_whole_records(const struct recorder *recorder, off_t begin)
 {
@@ -107,11 +107,11 @@ int recorder_write(struct recorder *recorder, const void *event, size_t size)
 	memcpy(&head, event, sizeof(head));
 	if (head.size != size)
 		return -EINVAL;
-	if (padded(size) > BUFFER_BYTES - recorder->used && recorder_flush(recorder))
+	if (padded_size(size) > BUFFER_BYTES - recorder->used && recorder_flush(recorder))
 		return recorder->err;
 	memcpy(recorder->buffer + recorder->used, event, size);
-	memset(recorder->buffer + recorder->used + size, 0, padded(size) - size);
-	recorder->used += padded(size);
+	memset(recorder->buffer + recorder->used + size, 0, padded_size(size) - size);
+	recorder->used += padded_size(size);
 	return 0;
 }
 

@@ -12,7 +12,7 @@ struct hostinfo;
 struct redaction;
 struct suppression_list;
 
-/* What the end (or an interval) of a run looks like. */
+/* The state at the end of a run or of an interval. */
 struct summary {
 	const struct hostinfo *host;
 	struct engine *engine; /* for engine_each_process(), engine_each_finding() */
@@ -25,9 +25,9 @@ struct summary {
 	bool final;            /* false: an interval summary */
 	uint64_t damaged;      /* replay: records that could not be read */
 	/* live: stacks that were not captured whole; all 0 in a replay */
-	uint64_t stacks_skipped; /* calls left without one to keep to stacks.budget */
-	uint64_t stacks_lost;    /* new ones for which the ring had no room; they come again */
-	uint64_t stacks_cut;     /* reported without their outer frames */
+	uint64_t stacks_skipped; /* calls without one, to stay within stacks.budget */
+	uint64_t stacks_lost; /* new ones dropped because the ring was full; they are sent again */
+	uint64_t stacks_cut;  /* reported without their outer frames */
 };
 
 enum run_state { RUN_START, RUN_STOP };
@@ -56,7 +56,7 @@ struct sink_ops {
 };
 struct sink {
 	const struct sink_ops *ops;
-	bool kept; /* set before finding(): its whole evidence is stored, for explain to print */
+	bool kept; /* set before finding(): its full evidence is stored, for explain to print */
 };
 
 struct sink_options {

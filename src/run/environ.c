@@ -11,14 +11,14 @@
 #include <unistd.h>
 
 #define BLOCK_MAX (128 * 1024)
-#define FIRST 3 /* 0 to 2 need no telling */
+#define FIRST 3 /* 0 to 2 are everyone's */
 #define NUMBERS (FDT_ENVIRON_WORDS * 64)
 
 struct reading {
 	__u64 *word;
 	pid_t pid;
 	unsigned long listen_fds; /* 0: none */
-	bool for_another;         /* LISTEN_PID is somebody else */
+	bool for_another;         /* LISTEN_PID names another process */
 };
 
 /* value is NUL-terminated; name is not */
@@ -28,23 +28,23 @@ struct variable {
 	const char *value;
 };
 
-static void set(struct reading *r, unsigned long number)
+static void set_number(struct reading *r, unsigned long number)
 {
 	if (number >= FIRST && number < NUMBERS)
 		r->word[number / 64] |= UINT64_C(1) << number % 64;
 }
 
-static bool is_digit(char c)
+static bool is_decimal_digit(char c)
 {
 	return c >= '0' && c <= '9';
 }
 
 /* Decimal digits at *at, which is moved behind them. What no descriptor can be comes out as NUMBERS. */
-static unsigned long number_at(const char **at)
+static unsigned long parse_number_at(const char **at)
 {
 	unsigned long number = 0;
 
-	for (; is_digit(**at); ++*at)
+	for (; is_decimal_digit(**at); ++*at)
 		if (number < NUMBERS)
 			number = number * 10 + (unsigned long)(**at - '0');
 	return number < NUMBERS ? number : NUMBERS;
@@ -59,7 +59,7 @@ static bool is_separator(char c)
 static bool is_list(const char *text)
 {
 	for (; *text; text++)
-		if (!is_digit(*text) && !is_separator(*text))
+		if (!is_decimal_digit(*text) && !is_separator(*text))
 			return false;
 	return true;
 }
@@ -67,8 +67,8 @@ static bool is_list(const char *text)
 static void set_list(struct reading *r, const char *text)
 {
 	while (*text) {
-		if (is_digit(*text))
-			set(r, number_at(&text));
+		if (is_decimal_digit(*text))
+			set_number(r, parse_number_at(&text));
 		else
 			text++;
 	}
@@ -119,7 +119,7 @@ static bool take_listen(struct reading *r, const struct variable *v)
 	char *end;
 
 	if (is_named(v, "LISTEN_FDS"))
-		r->listen_fds = number_at(&at);
+		r->listen_fds = parse_number_at(&at);
 	else if (is_named(v, "LISTEN_PID"))
 		r->for_another = strtoul(v->value, &end, 10) != (unsigned long)r->pid || *end;
 	else
@@ -134,12 +134,12 @@ static void set_marked(struct reading *r, const char *value, const char *mark, b
 
 	while ((at = strstr(at, mark))) {
 		at += strlen(mark);
-		if (!is_digit(*at))
+		if (!is_decimal_digit(*at))
 			continue;
-		set(r, number_at(&at));
-		if (pair && at[0] == ',' && is_digit(at[1])) {
+		set_number(r, parse_number_at(&at));
+		if (pair && at[0] == ',' && is_decimal_digit(at[1])) {
 			at++;
-			set(r, number_at(&at));
+			set_number(r, parse_number_at(&at));
 		}
 	}
 }
@@ -163,7 +163,7 @@ static void take_variable(struct reading *r, const struct variable *v)
 	take_marked(r, v->value);
 }
 
-static void take_string(struct reading *r, const char *string)
+static void take_environment_string(struct reading *r, const char *string)
 {
 	const char *equal = strchr(string, '=');
 
@@ -178,12 +178,12 @@ void environ_parse(const char *block, size_t size, pid_t pid, __u64 ret_word[FDT
 
 	memset(ret_word, 0, FDT_ENVIRON_WORDS * sizeof(*ret_word));
 	while (size && (end = memchr(block, '\0', size))) {
-		take_string(&r, block);
+		take_environment_string(&r, block);
 		size -= (size_t)(end + 1 - block);
 		block = end + 1;
 	}
 	for (unsigned long i = 0; i < r.listen_fds && !r.for_another; i++)
-		set(&r, FIRST + i);
+		set_number(&r, FIRST + i);
 }
 
 /* The kernel gives at most a page at a time. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Descriptor numbers that a process was told of in its environment: it has them on purpose, even
- * if it has not used them yet (jobservers, socket activation, channels to a parent).
+ * Descriptor numbers that a process's environment names: it has them on purpose, even if it has
+ * not used them yet (jobservers, socket activation, channels to a parent).
  */
 #ifndef FDTRACE_RUN_ENVIRON_H
 #define FDTRACE_RUN_ENVIRON_H

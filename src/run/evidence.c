@@ -29,13 +29,13 @@
 #define NEW_NAME ".new"
 #define FILE_MAX (16u << 20) /* a longer one was not written by us */
 #define BLOCK 4096           /* what a file takes at least */
-#define LOCK_TRIES 100       /* of a millisecond: who holds it writes one file */
-#define COUNT_EVERY 64       /* others write, too: look again how much there is */
+#define LOCK_TRIES 100       /* of a millisecond: its holder writes one file */
+#define COUNT_EVERY 64       /* others write, too: count again */
 
 struct evidence {
 	int folder, lock;
 	uint64_t max_bytes, used_bytes;
-	unsigned int until_count; /* puts until used_bytes is counted anew */
+	unsigned int until_count; /* puts until used_bytes is counted again */
 };
 
 const char *evidence_path(void)
@@ -47,7 +47,7 @@ const char *evidence_path(void)
 
 /* --- names and files --- */
 
-static bool is_digit(char c)
+static bool is_hex_digit(char c)
 {
 	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
 }
@@ -56,7 +56,7 @@ static bool is_name(const char *name)
 {
 	size_t digits = 0;
 
-	while (is_digit(name[digits]))
+	while (is_hex_digit(name[digits]))
 		digits++;
 	return digits == DIGITS && !strcmp(name + DIGITS, SUFFIX);
 }
@@ -72,7 +72,7 @@ static bool is_ours(const struct stat *file)
 }
 
 /* The whole file; an empty text where there is none that is ours. To be freed. 0 or -errno. */
-static int read_file(int folder, const char *name, char **ret_text, size_t *ret_size)
+static int read_evidence_file(int folder, const char *name, char **ret_text, size_t *ret_size)
 {
 	int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	struct stat file = { 0 };
@@ -117,7 +117,7 @@ static int make_folder(const char *path)
 	return mkdir(path, 0700) == 0 || errno == EEXIST ? 0 : -errno;
 }
 
-static int open_folder(const char *path, int *ret_folder)
+static int open_store_folder(const char *path, int *ret_folder)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat folder;
@@ -201,8 +201,8 @@ static struct kept *read_list(int folder, size_t *ret_count)
 	return kept;
 }
 
-/* Counts what there is and removes what lay untouched longest until `room` more would fit. */
-static void make_room(struct evidence *e, uint64_t room)
+/* Counts what there is and removes the files untouched longest until `room` more would fit. */
+static void make_store_room(struct evidence *e, uint64_t room)
 {
 	size_t count;
 	struct kept *kept = read_list(e->folder, &count);
@@ -232,7 +232,7 @@ int evidence_open(const char *path, uint64_t max_bytes, struct evidence **ret_ev
 	if (e)
 		*e = (struct evidence){ .folder = -1, .lock = -1, .max_bytes = max_bytes };
 	if (!err)
-		err = open_folder(path, &e->folder);
+		err = open_store_folder(path, &e->folder);
 	if (!err) {
 		e->lock = openat(e->folder, LOCK_NAME,
 				 O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
@@ -261,7 +261,7 @@ void evidence_free(struct evidence *e)
 	free(e);
 }
 
-static int lock(struct evidence *e)
+static int lock_store(struct evidence *e)
 {
 	static const struct timespec pause = { .tv_nsec = 1000000 };
 
@@ -275,7 +275,7 @@ static int lock(struct evidence *e)
 	return -EAGAIN;
 }
 
-/* Where the last EVIDENCE_KEPT - 1 lines begin. A line without an end is no line. */
+/* Where the last EVIDENCE_KEPT - 1 lines begin. A line without its newline is not counted. */
 static const char *latest_lines(const char *text, size_t *size)
 {
 	size_t lines = 0, from;
@@ -318,13 +318,14 @@ static int write_new(struct evidence *e, const char *before, size_t before_size,
 	return err;
 }
 
-static int replace(struct evidence *e, const char *name, const char *line, size_t length)
+static int replace_evidence_file(struct evidence *e, const char *name, const char *line,
+				 size_t length)
 {
 	char *text = NULL;
 	size_t size = 0;
 	const char *before;
 	uint64_t bytes;
-	int err = read_file(e->folder, name, &text, &size);
+	int err = read_evidence_file(e->folder, name, &text, &size);
 
 	if (err)
 		return err;
@@ -333,7 +334,7 @@ static int replace(struct evidence *e, const char *name, const char *line, size_
 		size = 0;
 	bytes = size + length + BLOCK;
 	if (e->used_bytes + bytes > e->max_bytes || !e->until_count--)
-		make_room(e, bytes);
+		make_store_room(e, bytes);
 	err = write_new(e, before, size, line, length);
 	free(text);
 	if (!err && renameat(e->folder, NEW_NAME, e->folder, name) < 0) {
@@ -354,11 +355,11 @@ int evidence_put(struct evidence *e, uint64_t fingerprint, const char *line, siz
 		return -EINVAL;
 	if (length + BLOCK > e->max_bytes || length > FILE_MAX)
 		return -EFBIG;
-	err = lock(e);
+	err = lock_store(e);
 	if (err)
 		return err;
 	snprintf(name, sizeof(name), "%016" PRIx64 SUFFIX, fingerprint);
-	err = replace(e, name, line, length);
+	err = replace_evidence_file(e, name, line, length);
 	flock(e->lock, LOCK_UN);
 	return err;
 }
@@ -371,7 +372,7 @@ struct found {
 	char names[512]; /* all, as many as fit */
 };
 
-static void note(struct found *found, const char *name)
+static void note_found(struct found *found, const char *name)
 {
 	size_t done = strlen(found->names);
 
@@ -382,7 +383,7 @@ static void note(struct found *found, const char *name)
 			 done ? " " : "", DIGITS, name);
 }
 
-static void look(int folder, const char *prefix, struct found *found)
+static void look_for_prefix(int folder, const char *prefix, struct found *found)
 {
 	DIR *list = list_folder(folder);
 	struct stat file;
@@ -390,7 +391,7 @@ static void look(int folder, const char *prefix, struct found *found)
 
 	while (list && (name = next_file(list, &file)))
 		if (!strncasecmp(name, prefix, strlen(prefix)))
-			note(found, name);
+			note_found(found, name);
 	if (list)
 		closedir(list);
 }
@@ -424,7 +425,7 @@ static int check_prefix(const char *prefix, struct trouble *trouble)
 			   "a fingerprint has 4 to 16 hexadecimal digits");
 }
 
-static int cannot_read(int err, const char *path, struct trouble *trouble)
+static int cannot_read_evidence(int err, const char *path, struct trouble *trouble)
 {
 	return trouble_set(trouble, -err, EXIT_CANNOT, err == -EACCES ? "try: with sudo" : NULL,
 			   err == -EPERM
@@ -441,10 +442,10 @@ static int read_found(int folder, const struct found *found,
 {
 	char *text = NULL;
 	size_t size = 0;
-	int err = read_file(folder, found->name, &text, &size);
+	int err = read_evidence_file(folder, found->name, &text, &size);
 
 	if (err)
-		return cannot_read(err, path, trouble);
+		return cannot_read_evidence(err, path, trouble);
 	err = give_lines(text, size, line, ctx);
 	free(text);
 	return err ? trouble_set(trouble, -err, EXIT_INTERNAL, NULL, strerror(-err),
@@ -463,10 +464,10 @@ int evidence_find(const char *path, const char *prefix,
 	if (err)
 		return err;
 	escape_text(name, sizeof(name), path, strlen(path));
-	err = open_folder(path, &folder);
+	err = open_store_folder(path, &folder);
 	if (err)
-		return cannot_read(err, name, trouble);
-	look(folder, prefix, &found);
+		return cannot_read_evidence(err, name, trouble);
+	look_for_prefix(folder, prefix, &found);
 	if (!found.count)
 		err = trouble_set(trouble, ENOENT, EXIT_CANNOT, NULL,
 				  "the oldest evidence is removed to make room, and only runs as "

@@ -33,7 +33,7 @@ void fault_free(struct fault *f)
 	free(f);
 }
 
-static int release(struct fault *f, unsigned int index, source_event_fn fn, void *ctx)
+static int release_held(struct fault *f, unsigned int index, source_event_fn fn, void *ctx)
 {
 	struct fdt_slot event = f->held[index];
 
@@ -47,7 +47,7 @@ static int release_all(struct fault *f, source_event_fn fn, void *ctx)
 	int err = 0;
 
 	while (f->held_count && !err)
-		err = release(f, f->held_count - 1, fn, ctx);
+		err = release_held(f, f->held_count - 1, fn, ctx);
 	return err;
 }
 
@@ -64,7 +64,7 @@ static int pass_slot(struct fault *f, const struct fdt_slot *event, source_event
 	}
 	err = fn(ctx, event, sizeof(*event));
 	if (!err && f->held_count && dice % 4 == 0)
-		err = release(f, (unsigned int)rand_r(&f->seed) % f->held_count, fn, ctx);
+		err = release_held(f, (unsigned int)rand_r(&f->seed) % f->held_count, fn, ctx);
 	return err;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Faults on purpose (--set fault.drop, fault.delay): assertions about slots that are dropped, or
- * held back so that they arrive late and out of order. They make the tables wrong as nothing
- * else does; tests see that --verify notices and that audits repair.
+ * held back so that they arrive late and out of order. Nothing else makes
+ * the tables wrong on purpose; tests check that --verify notices and that audits repair it.
  */
 #ifndef FDTRACE_RUN_FAULT_H
 #define FDTRACE_RUN_FAULT_H

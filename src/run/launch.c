@@ -28,7 +28,7 @@ struct launch {
 
 /*
  * What fdtrace has open itself goes before tracing begins, so that it does not show up as the
- * command's. Close-on-exec tells it from what was inherited; the two pipes are the latest of
+ * command's. Close-on-exec marks it; inherited descriptors lack that; the two pipes are the latest of
  * all and hence the highest numbers.
  */
 static void close_ours(int go_fd, int error_fd)
@@ -44,7 +44,7 @@ static void close_ours(int go_fd, int error_fd)
 }
 
 /* The child until exec. Only what is safe after fork. */
-static void child(char **argv, const struct signals *signals, int go_fd, int error_fd)
+static void run_child(char **argv, const struct signals *signals, int go_fd, int error_fd)
 {
 	char go;
 	int err;
@@ -61,7 +61,7 @@ static void child(char **argv, const struct signals *signals, int go_fd, int err
 	execvp(argv[0], argv);
 	err = errno;
 	got = write(error_fd, &err, sizeof(err));
-	(void)got; /* nobody is left to tell */
+	(void)got; /* there is no one left to report to */
 	_exit(err == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
 }
 
@@ -81,7 +81,7 @@ static int fork_child(struct launch *l, char **argv, const struct signals *signa
 		return -errno;
 	if (l->pid == 0) {
 		close(go[1]); /* else the child would wait for itself: it may be the highest of all */
-		child(argv, signals, go[0], error[1]);
+		run_child(argv, signals, go[0], error[1]);
 	}
 	l->pid_fd = (int)syscall(SYS_pidfd_open, l->pid, 0);
 	if (l->pid_fd >= 0)

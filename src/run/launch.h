@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The command of run mode. Its process exists before the first BPF object is loaded and waits
- * until told to go; it never runs untraced: without the word to go it ends.
+ * for the signal to start; it never runs untraced: without that signal it ends.
  */
 #ifndef FDTRACE_RUN_LAUNCH_H
 #define FDTRACE_RUN_LAUNCH_H
@@ -23,8 +23,8 @@ int launch_new(char **argv, const struct signals *signals, struct launch **ret_l
 pid_t launch_pid(const struct launch *launch);
 
 /*
- * Tells the child to execute the command and waits until it has. 0; else -errno with *trouble
- * filled: status 127 where there is no such command, 126 where it cannot be executed.
+ * Lets the child execute the command and waits until it has. 0; else -errno with *trouble
+ * filled: status 127 if the command does not exist, 126 where it cannot be executed.
  */
 int launch_go(struct launch *launch, struct trouble *trouble);
 
@@ -32,13 +32,13 @@ int launch_go(struct launch *launch, struct trouble *trouble);
 int launch_poll_fd(const struct launch *launch);
 bool launch_ended(struct launch *launch);
 
-/* Passes a signal on; nothing if the command has ended. */
+/* Passes a signal on; does nothing if the command has ended. */
 void launch_signal(const struct launch *launch, int signal);
 
 /* Waits for the command, passing signals on. Its exit code, or 128 + the signal that ended it. */
 int launch_wait(struct launch *launch, struct signals *signals);
 
-/* A child not yet told to go ends without having run anything. NULL is allowed. */
+/* A child that was not started yet ends without having run anything. NULL is allowed. */
 void launch_free(struct launch *launch);
 
 #endif

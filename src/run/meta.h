@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a recording tells about its run (FDT_META; keys in tracefile.h), written and read back. */
+/* What a recording says about its run (FDT_META; keys in tracefile.h), written and read back. */
 #ifndef FDTRACE_RUN_META_H
 #define FDTRACE_RUN_META_H
 
@@ -15,11 +15,11 @@ struct run_meta {
 	enum engine_mode mode;
 };
 
-/* Tells all of it as FDT_META events. */
+/* Emits all of it as FDT_META events. */
 void meta_write(const struct run_meta *meta,
 		void (*tell)(void *ctx, const void *event, size_t size), void *ctx);
 
-/* Takes in one event of `size` bytes; what is not known or makes no sense is passed over. */
+/* Takes in one event of `size` bytes; unknown keys and invalid values are ignored. */
 /* One more "key=value" for the recording. */
 void meta_text(const char *text, void (*tell)(void *ctx, const void *event, size_t size),
 	       void *ctx);

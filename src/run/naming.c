@@ -73,7 +73,7 @@ int naming_inspect(struct naming *naming, uint32_t pid, int32_t fd, const struct
 
 /*
  * The kernel's mark of an unlinked file, " (deleted)", may also be how a file's own name ends;
- * then "/." before it says that it is no mark. The caller left room.
+ * "/." before it then says that it is not the mark. The caller left room.
  */
 static void tidy_path(char *path, const struct fdt_detail *detail)
 {
@@ -177,7 +177,7 @@ size_t naming_event(void *event, uint32_t pid, int32_t fd, const struct fdt_file
 
 /* --- in passing --- */
 
-static struct watched *place_of(struct naming *n, uint64_t table, int32_t fd)
+static struct watched *watched_place(struct naming *n, uint64_t table, int32_t fd)
 {
 	uint64_t mixed = table * HASH_GOLDEN;
 
@@ -198,7 +198,7 @@ static bool is_about(const struct watched *w, const struct fdt_slot *event)
 
 void naming_note(struct naming *n, const struct fdt_slot *event)
 {
-	struct watched *w = place_of(n, event->head.table, event->fd);
+	struct watched *w = watched_place(n, event->head.table, event->fd);
 	const struct fdt_file *file = &event->file;
 
 	if (!file->file || !has_name(file)) {
@@ -219,7 +219,7 @@ void naming_note(struct naming *n, const struct fdt_slot *event)
 	w->tries = 0;
 }
 
-/* As memfd_create(2) makes them: only the name can tell. */
+/* As memfd_create(2) makes them: only the name shows it. */
 static bool may_be_memfd(const struct fdt_file *file)
 {
 	return file->file && S_ISREG(file->mode) && (file->mode & 0777) == 0777 &&
@@ -246,7 +246,7 @@ struct round {
 	void *ctx;
 };
 
-static void tell_name(const struct round *r, const struct watched *w, const char *name)
+static void emit_name(const struct round *r, const struct watched *w, const char *name)
 {
 	_Alignas(8) char event[sizeof(struct fdt_name) + NAME_SIZE];
 	size_t size = naming_event(event, w->pid, w->fd, &w->file, r->now_ns, name);
@@ -261,7 +261,7 @@ static void resolve_path(const struct round *r, struct watched *w)
 
 	set_pending(r->naming, w, false);
 	if (path_name(r->naming, w->pid, w->fd, &w->file, name, sizeof(name)) == 0)
-		tell_name(r, w, name);
+		emit_name(r, w, name);
 }
 
 /* A client's socket has no name until it is connected: 0.2 s and 2 s later it may have. */
@@ -288,7 +288,7 @@ static void resolve_socket(const struct round *r, struct watched *w)
 	set_pending(r->naming, w, false);
 	detail.head.time_ns = r->now_ns;
 	r->tell(r->ctx, &detail, sizeof(detail));
-	tell_name(r, w, name);
+	emit_name(r, w, name);
 }
 
 void naming_resolve(struct naming *n, uint64_t now_ns, unsigned int budget, naming_fn tell,

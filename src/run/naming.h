@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What descriptors are called and are like, looked up while they are open. Paths come from
+ * Names and details of descriptors, looked up while they are open. Paths come from
  * /proc, all else from the kernel's own structures. An answer is believed only if the number
- * still holds the very file that the event told: it may have been reused since. Pipes, eventfds
- * and their like have no name worth telling.
+ * still holds the same file as in the event: it may have been reused since. Pipes, eventfds and
+ * the like have no useful name.
  *
  * Two ways: on demand, when a finding needs a name, and in passing, for descriptors that were
- * opened a moment ago and are still open, because a short program's leaks are found when it
- * has gone and cannot be asked any more.
+ * opened a moment ago and are still open, because the leaks of a short program are found when it
+ * has ended and its descriptors are gone.
  */
 #ifndef FDTRACE_RUN_NAMING_H
 #define FDTRACE_RUN_NAMING_H
@@ -40,18 +40,18 @@ int naming_inspect(struct naming *naming, uint32_t pid, int32_t fd, const struct
 int naming_lookup(struct naming *naming, uint32_t pid, int32_t fd, const struct fdt_file *file,
 		  char *buffer, size_t size);
 
-/* A slot changed: what was opened is remembered (the last about a thousand), what ended forgotten. */
+/* A slot changed: new descriptors are remembered (about a thousand), closed ones forgotten. */
 void naming_note(struct naming *naming, const struct fdt_slot *event);
 
-/* Slots were looked at: those whose kind only a name can tell are remembered in the same way. */
+/* Slots were looked at: those whose kind only the name shows are remembered in the same way. */
 void naming_note_found(struct naming *naming, const struct fdt_vec *event);
 
 /* An FDT_NAME or FDT_DETAIL event of `size` bytes. */
 typedef void (*naming_fn)(void *ctx, const void *event, size_t size);
 
 /*
- * Looks up at most `budget` of those remembered. now_ns: event time, becomes that of the events
- * told. Sockets not yet connected are tried again later.
+ * Looks up at most `budget` of those remembered. now_ns: event time, becomes the time of the events
+ * made. Sockets not yet connected are tried again later.
  */
 void naming_resolve(struct naming *naming, uint64_t now_ns, unsigned int budget, naming_fn tell,
 		    void *ctx);

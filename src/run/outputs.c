@@ -50,7 +50,7 @@ static int open_stdout(struct file *file, unsigned int was_closed, struct troubl
 		return 0;
 	return trouble_set(trouble, EBADF, EXIT_USAGE, "name a file with -o FILE",
 			   "fdtrace was started with its standard output closed",
-			   "nowhere to write the results to");
+			   "there is no output to write the results to");
 }
 
 static int open_file(struct file *file, const char *path, mode_t mode, unsigned int was_closed,
@@ -66,7 +66,7 @@ static int open_file(struct file *file, const char *path, mode_t mode, unsigned 
 			   file->name, strerror(errno));
 }
 
-/* A recording holds command lines of other people's processes: for its owner only. */
+/* A recording holds command lines of other users' processes: for its owner only. */
 static int open_files(struct outputs *o, unsigned int was_closed, struct trouble *trouble)
 {
 	int err = open_file(&o->data, o->options->output, 0666, was_closed, trouble);
@@ -156,7 +156,7 @@ static int make_line_sink(struct outputs *o, const struct hostinfo *host)
 	return output_format_json.sink_new(&options, &o->sink);
 }
 
-/* One message for each output that fails; then it is left alone. */
+/* One message for each output that fails; then it is not used any more. */
 static void check_output(struct outputs *o, struct file *file, int err)
 {
 	if (!err || file->failed)
@@ -168,7 +168,8 @@ static void check_output(struct outputs *o, struct file *file, int err)
 	}
 	o->lost = true;
 	log_error("cannot write %s: %s%s", file->name, strerror(-err),
-		  file == &o->recording ? "; the recording ends here" : "; what follows is lost");
+		  file == &o->recording ? "; the recording ends here"
+					: "; further results are lost");
 }
 
 int outputs_begin(struct outputs *o, const struct hostinfo *host, struct trouble *trouble)
@@ -241,11 +242,11 @@ void outputs_keep(struct outputs *o, uint64_t max_bytes)
 static void stop_keeping(struct outputs *o, const char *why)
 {
 	if (o->options->verbosity)
-		log_info("findings are not kept for explain: %s", why);
+		log_info("not storing findings for fdtrace explain: %s", why);
 	o->evidence_bytes = 0;
 }
 
-static int open_evidence(struct outputs *o)
+static int open_run_evidence(struct outputs *o)
 {
 	struct trouble trouble;
 	int err;
@@ -258,7 +259,7 @@ static int open_evidence(struct outputs *o)
 	return err;
 }
 
-/* One that is too long for the store, or comes while another run is stuck, is only not kept itself. */
+/* A finding that is too long, or comes while another run holds the lock, is skipped; later ones are stored. */
 static int put_evidence(struct outputs *o, const struct finding *finding)
 {
 	size_t length;
@@ -274,7 +275,7 @@ static int put_evidence(struct outputs *o, const struct finding *finding)
 	return err;
 }
 
-/* To the store of whoever takes the lines. */
+/* To the store that belongs to the receiver of the lines. */
 static bool give_full(struct outputs *o, const struct finding *finding)
 {
 	size_t length;
@@ -288,9 +289,9 @@ static bool give_full(struct outputs *o, const struct finding *finding)
 	return !err;
 }
 
-static bool keep(struct outputs *o, const struct finding *finding)
+static bool keep_finding(struct outputs *o, const struct finding *finding)
 {
-	return o->evidence_bytes && finding->severity >= o->min_severity && !open_evidence(o) &&
+	return o->evidence_bytes && finding->severity >= o->min_severity && !open_run_evidence(o) &&
 	       !put_evidence(o, finding);
 }
 
@@ -298,7 +299,7 @@ void outputs_finding(struct outputs *o, const struct finding *finding)
 {
 	if (o->data.failed)
 		return;
-	o->sink->kept = o->lines.full ? give_full(o, finding) : keep(o, finding);
+	o->sink->kept = o->lines.full ? give_full(o, finding) : keep_finding(o, finding);
 	check_output(o, &o->data, o->sink->ops->finding(o->sink, finding));
 }
 
@@ -342,7 +343,7 @@ bool outputs_lost(const struct outputs *o)
 	return o->lost;
 }
 
-/* Some file systems tell of a full disk only when the file is closed. */
+/* Some file systems report a full disk only when the file is closed. */
 static void close_file(struct outputs *o, struct file *file)
 {
 	if (file->fd > STDERR_FILENO && close(file->fd) < 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where a run's results go: a sink (text or JSON) and perhaps a recording. What cannot be
- * written is told once, by name, and dropped; the other output goes on.
+ * Where a run's results go: a sink (text or JSON) and perhaps a recording. An output that cannot be
+ * written is reported once, by name, and dropped; the other one continues.
  */
 #ifndef FDTRACE_RUN_OUTPUTS_H
 #define FDTRACE_RUN_OUTPUTS_H
@@ -17,7 +17,7 @@
 struct outputs;
 
 /*
- * Opens the files before anything is traced or started. was_closed: what stdio_guard() told;
+ * Opens the files before anything is traced or started. was_closed: from stdio_guard();
  * options: borrowed. 0 or -errno with *trouble filled.
  */
 int outputs_open(const struct run_options *options, unsigned int was_closed,
@@ -39,14 +39,13 @@ int outputs_open_lines(const struct run_options *options, const struct outputs_l
 int outputs_begin(struct outputs *outputs, const struct hostinfo *host, struct trouble *trouble);
 
 /*
- * From now on root's findings are kept for explain, in at most so many bytes; 0: not. That it
- * cannot be done is told at -v, once. Not for replays: their findings are of another time and host.
+ * From now on the findings of runs as root are stored for explain, in at most `bytes`; 0: not at
+ * all. A failure is reported once, with -v. Not for replays: their findings are of another time and host.
  */
 void outputs_keep(struct outputs *outputs, uint64_t max_bytes);
 
 /*
- * What of command lines is shown from now on; else they are whole but for what redact.h always
- * hides. 0, or -errno with *trouble filled: as before.
+ * How command lines are redacted from now on; without it, only what redact.h always hides. 0, or -errno with *trouble filled: as before.
  */
 int outputs_redact(struct outputs *outputs, enum command_line mode, const char *const *patterns,
 		   unsigned int pattern_count, struct trouble *trouble);
@@ -60,7 +59,7 @@ void outputs_withheld(struct outputs *outputs, const struct withheld *withheld);
 void outputs_change(struct outputs *outputs, const struct change *change);
 void outputs_summary(struct outputs *outputs, const struct summary *summary);
 
-/* Polls with an error or a hang-up when the reader of findings has gone; tell it then. */
+/* Polls with an error or a hang-up when the reader of findings has gone; call outputs_reader_left() then. */
 int outputs_poll_fd(const struct outputs *outputs);
 void outputs_reader_left(struct outputs *outputs);
 

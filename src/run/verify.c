@@ -17,17 +17,17 @@
 #include "model/syscall_name.h"
 #include "util/log.h"
 
-#define LOOKS 9      /* at a table that differs, before it is believed */
-#define PAUSE_MS 10  /* before the second look; doubled before each later one */
-#define DRAIN_MS 10  /* while we pause or read: the ring must not fill up meanwhile */
-#define NUMBERS 256  /* read in /proc between two drains */
-#define TASKS_TOLD 8 /* of a table that differs */
-#define TOLD 20      /* differences told in full */
-#define CALLS 64     /* in the middle of which tasks of a table are */
-#define NOTES 32768  /* events kept, a power of two */
-#define NOTES_TOLD 8 /* of them, for one difference */
+#define LOOKS 9       /* at a table that differs, before it is believed */
+#define PAUSE_MS 10   /* before the second look; doubled before each later one */
+#define DRAIN_MS 10   /* while we pause or read: the ring must not fill up meanwhile */
+#define NUMBERS 256   /* read in /proc between two drains */
+#define TASKS_SHOWN 8 /* of a table that differs */
+#define SHOWN 20      /* differences shown in full */
+#define CALLS 64      /* in the middle of which tasks of a table are */
+#define NOTES 32768   /* events kept, a power of two */
+#define NOTES_SHOWN 8 /* of them, for one difference */
 
-/* What was heard of one slot, or of a range of them. */
+/* An event about one slot, or a range of them. */
 struct note {
 	uint64_t table, time_ns, file, inode;
 	int32_t first, last; /* numbers */
@@ -94,7 +94,7 @@ void verify_counters(const struct verify *v, struct verify_counters *ret_counter
 	*ret_counters = v->counters;
 }
 
-/* --- what was heard --- */
+/* --- recent events --- */
 
 static struct note *next_note(struct verify *v, const struct fdt_head *head)
 {
@@ -141,7 +141,7 @@ void verify_note(struct verify *v, const struct fdt_head *head)
 		note_range(v, head, 0, 1u << 31);
 }
 
-static const char *note_kind(const struct note *note)
+static const char *note_kind_name(const struct note *note)
 {
 	switch (note->kind) {
 	case FDT_SLOT: return syscall_name(note->syscall);
@@ -151,36 +151,36 @@ static const char *note_kind(const struct note *note)
 	}
 }
 
-static void tell_note(const struct note *note)
+static void show_note(const struct note *note)
 {
 	if (note->kind == FDT_SLOT)
 		log_warn("    %" PRIu64 ".%06" PRIu64 " tid %" PRIu32 " %s (op %d) = %" PRId32
 			 ", slot holds inode %" PRIu64 "%s",
 			 note->time_ns / SEC_NS, note->time_ns / 1000 % 1000000, note->tid,
-			 note_kind(note), note->op, note->result, note->inode,
+			 note_kind_name(note), note->op, note->result, note->inode,
 			 note->file ? "" : " (empty)");
 	else
 		log_warn("    %" PRIu64 ".%06" PRIu64 " tid %" PRIu32 " %s (op %d) %" PRId32
 			 "..%" PRId32,
 			 note->time_ns / SEC_NS, note->time_ns / 1000 % 1000000, note->tid,
-			 note_kind(note), note->op, note->first, note->last);
+			 note_kind_name(note), note->op, note->first, note->last);
 }
 
 /* Newest first. */
-static void tell_notes(const struct verify *v, uint64_t table, int32_t fd)
+static void show_notes(const struct verify *v, uint64_t table, int32_t fd)
 {
 	uint64_t oldest = v->noted > NOTES ? v->noted - NOTES : 0;
-	unsigned int told = 0;
+	unsigned int shown = 0;
 
-	for (uint64_t i = v->noted; i-- > oldest && told < NOTES_TOLD;) {
+	for (uint64_t i = v->noted; i-- > oldest && shown < NOTES_SHOWN;) {
 		const struct note *note = &v->note[i % NOTES];
 
 		if (note->table != table || fd < note->first || fd > note->last)
 			continue;
-		tell_note(note);
-		told++;
+		show_note(note);
+		shown++;
 	}
-	if (!told)
+	if (!shown)
 		log_warn("    no recent events for this slot");
 }
 
@@ -209,7 +209,7 @@ static void add_ours(void *ctx, int32_t fd, const struct fdt_file *file, uint32_
 	add_pair(ctx, fd, file->inode);
 }
 
-/* proc_pid_fdinfo(5): "ino:" since Linux 5.14. 0: not to be had, then only the number is compared. */
+/* proc_pid_fdinfo(5): "ino:" since Linux 5.14. 0: not available, then only the number is compared. */
 static uint64_t inode_of(int fdinfo, const char *number)
 {
 	int fd = openat(fdinfo, number, O_RDONLY | O_CLOEXEC);
@@ -241,7 +241,7 @@ static int by_number(const void *a, const void *b)
 	return ((const struct pair *)a)->fd - ((const struct pair *)b)->fd;
 }
 
-/* What a drain returned. Changes of the table meanwhile are noticed by who compares. */
+/* What a drain returned. Changes of the table meanwhile are noticed when comparing. */
 static int read_numbers(struct verify *v, DIR *numbers, int fdinfo)
 {
 	struct pairs *pairs = &v->kernel;
@@ -297,7 +297,7 @@ static bool read_task_file(uint32_t pid, uint32_t tid, const char *what, char *t
 }
 
 /*
- * Those that change the table and may wait before they are over, and so are told late. Not those
+ * Those that change the table and may wait before they are over, and so are reported late. Not those
  * that wait first: most servers are always in the middle of one.
  */
 static bool call_explains(const struct call *call, int32_t fd)
@@ -361,7 +361,7 @@ static void keep_calls(struct verify *v, struct engine *engine, uint64_t key)
 	v->calls.count = kept;
 }
 
-static bool is_explained(const struct verify *v, int32_t fd)
+static bool is_difference_explained(const struct verify *v, int32_t fd)
 {
 	for (unsigned int i = 0; i < v->calls.count; i++)
 		if (call_explains(&v->calls.call[i], fd))
@@ -371,27 +371,27 @@ static bool is_explained(const struct verify *v, int32_t fd)
 
 /* --- comparing --- */
 
-static void tell_difference(struct verify *v, const struct table_row *row, int32_t fd,
+static void show_difference(struct verify *v, const struct table_row *row, int32_t fd,
 			    const struct pair *kernel, const struct pair *ours)
 {
 	char there[40] = "nothing", here[40] = "nothing";
 
-	if (++v->counters.differences > TOLD)
+	if (++v->counters.differences > SHOWN)
 		return;
 	if (kernel)
 		snprintf(there, sizeof(there), "inode %" PRIu64, kernel->inode);
 	if (ours)
 		snprintf(here, sizeof(here), "inode %" PRIu64, ours->inode);
-	log_warn("verify: pid %" PRIu32 " fd %" PRId32 ": the kernel's table holds %s, ours %s",
+	log_warn("verify: pid %" PRIu32 " fd %" PRId32 ": the kernel has %s, fdtrace has %s",
 		 row->pid, fd, there, here);
-	tell_notes(v, row->key, fd);
+	show_notes(v, row->key, fd);
 }
 
 /*
- * How many slots differ. To tell them: those alone that no call explains which is still going on.
+ * How many slots differ. When they are shown, those that an unfinished call explains are left out.
  * Both lists are in order.
  */
-static size_t differing(struct verify *v, const struct table_row *row, bool tell)
+static size_t count_differing(struct verify *v, const struct table_row *row, bool tell)
 {
 	const struct pair *k = v->kernel.pair, *k_end = k + v->kernel.count;
 	const struct pair *o = v->ours.pair, *o_end = o + v->ours.count;
@@ -408,34 +408,34 @@ static size_t differing(struct verify *v, const struct table_row *row, bool tell
 		    (kernel->inode == ours->inode || !kernel->inode || !ours->inode))
 			continue;
 		fd = kernel ? kernel->fd : ours->fd;
-		if (tell && is_explained(v, fd))
+		if (tell && is_difference_explained(v, fd))
 			continue;
 		count++;
 		if (tell)
-			tell_difference(v, row, fd, kernel, ours);
+			show_difference(v, row, fd, kernel, ours);
 	}
 	return count;
 }
 
 /* "running", or the number of the call that the task is in. */
-static void tell_task(void *ctx, uint32_t pid, uint32_t tid)
+static void show_task(void *ctx, uint32_t pid, uint32_t tid)
 {
-	unsigned int *told = ctx;
+	unsigned int *shown = ctx;
 	char call[32];
 
-	if (*told == TASKS_TOLD || !read_task_file(pid, tid, "syscall", call, sizeof(call)))
+	if (*shown == TASKS_SHOWN || !read_task_file(pid, tid, "syscall", call, sizeof(call)))
 		return;
-	++*told;
+	++*shown;
 	call[strcspn(call, " \n")] = '\0';
 	log_warn("    tid %" PRIu32 " of %" PRIu32 ": system call %s", tid, pid, call);
 }
 
-/* What those who can change the table were about: one in the middle of a call may explain it. */
-static void tell_tasks(struct engine *engine, uint64_t key)
+/* The calls of the tasks that can change the table: an unfinished one may explain the difference. */
+static void show_tasks(struct engine *engine, uint64_t key)
 {
-	unsigned int told = 0;
+	unsigned int shown = 0;
 
-	engine_each_task_of(engine, key, tell_task, &told);
+	engine_each_task_of(engine, key, show_task, &shown);
 }
 
 enum look { LOOK_SAME, LOOK_DIFFERS, LOOK_BUSY, LOOK_TAINTED, LOOK_HIDDEN, LOOK_GONE };
@@ -445,7 +445,8 @@ enum look { LOOK_SAME, LOOK_DIFFERS, LOOK_BUSY, LOOK_TAINTED, LOOK_HIDDEN, LOOK_
  * the one we began with may have ended or left, and the table live on with others. *row is
  * brought up to date. *ret_err: what a drain returned.
  */
-static enum look look(struct verify *v, struct engine *engine, struct table_row *row, int *ret_err)
+static enum look look_at_table(struct verify *v, struct engine *engine, struct table_row *row,
+			       int *ret_err)
 {
 	struct table_row after;
 	int err;
@@ -471,7 +472,7 @@ static enum look look(struct verify *v, struct engine *engine, struct table_row 
 	engine_each_slot_of(engine, row->key, add_ours, &v->ours);
 	if (v->kernel.failed || v->ours.failed)
 		return LOOK_GONE;
-	return differing(v, row, false) ? LOOK_DIFFERS : LOOK_SAME;
+	return count_differing(v, row, false) ? LOOK_DIFFERS : LOOK_SAME;
 }
 
 static int pause_ms(struct verify *v, unsigned int ms)
@@ -487,14 +488,14 @@ static int pause_ms(struct verify *v, unsigned int ms)
 }
 
 /*
- * A call changes the table first and is told when it is over. In between its thread may wait for
+ * A call changes the table first and is reported when it is over. In between its thread may wait for
  * a processor, on a busy machine for many time slices; an exec or a large close_range takes its
- * time, too. So a difference is believed if it lasts: more than two seconds, until many were told,
- * and if nobody is then in the middle of a call that explains it.
+ * time, too. So a difference is believed if it lasts: more than two seconds, until many were shown,
+ * and if no task is then in the middle of a call that explains it.
  */
 static int verify_table(struct verify *v, struct engine *engine, struct table_row row)
 {
-	unsigned int looks = v->counters.differences < TOLD ? LOOKS : LOOKS / 2;
+	unsigned int looks = v->counters.differences < SHOWN ? LOOKS : LOOKS / 2;
 	enum look seen = LOOK_BUSY;
 	int err = 0;
 
@@ -503,12 +504,12 @@ static int verify_table(struct verify *v, struct engine *engine, struct table_ro
 		if (seen == LOOK_DIFFERS)
 			err = pause_ms(v, PAUSE_MS << (i - 1));
 		if (!err)
-			seen = look(v, engine, &row, &err);
+			seen = look_at_table(v, engine, &row, &err);
 	}
-	if (seen == LOOK_DIFFERS && !differing(v, &row, true))
+	if (seen == LOOK_DIFFERS && !count_differing(v, &row, true))
 		seen = LOOK_BUSY;
 	if (seen == LOOK_DIFFERS)
-		tell_tasks(engine, row.key);
+		show_tasks(engine, row.key);
 	v->counters.busy += seen == LOOK_BUSY;
 	v->counters.tainted += seen == LOOK_TAINTED;
 	v->counters.hidden += seen == LOOK_HIDDEN;
@@ -519,7 +520,7 @@ static int verify_table(struct verify *v, struct engine *engine, struct table_ro
 	return err;
 }
 
-static void add_row(void *ctx, const struct table_row *row)
+static void add_table_row(void *ctx, const struct table_row *row)
 {
 	struct verify *v = ctx;
 	size_t capacity = v->row_capacity ? v->row_capacity * 2 : 64;
@@ -551,7 +552,7 @@ int verify_round(struct verify *v, struct engine *engine, unsigned int budget,
 	v->drain = drain;
 	v->drain_ctx = ctx;
 	v->row_count = 0;
-	engine_each_table(engine, add_row, v);
+	engine_each_table(engine, add_table_row, v);
 	if (!v->row_count)
 		return 0;
 	qsort(v->rows, v->row_count, sizeof(*v->rows), by_key);

@@ -3,7 +3,7 @@
  * --verify: are the engine's tables the kernel's? Compared with /proc, which shares nothing
  * with the way the tables are kept.
  *
- * A table can be compared only while nobody changes it: it is read from /proc between two
+ * A table can be compared only while it does not change: it is read from /proc between two
  * drains, and the comparison counts if no event about it came in between. What differs then
  * is looked at again, a few times, because a change may still have been on its way.
  */
@@ -31,14 +31,14 @@ struct verify_counters {
 int verify_new(struct verify **ret_verify);
 void verify_free(struct verify *verify); /* NULL is allowed */
 
-/* Keeps the last events of all slots, so that a difference can show what was heard of its slot. */
+/* Keeps the last events of all slots, so that a difference can show the recent events of its slot. */
 void verify_note(struct verify *verify, const struct fdt_head *event);
 
 /*
- * Compares the tables of the engine, at most `budget` of them, going on where it stopped last
+ * Compares the tables of the engine, at most `budget` of them, continuing where it stopped last
  * time; 0: all. drain() is called between readings, to bring the engine up to date; what it
- * returns other than 0 ends the round and is returned. Differences are told on stderr with what
- * was last heard of the slot, the first twenty of them.
+ * returns other than 0 ends the round and is returned. The first twenty differences are printed on
+ * stderr with the last events of the slot.
  */
 int verify_round(struct verify *verify, struct engine *engine, unsigned int budget,
 		 int (*drain)(void *ctx), void *ctx);

@@ -43,7 +43,7 @@ static bool ends_with(const struct piece *p, const char *end)
 	return p->size >= size && !memcmp(p->text + p->size - size, end, size);
 }
 
-static void copy(char *to, size_t size, const struct piece *p)
+static void copy_piece(char *to, size_t size, const struct piece *p)
 {
 	size_t length = p->size < size ? p->size : size - 1;
 
@@ -51,7 +51,7 @@ static void copy(char *to, size_t size, const struct piece *p)
 	to[length] = '\0';
 }
 
-/* The prefix tells who made it; a bare id only if the folder around it does. */
+/* The prefix names the runtime; of a bare id, the folder around it may. */
 static const char *runtime_by_prefix(const struct piece *prefix)
 {
 	static const struct {
@@ -88,8 +88,8 @@ static const char *runtime_by_parent(const struct piece *parent)
 }
 
 /*
- * "docker-ID.scope", "crio-ID", "ID". Whoever minds a container (conmon) has a cgroup named
- * after it and is not in it.
+ * "docker-ID.scope", "crio-ID", "ID". The monitor of a container (conmon) has a cgroup
+ * named after it, but is not in it.
  */
 static bool take_container(const struct piece *name, const struct piece *parent,
 			   struct container *ret)
@@ -106,7 +106,7 @@ static bool take_container(const struct piece *name, const struct piece *parent,
 	runtime = p.size ? runtime_by_prefix(&p) : runtime_by_parent(parent);
 	if (!runtime)
 		return false;
-	copy(ret->id, sizeof(ret->id), &id);
+	copy_piece(ret->id, sizeof(ret->id), &id);
 	snprintf(ret->runtime, sizeof(ret->runtime), "%s", runtime);
 	if (!is_word(&p, "libpod-payload-")) /* else the unit that runs the container holds it */
 		ret->unit[0] = '\0';         /* that of the runtime */
@@ -151,7 +151,7 @@ static bool take_pod(const struct piece *name, struct container *ret)
 		uid = (struct piece){ p.text + before.size, sizes[i] };
 		if (!is_uid(&uid))
 			continue;
-		copy(ret->pod_uid, sizeof(ret->pod_uid), &uid);
+		copy_piece(ret->pod_uid, sizeof(ret->pod_uid), &uid);
 		for (char *c = ret->pod_uid; *c; c++)
 			*c = *c == '_' ? '-' : *c;
 		return true;
@@ -174,13 +174,14 @@ static void take_unit(const struct piece *name, struct container *ret)
 {
 	struct piece p = *name;
 
-	if (p.size && p.text[0] == '_') { /* so escaped are names that could be the kernel's */
+	if (p.size &&
+	    p.text[0] == '_') { /* names that could be the kernel's are escaped like this */
 		p.text++;
 		p.size--;
 	}
 	if (!is_unit(&p) || (is_word(&p, "init.scope") && ret->unit[0]))
 		return;
-	copy(ret->unit, sizeof(ret->unit), &p);
+	copy_piece(ret->unit, sizeof(ret->unit), &p);
 }
 
 static void take_name(const struct piece *name, const struct piece *parent, struct container *ret)
@@ -190,7 +191,7 @@ static void take_name(const struct piece *name, const struct piece *parent, stru
 }
 
 /*
- * The runtime was told to hand over SLICE:PREFIX:ID to a systemd that is not there, and made
+ * The runtime was configured to pass SLICE:PREFIX:ID to systemd, but there is none, so it made
  * a folder of that name.
  */
 static void take_triple(const struct piece *name, struct container *ret)
@@ -229,7 +230,7 @@ void container_parse_path(const char *path, size_t length, struct container *ret
 	memset(ret, 0, sizeof(*ret));
 	if (ends_with(&whole, deleted))
 		whole.size -= strlen(deleted);
-	copy(ret->cgroup, sizeof(ret->cgroup), &whole);
+	copy_piece(ret->cgroup, sizeof(ret->cgroup), &whole);
 	end = path + whole.size;
 	for (const char *at = path; at < end; at += name.size + 1) {
 		const char *slash = memchr(at, '/', (size_t)(end - at));
@@ -242,9 +243,9 @@ void container_parse_path(const char *path, size_t length, struct container *ret
 	}
 }
 
-/* "ID:CONTROLLERS:PATH"; false: it is none. */
-static bool split_line(const struct piece *line, struct piece *ret_controllers,
-		       struct piece *ret_path)
+/* "ID:CONTROLLERS:PATH"; false: it is not. */
+static bool split_cgroup_line(const struct piece *line, struct piece *ret_controllers,
+			      struct piece *ret_path)
 {
 	const char *end = line->text + line->size, *second;
 	const char *first = memchr(line->text, ':', line->size);
@@ -257,12 +258,12 @@ static bool split_line(const struct piece *line, struct piece *ret_controllers,
 	return true;
 }
 
-/* How much a hierarchy tells; of equals the unified one counts most, then that of systemd. */
-static unsigned int worth(const struct piece *controllers, const struct container *c)
+/* How much a hierarchy says; between equals the unified one wins, then that of systemd. */
+static unsigned int hierarchy_worth(const struct piece *controllers, const struct container *c)
 {
-	unsigned int told = c->id[0] ? 3 : c->pod_uid[0] || c->unit[0] ? 2 : c->cgroup[1] != '\0';
+	unsigned int said = c->id[0] ? 3 : c->pod_uid[0] || c->unit[0] ? 2 : c->cgroup[1] != '\0';
 
-	return 4 * told + (controllers->size == 0                 ? 2
+	return 4 * said + (controllers->size == 0                 ? 2
 			   : is_word(controllers, "name=systemd") ? 1
 								  : 0);
 }
@@ -279,18 +280,18 @@ void container_parse(const char *text, size_t length, struct container *ret)
 		struct container found;
 
 		line = (struct piece){ at, (size_t)((newline ? newline : end) - at) };
-		if (!split_line(&line, &controllers, &path))
+		if (!split_cgroup_line(&line, &controllers, &path))
 			continue;
 		container_parse_path(path.text, path.size, &found);
-		if (ret->cgroup[0] && worth(&controllers, &found) <= best)
+		if (ret->cgroup[0] && hierarchy_worth(&controllers, &found) <= best)
 			continue;
-		best = worth(&controllers, &found);
+		best = hierarchy_worth(&controllers, &found);
 		*ret = found;
 	}
 }
 
 /* The number of bytes, or -errno; at most size - 1, and a NUL behind. */
-static ssize_t read_file(uint32_t pid, const char *name, char *buffer, size_t size)
+static ssize_t read_proc_file(uint32_t pid, const char *name, char *buffer, size_t size)
 {
 	char path[48];
 	size_t used = 0;
@@ -332,13 +333,13 @@ static uint32_t inner_pid(const char *status)
 int container_of(uint32_t pid, struct container *ret)
 {
 	char text[FILE_MAX];
-	ssize_t size = read_file(pid, "cgroup", text, sizeof(text));
+	ssize_t size = read_proc_file(pid, "cgroup", text, sizeof(text));
 
 	memset(ret, 0, sizeof(*ret));
 	if (size < 0)
 		return (int)size;
 	container_parse(text, (size_t)size, ret);
-	size = read_file(pid, "status", text, sizeof(text));
+	size = read_proc_file(pid, "status", text, sizeof(text));
 	if (size > 0)
 		ret->inner_pid = inner_pid(text);
 	return 0;

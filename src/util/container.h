@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * In which container, pod and unit a process is, by its cgroup path (v1 and v2). Names of
- * cgroups are chosen by whoever makes them: any byte but '/' and newline, and who may make
- * cgroups below his own can name one like a container.
+ * cgroups are chosen by their makers: any byte but '/' and newline, and a process that may make
+ * cgroups below its own can name one like a container.
  */
 #ifndef FDTRACE_RUN_CONTAINER_H
 #define FDTRACE_RUN_CONTAINER_H
@@ -12,16 +12,16 @@
 
 struct container {
 	char id[65];        /* 64 hex digits of the innermost one; "": in none */
-	char runtime[16];   /* "docker" "containerd" "cri-o" "podman"; "": the path does not tell */
+	char runtime[16];   /* "docker" "containerd" "cri-o" "podman"; "": the path does not say */
 	char pod_uid[40];   /* Kubernetes: with dashes (of static pods 32 hex digits); "" */
 	char unit[128];     /* systemd: "nginx.service", "session-3.scope"; "" */
-	char cgroup[512];   /* path as the kernel tells it, cut; "" if not known */
+	char cgroup[512];   /* path as the kernel reports it, cut; "" if not known */
 	uint32_t inner_pid; /* as the process itself sees it; 0: not known */
 };
 
 /*
  * The text of /proc/PID/cgroup, any bytes. Never fails: what is not understood stays "". Of
- * several hierarchies the one that tells most is taken, the unified one first.
+ * several hierarchies the one that says most is taken, the unified one first.
  */
 void container_parse(const char *text, size_t length, struct container *ret_container);
 

@@ -59,8 +59,8 @@ static size_t translate_for_json(const char *text, size_t length, char *out, siz
 	return size;
 }
 
-static size_t translate(char *buffer, size_t size, const char *text, size_t length,
-			translate_fn one)
+static size_t translate_character(char *buffer, size_t size, const char *text, size_t length,
+				  translate_fn one)
 {
 	size_t done = 0, written;
 	char out[ESCAPE_MAX];
@@ -83,10 +83,10 @@ static size_t translate(char *buffer, size_t size, const char *text, size_t leng
 
 size_t escape_text(char *buffer, size_t size, const char *text, size_t length)
 {
-	return translate(buffer, size, text, length, translate_for_terminal);
+	return translate_character(buffer, size, text, length, translate_for_terminal);
 }
 
 size_t sanitize_utf8(char *buffer, size_t size, const char *text, size_t length)
 {
-	return translate(buffer, size, text, length, translate_for_json);
+	return translate_character(buffer, size, text, length, translate_for_json);
 }

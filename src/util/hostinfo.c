@@ -62,7 +62,7 @@ static void make_start_id(struct hostinfo *info)
 	snprintf(info->start_id, sizeof(info->start_id), "%016" PRIx64, hash);
 }
 
-/* In a container the kernel tells the container's name: whoever starts it knows better. */
+/* In a container uname(2) gives the container's name; the environment can override it. */
 static void name_host(struct hostinfo *info)
 {
 	const char *name = getenv(HOST_NAME_VARIABLE);

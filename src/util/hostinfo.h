@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <stddef.h>
 
-#define HOST_NAME_VARIABLE "FDTRACE_HOST_NAME" /* environment: goes before what uname(2) says */
+#define HOST_NAME_VARIABLE "FDTRACE_HOST_NAME" /* environment: takes precedence over uname(2) */
 
 struct hostinfo {
 	char version[32];
@@ -18,7 +18,7 @@ struct hostinfo {
 	char boot_id[40];
 	char kernel[65];
 	char coverage[32];      /* "tracepoint", "function" */
-	char not_seen[96];      /* what these hooks are blind to; "": nothing that others see */
+	char not_seen[96];      /* what these hooks cannot see, but others can; "" */
 	char mode[16];          /* "pid", "command", "all" */
 	char start_id[32];      /* unique to this run: boot id, start time and pid hashed, hex */
 	int64_t wall_offset_ns; /* CLOCK_REALTIME minus CLOCK_MONOTONIC */
@@ -35,11 +35,11 @@ int64_t hostinfo_wall_offset(void);
 
 /*
  * One "key=value" of an FDT_META record (length bytes, no NUL). 0; -ENOENT for other keys;
- * -EINVAL for a clock offset that is no number. Text too long is cut.
+ * -EINVAL for a clock offset that is not a number. Text too long is cut.
  */
 int hostinfo_parse(struct hostinfo *info, const char *text, size_t length);
 
-/* The same for "coverage" alone, which changes while a run goes on; other keys are left alone. */
+/* The same for "coverage" alone, which changes during a run; other keys are left alone. */
 void hostinfo_parse_coverage(struct hostinfo *info, const char *text, size_t length);
 
 /* Calls meta once for each key=value that hostinfo_parse reads (tracefile.h lists them). */

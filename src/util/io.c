@@ -71,7 +71,7 @@ int read_bounded(int fd, size_t max, char **ret_text, size_t *ret_size)
 }
 
 /*
- * Close-on-exec: a command started by us then finds closed what was closed. The number is
+ * Close-on-exec: a command that fdtrace starts then finds the same ones closed. The number is
  * right because open() takes the lowest free one and those below are open by now.
  */
 static int guard_one(int fd, unsigned int *was_closed)

@@ -29,7 +29,7 @@ enum log_level log_level(void)
 }
 
 /* Writes prefix, text and a newline at once. Only a library's own log may span lines. */
-static void emit(const char *text, bool keep_newlines)
+static void emit_message(const char *text, bool keep_newlines)
 {
 	size_t length = strlen(text), size, done;
 	char small[sizeof(PREFIX) + TEXT_BYTES * ESCAPED_PER_BYTE + 1], *line = small;
@@ -55,7 +55,7 @@ static void emit(const char *text, bool keep_newlines)
 	}
 	done += escape_text(line + done, size - 1 - done, text, length);
 	line[done++] = '\n';
-	write_all(STDERR_FILENO, line, done); /* nobody is left to tell when this fails */
+	write_all(STDERR_FILENO, line, done); /* a failure cannot be reported anywhere */
 	if (line != small)
 		free(line);
 }
@@ -74,7 +74,7 @@ static void log_v(const char *format, va_list args, bool keep_newlines)
 	if (length >= (int)sizeof(small) && vasprintf(&large, format, again) < 0)
 		large = NULL;
 	va_end(again);
-	emit(large ? large : small, keep_newlines);
+	emit_message(large ? large : small, keep_newlines);
 	free(large);
 	errno = saved_errno;
 }

@@ -5,7 +5,7 @@
 
 #define LENGTH_MAX 48
 
-static size_t least(size_t a, size_t b, size_t c)
+static size_t least_of_three(size_t a, size_t b, size_t c)
 {
 	size_t ab = a < b ? a : b;
 
@@ -13,7 +13,7 @@ static size_t least(size_t a, size_t b, size_t c)
 }
 
 /* Levenshtein's distance, kept in one row. Both lengths are at most LENGTH_MAX. */
-static size_t distance(const char *a, size_t a_length, const char *b, size_t b_length)
+static size_t edit_distance(const char *a, size_t a_length, const char *b, size_t b_length)
 {
 	size_t row[LENGTH_MAX + 1];
 
@@ -26,8 +26,8 @@ static size_t distance(const char *a, size_t a_length, const char *b, size_t b_l
 		for (size_t j = 1; j <= b_length; j++) {
 			size_t above = row[j];
 
-			row[j] =
-				least(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
+			row[j] = least_of_three(above + 1, row[j - 1] + 1,
+						diagonal + (a[i - 1] != b[j - 1]));
 			diagonal = above;
 		}
 	}
@@ -41,7 +41,7 @@ void nearest_try(struct nearest *nearest, const char *candidate)
 
 	if (nearest->length == 0 || nearest->length > LENGTH_MAX || length > LENGTH_MAX)
 		return;
-	edits = distance(nearest->word, nearest->length, candidate, length);
+	edits = edit_distance(nearest->word, nearest->length, candidate, length);
 	if (edits > 1 + nearest->length / 4 || edits >= length)
 		return;
 	if (!nearest->best || edits < nearest->distance) {

@@ -25,7 +25,7 @@ struct text {
 	bool failed;
 };
 
-static void put(struct text *t, const char *data, size_t length)
+static void text_put(struct text *t, const char *data, size_t length)
 {
 	if (t->length + length + 1 > t->capacity) {
 		size_t capacity = 2 * (t->length + length) + 64;
@@ -42,21 +42,21 @@ static void put(struct text *t, const char *data, size_t length)
 	t->data[t->length] = '\0';
 }
 
-static void hide(struct text *t)
+static void hide_secret(struct text *t)
 {
-	put(t, REDACTED, strlen(REDACTED));
+	text_put(t, REDACTED, strlen(REDACTED));
 }
 
-static char *finish(struct text *t)
+static char *finish_text(struct text *t)
 {
-	put(t, "", 0);
+	text_put(t, "", 0);
 	if (!t->failed)
 		return t->data;
 	free(t->data);
 	return NULL;
 }
 
-/* --- what is hidden anyway, argument by argument --- */
+/* --- what is always hidden, argument by argument --- */
 
 static bool is_secret_name(const char *name, size_t length)
 {
@@ -73,7 +73,7 @@ static bool is_secret_name(const char *name, size_t length)
 	return false;
 }
 
-/* Characters of an option's or a variable's name; a longer text is no name. */
+/* Characters of an option's or a variable's name; a longer text is not a name. */
 static size_t name_length(const char *argument)
 {
 	size_t length = 0;
@@ -111,21 +111,21 @@ static void put_urls(struct text *t, const char *argument)
 
 	while ((scheme = strstr(argument, "://"))) {
 		if (find_password(scheme, &begin, &end)) {
-			put(t, argument, (size_t)(begin - argument));
-			hide(t);
+			text_put(t, argument, (size_t)(begin - argument));
+			hide_secret(t);
 		} else {
 			end = scheme + 3;
-			put(t, argument, (size_t)(end - argument));
+			text_put(t, argument, (size_t)(end - argument));
 		}
 		argument = end;
 	}
-	put(t, argument, strlen(argument));
+	text_put(t, argument, strlen(argument));
 }
 
 static void put_up_to(struct text *t, const char *argument, const char *end)
 {
-	put(t, argument, (size_t)(end - argument));
-	hide(t);
+	text_put(t, argument, (size_t)(end - argument));
+	hide_secret(t);
 }
 
 enum next { NEXT_SHOWN, NEXT_SECRET, NEXT_LOGIN };
@@ -138,11 +138,11 @@ static void put_login(struct text *t, const char *argument)
 	if (colon)
 		put_up_to(t, argument, colon + 1);
 	else
-		put(t, argument, strlen(argument));
+		text_put(t, argument, strlen(argument));
 }
 
 /* A word of an argument, mostly all of it. *ret_end: nothing more of the argument may be shown. */
-static enum next put_word(struct text *t, const char *word, bool *ret_end)
+static enum next put_argument_word(struct text *t, const char *word, bool *ret_end)
 {
 	size_t length = name_length(word);
 	bool secret = is_secret_name(word, length);
@@ -169,7 +169,7 @@ static enum next put_word(struct text *t, const char *word, bool *ret_end)
  * A shell's or a title's argument holds several words. Where a secret ends in it is not known: the
  * rest of the argument is hidden with it.
  */
-static enum next put_words(struct text *t, char *argument)
+static enum next put_argument_words(struct text *t, char *argument)
 {
 	for (;;) {
 		char *blank = strchr(argument, ' ');
@@ -178,12 +178,12 @@ static enum next put_words(struct text *t, char *argument)
 
 		if (blank)
 			*blank = '\0';
-		how = put_word(t, argument, &end);
+		how = put_argument_word(t, argument, &end);
 		if (!blank || end)
 			return how;
-		put(t, " ", 1);
+		text_put(t, " ", 1);
 		if (how == NEXT_SECRET) {
-			hide(t);
+			hide_secret(t);
 			return NEXT_SHOWN;
 		}
 		argument = blank + 1;
@@ -193,14 +193,14 @@ static enum next put_words(struct text *t, char *argument)
 static enum next put_argument(struct text *t, enum next how, char *argument)
 {
 	if (how == NEXT_SECRET) {
-		hide(t);
+		hide_secret(t);
 		return NEXT_SHOWN;
 	}
 	if (how == NEXT_LOGIN) {
 		put_login(t, argument);
 		return NEXT_SHOWN;
 	}
-	return put_words(t, argument);
+	return put_argument_words(t, argument);
 }
 
 /* --- patterns --- */
@@ -212,7 +212,7 @@ static regmatch_t what_to_hide(const regex_t *pattern, const regmatch_t match[2]
 }
 
 /* Takes text. Where the matcher gives up nothing of the rest is shown. */
-static char *apply(const regex_t *pattern, char *text)
+static char *apply_pattern(const regex_t *pattern, char *text)
 {
 	struct text t = { 0 };
 	const char *from = text;
@@ -223,26 +223,26 @@ static char *apply(const regex_t *pattern, char *text)
 		regmatch_t hidden = what_to_hide(pattern, match);
 		regoff_t next = hidden.rm_eo;
 
-		put(&t, from, (size_t)hidden.rm_so);
+		text_put(&t, from, (size_t)hidden.rm_so);
 		if (hidden.rm_eo > hidden.rm_so)
-			hide(&t);
+			hide_secret(&t);
 		if (!from[next])
 			break;
 		if (match[0].rm_eo == match[0].rm_so || next == 0)
-			put(&t, from + next++, 1);
+			text_put(&t, from + next++, 1);
 		from += next;
 	}
 	if (err == REG_NOMATCH)
-		put(&t, from, strlen(from));
+		text_put(&t, from, strlen(from));
 	else if (err)
-		hide(&t);
+		hide_secret(&t);
 	free(text);
-	return finish(&t);
+	return finish_text(&t);
 }
 
 /* --- all --- */
 
-static char *join(const struct redaction *r, const char *args, size_t size)
+static char *join_arguments(const struct redaction *r, const char *args, size_t size)
 {
 	char *copy = malloc(size + 1);
 	struct text t = { 0 };
@@ -255,16 +255,16 @@ static char *join(const struct redaction *r, const char *args, size_t size)
 	for (size_t at = 0, length; at < size; at += length + 1) {
 		length = strlen(copy + at);
 		if (at)
-			put(&t, " ", 1);
+			text_put(&t, " ", 1);
 		if (r)
 			how = put_argument(&t, how, copy + at);
 		else
-			put(&t, copy + at, length);
+			text_put(&t, copy + at, length);
 		if (r && r->mode == COMMAND_LINE_ARGV0)
 			break;
 	}
 	free(copy);
-	return finish(&t);
+	return finish_text(&t);
 }
 
 char *redact_arguments(const struct redaction *r, const char *args, size_t size)
@@ -277,13 +277,14 @@ char *redact_arguments(const struct redaction *r, const char *args, size_t size)
 		size = 0;
 	if (r && size > REDACT_BYTES_MAX)
 		size = REDACT_BYTES_MAX;
-	text = join(r, args, size);
+	text = join_arguments(r, args, size);
 	for (unsigned int i = 0; r && text && i < r->count; i++)
-		text = apply(&r->patterns[i], text);
+		text = apply_pattern(&r->patterns[i], text);
 	return text;
 }
 
-static int refuse(int code, const regex_t *regex, const char *pattern, struct trouble *trouble)
+static int refuse_pattern(int code, const regex_t *regex, const char *pattern,
+			  struct trouble *trouble)
 {
 	char cause[256], shown[96];
 
@@ -310,7 +311,7 @@ int redaction_new(enum command_line mode, const char *const *patterns, unsigned 
 		int code = regcomp(regex, patterns[r->count], REG_EXTENDED);
 
 		if (code) {
-			int err = refuse(code, regex, patterns[r->count], trouble);
+			int err = refuse_pattern(code, regex, patterns[r->count], trouble);
 
 			redaction_free(r);
 			return err;

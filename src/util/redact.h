@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Command lines without the secrets in them. Always hidden: what follows an option or a variable
- * called like a password, a token or a key (--password X, --api-key=X, DB_SECRET=X), the password
+ * whose name suggests a password, a token or a key (--password X, --api-key=X, DB_SECRET=X), the password
  * in scheme://user:password@host and in curl's -u user:password, what follows "Authorization:".
- * A heuristic: whoever needs more gives patterns, or leaves arguments out.
+ * A heuristic: for more, configure patterns, or leave arguments out.
  */
 #ifndef FDTRACE_UTIL_REDACT_H
 #define FDTRACE_UTIL_REDACT_H

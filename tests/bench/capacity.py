@@ -224,7 +224,7 @@ def idle_daemon(report):
     with tempfile.TemporaryDirectory() as folder:
         config, out = os.path.join(folder, "c.yaml"), os.path.join(folder, "out")
         with open(config, "w", encoding="utf-8") as yaml:
-            yaml.write(f"outputs:\n- type: file\n  path: {out}\nstate: {folder}/told.json\n"
+            yaml.write(f"outputs:\n- type: file\n  path: {out}\nstate: {folder}/reported.json\n"
                        "evidence:\n  path: off\nmetrics:\n  listen: off\n")
         environment = {**os.environ, "RUNTIME_DIRECTORY": folder}
         with Background([FDTRACE, "--daemon", "-c", config], env=environment) as daemon:

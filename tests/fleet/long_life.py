@@ -34,7 +34,7 @@ outputs:
 - type: file
   path: {0}/out.jsonl
   summaries: false
-state: {0}/told.json
+state: {0}/reported.json
 evidence:
   path: off
 metrics:
@@ -176,7 +176,7 @@ def say_and_wait(holder):
 
 def saved(at, daemon):
     """What was told is kept within a second or a minute; which, only the file tells."""
-    path = os.path.join(at.folder, "told.json")
+    path = os.path.join(at.folder, "reported.json")
     until("what was told is kept", lambda: os.path.exists(path) and b"known" not in daemon.err() and
           os.stat(path).st_size > 2)
 
@@ -203,7 +203,7 @@ def _():
             assert at.findings_of(holder.pid) == ["close.double"], at.findings_of(holder.pid)
             daemon.child.kill()
             daemon.child.wait()
-        os.unlink(os.path.join(at.folder, "told.json"))
+        os.unlink(os.path.join(at.folder, "reported.json"))
         with at.start() as daemon:  # that it would be told otherwise
             say_and_wait(holder)
             until("the finding again", lambda: at.findings_of(holder.pid) == ["close.double"] * 2)

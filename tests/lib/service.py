@@ -49,7 +49,7 @@ def whole_attention():
 class Place:
     def __init__(self, folder):
         self.folder = folder
-        self.config, self.out, self.state = (os.path.join(folder, n) for n in ("c.yaml", "out.jsonl", "told.json"))
+        self.config, self.out, self.state = (os.path.join(folder, n) for n in ("c.yaml", "out.jsonl", "reported.json"))
         self.environment = {**os.environ, "RUNTIME_DIRECTORY": os.path.join(folder, "run")}
         self.write()
 

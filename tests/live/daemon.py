@@ -236,7 +236,7 @@ WITHOUT_STACKS = "rules: close\nstacks: off\n"
 def told(at):
     try:
         with open(at.state, encoding="utf-8") as state:
-            return {row["fingerprint"]: row for row in json.load(state)["told"]}
+            return {row["fingerprint"]: row for row in json.load(state)["reported"]}
     except FileNotFoundError:
         return {}
 
@@ -278,8 +278,8 @@ def _():
             end(daemon)
         with open(at.state, encoding="utf-8") as state:
             kept = json.load(state)
-        for row in kept["told"]:
-            row["told"] -= 3601
+        for row in kept["reported"]:
+            row["reported"] -= 3601
         with open(at.state, "w", encoding="utf-8") as state:
             json.dump(kept, state)
         with at.start() as daemon:
@@ -313,18 +313,18 @@ def write_state(data):
 
 
 def foreign(path):
-    write_state(b'{"format":1,"told":[]}')(path)
+    write_state(b'{"format":2,"reported":[]}')(path)
     os.chown(path, 65534, 65534)
 
 
 def symlink(path):
-    write_state(b'{"format":1,"told":[]}')(path + ".other")
+    write_state(b'{"format":2,"reported":[]}')(path + ".other")
     os.symlink(path + ".other", path)
 
 
 bad_state("empty", write_state(b""))
-bad_state("cut", write_state(b'{"format":1,"told":[{"fingerprint":"0123'))
-bad_state("of another format", write_state(b'{"format":2,"told":[]}'))
+bad_state("cut", write_state(b'{"format":2,"reported":[{"fingerprint":"0123'))
+bad_state("of another format", write_state(b'{"format":3,"reported":[]}'))
 bad_state("binary", write_state(bytes(range(256)) * 64))
 bad_state("somebody else's", foreign)
 bad_state("a link", symlink)

@@ -55,17 +55,17 @@ def _():
     need_tracing()
     with place() as at:
         disk = at.folder + "/disk"
-        at.out, at.state = disk + "/out.jsonl", disk + "/told.json"
+        at.out, at.state = disk + "/out.jsonl", disk + "/reported.json"
         at.write("rules: close\n", evidence=disk + "/evidence")
         with at.start(before=["unshare", "-m", "sh", "-c", SMALL, disk]) as daemon:
             disk = f"/proc/{daemon.pid}/root{disk}"
-            at.out, at.state = disk + "/out.jsonl", disk + "/told.json"
+            at.out, at.state = disk + "/out.jsonl", disk + "/reported.json"
             be_guilty("room")
             at.wait("room")
             fill(disk + "/filler")
             for name in ("full_one", "full_two"):
                 be_guilty(name)
-            daemon.wait_for_message(b"lines wait")
+            daemon.wait_for_message(b"queueing up to")
             daemon.wait_for_message(b"cannot store evidence: No space left on device")
             assert not at.findings("full_two") and at.records(), "a line is torn, or there was room"
             with open(at.out, "rb") as out:
@@ -77,12 +77,12 @@ def _():
             be_guilty("room_again")
             last, = at.wait("room_again")
             assert os.path.exists(f"{disk}/evidence/{last['fdtrace']['fingerprint']}.jsonl")
-            assert daemon.err().count(b"lines wait") == daemon.err().count(b"output recovered") == 1, daemon.err()
+            assert daemon.err().count(b"queueing up to") == daemon.err().count(b"output recovered") == 1, daemon.err()
             kept = os.open(disk, os.O_RDONLY)  # its mount lives on with us
             try:
                 end(daemon)
-                with open(f"/proc/self/fd/{kept}/told.json", encoding="utf-8") as state:
-                    told = {row["fingerprint"] for row in json.load(state)["told"]}
+                with open(f"/proc/self/fd/{kept}/reported.json", encoding="utf-8") as state:
+                    told = {row["fingerprint"] for row in json.load(state)["reported"]}
             finally:
                 os.close(kept)
         assert {r["fdtrace"]["fingerprint"] for r in (one, two, last)} <= told, told
@@ -93,14 +93,14 @@ def _():
     need_tracing()
     with place() as at:
         disk = at.folder + "/disk"
-        at.out, at.state = disk + "/out.jsonl", disk + "/told.json"
+        at.out, at.state = disk + "/out.jsonl", disk + "/reported.json"
         at.write("rules: close\n", evidence=disk + "/evidence")
         script = SMALL.replace("&& exec", '&& { cat /dev/zero >"$0/filler" 2>/dev/null; true; } && exec')
         with at.start(before=["unshare", "-m", "sh", "-c", script, disk]) as daemon:
             there = f"/proc/{daemon.pid}/root{disk}"
             at.out = there + "/out.jsonl"
             be_guilty("never_room")
-            daemon.wait_for_message(b"told.json: cannot be written: No space left on device")
+            daemon.wait_for_message(b"reported.json: cannot be written: No space left on device")
             os.unlink(there + "/filler")
             at.wait("never_room")
             end(daemon)
@@ -143,7 +143,7 @@ def _():
     refused(lambda path: os.mkdir(path + ".x") or os.symlink(path + ".x", path), "symbolic links are not followed")
 
 
-@case("a log file that becomes one of these while it runs is said once; lines wait until it is put right")
+@case("a log file that becomes one of these while it runs is reported once; lines wait until it is mended")
 def _():
     need_tracing()
     with place() as at, at.start() as daemon:
@@ -221,7 +221,7 @@ def _():
         path = at.folder + "/journal"
         at.write("rules: close\n", outputs=f"- type: journal\n  path: {path}\n")
         with at.start() as daemon:
-            daemon.wait_for_message(b"lines wait")
+            daemon.wait_for_message(b"queueing up to")
             for name in ("before", "after"):
                 be_guilty(name)
                 at.wait(name)

@@ -323,7 +323,7 @@ def no_store():
         assert b"limit.emfile" in quiet.out and b"explain" not in quiet.out, quiet
         assert "not kept" not in quiet.messages, quiet
         verbose, _ = guilty_run(file.name, "-v")
-        assert verbose.messages.count("not kept for explain") == 1, verbose
+        assert verbose.messages.count("not storing findings for fdtrace explain") == 1, verbose
 
 
 if __name__ == "__main__":

@@ -295,11 +295,11 @@ def _():
     assert machine.read(CONFIG) == mine
     for folder in ("/var/lib/fdtrace/evidence", "/var/log/fdtrace"):
         os.makedirs(ROOT + folder)
-    for path in ("/var/lib/fdtrace/told.json", "/var/lib/fdtrace/evidence/0123456789abcdef.jsonl",
+    for path in ("/var/lib/fdtrace/reported.json", "/var/lib/fdtrace/evidence/0123456789abcdef.jsonl",
                  "/var/log/fdtrace/findings.jsonl", "/etc/fdtrace/known.yaml"):
         machine.write(path, "")
     machine.must("dpkg", "-r", "fdtrace")
-    assert machine.read(CONFIG) == mine and machine.there("/var/lib/fdtrace/told.json")
+    assert machine.read(CONFIG) == mine and machine.there("/var/lib/fdtrace/reported.json")
     assert not machine.there("/usr/bin/fdtrace")
     machine.must("dpkg", "--purge", "fdtrace")
     assert files(ROOT) == machine.files, files(ROOT) ^ machine.files

@@ -232,7 +232,7 @@ static void mistakes_name_line_and_column(void **state)
 		{ "command_line: on\n", "1:15: ", "\"on\"" },
 		{ "summary_interval: often\n", "1:19: ", "\"often\"" },
 		{ "summary_interval: 1ms\n", "1:19: ", "out of range" },
-		{ "state: told.json\n", "1:8: ", "relative" },
+		{ "state: reported.json\n", "1:8: ", "relative" },
 		{ "evidence: {path: ./x}\n", "1:18: ", "relative" },
 		{ "evidence: {max: 1}\n", "1:17: ", "out of range" },
 		{ "evidence: {max: 1KB}\n", "1:17: ", "not understood" },

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* What was told before a restart: in the engine, and in its file. Also new rules for a running engine. */
+/* What was reported before a restart: in the engine, and in its file. Also new rules for a running engine. */
 #include "stream.h"
 
 #include <time.h>
@@ -9,8 +9,8 @@
 
 #define HOUR (3600 * S)
 
-static char folder[] = "/tmp/fdtrace-told-XXXXXX";
-static char path[128];
+static char folder[] = "/tmp/fdtrace-reported-XXXXXX";
+static char path[128], old_path[128];
 
 /* Each number of its own makes a cause of its own: a stack that nobody else has. */
 static void close_twice(struct stream *s, uint64_t cause)
@@ -64,7 +64,7 @@ static void count_row(void *ctx, const struct finding_row *row)
 	++*(unsigned int *)ctx;
 }
 
-static void what_was_told_is_counted(void **state)
+static void what_was_reported_is_counted(void **state)
 {
 	struct reported_row row = { .fingerprint = fingerprint_of(1),
 				    .rule = RULE_CLOSE_DOUBLE,
@@ -166,7 +166,7 @@ static void suppressions_change_on_the_way(void **state)
 	assert_int_equal(found(&s), 0);
 	silence = false;
 	close_twice(&s, 1);
-	assert_int_equal(found(&s), 0); /* asked once, until told to ask again */
+	assert_int_equal(found(&s), 0); /* asked once, until the rules change */
 	engine_reconfigure(s.engine, &settings, rule_set_default());
 	close_twice(&s, 1);
 	assert_int_equal(found(&s), 1);
@@ -229,17 +229,18 @@ static void it_comes_back(void **state)
 	stream_end(&s);
 }
 
-/* told: seconds from now. Gives how often it is told again. */
-static unsigned int told_again(long long told)
+/* reported_s: seconds from now. Returns how many times the finding is reported again. */
+static unsigned int reported_again(long long reported_s)
 {
 	struct stream s;
 	char text[256];
 	unsigned int count;
 
 	snprintf(text, sizeof(text),
-		 "{\"format\":1,\"told\":[{\"fingerprint\":\"%016llx\",\"rule\":\"close.double\","
-		 "\"severity\":\"info\",\"count\":1,\"told\":%lld}]}",
-		 (unsigned long long)fingerprint_of(1), (long long)time(NULL) + told);
+		 "{\"format\":2,\"reported\":[{\"fingerprint\":\"%016llx\",\"rule\":\"close."
+		 "double\","
+		 "\"severity\":\"info\",\"count\":1,\"reported\":%lld}]}",
+		 (unsigned long long)fingerprint_of(1), (long long)time(NULL) + reported_s);
 	write_text(text, 0600);
 	start(&s);
 	assert_int_equal(reported_load(path, s.engine), 1);
@@ -249,21 +250,75 @@ static unsigned int told_again(long long told)
 	return count;
 }
 
+#define OLD_ROW(fingerprint, severity)                                                            \
+	"{\"format\":1,\"told\":[{\"fingerprint\":\"" fingerprint "\",\"rule\":\"close.double\"," \
+	"\"severity\":\"" severity "\",\"count\":3,\"told\":%lld}]}"
+
+static void write_old(const char *to, const char *severity)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), OLD_ROW("%016llx", "%s"),
+		 (unsigned long long)fingerprint_of(1), severity, (long long)time(NULL));
+	write_text(text, 0600);
+	if (to != path)
+		assert_int_equal(rename(path, to), 0);
+}
+
+/* The finding of the first cause is known, so it is not reported again. */
+static void first_cause_is_known(struct stream *s)
+{
+	start(s);
+	assert_int_equal(reported_load(path, s->engine), 1);
+	close_twice(s, 1);
+	assert_int_equal(found(s), 0);
+}
+
+static void the_first_format_is_read(void **state)
+{
+	static const char *const severities[] = { "info", "warn", "warning" };
+	struct stream s;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(severities) / sizeof(severities[0]); i++) {
+		write_old(path, severities[i]);
+		first_cause_is_known(&s);
+		stream_end(&s);
+	}
+}
+
+static void the_first_name_is_read_once(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	write_old(old_path, "warn");
+	assert_int_equal(access(path, F_OK), -1);
+	first_cause_is_known(&s);
+	assert_int_equal(reported_save(path, s.engine), 0);
+	stream_end(&s);
+	/* From now on the new name counts, whatever the old file says. */
+	assert_int_equal(truncate(old_path, 1), 0);
+	first_cause_is_known(&s);
+	stream_end(&s);
+	unlink(old_path);
+}
+
 static void the_clock_may_have_jumped(void **state)
 {
 	(void)state;
-	assert_int_equal(told_again(0), 0);
-	assert_int_equal(told_again(-3500), 0);
-	assert_int_equal(told_again(-3601), 1);
-	assert_int_equal(told_again(3601), 0);
-	assert_int_equal(told_again(400000000), 0);
-	assert_int_equal(told_again(-400000000), 1);
-	assert_int_equal(told_again(-10000000000), 1);
+	assert_int_equal(reported_again(0), 0);
+	assert_int_equal(reported_again(-3500), 0);
+	assert_int_equal(reported_again(-3601), 1);
+	assert_int_equal(reported_again(3601), 0);
+	assert_int_equal(reported_again(400000000), 0);
+	assert_int_equal(reported_again(-400000000), 1);
+	assert_int_equal(reported_again(-10000000000), 1);
 }
 
-#define ROW(fingerprint, rule, severity, count, told)                             \
-	"{\"format\":1,\"told\":[{\"fingerprint\":" fingerprint ",\"rule\":" rule \
-	",\"severity\":" severity ",\"count\":" count ",\"told\":" told "}]}"
+#define ROW(fingerprint, rule, severity, count, reported)                             \
+	"{\"format\":2,\"reported\":[{\"fingerprint\":" fingerprint ",\"rule\":" rule \
+	",\"severity\":" severity ",\"count\":" count ",\"reported\":" reported "}]}"
 #define GOOD "\"0123456789abcdef\""
 
 static void what_is_no_state_is_refused(void **state)
@@ -272,13 +327,15 @@ static void what_is_no_state_is_refused(void **state)
 					   "x",
 					   "[]",
 					   "{}",
-					   "{\"format\":1}",
+					   "{\"format\":2}",
+					   "{\"format\":3,\"reported\":[]}",
 					   "{\"format\":2,\"told\":[]}",
-					   "{\"format\":1,\"told\":{}}",
-					   "{\"format\":1,\"told\":[{" };
+					   "{\"format\":1,\"reported\":[]}",
+					   "{\"format\":2,\"reported\":{}}",
+					   "{\"format\":2,\"reported\":[{" };
 	static const char *const none[] = {
-		"{\"format\":1,\"told\":[]}",
-		"{\"format\":1,\"told\":[1,null,[],{}]}",
+		"{\"format\":2,\"reported\":[]}",
+		"{\"format\":2,\"reported\":[1,null,[],{}]}",
 		ROW("\"0123\"", "\"close.double\"", "\"info\"", "1", "1"),
 		ROW("\"0123456789abcdeg\"", "\"close.double\"", "\"info\"", "1", "1"),
 		ROW("1", "\"close.double\"", "\"info\"", "1", "1"),
@@ -306,7 +363,7 @@ static void what_others_could_write_is_refused(void **state)
 
 	(void)state;
 	start(&s);
-	write_text("{\"format\":1,\"told\":[]}", 0622);
+	write_text("{\"format\":2,\"reported\":[]}", 0622);
 	assert_int_equal(reported_load(path, s.engine), -EPERM);
 	unlink(path);
 	assert_int_equal(symlink("/dev/null", path), 0);
@@ -341,7 +398,8 @@ static int make_folder(void **state)
 	(void)state;
 	if (!mkdtemp(folder))
 		return -1;
-	snprintf(path, sizeof(path), "%s/told.json", folder);
+	snprintf(path, sizeof(path), "%s/reported.json", folder);
+	snprintf(old_path, sizeof(old_path), "%s/told.json", folder);
 	return 0;
 }
 
@@ -356,11 +414,13 @@ static int remove_folder(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_was_told_is_counted),
+		cmocka_unit_test(what_was_reported_is_counted),
 		cmocka_unit_test(of_another_boot_or_of_this_moment),
 		cmocka_unit_test(rules_change_on_the_way),
 		cmocka_unit_test(suppressions_change_on_the_way),
 		cmocka_unit_test(it_comes_back),
+		cmocka_unit_test(the_first_format_is_read),
+		cmocka_unit_test(the_first_name_is_read_once),
 		cmocka_unit_test(the_clock_may_have_jumped),
 		cmocka_unit_test(what_is_no_state_is_refused),
 		cmocka_unit_test(what_others_could_write_is_refused),

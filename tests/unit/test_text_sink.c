@@ -145,7 +145,7 @@ static void a_sweep_and_a_narrow_terminal(void **state)
 			    "   |     app.py:57 worker  <-- culprit\n"
 			    "   |  swept 3 to 1048575: 1,048,573 tries,\n"
 			    "   |        12 closed, took 2.1 s\n"
-			    "   |  closed on the way\n"
+			    "   |  descriptors it closed\n"
 			    "   |  fd 5   tcp 10.0.0.5:51234 -> 10.0.0.9:5432\n"
 			    "   |         opened -18.0 s in pool.py:88 Pool.connect\n"
 			    "   |         sendto = EBADF tid 4122 -21.0 ms\n"
@@ -240,7 +240,7 @@ static void verbose_tells_every_frame(void **state)
 				       "   |     ?? (python3.11+0x2c0de)\n"
 				       "   |     Pool.__del__ (/srv/pool.py:99)\n"
 				       "   |     run (/usr/lib/python3.11/threading.py:975)\n"
-				       "   |     ... 3 frames left out\n"
+				       "   |     ... 3 frames omitted\n"
 				       "   |     handle (/srv/app.py:7)\n"
 				       "   |     main (/srv/app.py:70)\n"
 				       "   |     start (boot.c:12)\n"
@@ -528,8 +528,8 @@ static void nothing_found_is_said(void **state)
 	assert_non_null(strstr(c.text, "\nlost: 3 events "));
 	assert_non_null(strstr(c.text, "\ncorrected: 1 slot "));
 	assert_non_null(strstr(c.text, "\nrefused: 2 requests "));
-	assert_non_null(strstr(c.text, "\ndropped: 7 findings seen longest ago"));
-	assert_non_null(strstr(c.text, "\nforgotten: 1 earlier generation for want of memory "));
+	assert_non_null(strstr(c.text, "\ndropped: 7 findings least recently seen"));
+	assert_non_null(strstr(c.text, "\nforgotten: 1 earlier generation to save memory "));
 	assert_non_null(strstr(c.text, "\nmalformed: 4 events "));
 	assert_non_null(strstr(c.text, "\ndamaged: 6 records "));
 	capture_end(&c);

@@ -23,7 +23,7 @@ struct json_sink {
 	struct sink sink;
 	struct sink_options options;
 	uint64_t states, changes, summaries, withheld; /* lines so far: sequence numbers */
-	uint64_t now_ns; /* latest time told, for lines that bring none */
+	uint64_t now_ns; /* the latest time, for lines without one of their own */
 };
 
 static struct json_sink *json_sink(struct sink *sink)
@@ -72,7 +72,7 @@ static const struct json_limits unlimited = { JSON_ALL, JSON_ALL, JSON_ALL,
 
 typedef json_t *(*build_fn)(struct builder *b, const void *what);
 
-/* Builds the line with ever less in it until it fits. Each try depends on its level alone. */
+/* Builds the line with less and less in it until it fits. Each try depends on its level alone. */
 static int build_line(struct json_sink *s, build_fn build, const void *what, char **ret_line,
 		      size_t *ret_length)
 {
@@ -110,12 +110,12 @@ static int emit_finding(struct json_sink *s, build_fn build, const void *what,
 	return err;
 }
 
-static int emit(struct json_sink *s, build_fn build, const void *what)
+static int json_emit(struct json_sink *s, build_fn build, const void *what)
 {
 	return emit_finding(s, build, what, NULL);
 }
 
-static void told_time(struct json_sink *s, uint64_t time_ns)
+static void json_see_time(struct json_sink *s, uint64_t time_ns)
 {
 	if (time_ns > s->now_ns)
 		s->now_ns = time_ns;
@@ -133,7 +133,7 @@ struct line_head {
 	uint64_t sequence;
 };
 
-static json_t *put_event(struct builder *b, json_t *line, const struct line_head *head)
+static json_t *put_line_event(struct builder *b, json_t *line, const struct line_head *head)
 {
 	json_t *event = json_put_object(b, line, "event");
 
@@ -148,7 +148,7 @@ static json_t *put_event(struct builder *b, json_t *line, const struct line_head
 	return event;
 }
 
-static json_t *put_own(struct builder *b, json_t *line)
+static json_t *put_line_fdtrace(struct builder *b, json_t *line)
 {
 	json_t *fdtrace = json_put_object(b, line, "fdtrace");
 
@@ -173,9 +173,9 @@ static json_t *line_begin(struct builder *b, const struct line_head *head, json_
 	json_put_process(b, line, head->process);
 	if (head->target)
 		json_put_target(b, line, head->target);
-	*ret_event = put_event(b, line, head);
+	*ret_event = put_line_event(b, line, head);
 	json_put_ecs(b, line);
-	*ret_fdtrace = put_own(b, line);
+	*ret_fdtrace = put_line_fdtrace(b, line);
 	return line;
 }
 
@@ -219,8 +219,8 @@ static int write_state(struct sink *sink, enum run_state state, uint64_t time_ns
 	struct json_sink *s = json_sink(sink);
 	struct state_line l = { state, time_ns, ++s->states };
 
-	told_time(s, time_ns);
-	return emit(s, state_object, &l);
+	json_see_time(s, time_ns);
+	return json_emit(s, state_object, &l);
 }
 
 struct coverage_line {
@@ -263,8 +263,8 @@ static int write_coverage(struct sink *sink, const struct coverage_change *chang
 	struct json_sink *s = json_sink(sink);
 	struct coverage_line l = { change, ++s->states };
 
-	told_time(s, change->time_ns);
-	return emit(s, coverage_object, &l);
+	json_see_time(s, change->time_ns);
+	return json_emit(s, coverage_object, &l);
 }
 
 static json_t *finding_object(struct builder *b, const void *what)
@@ -289,7 +289,7 @@ static int write_finding(struct sink *sink, const struct finding *finding)
 {
 	struct json_sink *s = json_sink(sink);
 
-	told_time(s, finding->time_ns);
+	json_see_time(s, finding->time_ns);
 	if (finding->severity < s->options.min_severity)
 		return 0;
 	return emit_finding(s, finding_object, finding, finding);
@@ -319,8 +319,8 @@ static json_t *withheld_object(struct builder *b, const void *what)
 	};
 	json_t *event, *fdtrace, *line, *rules;
 
-	snprintf(message, sizeof(message), "%" PRIu64 " more findings not told one by one",
-		 l->total);
+	snprintf(message, sizeof(message),
+		 "%" PRIu64 " more findings counted but not reported one by one", l->total);
 	line = line_begin(b, &head, &event, &fdtrace);
 	json_put_time(b, event, "start", w->first_ns);
 	json_put_time(b, event, "end", w->time_ns);
@@ -338,7 +338,7 @@ static int write_withheld(struct sink *sink, const struct withheld *w)
 	struct json_sink *s = json_sink(sink);
 	struct withheld_line l = { .withheld = w };
 
-	told_time(s, w->time_ns);
+	json_see_time(s, w->time_ns);
 	for (unsigned int r = 0; r < RULE_COUNT; r++) {
 		if (w->severity[r] < s->options.min_severity)
 			continue;
@@ -349,7 +349,7 @@ static int write_withheld(struct sink *sink, const struct withheld *w)
 	if (!l.total)
 		return 0;
 	s->withheld++;
-	return emit(s, withheld_object, &l);
+	return json_emit(s, withheld_object, &l);
 }
 
 struct change_line {
@@ -412,11 +412,11 @@ static int write_change(struct sink *sink, const struct change *change)
 	struct json_sink *s = json_sink(sink);
 	struct change_line l = { change, ++s->changes };
 
-	told_time(s, change->time_ns);
-	return emit(s, change_object, &l);
+	json_see_time(s, change->time_ns);
+	return json_emit(s, change_object, &l);
 }
 
-/* Rows of a summary's lists: limited as frames of a finding are, for they give way first. */
+/* Rows of a summary's lists. They are dropped first, as the frames of a finding are. */
 static size_t rows_of(const struct builder *b)
 {
 	size_t rows = b->limits.rows < b->limits.frames ? b->limits.rows : b->limits.frames;
@@ -430,7 +430,7 @@ struct summary_line {
 	uint64_t time_ns, sequence, processes;
 };
 
-static void put_findings(struct builder *b, json_t *fdtrace, const struct engine_counters *c)
+static void put_finding_totals(struct builder *b, json_t *fdtrace, const struct engine_counters *c)
 {
 	json_t *findings = json_put_object(b, fdtrace, "findings");
 
@@ -448,7 +448,7 @@ static void put_corrections(struct builder *b, json_t *fdtrace, const struct eng
 				c->corrections_by[cause]);
 }
 
-/* What became of the findings of each rule that made any. */
+/* For each rule with findings: how many were found, withheld and suppressed. */
 static void put_rules(struct builder *b, json_t *fdtrace, const struct engine_counters *c)
 {
 	json_t *rules = json_put_object(b, fdtrace, "rules");
@@ -469,7 +469,7 @@ static void put_rules(struct builder *b, json_t *fdtrace, const struct engine_co
 	}
 }
 
-/* By what: those that were used, and the names of those that were not. */
+/* The suppressions that matched something, and the names of those that did not. */
 static void put_suppressions(struct builder *b, json_t *fdtrace,
 			     const struct suppression_list *suppressions)
 {
@@ -526,7 +526,7 @@ static void put_cause(void *ctx, const struct finding_row *row)
 	json_put_item(b, causes->array, cause);
 }
 
-/* The gravest, as many as the line has room for. */
+/* The most severe ones, as many as the line has room for. */
 static void put_causes(struct builder *b, json_t *fdtrace, struct engine *engine)
 {
 	struct causes causes = { .b = b, .most = rows_of(b) };
@@ -543,7 +543,7 @@ static void put_totals(struct builder *b, json_t *fdtrace, const struct summary_
 
 	json_put_text(b, fdtrace, "scope", "run");
 	json_put(b, fdtrace, "final", json_boolean(l->summary->final));
-	put_findings(b, fdtrace, c);
+	put_finding_totals(b, fdtrace, c);
 	json_put_real(b, fdtrace, "duration_s", (double)l->summary->duration_ns / 1e9, 3);
 	json_put_number(b, fdtrace, "events", c->events);
 	json_put_number(b, fdtrace, "lost", c->lost);
@@ -579,7 +579,7 @@ static void put_totals(struct builder *b, json_t *fdtrace, const struct summary_
 	put_suppressions(b, fdtrace, l->summary->suppressions);
 }
 
-static void put_kinds(struct builder *b, json_t *fdtrace, const struct process_row *row)
+static void put_kind_counts(struct builder *b, json_t *fdtrace, const struct process_row *row)
 {
 	json_t *kinds = json_put_object(b, fdtrace, "kinds");
 
@@ -604,7 +604,7 @@ static void put_process_totals(struct builder *b, json_t *fdtrace, const struct 
 	json_put_number(b, fdtrace, "short_lived", p->short_lived);
 	json_put_number(b, fdtrace, "unknown_opener", l->row->unknown_opener);
 	json_put(b, fdtrace, "ended", json_boolean(p->ended_ns));
-	put_kinds(b, fdtrace, l->row);
+	put_kind_counts(b, fdtrace, l->row);
 }
 
 static json_t *summary_object(struct builder *b, const void *what)
@@ -663,10 +663,10 @@ static int write_summary_line(struct summing *sum, const struct process_row *row
 		.processes = sum->processes,
 	};
 
-	return emit(sum->sink, summary_object, &l);
+	return json_emit(sum->sink, summary_object, &l);
 }
 
-/* A process that never had a descriptor has nothing to tell. */
+/* A process that never had a descriptor gets no line. */
 static void write_process(void *ctx, const struct process_row *row)
 {
 	struct summing *sum = ctx;
@@ -679,7 +679,7 @@ static int write_summary(struct sink *sink, const struct summary *summary)
 {
 	struct summing sum = { .sink = json_sink(sink), .summary = summary };
 
-	told_time(sum.sink, summary->counters.last_ns);
+	json_see_time(sum.sink, summary->counters.last_ns);
 	engine_each_process(summary->engine, count_process, &sum);
 	sum.err = write_summary_line(&sum, NULL);
 	engine_each_process(summary->engine, write_process, &sum);

@@ -132,7 +132,7 @@ void json_put_format(struct builder *b, json_t *object, const char *key, const c
 	json_put(b, object, key, json_text_value(b, text, strlen(text), JSON_ALL));
 }
 
-/* A damaged recording may hold any time: what the format cannot say becomes its nearest end. */
+/* A damaged recording may hold any time: a time outside the format's range becomes the nearest end of it. */
 static int64_t wall_ns_clamped(uint64_t time_ns, int64_t wall_offset_ns)
 {
 	__int128 wall = (__int128)time_ns + wall_offset_ns;
@@ -157,7 +157,7 @@ void json_put_time(struct builder *b, json_t *object, const char *key, uint64_t 
 			(int)(wall % (int64_t)SEC_NS));
 }
 
-/* What the JSON writer leaves as it is but a terminal or a line splitter would act on. */
+/* Characters that the JSON writer passes but that a terminal or a line splitter acts on. */
 static bool must_escape(uint32_t character)
 {
 	return character >= 0x7f && utf8_is_unsafe(character);

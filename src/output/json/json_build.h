@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * JSON lines without mishaps: every string becomes valid UTF-8 and is cut to what the line
- * allows, numbers stay within what every reader keeps exactly, nothing is ever null, and want
+ * allows, numbers stay within what every reader keeps exactly, nothing is ever null, and lack
  * of memory is remembered. The same input gives the same bytes.
  */
 #ifndef FDTRACE_OUTPUT_JSON_BUILD_H
@@ -21,14 +21,14 @@ struct descriptor;
 #define JSON_LINE_MAX 4000 /* bytes, newline included: journalctl makes longer fields null */
 #define JSON_ALL ((size_t)-1)
 
-/* How much of what may be long a line takes. */
+/* How much a line takes of the parts that may be long. */
 struct json_limits {
 	size_t frames;      /* of a stack; from its middle drop the rest */
 	size_t frame_bytes; /* of one frame, as all sizes here: as written, escapes included */
 	size_t rows;        /* of sites, victims, history */
 	size_t command_bytes;
 	size_t text_bytes;     /* of any other string */
-	enum frame_rank worst; /* leave out frames of a worse rank, unless there are no others */
+	enum frame_rank worst; /* leave out frames of a worse rank, unless all are */
 };
 
 struct builder {
@@ -40,7 +40,7 @@ struct builder {
 	bool failed;     /* no memory: the object is incomplete */
 };
 
-/* Takes value; NULL counts as want of memory. */
+/* Takes value; NULL counts as lack of memory. */
 void json_put(struct builder *b, json_t *object, const char *key, json_t *value);
 void json_put_item(struct builder *b, json_t *array, json_t *value);
 /* A new object or array in `object`, borrowed; never NULL unless b->failed. */
@@ -67,11 +67,11 @@ void json_put_host(struct builder *b, json_t *line);
 void json_put_process(struct builder *b, json_t *line, const struct process *p);
 /* Its "service", "container" and pod; nothing where it is in none, or its place is not known. */
 void json_put_place(struct builder *b, json_t *line, const struct process *p);
-/* The same as the kernel tells it, under fdtrace. */
+/* The path as the kernel reports it, under fdtrace. */
 void json_put_cgroup(struct builder *b, json_t *fdtrace, const struct process *p);
 /* "file" or "network", by kind; nothing where neither fits. */
 void json_put_target(struct builder *b, json_t *line, const struct descriptor *d);
-/* Its name under fdtrace, where json_json_put_target() had no place for it. */
+/* Its name under fdtrace, where json_put_target() had no place for it. */
 void json_put_target_name(struct builder *b, json_t *fdtrace, const struct descriptor *d);
 /* Queues and peers of a socket under fdtrace; nothing where they are not known. */
 void json_put_detail(struct builder *b, json_t *fdtrace, const struct descriptor *d);

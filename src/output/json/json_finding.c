@@ -25,7 +25,7 @@ static unsigned int severity_number(enum severity severity)
 	return 9;
 }
 
-static size_t least(size_t a, size_t b)
+static size_t least_size(size_t a, size_t b)
 {
 	return a < b ? a : b;
 }
@@ -52,7 +52,7 @@ static struct stack_view view_stack(struct builder *b, const struct stack *stack
 		view.worst = b->limits.worst;
 	for (unsigned int i = 0; i < stack->frame_count; i++)
 		view.count += may_show(&view, i);
-	shown = least(view.count, b->limits.frames);
+	shown = least_size(view.count, b->limits.frames);
 	view.head = shown - shown / 2;
 	view.hidden = view.count - shown;
 	view.tail = shown / 2;
@@ -61,7 +61,7 @@ static struct stack_view view_stack(struct builder *b, const struct stack *stack
 	return view;
 }
 
-static void put_words(struct builder *b, json_t *array, const char *text)
+static void put_frame_words(struct builder *b, json_t *array, const char *text)
 {
 	json_put_item(b, array, json_text_value(b, text, strlen(text), JSON_ALL));
 }
@@ -71,10 +71,10 @@ static void put_gap(struct builder *b, json_t *array, size_t frames)
 	char text[PHRASE_SIZE];
 
 	snprintf(text, sizeof(text), "... %zu more", frames);
-	put_words(b, array, text);
+	put_frame_words(b, array, text);
 }
 
-static void put_frame(struct builder *b, json_t *array, const struct stack_frame *frame)
+static void put_json_frame(struct builder *b, json_t *array, const struct stack_frame *frame)
 {
 	json_put_item(b, array,
 		      json_text_value(b, frame->text, strlen(frame->text), b->limits.frame_bytes));
@@ -91,7 +91,7 @@ static void put_next(struct builder *b, json_t *array, const struct stack_view *
 	if (view->hidden && done == view->head)
 		put_gap(b, array, view->hidden);
 	if (done < view->head || done >= view->count - view->tail)
-		put_frame(b, array, &view->stack->frames[index]);
+		put_json_frame(b, array, &view->stack->frames[index]);
 }
 
 /* An array of frames, innermost first; NULL where there is none to show. */
@@ -112,12 +112,12 @@ static json_t *stack_value(struct builder *b, const struct site *site)
 		done += may_show(&view, i);
 	}
 	if (site->stack->flags & FDT_SITE_CUT)
-		put_words(b, array, "...");
+		put_frame_words(b, array, "...");
 	b->failed |= !array;
 	return array;
 }
 
-/* Of all frames, innermost first: what they are on every host, whatever lines and names say. */
+/* Of all frames, innermost first: the same on every host, whatever lines and names are. */
 static void put_identities(struct builder *b, json_t *object, const struct stack *stack)
 {
 	json_t *array = json_put_array(b, object, "stack_ids");
@@ -125,7 +125,7 @@ static void put_identities(struct builder *b, json_t *object, const struct stack
 
 	for (unsigned int i = 0; i < stack->frame_count; i++) {
 		snprintf(text, sizeof(text), "%016" PRIx64, stack->frames[i].identity);
-		put_words(b, array, text);
+		put_frame_words(b, array, text);
 	}
 }
 
@@ -169,20 +169,20 @@ static void put_party(struct builder *b, json_t *parent, const char *key, const 
 	json_put_stack(b, object, party->site);
 }
 
-/* How many rows of a list are told. */
-static unsigned int rows(struct builder *b, unsigned int count)
+/* How many rows of a list are shown. */
+static unsigned int rows_shown(struct builder *b, unsigned int count)
 {
-	unsigned int shown = (unsigned int)least(count, b->limits.rows);
+	unsigned int shown = (unsigned int)least_size(count, b->limits.rows);
 
 	if (shown < count)
 		b->cut = true;
 	return shown;
 }
 
-/* Newest first, so that a cut takes what is longest ago. */
+/* Newest first, so that a cut drops the oldest. */
 static void put_history(struct builder *b, json_t *fdtrace, const struct finding *f)
 {
-	unsigned int shown = rows(b, f->history_count);
+	unsigned int shown = rows_shown(b, f->history_count);
 	json_t *history = shown ? json_put_array(b, fdtrace, "history") : NULL;
 
 	for (unsigned int i = 0; i < shown; i++) {
@@ -240,7 +240,7 @@ static json_t *site_value(struct builder *b, const struct site_row *s)
 
 static void put_sites(struct builder *b, json_t *fdtrace, const struct finding *f)
 {
-	unsigned int shown = rows(b, f->site_count);
+	unsigned int shown = rows_shown(b, f->site_count);
 	json_t *sites = shown ? json_put_array(b, fdtrace, "sites") : NULL;
 
 	for (unsigned int i = 0; i < shown; i++)
@@ -292,7 +292,7 @@ static json_t *victim_value(struct builder *b, const struct victim *v)
 
 static void put_victims(struct builder *b, json_t *fdtrace, const struct finding *f)
 {
-	unsigned int shown = rows(b, f->victim_count);
+	unsigned int shown = rows_shown(b, f->victim_count);
 	json_t *victims = shown ? json_put_array(b, fdtrace, "victims") : NULL;
 
 	for (unsigned int i = 0; i < shown; i++)
@@ -301,7 +301,7 @@ static void put_victims(struct builder *b, json_t *fdtrace, const struct finding
 		json_put_number(b, fdtrace, "victims_total", f->victim_total);
 }
 
-static void put_event(struct builder *b, json_t *line, const struct finding *f)
+static void put_finding_event(struct builder *b, json_t *line, const struct finding *f)
 {
 	json_t *event = json_put_object(b, line, "event");
 
@@ -456,7 +456,7 @@ json_t *json_finding_object(struct builder *b, const struct finding *f)
 	json_put_process(b, line, f->process);
 	json_put_place(b, line, f->process);
 	json_put_target(b, line, &f->descriptor);
-	put_event(b, line, f);
+	put_finding_event(b, line, f);
 	json_put_text(b, json_put_object(b, line, "log"), "level", severity_name(f->severity));
 	json_put_ecs(b, line);
 	put_error(b, line, f);

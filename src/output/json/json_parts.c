@@ -32,7 +32,7 @@ void json_put_host(struct builder *b, json_t *line)
 		json_put_text(b, json_put_object(b, host, "boot"), "id", b->host->boot_id);
 }
 
-/* Arguments with blanks between them, as ECS has it; where one ends is lost thereby. */
+/* Arguments with blanks between them, as ECS has it; where each one ends is lost. */
 static void put_command_line(struct builder *b, json_t *process, const struct process *p)
 {
 	char *text = p->args ? redact_arguments(b->redaction, p->args, p->args_size) : NULL;
@@ -47,9 +47,9 @@ static void put_command_line(struct builder *b, json_t *process, const struct pr
 }
 
 /*
- * start counts from boot with the time asleep in it, the wall clock is known relative to the
- * clock without: after a suspend process.start is late by the time asleep. entity_id rests on
- * the number itself and stays exact.
+ * start counts from boot and includes time asleep; the wall clock is known relative to a clock
+ * that does not: after a suspend process.start is late by the time asleep. entity_id is
+ * made from the number itself and stays exact.
  */
 static void put_start(struct builder *b, json_t *process, const struct process *p)
 {
@@ -80,7 +80,7 @@ void json_put_process(struct builder *b, json_t *line, const struct process *p)
 	json_put_format(b, json_put_object(b, process, "user"), "id", "%" PRIu32, p->uid);
 }
 
-/* orchestrator.* is ECS's way to say it, kubernetes.pod.uid what Elastic's own agents add. */
+/* orchestrator.* is ECS; Elastic's own agents add kubernetes.pod.uid. */
 static void put_pod(struct builder *b, json_t *line, const char *uid)
 {
 	json_t *orchestrator = json_put_object(b, line, "orchestrator"), *resource;
@@ -165,10 +165,10 @@ static const char *parse_endpoint(const char *text, struct endpoint *ret)
 struct connection {
 	struct endpoint local, peer;
 	bool has_peer;
-	const char *state; /* "" if the name tells none */
+	const char *state; /* "" if the name has none */
 };
 
-/* "LOCAL", "LOCAL -> PEER", either with a state behind: what sockets are called. */
+/* The names of sockets: "LOCAL", "LOCAL -> PEER", either with a state after it. */
 static bool parse_connection(const char *name, struct connection *ret)
 {
 	const char *next = parse_endpoint(name, &ret->local);

@@ -27,7 +27,7 @@ void page_done(struct page *page)
 	page->data = NULL;
 }
 
-static bool reserve(struct page *page, size_t more)
+static bool page_reserve(struct page *page, size_t more)
 {
 	size_t capacity = page->capacity ? page->capacity : 4096;
 	char *data;
@@ -46,9 +46,9 @@ static bool reserve(struct page *page, size_t more)
 	return true;
 }
 
-static void append(struct page *page, const char *bytes, size_t count)
+static void page_append(struct page *page, const char *bytes, size_t count)
 {
-	if (!reserve(page, count))
+	if (!page_reserve(page, count))
 		return;
 	memcpy(page->data + page->length, bytes, count);
 	page->length += count;
@@ -65,7 +65,7 @@ static void append_style(struct page *page, enum style style)
 
 	if (!page->color || style == page->in_force)
 		return;
-	append(page, code[style], strlen(code[style]));
+	page_append(page, code[style], strlen(code[style]));
 	page->in_force = style;
 }
 
@@ -75,16 +75,16 @@ void page_style(struct page *page, enum style style)
 }
 
 /* Escaped bytes of a known number of columns. Spaces before them become due now. */
-static void put(struct page *page, const char *bytes, size_t count, unsigned int columns)
+static void page_put_bytes(struct page *page, const char *bytes, size_t count, unsigned int columns)
 {
 	if (!count)
 		return;
 	if (page->written < page->column)
 		append_style(page, STYLE_PLAIN);
 	for (; page->written < page->column; page->written++)
-		append(page, " ", 1);
+		page_append(page, " ", 1);
 	append_style(page, page->wanted);
-	append(page, bytes, count);
+	page_append(page, bytes, count);
 	page->column += columns;
 	page->written = page->column;
 }
@@ -131,22 +131,22 @@ static void put_cut(struct page *page, const char *text, size_t length, size_t r
 	size_t columns = utf8_text_columns(text, length), begin, end, tail;
 
 	if (columns <= room) {
-		put(page, text, length, (unsigned int)columns);
+		page_put_bytes(page, text, length, (unsigned int)columns);
 		return;
 	}
 	if (room < ELLIPSIS_COLUMNS) {
-		put(page, ELLIPSIS, room, (unsigned int)room);
+		page_put_bytes(page, ELLIPSIS, room, (unsigned int)room);
 		return;
 	}
 	if (head > room - ELLIPSIS_COLUMNS)
 		head = room - ELLIPSIS_COLUMNS;
 	begin = head_bytes(text, length, head);
 	tail = room - ELLIPSIS_COLUMNS - head;
-	put(page, text, begin, (unsigned int)utf8_text_columns(text, begin));
-	put(page, ELLIPSIS, ELLIPSIS_COLUMNS, ELLIPSIS_COLUMNS);
+	page_put_bytes(page, text, begin, (unsigned int)utf8_text_columns(text, begin));
+	page_put_bytes(page, ELLIPSIS, ELLIPSIS_COLUMNS, ELLIPSIS_COLUMNS);
 	end = tail ? tail_begin(text, length, columns - tail) : length;
-	put(page, text + end, length - end,
-	    (unsigned int)utf8_text_columns(text + end, length - end));
+	page_put_bytes(page, text + end, length - end,
+		       (unsigned int)utf8_text_columns(text + end, length - end));
 }
 
 static void put_escaped(struct page *page, const char *text, unsigned int max, bool middle)
@@ -241,7 +241,7 @@ void page_wrap(struct page *page, unsigned int indent, const char *text, const c
 			room = room > reserved + 8 ? room - reserved : 8;
 		fit = words_bytes(next, length, room);
 		page_style(page, style);
-		put(page, next, fit, (unsigned int)utf8_text_columns(next, fit));
+		page_put_bytes(page, next, fit, (unsigned int)utf8_text_columns(next, fit));
 		if (last)
 			put_last(page, last);
 		last = NULL;
@@ -261,7 +261,7 @@ void page_wrap(struct page *page, unsigned int indent, const char *text, const c
 void page_newline(struct page *page)
 {
 	append_style(page, STYLE_PLAIN);
-	append(page, "\n", 1);
+	page_append(page, "\n", 1);
 	page->column = page->written = 0;
 	page->wanted = STYLE_PLAIN;
 }

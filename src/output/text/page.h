@@ -2,7 +2,7 @@
 /*
  * A page of text for a person: lines that keep to a width, columns, colours. Whatever is put
  * on it is escaped on the way, so nothing from a traced program can move the cursor or forge
- * a line. Want of memory is remembered and told by page_write().
+ * a line. If memory runs out, page_write() reports it.
  */
 #ifndef FDTRACE_OUTPUT_PAGE_H
 #define FDTRACE_OUTPUT_PAGE_H
@@ -43,7 +43,7 @@ void page_style(struct page *page, enum style style);
 /* Puts text, cut with "..." to max columns and to the width. */
 void page_text(struct page *page, const char *text, unsigned int max);
 
-/* The same, but cut in the middle: both ends of a path tell something. */
+/* The same, but cut in the middle: both ends of a path are informative. */
 void page_path(struct page *page, const char *path, unsigned int max);
 
 void page_printf(struct page *page, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -34,7 +34,7 @@ void phrase_count(char *buffer, size_t size, uint64_t count, const char *one, co
 }
 
 /* number and unit stand apart so that a column of them can be aligned; no unit: it is in number. */
-static const char *measure(char *number, size_t size, uint64_t ns)
+static const char *measure_span(char *number, size_t size, uint64_t ns)
 {
 	uint64_t seconds = ns / SEC_NS;
 
@@ -66,7 +66,7 @@ static const char *measure(char *number, size_t size, uint64_t ns)
 void phrase_duration(char *buffer, size_t size, uint64_t duration_ns)
 {
 	char number[PHRASE_SIZE];
-	const char *unit = measure(number, sizeof(number), duration_ns);
+	const char *unit = measure_span(number, sizeof(number), duration_ns);
 
 	snprintf(buffer, size, "%s%s%s", number, unit[0] ? " " : "", unit);
 }
@@ -86,7 +86,7 @@ void phrase_relative(char *buffer, size_t size, uint64_t time_ns, uint64_t momen
 		snprintf(buffer, size, "<4 ms");
 		return;
 	}
-	unit = measure(number, sizeof(number), distance);
+	unit = measure_span(number, sizeof(number), distance);
 	snprintf(buffer, size, "%c%s %-2s", before ? '-' : '+', number, unit);
 }
 

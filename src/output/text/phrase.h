@@ -34,8 +34,8 @@ void phrase_wall(char *buffer, size_t size, uint64_t time_ns, int64_t wall_offse
 void phrase_error(char *buffer, size_t size, int error);
 
 /*
- * A name as it stands behind its kind: what is called "tcp 10.0.0.5:80 -> ..." is so without
- * the "tcp ". Points into name; "" for NULL.
+ * A name as it stands behind its kind: "tcp 10.0.0.5:80 -> ..." without the
+ * "tcp ". Points into name; "" for NULL.
  */
 const char *phrase_name(enum fd_kind kind, const char *name);
 
@@ -45,7 +45,7 @@ const char *phrase_tcp_state(const struct descriptor *d);
 /* "other end: python3[123] fd 4, cat[124] fd 0, 3 more", "other end closed"; "" if there is none. */
 void phrase_other_end(char *buffer, size_t size, const struct other_end *end);
 
-/* "+2.5"; "-" for 0 or what is no number */
+/* "+2.5"; "-" for 0 or NaN */
 void phrase_rate(char *buffer, size_t size, double per_minute);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the parts of the text sink share; nobody else includes this. */
+/* What the parts of the text sink share; private to it. */
 #ifndef FDTRACE_OUTPUT_TEXT_H
 #define FDTRACE_OUTPUT_TEXT_H
 
@@ -27,13 +27,13 @@ void text_socket_state(struct page *page, const struct descriptor *d);
 /* "1019/1024 ###################   99 %", or "12" where the limit is not known. */
 void text_limit(struct page *page, uint64_t open, uint64_t soft);
 
-/* "sendto = EBADF"; the site, "" where it tells no more than the syscall; "-18.1 s". */
+/* "sendto = EBADF"; the site, "" where it says no more than the syscall; "-18.1 s". */
 void text_say_what(char *buffer, size_t size, const struct party *party);
 void text_say_where(char *buffer, size_t size, const struct party *party);
 void text_say_when(char *buffer, size_t size, const struct party *party, const struct finding *f);
 
 /*
- * Who called the frame that the page has just told: " < app.py:31 main < ...", as far as it fits
+ * The callers of the frame just put on the page: " < app.py:31 main < ...", as far as it fits
  * leaving `reserve` columns.
  */
 void text_callers(struct page *page, const struct site *site, unsigned int reserve);
@@ -47,10 +47,10 @@ void text_finding_block(struct text_sink *t, const struct finding *f);
 /* Nothing where all of them are below the least severity. */
 void text_withheld_line(struct text_sink *t, const struct withheld *w);
 void text_change_line(struct text_sink *t, const struct change *c);
-/* The same by rule; how many were suppressed and by what. Nothing where there is nothing. */
+/* The same by rule; how many were suppressed and by what. Nothing where there are none. */
 void text_withheld_sum(struct page *page, const struct engine_counters *c);
 void text_suppressed_sum(struct page *page, const struct summary *s);
-/* The suppression that would silence the finding, to be pasted. */
+/* The suppression that would match the finding, ready to be pasted. */
 void text_suppression(struct page *page, const struct finding *f);
 void text_summary(struct text_sink *t, const struct summary *s);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* The biography of a descriptor: who opened it, who closed it, who was hurt, row by row. */
+/* The biography of a descriptor: who opened it, who closed it, whose call failed, row by row. */
 #include "output/text/text.h"
 
 #include <inttypes.h>
@@ -56,7 +56,7 @@ void text_say_what(char *buffer, size_t size, const struct party *party)
 	snprintf(buffer, size, "%s = %s", how, error);
 }
 
-/* A site without a stack is called like its syscall, which the row already says. */
+/* A site without a stack has the name of its syscall, which the row shows already. */
 void text_say_where(char *buffer, size_t size, const struct party *party)
 {
 	buffer[0] = '\0';
@@ -75,7 +75,7 @@ void text_say_when(char *buffer, size_t size, const struct party *party, const s
 		buffer[--length] = '\0';
 }
 
-static void widen(unsigned int *width, const char *text, unsigned int most)
+static void widen_column(unsigned int *width, const char *text, unsigned int most)
 {
 	unsigned int columns = page_columns(text);
 
@@ -85,13 +85,13 @@ static void widen(unsigned int *width, const char *text, unsigned int most)
 		*width = columns;
 }
 
-static void add_row(struct biography *b, const struct finding *f, const char *verb,
-		    uint32_t generation, const struct party *party, bool culprit)
+static void add_biography_row(struct biography *b, const struct finding *f, const char *verb,
+			      uint32_t generation, const struct party *party, bool culprit)
 {
 	struct row *row = &b->row[b->count++];
 
 	*row = (struct row){ .verb = verb, .generation = generation, .culprit = culprit };
-	widen(&b->verb, verb, PAGE_ALL);
+	widen_column(&b->verb, verb, PAGE_ALL);
 	row->unseen = !party->known;
 	if (row->unseen)
 		return;
@@ -100,16 +100,16 @@ static void add_row(struct biography *b, const struct finding *f, const char *ve
 	text_say_what(row->what, sizeof(row->what), party);
 	text_say_where(row->label, sizeof(row->label), party);
 	row->site = party->site;
-	widen(&b->when, row->when, PAGE_ALL);
-	widen(&b->who, row->who, 24);
-	widen(&b->what, row->what, 32);
+	widen_column(&b->when, row->when, PAGE_ALL);
+	widen_column(&b->who, row->who, 24);
+	widen_column(&b->what, row->what, 32);
 }
 
 static void add_lifetime(struct biography *b, const struct finding *f, const struct lifetime *l)
 {
-	add_row(b, f, "opened", l->generation, &l->opened, false);
+	add_biography_row(b, f, "opened", l->generation, &l->opened, false);
 	if (l->closed.known || l->closed.time_ns)
-		add_row(b, f, "closed", l->generation, &l->closed, false);
+		add_biography_row(b, f, "closed", l->generation, &l->closed, false);
 }
 
 /* A call that wanted a new descriptor, or tried to close one. */
@@ -125,25 +125,25 @@ static const char *used_verb(const struct finding *f)
 	return f->used_is_culprit ? "USED" : "used";
 }
 
-static void collect(struct biography *b, const struct finding *f)
+static void collect_biography(struct biography *b, const struct finding *f)
 {
 	uint32_t generation = f->descriptor.generation;
 
 	for (unsigned int i = f->history_count; i--;)
 		if (f->history[i].generation < generation || !generation)
 			add_lifetime(b, f, &f->history[i]);
-	/* generation 0: nobody knows of anything open under this number, nor of an opener */
+	/* generation 0: no open descriptor of this number is known, nor an opener */
 	if (f->opened.known || (f->descriptor.fd >= 0 && generation))
-		add_row(b, f, f->opened_is_culprit ? "OPENED" : "opened", generation, &f->opened,
-			f->opened_is_culprit);
+		add_biography_row(b, f, f->opened_is_culprit ? "OPENED" : "opened", generation,
+				  &f->opened, f->opened_is_culprit);
 	if (f->closed.known)
-		add_row(b, f, f->closed_is_culprit ? "CLOSED" : "closed", generation, &f->closed,
-			f->closed_is_culprit);
+		add_biography_row(b, f, f->closed_is_culprit ? "CLOSED" : "closed", generation,
+				  &f->closed, f->closed_is_culprit);
 	for (unsigned int i = f->history_count; i--;)
 		if (generation && f->history[i].generation > generation)
 			add_lifetime(b, f, &f->history[i]);
 	if (f->used.known)
-		add_row(b, f, used_verb(f), generation, &f->used, f->used_is_culprit);
+		add_biography_row(b, f, used_verb(f), generation, &f->used, f->used_is_culprit);
 	if (f->history_count && generation) {
 		char number[16];
 
@@ -153,7 +153,7 @@ static void collect(struct biography *b, const struct finding *f)
 }
 
 /* Right of the row if it fits there, else below. */
-static void put_label(struct page *page, const struct row *row)
+static void put_party_label(struct page *page, const struct row *row)
 {
 	unsigned int needed = page_columns(row->label),
 		     mark = row->culprit ? sizeof(CULPRIT) + 1 : 0;
@@ -203,7 +203,7 @@ static void put_row(struct page *page, const struct biography *b, unsigned int i
 	page_text(page, row->what, b->what);
 	if (row->label[0] || row->culprit)
 		page_tab(page, column + b->what, 0);
-	put_label(page, row);
+	put_party_label(page, row);
 	page_newline(page);
 }
 
@@ -211,10 +211,10 @@ void text_biography(struct page *page, const struct finding *f, unsigned int ver
 {
 	struct biography b = { 0 };
 
-	collect(&b, f);
+	collect_biography(&b, f);
 	for (unsigned int i = 0; i < b.count; i++) {
 		put_row(page, &b, i);
-		/* of earlier generations the places do, unless all is asked for */
+		/* for earlier generations the site is enough, unless -v asks for everything */
 		if (verbosity > 1 || (verbosity && b.row[i].generation == f->descriptor.generation))
 			text_frames(page, b.row[i].site);
 	}

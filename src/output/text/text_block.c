@@ -39,7 +39,7 @@ enum style text_severity_style(enum severity severity)
 	return STYLE_INFO;
 }
 
-static void headline(struct page *page, const struct finding *f)
+static void put_headline(struct page *page, const struct finding *f)
 {
 	char fingerprint[20];
 
@@ -51,7 +51,7 @@ static void headline(struct page *page, const struct finding *f)
 	page_wrap(page, 6, f->message, fingerprint);
 }
 
-static void repeat(struct page *page, const struct finding *f)
+static void put_repeat(struct page *page, const struct finding *f)
 {
 	char number[PHRASE_SIZE], text[2 * PHRASE_SIZE];
 
@@ -74,7 +74,7 @@ static void put_whole(struct page *page, const char *text)
 }
 
 /* "app.service", "docker 3f2a9c1b7d4e": the short form of an id is its first 12 digits. */
-static void whereabouts(struct page *page, const struct process *p)
+static void put_process_line(struct page *page, const struct process *p)
 {
 	struct container c;
 	char text[32];
@@ -89,7 +89,7 @@ static void whereabouts(struct page *page, const struct process *p)
 		put_whole(page, text);
 }
 
-static void place(struct text_sink *t, const struct finding *f)
+static void put_place_line(struct text_sink *t, const struct finding *f)
 {
 	char wall[PHRASE_SIZE];
 
@@ -100,18 +100,18 @@ static void place(struct text_sink *t, const struct finding *f)
 	if (f->process) {
 		page_text(&t->page, f->process->name, 24);
 		page_printf(&t->page, "[%" PRIu32 "]", f->process->pid);
-		whereabouts(&t->page, f->process);
+		put_process_line(&t->page, f->process);
 		page_tab(&t->page, 0, 3);
 	}
 	phrase_wall(wall, sizeof(wall), f->time_ns, t->options.host->wall_offset_ns, true);
 	text_make_room(&t->page, page_columns(wall), 6);
 	page_printf(&t->page, "%s   %s", wall, confidence_name(f->confidence));
-	repeat(&t->page, f);
+	put_repeat(&t->page, f);
 	page_newline(&t->page);
 }
 
 /* With -v: which program that was. */
-static void program(struct text_sink *t, const struct finding *f)
+static void put_program_line(struct text_sink *t, const struct finding *f)
 {
 	struct page *page = &t->page;
 	const struct process *p = f->process;
@@ -256,7 +256,7 @@ static void site_line(struct page *page, const struct site_row *row)
 	unsigned int room;
 
 	phrase_number(open, sizeof(open), row->open);
-	snprintf(oldest, sizeof(oldest), "-"); /* nobody saw when */
+	snprintf(oldest, sizeof(oldest), "-"); /* the open was not seen */
 	if (row->oldest_ns)
 		phrase_duration(oldest, sizeof(oldest), row->oldest_ns);
 	text_frame(page, 0);
@@ -276,7 +276,7 @@ static void site_line(struct page *page, const struct site_row *row)
 	page_newline(page);
 }
 
-/* What they are like, where somebody has asked. */
+/* The state of the descriptors, where the kernel was asked for it. */
 static void asked_line(struct page *page, const struct site_row *row)
 {
 	char idle[PHRASE_SIZE];
@@ -311,7 +311,7 @@ static void more_line(struct page *page, unsigned int shown, unsigned int total,
 	page_newline(page);
 }
 
-/* Of the first site, unless the biography has told it; with -v of all. */
+/* Of the first site, unless the biography shows it already; with -v of all. */
 static void site_stack(struct page *page, const struct finding *f, unsigned int index,
 		       unsigned int verbosity)
 {
@@ -329,7 +329,7 @@ static void site_stack(struct page *page, const struct finding *f, unsigned int 
 	}
 }
 
-static void sites(struct page *page, const struct finding *f, unsigned int verbosity)
+static void put_site_lines(struct page *page, const struct finding *f, unsigned int verbosity)
 {
 	if (f->site_count)
 		site_head(page);
@@ -375,7 +375,7 @@ static void say_victim_opener(char *buffer, size_t size, const struct finding *f
 		 label[0] ? label : what);
 }
 
-/* What became of it; nothing is said of one that was not seen to be hurt. */
+/* What happened to it; nothing if no failure was seen. */
 static void victim_hurt(struct page *page, const struct finding *f, const struct party *hurt)
 {
 	char when[PHRASE_SIZE], what[96], who[2 * PHRASE_SIZE];
@@ -411,12 +411,13 @@ static void victim_line(struct page *page, const struct finding *f, const struct
 	page_newline(page);
 }
 
-static void victims(struct page *page, const struct finding *f)
+static void put_victim_lines(struct page *page, const struct finding *f)
 {
 	if (f->victim_count) {
 		text_frame(page, 0);
 		page_style(page, STYLE_DIM);
-		page_text(page, f->sweep.present ? " closed on the way" : " descriptors concerned",
+		page_text(page,
+			  f->sweep.present ? " descriptors it closed" : " affected descriptors",
 			  PAGE_ALL);
 		page_newline(page);
 	}
@@ -425,7 +426,7 @@ static void victims(struct page *page, const struct finding *f)
 	more_line(page, f->victim_count, f->victim_total, "more descriptor", "more descriptors");
 }
 
-static void note(struct page *page, const char *lead, const char *text)
+static void put_note(struct page *page, const char *lead, const char *text)
 {
 	if (!text || !text[0])
 		return;
@@ -438,13 +439,13 @@ static void note(struct page *page, const char *lead, const char *text)
 	page_wrap(page, 11, text, NULL);
 }
 
-/* The gravest of them is what the summary names. */
+/* The summary names the most severe one. */
 static void note_more(struct text_sink *t, const struct finding *f)
 {
 	char command[40];
 
 	snprintf(command, sizeof(command), "fdtrace explain %08" PRIx64, f->fingerprint >> 32);
-	note(&t->page, "more:", command);
+	put_note(&t->page, "more:", command);
 	if (f->severity <= t->next_severity)
 		return;
 	t->next_severity = f->severity;
@@ -455,19 +456,19 @@ void text_finding_block(struct text_sink *t, const struct finding *f)
 {
 	struct page *page = &t->page;
 
-	headline(page, f);
-	place(t, f);
+	put_headline(page, f);
+	put_place_line(t, f);
 	if (t->options.verbosity && f->process)
-		program(t, f);
+		put_program_line(t, f);
 	descriptor_line(page, &f->descriptor);
 	other_end_line(page, &f->other_end);
 	text_biography(page, f, t->options.verbosity);
 	limit_line(page, &f->limit);
-	sites(page, f, t->options.verbosity);
+	put_site_lines(page, f, t->options.verbosity);
 	sweep_line(page, &f->sweep);
-	victims(page, f);
-	note(page, "why:", f->why);
-	note(page, "help:", f->help);
+	put_victim_lines(page, f);
+	put_note(page, "why:", f->why);
+	put_note(page, "help:", f->help);
 	if (t->sink.kept)
 		note_more(t, f);
 	if (t->options.verbosity)

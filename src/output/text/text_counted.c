@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* What is told by number alone: findings of which there are too many, and suppressed ones. */
+/* Findings that are only counted: those beyond the rate limit, and suppressed ones. */
 #include "output/text/text.h"
 
 #include <inttypes.h>
@@ -9,17 +9,17 @@
 #include "model/process.h"
 #include "engine/suppression.h"
 
-#define BEYOND "beyond findings.burst and findings.every, but counted in the summary"
+#define BEYOND "above the limit of findings.burst and findings.every, but counted in the summary"
 #define NAMES_SHOWN 10
 
-/* A list that grows in a buffer; what does not fit is left out. */
+/* A list that grows in a buffer; items that do not fit are left out. */
 struct list {
 	char text[512];
 	size_t used;
 	unsigned int items;
 };
 
-static void add(struct list *list, const char *item)
+static void add_item(struct list *list, const char *item)
 {
 	size_t needed = strlen(item) + 2;
 
@@ -39,7 +39,7 @@ static void add_rule(struct list *list, enum rule rule, uint64_t count)
 		return;
 	phrase_number(number, sizeof(number), count);
 	snprintf(item, sizeof(item), "%s %s", rule_info(rule)->id, number);
-	add(list, item);
+	add_item(list, item);
 }
 
 void text_withheld_line(struct text_sink *t, const struct withheld *w)
@@ -60,14 +60,14 @@ void text_withheld_line(struct text_sink *t, const struct withheld *w)
 	if (w->process)
 		snprintf(who, sizeof(who), "%s[%" PRIu32 "]", w->process->name, w->process->pid);
 	phrase_count(number, sizeof(number), total, "more finding", "more findings");
-	snprintf(text, sizeof(text), "%s in %s not told: %s; %s", number, who, rules.text, BEYOND);
+	snprintf(text, sizeof(text), "%s in %s not shown: %s; %s", number, who, rules.text, BEYOND);
 	page_style(page, STYLE_BOLD);
 	page_text(page, "fdtrace: ", PAGE_ALL);
 	page_style(page, STYLE_PLAIN);
 	page_wrap(page, 9, text, NULL);
 }
 
-static void lead(struct page *page, const char *word, enum style style)
+static void lead_line(struct page *page, const char *word, enum style style)
 {
 	page_style(page, style);
 	page_text(page, word, PAGE_ALL);
@@ -86,9 +86,10 @@ void text_withheld_sum(struct page *page, const struct engine_counters *c)
 		add_rule(&rules, (enum rule)r, c->by_rule[r].withheld);
 	phrase_count(number, sizeof(number), c->findings_withheld, "finding", "findings");
 	snprintf(text, sizeof(text),
-		 "%s not told one by one (%s): beyond findings.burst and findings.every.", number,
-		 rules.text);
-	lead(page, "withheld:", STYLE_WARNING);
+		 "%s counted but not shown one by one (%s): above findings.burst and "
+		 "findings.every.",
+		 number, rules.text);
+	lead_line(page, "withheld:", STYLE_WARNING);
 	page_wrap(page, 10, text, NULL);
 }
 
@@ -111,11 +112,11 @@ static void add_names(struct list *list, const struct suppression_list *suppress
 			snprintf(item, sizeof(item), "%.120s: %" PRIu64, s->name, s->used);
 		else
 			snprintf(item, sizeof(item), "\"%.120s\"", s->name);
-		add(list, item);
+		add_item(list, item);
 	}
 	snprintf(item, sizeof(item), "%u more", more);
 	if (more)
-		add(list, item);
+		add_item(list, item);
 }
 
 void text_suppressed_sum(struct page *page, const struct summary *s)
@@ -132,13 +133,13 @@ void text_suppressed_sum(struct page *page, const struct summary *s)
 		phrase_count(number, sizeof(number), c->findings_suppressed, "finding", "findings");
 		phrase_count(times, sizeof(times), c->times_suppressed, "time", "times");
 		snprintf(text, sizeof(text), "%s, found %s (%s).", number, times, used.text);
-		lead(page, "suppressed:", STYLE_DIM);
+		lead_line(page, "suppressed:", STYLE_DIM);
 		page_wrap(page, 12, text, NULL);
 	}
 	if (s->final && unused.items) {
-		snprintf(text, sizeof(text), "%s silenced nothing in this run.", unused.text);
-		lead(page,
-		     unused.items > 1 ? "unused suppressions:" : "unused suppression:", STYLE_DIM);
+		snprintf(text, sizeof(text), "%s matched nothing in this run.", unused.text);
+		lead_line(page, unused.items > 1 ? "unused suppressions:" : "unused suppression:",
+			  STYLE_DIM);
 		page_wrap(page, 12, text, NULL);
 	}
 }

@@ -55,7 +55,7 @@ bool text_has_callers(const struct site *site)
 	return first >= 0 && stack_next_frame(stack, rank, (unsigned int)first + 1) >= 0;
 }
 
-static void line(struct page *page, enum style style, const char *text)
+static void put_stack_line(struct page *page, enum style style, const char *text)
 {
 	text_frame(page, 0);
 	page_tab(page, INDENT, 0);
@@ -64,26 +64,30 @@ static void line(struct page *page, enum style style, const char *text)
 	page_newline(page);
 }
 
-static void gap(struct page *page, unsigned int frames)
+static void put_stack_gap(struct page *page, unsigned int frames)
 {
 	char count[PHRASE_SIZE], text[2 * PHRASE_SIZE];
 
 	phrase_count(count, sizeof(count), frames, "frame", "frames");
-	snprintf(text, sizeof(text), MORE " %s left out", count);
-	line(page, STYLE_DIM, text);
+	snprintf(text, sizeof(text), MORE " %s omitted", count);
+	put_stack_line(page, STYLE_DIM, text);
 }
 
-static void remarks(struct page *page, unsigned int flags)
+static void put_stack_remarks(struct page *page, unsigned int flags)
 {
 	if (flags & FDT_SITE_CUT)
-		line(page, STYLE_DIM, MORE " (stack cut: the outer frames could not be read)");
+		put_stack_line(page, STYLE_DIM,
+			       MORE " (stack cut: the outer frames could not be read)");
 	if (flags & FDT_SITE_AT_EXIT)
-		line(page, STYLE_DIM, "while the interpreter was ending");
+		put_stack_line(page, STYLE_DIM, "while the interpreter was shutting down");
 	else if (flags & FDT_SITE_NO_INTERPRETED)
-		line(page, STYLE_DIM,
-		     "no Python frames: the interpreter is starting, or the thread is not its own");
+		put_stack_line(
+			page, STYLE_DIM,
+			"no Python frames: the interpreter is starting, or this is not one of its "
+			"threads");
 	if (flags & FDT_SITE_UNKNOWN_BUILD)
-		line(page, STYLE_DIM, "no Python frames: this build of Python is not known");
+		put_stack_line(page, STYLE_DIM,
+			       "no Python frames: this build of Python is not supported");
 }
 
 void text_frames(struct page *page, const struct site *site)
@@ -94,10 +98,11 @@ void text_frames(struct page *page, const struct site *site)
 		const struct stack_frame *frame = &stack->frames[i];
 
 		if (stack->left_out && i == stack->left_out_at)
-			gap(page, stack->left_out);
-		line(page, stack_frame_rank(frame) == FRAME_SYSTEM ? STYLE_DIM : STYLE_PLAIN,
-		     frame->text);
+			put_stack_gap(page, stack->left_out);
+		put_stack_line(page,
+			       stack_frame_rank(frame) == FRAME_SYSTEM ? STYLE_DIM : STYLE_PLAIN,
+			       frame->text);
 	}
 	if (stack)
-		remarks(page, stack->flags);
+		put_stack_remarks(page, stack->flags);
 }

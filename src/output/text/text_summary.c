@@ -31,7 +31,7 @@
 #define DATE_COLUMNS 19
 #define KINDS_SHOWN 6
 
-/* What a row of engine_each_process() tells, copied: the row is only borrowed. */
+/* A copy of a row of engine_each_process(): the row is only borrowed. */
 struct table_use {
 	char name[PROCESS_NAME_SIZE];
 	uint32_t pid, image;
@@ -50,7 +50,7 @@ struct overview {
 	unsigned int top_count, name_columns;
 	uint64_t processes, unknown_opener;
 	/* findings */
-	unsigned int findings, findings_max, site_columns; /* of what was told */
+	unsigned int findings, findings_max, site_columns; /* of those shown */
 	uint64_t withheld;
 	uint64_t sites_seen[FINDINGS_SHOWN];
 	unsigned int sites;
@@ -61,7 +61,7 @@ static double use_ratio(const struct table_use *use)
 	return use->soft ? (double)use->open / (double)use->soft : 0;
 }
 
-static bool is_fuller(const struct table_use *a, const struct table_use *b)
+static bool is_table_fuller(const struct table_use *a, const struct table_use *b)
 {
 	double ratio_a = use_ratio(a), ratio_b = use_ratio(b);
 
@@ -76,7 +76,7 @@ static void keep_if_among_top(struct overview *o, const struct table_use *use)
 {
 	unsigned int at = o->top_count;
 
-	while (at && is_fuller(use, &o->top[at - 1]))
+	while (at && is_table_fuller(use, &o->top[at - 1]))
 		at--;
 	if (at == PROCESSES_SHOWN)
 		return;
@@ -151,7 +151,7 @@ static void append_count(char *buffer, size_t size, uint64_t count, const char *
 	snprintf(buffer + done, size - done, "%s%s", done ? ", " : "", text);
 }
 
-static void verdict(struct overview *o, const struct engine_counters *c)
+static void put_verdict(struct overview *o, const struct engine_counters *c)
 {
 	char counts[4 * PHRASE_SIZE] = "";
 
@@ -182,7 +182,7 @@ static void first_line(struct overview *o, const struct summary *s)
 	char took[PHRASE_SIZE], events[PHRASE_SIZE], lost[PHRASE_SIZE], text[512];
 	size_t done;
 
-	verdict(o, &s->counters);
+	put_verdict(o, &s->counters);
 	phrase_duration(took, sizeof(took), s->duration_ns);
 	phrase_count(events, sizeof(events), s->counters.events, "event", "events");
 	phrase_number(lost, sizeof(lost), s->counters.lost);
@@ -216,7 +216,7 @@ static unsigned int site_room(const struct overview *o)
 	return columns < room ? columns : room;
 }
 
-/* In a narrow page the site has a line of its own, and no room in the row. */
+/* On a narrow page the site has a line of its own: the row has no room for it. */
 static unsigned int fingerprint_column(const struct overview *o)
 {
 	return SITE_COLUMN + 2 + site_room(o);
@@ -233,7 +233,7 @@ static bool has_seen_column(const struct overview *o)
 	return !o->page->width || o->page->width >= WIDE;
 }
 
-static void right(struct page *page, unsigned int end, const char *text)
+static void put_right_aligned(struct page *page, unsigned int end, const char *text)
 {
 	unsigned int columns = page_columns(text);
 
@@ -250,8 +250,8 @@ static void table_head(struct overview *o)
 	page_text(page, "SEVERITY", PAGE_ALL);
 	page_tab(page, RULE_COLUMN, 0);
 	page_text(page, "RULE", PAGE_ALL);
-	right(page, OPEN_END, "OPEN");
-	right(page, RATE_END, "/MIN");
+	put_right_aligned(page, OPEN_END, "OPEN");
+	put_right_aligned(page, RATE_END, "/MIN");
 	page_tab(page, SITE_COLUMN, 0);
 	if (!is_narrow(o)) {
 		page_text(page, "SITE", PAGE_ALL);
@@ -316,8 +316,8 @@ static void table_row(void *ctx, const struct finding_row *row)
 	page_style(page, STYLE_PLAIN);
 	page_tab(page, RULE_COLUMN, 1);
 	page_text(page, rule_info(row->rule)->id, PAGE_ALL);
-	right(page, OPEN_END, open);
-	right(page, RATE_END, rate);
+	put_right_aligned(page, OPEN_END, open);
+	put_right_aligned(page, RATE_END, rate);
 	page_tab(page, SITE_COLUMN, 1);
 	if (!is_narrow(o)) {
 		page_text(page, row->site ? row->site : "-", site_room(o));
@@ -393,7 +393,7 @@ static void put_traffic(struct page *page, const struct table_use *use)
 }
 
 /* With -v: "612 tcp, 33 file"; the most frequent kinds. */
-static void put_kinds(struct page *page, struct table_use *use)
+static void put_top_kinds(struct page *page, struct table_use *use)
 {
 	for (unsigned int shown = 0; shown < KINDS_SHOWN; shown++) {
 		unsigned int most = 0;
@@ -427,7 +427,7 @@ static void process_line(struct overview *o, struct table_use *use, bool kinds)
 	put_end(page, use);
 	page_newline(page);
 	if (kinds)
-		put_kinds(page, use);
+		put_top_kinds(page, use);
 }
 
 static void process_table(struct overview *o, unsigned int verbosity)
@@ -453,8 +453,8 @@ static void process_table(struct overview *o, unsigned int verbosity)
 	page_newline(o->page);
 }
 
-static void told(struct page *page, const char *lead, uint64_t count, const char *one,
-		 const char *many, const char *meaning)
+static void summary_note(struct page *page, const char *lead, uint64_t count, const char *one,
+			 const char *many, const char *meaning)
 {
 	char number[PHRASE_SIZE], text[256];
 
@@ -492,17 +492,17 @@ static uint64_t hidden_notes(const struct overview *o, const struct engine_count
 	return hidden;
 }
 
-/* "3 slots differed from the kernel's table when audited (2 filled, 1 after loss), and were put right." */
+/* "3 slots differed from the kernel's table at an audit (2 filled, 1 after loss) and were corrected." */
 static void what_was_corrected(struct page *page, const struct engine_counters *c)
 {
 	char meaning[160];
 
 	snprintf(meaning, sizeof(meaning),
-		 "differed from the kernel's table when audited (%" PRIu64 " filled and %" PRIu64
-		 " emptied unseen, %" PRIu64 " after a loss), and were put right.",
+		 "differed from the kernel's table at an audit (%" PRIu64 " filled and %" PRIu64
+		 " emptied unseen, %" PRIu64 " after a loss) and were corrected.",
 		 c->corrections_by[CORRECTION_FILLED], c->corrections_by[CORRECTION_EMPTIED],
 		 c->corrections_by[CORRECTION_AFTER_LOSS]);
-	told(page, "corrected:", c->corrections, "slot", "slots", meaning);
+	summary_note(page, "corrected:", c->corrections, "slot", "slots", meaning);
 }
 
 static void what_is_missing(struct overview *o, const struct summary *s)
@@ -510,30 +510,31 @@ static void what_is_missing(struct overview *o, const struct summary *s)
 	const struct engine_counters *c = &s->counters;
 	struct page *page = o->page;
 
-	told(page, "not seen:", o->unknown_opener, "fd opened before attach",
-	     "fds opened before attach", "(opener unknown).");
-	told(page, "lost:", c->lost, "event", "events",
-	     "could not be kept; findings near the gap say after_loss.");
+	summary_note(page, "not seen:", o->unknown_opener, "fd opened before attach",
+		     "fds opened before attach", "(opener unknown).");
+	summary_note(page, "lost:", c->lost, "event", "events",
+		     "dropped; findings near the gap are marked after_loss.");
 	what_was_corrected(page, c);
-	told(page, "refused:", c->refused, "request", "requests",
-	     "for memory turned down (memory.max); the tables concerned are incomplete.");
+	summary_note(page, "refused:", c->refused, "request", "requests",
+		     "for memory refused (memory.max); the affected tables are incomplete.");
 	text_withheld_sum(page, c);
-	told(page, "dropped:", c->findings_dropped, "finding", "findings",
-	     "seen longest ago, forgotten to make room for others; the table is incomplete.");
-	told(page, "forgotten:", c->pasts_dropped, "earlier generation", "earlier generations",
-	     "for want of memory (memory.max); histories may be shorter.");
-	told(page, "no stack:", s->stacks_skipped, "call", "calls",
-	     "left without one to keep to stacks.budget (see --set help).");
-	told(page, "lost:", s->stacks_lost, "stack", "stacks",
-	     "for which the ring had no room (ring.size); told when next met.");
-	told(page, "forgotten:", c->stacks_forgotten, "stack", "stacks",
-	     "least used, to keep to stacks.memory; told again when next met.");
-	told(page, "malformed:", c->malformed, "event", "events", "not understood and left out.");
-	told(page, "damaged:", s->damaged, "record", "records",
-	     "of the recording could not be read.");
+	summary_note(page, "dropped:", c->findings_dropped, "finding", "findings",
+		     "least recently seen, dropped to make room; the table above is incomplete.");
+	summary_note(page, "forgotten:", c->pasts_dropped, "earlier generation",
+		     "earlier generations",
+		     "to save memory (memory.max); histories may be shorter.");
+	summary_note(page, "no stack:", s->stacks_skipped, "call", "calls",
+		     "without a stack, to stay within stacks.budget (see --set help).");
+	summary_note(page, "lost:", s->stacks_lost, "stack", "stacks",
+		     "dropped because the ring was full (ring.size); sent again at the next use.");
+	summary_note(page, "forgotten:", c->stacks_forgotten, "stack", "stacks",
+		     "least used, to stay within stacks.memory; sent again at the next use.");
+	summary_note(page, "malformed:", c->malformed, "event", "events", "invalid and skipped.");
+	summary_note(page, "damaged:", s->damaged, "record", "records",
+		     "of the recording could not be read.");
 	if (s->final)
-		told(page, "not shown:", hidden_notes(o, c), "finding", "findings",
-		     "below --min-severity.");
+		summary_note(page, "not shown:", hidden_notes(o, c), "finding", "findings",
+			     "below --min-severity.");
 	text_suppressed_sum(page, s);
 }
 
