@@ -461,7 +461,7 @@ static int begin(struct daemon *d, struct trouble *trouble)
 		err = d->options->kernel->open(d->config, &d->source, trouble);
 	if (err)
 		return err;
-	privilege_drop();
+	privilege_drop(false);
 	d->session.source = d->source;
 	d->session.coverage = d->options->kernel->coverage(d->source);
 	d->session.not_seen = d->options->kernel->not_seen(d->source);
