@@ -23,8 +23,9 @@
 #include "run/session.h"
 #include "run/signals.h"
 #include "run/suppress.h"
-#include "source/live/bpf.h"
+#include "source/doctor/privilege.h"
 #include "source/doctor/probe.h"
+#include "source/live/bpf.h"
 #include "source/replay.h"
 #include "util/io.h"
 #include "util/log.h"
@@ -172,6 +173,7 @@ static int trace(const struct start *start, struct run *run)
 
 	if (err)
 		return err;
+	privilege_drop(options->command != NULL);
 	config.source = run->source;
 	config.suppressions = run->suppressions;
 	config.launch = run->launch;

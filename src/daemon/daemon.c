@@ -438,7 +438,7 @@ static int begin(struct daemon *d, struct trouble *trouble)
 		err = d->options->open_kernel(d->config, &d->source, trouble);
 	if (err)
 		return err;
-	privilege_drop();
+	privilege_drop(false);
 	d->session.source = d->source;
 	d->session.outputs = d->outputs;
 	return lines_apply(&d->lines, d->config, clock_monotonic_ns(), trouble);

@@ -67,6 +67,7 @@ struct files {
 	uint64_t rest_ns;  /* when unused files release their symbols */
 	/* shared with the thread, under the lock */
 	pthread_t thread;
+	bool reading; /* the thread runs; the caller's alone */
 	pthread_mutex_t lock;
 	pthread_cond_t work;
 	struct queue pending, done;
@@ -193,11 +194,27 @@ static int reader_start(struct files *files)
 	sigset_t all, before;
 	int err;
 
+	if (files->reading)
+		return 0;
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &before);
 	err = pthread_create(&files->thread, NULL, reader_run, files);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	files->reading = !err;
 	return -err;
+}
+
+static void reader_stop(struct files *files)
+{
+	if (!files->reading)
+		return;
+	pthread_mutex_lock(&files->lock);
+	files->stop = true;
+	pthread_cond_signal(&files->work);
+	pthread_mutex_unlock(&files->lock);
+	pthread_join(files->thread, NULL);
+	files->stop = false;
+	files->reading = false;
 }
 
 int files_new(const struct files_kernel *kernel, struct files **ret_files)
@@ -213,10 +230,8 @@ int files_new(const struct files_kernel *kernel, struct files **ret_files)
 	pthread_mutex_init(&files->lock, NULL);
 	pthread_cond_init(&files->work, NULL);
 	files->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	err = files->done_fd < 0 ? -errno : reader_start(files);
-	if (err) {
-		if (files->done_fd >= 0)
-			close(files->done_fd);
+	if (files->done_fd < 0) {
+		err = -errno;
 		free(files);
 		return err;
 	}
@@ -243,11 +258,7 @@ void files_free(struct files *files)
 {
 	if (!files)
 		return;
-	pthread_mutex_lock(&files->lock);
-	files->stop = true;
-	pthread_cond_signal(&files->work);
-	pthread_mutex_unlock(&files->lock);
-	pthread_join(files->thread, NULL);
+	reader_stop(files);
 	queue_free(&files->pending);
 	queue_free(&files->done);
 	for (uint32_t id = 1; id <= files->count; id++)
@@ -272,7 +283,8 @@ static int ask_reader(struct files *files, const struct fdt_elf_key *key, int fd
 	struct job *job =
 		files->count + files->unfinished < FILES_MAX ? calloc(1, sizeof(*job)) : NULL;
 
-	if (!job || map_put(&files->mem, &files->wanted, key_number(key), files)) {
+	if (!job || reader_start(files) ||
+	    map_put(&files->mem, &files->wanted, key_number(key), files)) {
 		free(job);
 		if (fd >= 0)
 			close(fd);
@@ -592,9 +604,15 @@ void files_collect(struct files *files, int timeout_ms)
 		collect_and_trim(files);
 		now = clock_monotonic_ns();
 		if (!files->unfinished || (timeout_ms >= 0 && now >= until_ns))
-			return;
+			break;
 		poll(&done, 1, timeout_ms < 0 ? -1 : (int)((until_ns - now) / 1000000 + 1));
 	}
+	/*
+	 * Waiting without end is what is done before tracing begins. The thread that the next file
+	 * starts has only the capabilities that are left by then.
+	 */
+	if (timeout_ms < 0)
+		reader_stop(files);
 }
 
 void files_rest(struct files *files)

@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -58,6 +59,51 @@ def server_with_clients(count):
         finally:
             for client in clients:
                 client.close()
+
+
+# linux/capability.h: DAC_READ_SEARCH, SYS_PTRACE, PERFMON, BPF, CHECKPOINT_RESTORE
+NEEDED = {2, 19, 38, 39, 40}
+KILL = 5
+
+
+def capabilities(pid, key):
+    """Of each thread: the set of capabilities that its status shows under key."""
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/status", encoding="ascii", errors="replace") as status:
+            bits, = re.findall(rf"^{key}:\s*([0-9a-f]+)", status.read(), re.M)
+            yield {bit for bit in range(64) if int(bits, 16) >> bit & 1}
+
+
+def judge_capabilities(pid, expected):
+    had, = capabilities(os.getpid(), "CapEff")
+    for key in ("CapEff", "CapPrm", "CapBnd"):
+        for held in capabilities(pid, key):
+            assert held == (had & expected if key != "CapBnd" else held & expected), f"{key}: {sorted(held)}"
+
+
+@case("-p and -a keep only the capabilities that tracing needs")
+def drops_capabilities():
+    need_tracing()
+    with Background([PYTHON, "-c", "import time; print('up', flush=True); time.sleep(60)"]) as target:
+        target.wait_for(b"up")
+        for mode in (["-p", str(target.pid)], ["-a"]):
+            with Background([FDTRACE, "-j", *mode]) as tracer:
+                tracer.wait_for(b"fdtrace.state")
+                judge_capabilities(tracer.pid, NEEDED)
+                assert tracer.interrupt().status == 0
+
+
+@case("a traced command keeps its capabilities; fdtrace keeps what it takes to signal it")
+def command_keeps_capabilities():
+    need_tracing()
+    had, = capabilities(os.getpid(), "CapEff")
+    script = "import os; print(os.getpid(), flush=True); input(); open('/dev/null').close()"
+    with Background([FDTRACE, "-q", "-o", "/dev/null", "--", PYTHON, "-c", script]) as tracer:
+        tracer.wait_for(b"\n")
+        judge_capabilities(tracer.pid, NEEDED | {KILL})
+        assert list(capabilities(int(tracer.out), "CapEff")) == [had]
+        tracer.say(b"\n")
+        assert tracer.finish().status == 0
 
 
 @case("-p on a threaded server: its table, its health, nothing to complain about")

@@ -13,6 +13,9 @@
 #ifndef CAP_BPF
 #define CAP_BPF 39
 #endif
+#ifndef CAP_CHECKPOINT_RESTORE
+#define CAP_CHECKPOINT_RESTORE 40
+#endif
 
 static bool have(unsigned int capability)
 {
@@ -60,18 +63,22 @@ void privilege_describe(char *buffer, size_t size)
 		snprintf(buffer, size, "all present (uid %u)", (unsigned int)getuid());
 }
 
-void privilege_drop(void)
+void privilege_drop(bool signals)
 {
-	static const unsigned int needed[] = { CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE,
-					       CAP_DAC_READ_SEARCH };
-	bool held[4];
+	const unsigned int needed[] = { CAP_BPF,
+					CAP_PERFMON,
+					CAP_SYS_PTRACE,
+					CAP_DAC_READ_SEARCH,
+					CAP_CHECKPOINT_RESTORE,
+					signals ? CAP_KILL : CAP_BPF };
+	bool held[sizeof(needed) / sizeof(needed[0])];
 
 	if (!have(CAP_BPF) || !have(CAP_PERFMON))
 		return;
-	for (int i = 0; i < 4; i++)
+	for (size_t i = 0; i < sizeof(held); i++)
 		held[i] = have(needed[i]);
 	capng_clear(CAPNG_SELECT_BOTH);
-	for (int i = 0; i < 4; i++)
+	for (size_t i = 0; i < sizeof(held); i++)
 		if (held[i])
 			capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, needed[i]);
 	capng_apply(CAPNG_SELECT_BOTH); /* without CAP_SETPCAP the bounding set stays */

@@ -19,9 +19,12 @@ bool privilege_to_inspect(void);
 void privilege_describe(char *buffer, size_t size);
 
 /*
- * Gives up, for ever, all that tracing and looking at processes do not need once the hooks are there. On
- * a kernel without CAP_BPF (before 5.8) everything stays. What can't be given up stays.
+ * Gives up for good what tracing does not need once the hooks are in place, in the calling thread
+ * and those it starts later. Kept, if held: CAP_BPF and CAP_PERFMON for the hooks; CAP_SYS_PTRACE,
+ * CAP_DAC_READ_SEARCH and CAP_CHECKPOINT_RESTORE for /proc of other processes; with `signals`
+ * CAP_KILL, for a command that may have changed its user. On a kernel without CAP_BPF (before 5.8)
+ * everything stays.
  */
-void privilege_drop(void);
+void privilege_drop(bool signals);
 
 #endif
