@@ -20,7 +20,7 @@ import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-from harness import FDTRACE, PYTHON, TOP, Background, Skip, case, main, need_tracing, program, until
+from harness import ALL_STACKS, FDTRACE, PYTHON, TOP, Background, Skip, case, main, need_tracing, program, until
 from shipping import configured, executable, read_lines, rsyslog, unpacked_environment, write
 
 HOLDER = [PYTHON, os.path.join(TOP, "tests", "stories", "pipe_holder.py"), "guilty"]
@@ -38,7 +38,7 @@ def misbehave(host, guilty):
     `fdtrace --daemon -c` goes on. -o would truncate, so the file is opened here, to append.
     """
     with open(host.log, "ab") as file:
-        done = subprocess.run([*host.within, FDTRACE, "-j", "--", *guilty], stdin=subprocess.DEVNULL, stdout=file,
+        done = subprocess.run([*host.within, FDTRACE, "-j", *ALL_STACKS, "--", *guilty], stdin=subprocess.DEVNULL, stdout=file,
                               stderr=subprocess.PIPE, check=False, timeout=60)
     assert done.returncode in (0, 1), f"{host.name}: {done.returncode} {done.stderr.decode()}"
 

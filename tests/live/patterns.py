@@ -27,7 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import harness
-from harness import BUILD, FDTRACE, GRAVE, PYTHON, Background, add_case, main, need_tracing, run
+from harness import ALL_STACKS, BUILD, FDTRACE, GRAVE, PYTHON, Background, add_case, main, need_tracing, run
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "patterns")
 AT_A_TIME = 4  # cases mostly wait
@@ -168,7 +168,7 @@ def environment(folder):
 
 def as_command(case, folder):
     data = os.path.join(folder, "findings")
-    result = run([FDTRACE, "--json=full", "-o", data, *QUICK, *case.options, "--", *case.argv], cwd=folder,
+    result = run([FDTRACE, "--json=full", "-o", data, *ALL_STACKS, *QUICK, *case.options, "--", *case.argv], cwd=folder,
                  env=environment(folder))
     assert result.status == 0, f"status {result.status}: {result.messages.strip()}\n{result}"
     with open(data, "rb") as file:

@@ -14,7 +14,7 @@ import tempfile
 
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import (PYTHON, Background, add_case, attach, case, expect_findings, fdtrace, main, need_tracing,
+from harness import (ALL_STACKS, PYTHON, Background, add_case, attach, case, expect_findings, fdtrace, main, need_tracing,
                      the)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -50,7 +50,7 @@ def story(name):
 def tell(name, variant, expected, *options, allowed=(), status=0, python=PYTHON, args=(), **popen):
     """The story under fdtrace: exactly the expected warnings and errors."""
     need_tracing()
-    result = fdtrace("-j", *options, "--", python, story(name), variant, *args, **popen)
+    result = fdtrace("-j", *ALL_STACKS, *options, "--", python, story(name), variant, *args, **popen)
     assert result.status == status, f"the story itself went wrong\n{result}"
     return expect_findings(result, expected, allowed, floor="warning")
 
@@ -220,7 +220,7 @@ def told_with_both_lives(result):
 @case("4 spooky descriptors in one thread: reported with both lives of the number")
 def spooky_alone():
     need_tracing()
-    told_with_both_lives(fdtrace("-j", "--", PYTHON, story("spooky"), "alone"))
+    told_with_both_lives(fdtrace("-j", *ALL_STACKS, "--", PYTHON, story("spooky"), "alone"))
 
 
 @case_27("4 spooky descriptors in one thread: reported with both lives of the number")
@@ -228,7 +228,7 @@ def spooky_alone_27():
     need_tracing()
     # Its library's tables are made while others run it: alone it is over in 10 ms.
     warm = 'for n in 1 2 3 4 5 6 7 8 9 10; do "$0" -c ""; done; exec "$0" "$@"'
-    told_with_both_lives(fdtrace("-j", "--", "/bin/sh", "-c", warm, OLD_PYTHON, story("spooky"), "alone"))
+    told_with_both_lives(fdtrace("-j", *ALL_STACKS, "--", "/bin/sh", "-c", warm, OLD_PYTHON, story("spooky"), "alone"))
 
 
 @case("4 spooky descriptors, repaired")

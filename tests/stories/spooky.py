@@ -104,10 +104,10 @@ def stop_once_asleep(loop):
 
 def waits_for(loop):
     """How long the loop takes to notice that a thread wants something of it."""
-    loop.call_later(LATE_S, loop.stop)
     thread = threading.Thread(target=stop_once_asleep, args=(loop,))
     loop.call_soon(thread.start)
     start = time.monotonic()
+    loop.call_later(LATE_S, loop.stop)
     loop.run_forever()
     thread.join()
     return time.monotonic() - start
