@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What only some rules need of the source: what nobody needs is not observed, and costs nothing. */
 #ifndef FDTRACE_NEEDS_H
 #define FDTRACE_NEEDS_H

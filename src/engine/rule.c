@@ -9,22 +9,25 @@ static const struct rule_info table[RULE_COUNT] = {
 	[RULE_LEAK_GROWTH] = { "leak.growth", "leak", SEVERITY_WARNING, true,
 			       "one site's open descriptors keep rising" },
 	[RULE_LEAK_STALE] = { "leak.stale", "leak", SEVERITY_WARNING, true,
-			      "a few, long after their site's others were closed, and ever more" },
+			      "a growing few stay open long after others from the same site were "
+			      "closed" },
 	[RULE_LEAK_ORPHAN] = { "leak.orphan", "leak", SEVERITY_WARNING, true,
-			       "dead for certain: the peer has gone, or the file is deleted, "
+			       "certainly dead: the peer has gone, or the file is deleted and "
 			       "unused" },
 	[RULE_LEAK_EXIT] = { "leak.exit", "leak", SEVERITY_INFO, true,
 			     "still open at exit, by the site that opened them" },
 	[RULE_LIMIT_EMFILE] = { "limit.emfile", "limit", SEVERITY_ERROR, true,
-				"a call failed for want of descriptors: who holds the table" },
+				"a call failed because the table was full: what holds it" },
 	[RULE_EXEC_INHERIT] = { "exec.inherit", "exec", SEVERITY_INFO, true,
-				"descriptors crossed an exec and the new image never used them" },
+				"descriptors inherited across exec, which the new program never "
+				"used" },
 	[RULE_EXEC_HELD] = { "exec.held", "exec", SEVERITY_WARNING, true,
 			     "a child keeps alive, unused, what its opener has closed" },
 	[RULE_CLOSE_UNOWNED] = { "close.unowned", "close", SEVERITY_ERROR, true,
-				 "someone closed a descriptor that its owner then used" },
+				 "a descriptor was closed by one thread while another still used "
+				 "it" },
 	[RULE_CLOSE_DOUBLE] = { "close.double", "close", SEVERITY_INFO, true,
-				"a number was closed that was closed already; nobody was hurt" },
+				"a number was closed twice, with no visible effect" },
 	[RULE_CLOSE_SWEEP] = { "close.sweep", "close", SEVERITY_WARNING, true,
 			       "a loop over descriptor numbers closed what others use" },
 	[RULE_CLOSE_STDIO] = { "close.stdio", "close", SEVERITY_WARNING, true,
@@ -32,13 +35,14 @@ static const struct rule_info table[RULE_COUNT] = {
 	[RULE_CLOSE_LOCK] = { "close.lock", "close", SEVERITY_WARNING, true,
 			      "a record lock went with another descriptor of the same file" },
 	[RULE_USE_CLOSED] = { "use.closed", "use", SEVERITY_WARNING, true,
-			      "a call on a closed number with nobody else to blame" },
+			      "a thread used a descriptor it had already closed" },
 	[RULE_USE_STALE] = { "use.stale", "use", SEVERITY_WARNING, false,
-			     "a thread went on with a number that others had filled anew" },
+			     "a thread kept using a number that was meanwhile reused" },
 	[RULE_EPOLL_FOREIGN] = { "epoll.foreign", "epoll", SEVERITY_WARNING, true,
 				 "a forked process changed the epoll it shares with its parent" },
 	[RULE_EPOLL_STALE] = { "epoll.stale", "epoll", SEVERITY_WARNING, true,
-			       "an epoll still watches what its owner has closed: a copy lives" },
+			       "an epoll still watches a closed descriptor, because a copy is "
+			       "open" },
 };
 
 const char *severity_name(enum severity severity)

@@ -30,7 +30,7 @@ FLOORS = {
     "output": "base util model engine",
     "source": "base util model engine symbol",
     "run": "base util model engine detect symbol output source",
-    "daemon": "base util model engine output source run",
+    "daemon": "base util model engine detect output source run",
     "cli": "base util model engine detect symbol output source run daemon",
 }
 # Circles that are meant: the folders or modules, and the reason.
