@@ -121,7 +121,7 @@ static bool subtract_from(struct engine *e, struct lock_file *file, unsigned int
 }
 
 /* From the end: what takes the place of one removed has been looked at. */
-static bool subtract(struct engine *e, struct lock_file *file, int64_t first, int64_t last)
+static bool lock_subtract(struct engine *e, struct lock_file *file, int64_t first, int64_t last)
 {
 	for (unsigned int i = file->count; i-- > 0;)
 		if (!subtract_from(e, file, i, first, last))
@@ -150,8 +150,8 @@ static int range_of(const struct fdt_lock *event, int64_t *ret_first, int64_t *r
 }
 
 /* False: no room; then nothing is known of the file's locks any more. */
-static bool add(struct lock_file *file, const struct fdt_lock *event, const struct slot *slot,
-		const struct actor *actor)
+static bool lock_add(struct lock_file *file, const struct fdt_lock *event, const struct slot *slot,
+		     const struct actor *actor)
 {
 	struct lock_range range = { .time_ns = actor->time_ns,
 				    .fd = event->fd,
@@ -165,15 +165,15 @@ static bool add(struct lock_file *file, const struct fdt_lock *event, const stru
 	return true;
 }
 
-static void apply(struct engine *e, const struct fdt_lock *event, const struct actor *actor,
-		  int64_t first, int64_t last)
+static void lock_change(struct engine *e, const struct fdt_lock *event, const struct actor *actor,
+			int64_t first, int64_t last)
 {
 	struct fdtable *table = actor->task->table;
 	const struct slot *slot = fdtable_slot(table, event->fd);
 	struct lock_file *file = file_find(e, table, event->file.inode, event->file.dev);
 	bool sets = event->type != FDT_LOCK_NONE;
 
-	if (file && !subtract(e, file, first, last)) {
+	if (file && !lock_subtract(e, file, first, last)) {
 		file_forget(e, table, file);
 		return;
 	}
@@ -181,7 +181,7 @@ static void apply(struct engine *e, const struct fdt_lock *event, const struct a
 	sets = sets && slot && slot->file && slots_same_file(slot, &event->file);
 	if (sets && !file)
 		file = file_new(e, table, event->file.inode, event->file.dev);
-	if (file && ((sets && !add(file, event, slot, actor)) || !file->count))
+	if (file && ((sets && !lock_add(file, event, slot, actor)) || !file->count))
 		file_forget(e, table, file);
 }
 
@@ -198,7 +198,7 @@ static int lock_apply(struct engine *e, const struct fdt_head *head)
 	err = tasks_take_actor(e, &event->head, event->site, &actor);
 	if (err)
 		return err;
-	apply(e, event, &actor, first, last);
+	lock_change(e, event, &actor, first, last);
 	site_unref(&e->sites, actor.site);
 	return 0;
 }
@@ -228,8 +228,8 @@ static struct party party_locked(const struct lock_range *range)
 	return party_past_opened(&set);
 }
 
-static void word(struct finding *f, const struct lock_range *range, const char *path, char *message,
-		 char *why, size_t size)
+static void lock_format(struct finding *f, const struct lock_range *range, const char *path,
+			char *message, char *why, size_t size)
 {
 	char locker[80], closer[80];
 
@@ -249,8 +249,9 @@ static void word(struct finding *f, const struct lock_range *range, const char *
 		  "descriptor of the file open as long as the lock is wanted";
 }
 
-static void report(struct engine *e, struct fdtable *table, uint32_t fd, const struct slot *was,
-		   const struct actor *actor, const struct lock_range *range)
+static void lock_report(struct engine *e, struct fdtable *table, uint32_t fd,
+			const struct slot *was, const struct actor *actor,
+			const struct lock_range *range)
 {
 	const struct past *past = finding_past(e, table, fd, was->generation);
 	struct finding f = { .rule = RULE_CLOSE_LOCK,
@@ -272,7 +273,7 @@ static void report(struct engine *e, struct fdtable *table, uint32_t fd, const s
 	finding_history(e, &f, past->next);
 	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
 	f.fingerprint = finding_fingerprint(f.rule, f.process, f.closed.site);
-	word(&f, range, f.descriptor.name, message, why, sizeof(message));
+	lock_format(&f, range, f.descriptor.name, message, why, sizeof(message));
 	finding_report(e, &f);
 }
 
@@ -288,7 +289,7 @@ static void lock_slot_ended(struct engine *e, const struct slot_closed *change)
 	range = change->actor && change->ending != END_EXEC ? lost_range(table, file, change->fd)
 							    : NULL;
 	if (range)
-		report(e, table, change->fd, was, change->actor, range);
+		lock_report(e, table, change->fd, was, change->actor, range);
 	file_forget(e, table, file);
 }
 

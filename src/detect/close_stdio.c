@@ -54,7 +54,7 @@ static bool holds_data(const struct slot *slot)
 }
 
 /* "tcp a -> b", "file /tmp/x", "udp" */
-static void describe(const struct descriptor *d, char *buffer, size_t size)
+static void stdio_describe(const struct descriptor *d, char *buffer, size_t size)
 {
 	const char *kind = fd_kind_name(d->kind);
 
@@ -66,8 +66,8 @@ static void describe(const struct descriptor *d, char *buffer, size_t size)
 		snprintf(buffer, size, "%s %.100s", kind, d->name);
 }
 
-static void explain(struct engine *e, const struct slot *slot, int32_t fd,
-		    const struct process *process, char *why, size_t size)
+static void stdio_explain(struct engine *e, const struct slot *slot, int32_t fd,
+			  const struct process *process, char *why, size_t size)
 {
 	const struct past *past = slot->past ? past_at(&e->pasts, slot->past) : NULL;
 	struct party closed = { 0 };
@@ -86,8 +86,8 @@ static void explain(struct engine *e, const struct slot *slot, int32_t fd,
 		 slot->site ? syscall_name(slot->site->syscall) : "the call");
 }
 
-static void word(struct engine *e, struct finding *f, const struct fdtable *table, int32_t fd,
-		 char *message, char *why, size_t size)
+static void stdio_format(struct engine *e, struct finding *f, const struct fdtable *table,
+			 int32_t fd, char *message, char *why, size_t size)
 {
 	static const char *const harm[STDIO_NUMBERS] = {
 		"whoever reads stdin reads it",
@@ -97,14 +97,14 @@ static void word(struct engine *e, struct finding *f, const struct fdtable *tabl
 	char what[160];
 
 	f->descriptor = slots_descriptor(e, table, fd);
-	describe(&f->descriptor, what, sizeof(what));
+	stdio_describe(&f->descriptor, what, sizeof(what));
 	snprintf(message, size, "fd %d is now %s: %s", fd, what, harm[fd]);
-	explain(e, fdtable_slot(table, fd), fd, table->owner, why, size);
+	stdio_explain(e, fdtable_slot(table, fd), fd, table->owner, why, size);
 	f->why = why;
 	f->help = "keep 0, 1 and 2 open: put /dev/null there with dup2() instead of closing them";
 }
 
-static void report(struct engine *e, const struct fdtable *table, int32_t fd)
+static void stdio_report(struct engine *e, const struct fdtable *table, int32_t fd)
 {
 	const struct slot *slot = fdtable_slot(table, fd);
 	struct finding f = { .rule = RULE_CLOSE_STDIO,
@@ -120,7 +120,7 @@ static void report(struct engine *e, const struct fdtable *table, int32_t fd)
 	f.fingerprint = finding_fingerprint(f.rule, f.process, f.opened.site);
 	finding_history(e, &f, slot->past);
 	if (finding_is_news(e, &f))
-		word(e, &f, table, fd, message, why, sizeof(message));
+		stdio_format(e, &f, table, fd, message, why, sizeof(message));
 	finding_report(e, &f);
 }
 
@@ -148,12 +148,12 @@ static void stdio_opened(struct engine *e, struct fdtable *table, const struct f
 	    process_is_newborn(actor->process, e->now_ns))
 		return;
 	if (is_socket(slot) || slot->flags & SLOT_WRITES)
-		report(e, table, event->fd);
+		stdio_report(e, table, event->fd);
 	else
 		wait_for(e, table, event->fd);
 }
 
-static void settle(struct engine *e, unsigned int index)
+static void stdio_settle(struct engine *e, unsigned int index)
 {
 	struct close_stdio *stdio = detector_state(e, DETECTOR_CLOSE_STDIO);
 	struct stdio_guest guest = stdio->guests[index];
@@ -162,7 +162,7 @@ static void settle(struct engine *e, unsigned int index)
 
 	stdio->guests[index] = stdio->guests[--stdio->count];
 	if (slot && slot->file && slot->generation == guest.generation && !e->finished)
-		report(e, table, guest.fd);
+		stdio_report(e, table, guest.fd);
 }
 
 static void stdio_tick(struct engine *e)
@@ -171,7 +171,7 @@ static void stdio_tick(struct engine *e)
 
 	for (unsigned int i = stdio->count; i-- > 0;)
 		if (e->now_ns - stdio->guests[i].time_ns >= STAYS_NS)
-			settle(e, i);
+			stdio_settle(e, i);
 }
 
 /*
@@ -195,7 +195,7 @@ static void stdio_table_ended(struct engine *e, struct fdtable *table)
 		if (guest.table != table->key)
 			continue;
 		if (may_be_told_at_the_end(&guest, table))
-			settle(e, i);
+			stdio_settle(e, i);
 		else
 			stdio->guests[i] = stdio->guests[--stdio->count];
 	}

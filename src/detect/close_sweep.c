@@ -101,8 +101,8 @@ static struct sweep *sweep_begin(struct engine *e, struct sweep *sweep, struct f
 	return sweep;
 }
 
-static struct victim victim_of(struct engine *e, const struct sweep *sweep, const struct hit *hit,
-			       const struct past *past)
+static struct victim sweep_victim_of(struct engine *e, const struct sweep *sweep,
+				     const struct hit *hit, const struct past *past)
 {
 	struct victim victim = { .fd = hit->fd,
 				 .kind = past->kind,
@@ -121,8 +121,8 @@ static struct victim victim_of(struct engine *e, const struct sweep *sweep, cons
 	return victim;
 }
 
-static void add_victims(struct engine *e, struct finding *f, const struct sweep *sweep,
-			bool foreign, bool hurt)
+static void sweep_add_victims(struct engine *e, struct finding *f, const struct sweep *sweep,
+			      bool foreign, bool hurt)
 {
 	for (unsigned int i = 0; i < sweep->hit_count; i++) {
 		const struct hit *hit = &sweep->hits[i];
@@ -133,21 +133,22 @@ static void add_victims(struct engine *e, struct finding *f, const struct sweep 
 			continue;
 		past = finding_past(e, sweep->table, hit->fd, hit->generation);
 		if (past)
-			f->victims[f->victim_count++] = victim_of(e, sweep, hit, past);
+			f->victims[f->victim_count++] = sweep_victim_of(e, sweep, hit, past);
 	}
 }
 
 /* The gravest first: a sink with little room leaves out the last. */
 static void name_victims(struct engine *e, struct finding *f, const struct sweep *sweep)
 {
-	add_victims(e, f, sweep, true, true);
-	add_victims(e, f, sweep, true, false);
-	add_victims(e, f, sweep, false, true);
+	sweep_add_victims(e, f, sweep, true, true);
+	sweep_add_victims(e, f, sweep, true, false);
+	sweep_add_victims(e, f, sweep, false, true);
 	f->victim_total = sweep->foreign > f->victim_count ? sweep->foreign : f->victim_count;
 }
 
 /* "and hit 3 descriptors that others had opened, and 1 of its own still in use" */
-static void word_hits(const struct finding *f, const struct sweep *sweep, char *hits, size_t size)
+static void sweep_format_hits(const struct finding *f, const struct sweep *sweep, char *hits,
+			      size_t size)
 {
 	unsigned int foreign = sweep->foreign, own = f->victim_total - foreign;
 	const char *plural = f->victim_total == 1 ? "" : "s";
@@ -164,25 +165,25 @@ static void word_hits(const struct finding *f, const struct sweep *sweep, char *
 			 foreign, foreign == 1 ? "" : "s", own);
 }
 
-static void word_message(const struct finding *f, const struct sweep *sweep, char *message,
-			 size_t size)
+static void sweep_format_message(const struct finding *f, const struct sweep *sweep, char *message,
+				 size_t size)
 {
 	char hits[128] = "";
 
 	if (f->victim_total)
-		word_hits(f, sweep, hits, sizeof(hits));
+		sweep_format_hits(f, sweep, hits, sizeof(hits));
 	snprintf(message, size, "tid %u %s every number from %d to %d%s", sweep->tid,
 		 f->victim_total ? "closed" : "tried to close", f->sweep.first, f->sweep.last,
 		 hits);
 }
 
-static void word(struct finding *f, const struct sweep *sweep, char *message, char *why,
-		 size_t size)
+static void sweep_format(struct finding *f, const struct sweep *sweep, char *message, char *why,
+			 size_t size)
 {
 	unsigned long long tries = sweep->tries, closed = sweep->closed;
 	char hurt[96];
 
-	word_message(f, sweep, message, size);
+	sweep_format_message(f, sweep, message, size);
 	snprintf(hurt, sizeof(hurt),
 		 "; afterwards %llu call%s on a number it had closed failed with EBADF",
 		 (unsigned long long)sweep->hurt, sweep->hurt == 1 ? "" : "s");
@@ -198,7 +199,7 @@ static void word(struct finding *f, const struct sweep *sweep, char *message, ch
 			     "anyway (close_fds=True) but what pass_fds names");
 }
 
-static void report(struct engine *e, const struct sweep *sweep)
+static void sweep_report(struct engine *e, const struct sweep *sweep)
 {
 	struct finding f = { .rule = RULE_CLOSE_SWEEP,
 			     .process = sweep->process,
@@ -231,12 +232,12 @@ static void report(struct engine *e, const struct sweep *sweep)
 					  .first = sweep->step < 0 ? sweep->last : sweep->first,
 					  .last = sweep->step < 0 ? sweep->first : sweep->last,
 					  .duration_ns = sweep->end_ns - sweep->start_ns };
-	word(&f, sweep, message, why, sizeof(message));
+	sweep_format(&f, sweep, message, why, sizeof(message));
 	finding_report(e, &f);
 }
 
 /* The loop is over: told later if it was one, forgotten if it was just a few closes in a row. */
-static void finish(struct engine *e, struct task *task)
+static void sweep_finish(struct engine *e, struct task *task)
 {
 	struct sweep *sweep = task->sweep;
 
@@ -263,7 +264,7 @@ static void mark_swept(struct engine *e, struct sweep *sweep)
 }
 
 /* Closing 32 files of one's own in a row is no sweep: in a loop over numbers many closes fail. */
-static void recognize(struct engine *e, struct sweep *sweep)
+static void sweep_recognize(struct engine *e, struct sweep *sweep)
 {
 	if (sweep->recognized || sweep->tries < e->options.settings.sweep_min)
 		return;
@@ -275,8 +276,8 @@ static void recognize(struct engine *e, struct sweep *sweep)
 }
 
 /* The thread's sweep if fd goes on with it, else a new one that begins with fd. NULL: out of memory. */
-static struct sweep *extend(struct engine *e, struct fdtable *table, int32_t fd,
-			    const struct actor *actor)
+static struct sweep *sweep_extend(struct engine *e, struct fdtable *table, int32_t fd,
+				  const struct actor *actor)
 {
 	struct sweep *sweep = actor->task->sweep;
 	int32_t step = sweep ? fd - sweep->last : 0;
@@ -288,7 +289,7 @@ static struct sweep *extend(struct engine *e, struct fdtable *table, int32_t fd,
 
 	if (!goes_on) {
 		if (sweep && sweep->recognized)
-			finish(e, actor->task);
+			sweep_finish(e, actor->task);
 		sweep = actor->task->sweep = sweep_begin(e, actor->task->sweep, table, fd, actor);
 		return sweep;
 	}
@@ -340,7 +341,7 @@ static void sweep_closed(struct engine *e, const struct slot_closed *change)
 		return;
 	closer = *actor;
 	closer.site = past->closed_at;
-	sweep = extend(e, change->table, change->fd, &closer);
+	sweep = sweep_extend(e, change->table, change->fd, &closer);
 	if (!sweep)
 		return;
 	sweep->tries++;
@@ -352,7 +353,7 @@ static void sweep_closed(struct engine *e, const struct slot_closed *change)
 	add_hit(e, sweep, &hit);
 	if (sweep->recognized)
 		past->flags |= PAST_SWEPT;
-	recognize(e, sweep);
+	sweep_recognize(e, sweep);
 }
 
 static void sweep_range(struct engine *e, const struct fdt_words *event, const struct actor *actor)
@@ -365,7 +366,7 @@ static void sweep_range(struct engine *e, const struct fdt_words *event, const s
 	sweep->first = event->low;
 	sweep->last = event->high < FD_MAX ? event->high : FD_MAX;
 	sweep->tries = (uint64_t)sweep->last - sweep->first + 1;
-	recognize(e, sweep);
+	sweep_recognize(e, sweep);
 }
 
 static void count_run(struct sweep *sweep, const struct fdt_error *event, uint32_t failures)
@@ -390,12 +391,12 @@ bool sweep_failed(struct engine *e, struct fdtable *table, const struct fdt_erro
 			count_run(sweep, event, event->count - sweep->run_count);
 		sweep->end_ns = actor->time_ns;
 	} else {
-		sweep = extend(e, table, event->fd, actor);
+		sweep = sweep_extend(e, table, event->fd, actor);
 		if (!sweep)
 			return false;
 		count_run(sweep, event, event->count);
 	}
-	recognize(e, sweep);
+	sweep_recognize(e, sweep);
 	return sweep->recognized;
 }
 
@@ -442,7 +443,7 @@ bool sweep_hurt(struct engine *e, struct fdtable *table, const struct past *past
 
 static void sweep_task_ended(struct engine *e, struct task *task)
 {
-	finish(e, task);
+	sweep_finish(e, task);
 }
 
 static void settle_if(struct engine *e,
@@ -460,7 +461,7 @@ static void settle_if(struct engine *e,
 			continue;
 		}
 		*link = sweep->next;
-		report(e, sweep);
+		sweep_report(e, sweep);
 		sweep_free(e, sweep);
 	}
 }
@@ -515,7 +516,7 @@ void sweep_probed(struct engine *e, const struct fdtable *table, const struct fd
 	finding_report(e, &f);
 }
 
-static bool waited(const struct engine *e, const struct sweep *sweep, const void *ctx)
+static bool sweep_waited(const struct engine *e, const struct sweep *sweep, const void *ctx)
 {
 	(void)ctx;
 	return e->now_ns - sweep->end_ns >= WAIT_FOR_VICTIMS_NS;
@@ -536,9 +537,9 @@ static void sweep_tick(struct engine *e)
 		struct task *task = entry->value;
 
 		if (task->sweep && e->now_ns - task->sweep->end_ns >= GAP_NS)
-			finish(e, task);
+			sweep_finish(e, task);
 	}
-	settle_if(e, waited, NULL);
+	settle_if(e, sweep_waited, NULL);
 }
 
 static void sweep_done(struct engine *e)

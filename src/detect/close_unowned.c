@@ -49,7 +49,7 @@ static void format_span(uint64_t ns, char *buffer, size_t size)
 		snprintf(buffer, size, "%.1f s", ns / 1e9);
 }
 
-static uint64_t since(uint64_t later_ns, uint64_t earlier_ns)
+static uint64_t close_since(uint64_t later_ns, uint64_t earlier_ns)
 {
 	return later_ns > earlier_ns ? later_ns - earlier_ns : 0;
 }
@@ -112,9 +112,9 @@ static void explain_unowned(const struct finding *f, char *why, size_t size)
 	const struct lifetime *before = closed_before(f);
 	char ago[40], earlier[40];
 
-	format_span(since(f->used.time_ns, f->closed.time_ns), ago, sizeof(ago));
+	format_span(close_since(f->used.time_ns, f->closed.time_ns), ago, sizeof(ago));
 	if (before) {
-		format_span(since(f->closed.time_ns, before->closed.time_ns), earlier,
+		format_span(close_since(f->closed.time_ns, before->closed.time_ns), earlier,
 			    sizeof(earlier));
 		snprintf(why, size,
 			 "tid %u had closed generation %u of number %d %s before, then closed the "
@@ -191,7 +191,7 @@ static void explain_stale(const struct finding *f, char *why, size_t size)
 	char where[96], ago[40];
 
 	site_format(before->closed.site, where, sizeof(where));
-	format_span(since(f->used.time_ns, f->closed.time_ns), ago, sizeof(ago));
+	format_span(close_since(f->used.time_ns, f->closed.time_ns), ago, sizeof(ago));
 	snprintf(why, size,
 		 "generation %u of number %d had been closed in %s and not by the object that "
 		 "opened it; that object then closed the number again, by now of another "
@@ -275,7 +275,7 @@ static void report_used_closed(struct engine *e, struct finding *f, const struct
 	f->confidence =
 		finding_confidence(table, f->closed.known ? CONFIDENCE_EXACT : CONFIDENCE_INFERRED);
 	f->fingerprint = finding_fingerprint(f->rule, f->process, f->used.site);
-	format_span(since(f->used.time_ns, f->closed.time_ns), ago, sizeof(ago));
+	format_span(close_since(f->used.time_ns, f->closed.time_ns), ago, sizeof(ago));
 	snprintf(message, sizeof(message), "tid %u called %s on %s, which %s had closed",
 		 f->used.tid, syscall_name(f->used.syscall), what,
 		 f->closed.known ? "it" : "somebody");
@@ -371,7 +371,7 @@ static void judge_close(struct engine *e, const struct actor *actor, struct fdta
 	describe_past(e, &f, past, fd, what, sizeof(what));
 	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
 	f.fingerprint = finding_fingerprint(f.rule, actor->process, f.used.site);
-	format_span(since(actor->time_ns, past->closed_ns), ago, sizeof(ago));
+	format_span(close_since(actor->time_ns, past->closed_ns), ago, sizeof(ago));
 	snprintf(message, sizeof(message), "%s was closed twice by %s", what,
 		 process_program(actor->process));
 	snprintf(why, sizeof(why),
@@ -388,8 +388,8 @@ static void judge_close(struct engine *e, const struct actor *actor, struct fdta
 	finding_report(e, &f);
 }
 
-static void judge(struct engine *e, const struct actor *actor, struct fdtable *table, int32_t fd,
-		  const struct past *past)
+static void close_judge(struct engine *e, const struct actor *actor, struct fdtable *table,
+			int32_t fd, const struct past *past)
 {
 	if (actor->syscall == FDT_SYS_close)
 		judge_close(e, actor, table, fd, past);
@@ -398,7 +398,7 @@ static void judge(struct engine *e, const struct actor *actor, struct fdtable *t
 }
 
 /* table NULL: it is gone, or nothing is to be said. */
-static void settle(struct engine *e, unsigned int index, struct fdtable *table)
+static void close_settle(struct engine *e, unsigned int index, struct fdtable *table)
 {
 	struct close_unowned *state = detector_state(e, DETECTOR_CLOSE_UNOWNED);
 	struct kept_failure kept = state->kept[index];
@@ -413,7 +413,7 @@ static void settle(struct engine *e, unsigned int index, struct fdtable *table)
 	memmove(&state->kept[index], &state->kept[index + 1],
 		(--state->count - index) * sizeof(kept));
 	if (past)
-		judge(e, &actor, table, kept.fd, past);
+		close_judge(e, &actor, table, kept.fd, past);
 	site_unref(&e->sites, kept.site);
 	process_unref(&e->mem, kept.process);
 }
@@ -430,7 +430,7 @@ static void settle_number(struct engine *e, struct fdtable *table, int32_t fd)
 		const struct kept_failure *kept = &state->kept[i];
 
 		if (kept->fd == (uint32_t)fd && kept->table == table->key) {
-			settle(e, i, table);
+			close_settle(e, i, table);
 			return;
 		}
 	}
@@ -443,7 +443,7 @@ static void keep_back(struct engine *e, const struct actor *actor, struct fdtabl
 
 	settle_number(e, table, fd);
 	if (state->count == KEPT_MAX)
-		settle(e, 0, map_get(&e->tables, state->kept[0].table));
+		close_settle(e, 0, map_get(&e->tables, state->kept[0].table));
 	tasks_ask_place(e, actor->process);
 	state->kept[state->count++] =
 		(struct kept_failure){ .table = table->key,
@@ -486,7 +486,7 @@ static void close_tick(struct engine *e)
 		const struct kept_failure *kept = &state->kept[i];
 
 		if (e->now_ns - kept->time_ns >= KEEP_BACK_NS)
-			settle(e, i, map_get(&e->tables, kept->table));
+			close_settle(e, i, map_get(&e->tables, kept->table));
 	}
 }
 
@@ -496,7 +496,7 @@ static void close_table_ended(struct engine *e, struct fdtable *table)
 
 	for (unsigned int i = state->count; i-- > 0;)
 		if (state->kept[i].table == table->key)
-			settle(e, i, table);
+			close_settle(e, i, table);
 }
 
 void close_forget(struct engine *e, uint32_t tid, uint64_t table)
@@ -507,7 +507,7 @@ void close_forget(struct engine *e, uint32_t tid, uint64_t table)
 		const struct kept_failure *kept = &state->kept[i];
 
 		if (kept->tid == tid && kept->table == table && kept->syscall == FDT_SYS_close)
-			settle(e, i, NULL);
+			close_settle(e, i, NULL);
 	}
 }
 
@@ -516,7 +516,7 @@ static void close_done(struct engine *e)
 	const struct close_unowned *state = detector_state(e, DETECTOR_CLOSE_UNOWNED);
 
 	while (state->count)
-		settle(e, state->count - 1, NULL);
+		close_settle(e, state->count - 1, NULL);
 }
 
 const struct detector detector_close_unowned = {

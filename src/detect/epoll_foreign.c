@@ -38,7 +38,7 @@ struct epoll_foreign {
 	uint64_t duplicated[DUPLICATED_MAX]; /* files with two numbers, by hash: the newest */
 };
 
-static bool holds(const struct fdtable *table, int32_t fd, const struct fdt_file *file)
+static bool epoll_holds(const struct fdtable *table, int32_t fd, const struct fdt_file *file)
 {
 	const struct slot *slot = fd >= 0 ? fdtable_slot(table, fd) : NULL;
 
@@ -48,10 +48,10 @@ static bool holds(const struct fdtable *table, int32_t fd, const struct fdt_file
 /* A fork leaves it under the same number, so that is looked at first. */
 static bool holds_anywhere(const struct fdtable *table, int32_t likely, const struct fdt_file *file)
 {
-	if (holds(table, likely, file))
+	if (epoll_holds(table, likely, file))
 		return true;
 	fdtable_each (table, fd)
-		if (holds(table, fd, file))
+		if (epoll_holds(table, fd, file))
 			return true;
 	return false;
 }
@@ -82,14 +82,14 @@ static void describe_registered(struct engine *e, const struct fdt_register *eve
 {
 	struct descriptor d = { .fd = event->fd };
 
-	if (event->file.file && holds(table, event->fd, &event->file))
+	if (event->file.file && epoll_holds(table, event->fd, &event->file))
 		d = slots_descriptor(e, table, event->fd);
 	finding_describe(&d, buffer, size);
 }
 
-static void word_foreign(struct finding *f, const struct fdt_register *event,
-			 const struct process *maker, const char *what, char *message, char *why,
-			 size_t size)
+static void format_foreign(struct finding *f, const struct fdt_register *event,
+			   const struct process *maker, const char *what, char *message, char *why,
+			   size_t size)
 {
 	const struct change_words *words = words_of(event->head.flags);
 
@@ -126,7 +126,7 @@ static void report_foreign(struct engine *e, const struct fdt_register *event,
 	if (finding_is_news(e, &f)) {
 		f.descriptor = slots_descriptor(e, table, event->epoll_fd);
 		describe_registered(e, event, table, what, sizeof(what));
-		word_foreign(&f, event, maker, what, message, why, sizeof(message));
+		format_foreign(&f, event, maker, what, message, why, sizeof(message));
 	}
 	finding_report(e, &f);
 }
@@ -141,7 +141,7 @@ static void judge_foreign(struct engine *e, const struct fdt_register *event,
 	makers = maker ? process_table(maker) : NULL;
 	if (!makers || makers == table || !tasks_descends(e, actor->process, maker))
 		return;
-	if (holds(table, event->epoll_fd, &event->epoll) &&
+	if (epoll_holds(table, event->epoll_fd, &event->epoll) &&
 	    holds_anywhere(makers, event->epoll_fd, &event->epoll))
 		report_foreign(e, event, actor, maker);
 }
@@ -246,8 +246,8 @@ static bool is_better(const struct closed_watch *watch, const struct fdtable *ta
 	return fd < watch->holder_fd;
 }
 
-static void note_holder(struct search *search, struct fdtable *table, int32_t fd,
-			const struct slot *slot)
+static void epoll_note_holder(struct search *search, struct fdtable *table, int32_t fd,
+			      const struct slot *slot)
 {
 	for (unsigned int i = 0; i < search->count; i++) {
 		struct closed_watch *watch = &search->watches[i];
@@ -260,19 +260,19 @@ static void note_holder(struct search *search, struct fdtable *table, int32_t fd
 	}
 }
 
-static void look_through(struct search *search, struct fdtable *table)
+static void epoll_look_through(struct search *search, struct fdtable *table)
 {
 	fdtable_each (table, fd) {
 		const struct slot *slot = fdtable_slot(table, fd);
 		unsigned int bit = file_hash(slot->file);
 
 		if (search->filter[bit / 64] >> bit % 64 & 1)
-			note_holder(search, table, fd, slot);
+			epoll_note_holder(search, table, fd, slot);
 	}
 }
 
 /* Tables that no longer fit in the budget are passed over: then what they hold is not told. */
-static void find_holders(struct engine *e, struct search *search)
+static void epoll_find_holders(struct engine *e, struct search *search)
 {
 	for (unsigned int i = 0; i < search->count; i++) {
 		unsigned int bit = file_hash(search->watches[i].file);
@@ -286,7 +286,7 @@ static void find_holders(struct engine *e, struct search *search)
 		if (table->replaced || table->open > search->budget)
 			continue;
 		search->budget -= table->open;
-		look_through(search, table);
+		epoll_look_through(search, table);
 	}
 }
 
@@ -318,8 +318,8 @@ static int32_t watching_epoll(const struct fdtable *table, const struct closed_w
 	return -1;
 }
 
-static void word_stale(struct finding *f, const struct closed_watch *watch, int32_t epoll,
-		       char *message, char *why, size_t size)
+static void format_stale(struct finding *f, const struct closed_watch *watch, int32_t epoll,
+			 char *message, char *why, size_t size)
 {
 	const struct process *holder = watch->holder_table->owner;
 	char what[160], closer[80];
@@ -364,7 +364,7 @@ static void report_stale(struct engine *e, const struct fdtable *table,
 	f.opened = party_past_opened(past);
 	f.closed = party_past_closed(past);
 	finding_history(e, &f, past->next);
-	word_stale(&f, watch, epoll, message, why, sizeof(message));
+	format_stale(&f, watch, epoll, message, why, sizeof(message));
 	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
 	f.fingerprint = finding_fingerprint(f.rule, f.process, f.closed.site);
 	finding_report(e, &f);
@@ -421,7 +421,7 @@ static void epoll_tick(struct engine *e)
 	if (!search.count)
 		return;
 	state->looked_ns = e->now_ns;
-	find_holders(e, &search);
+	epoll_find_holders(e, &search);
 	for (i = 0; i < search.count && asked < ASKS_PER_LOOK; i++)
 		if (state->closed[i].holder_table) {
 			judge_stale(e, &state->closed[i]);

@@ -93,8 +93,8 @@ static void add_reader(struct holders *h, const struct fdtable *table, int32_t f
 	h->reader_fd = fd;
 }
 
-static void note_holder(struct engine *e, const struct fdtable *table, int32_t fd, bool is_pipe,
-			struct holders *h)
+static void held_note_holder(struct engine *e, const struct fdtable *table, int32_t fd,
+			     bool is_pipe, struct holders *h)
 {
 	const struct slot *slot = fdtable_slot(table, fd);
 	bool unused = cannot_use(e, table, slot, fd);
@@ -110,7 +110,7 @@ static void note_holder(struct engine *e, const struct fdtable *table, int32_t f
 	add_file(h, slot->file);
 }
 
-static void find_holders(struct engine *e, const struct slot *what, struct holders *h)
+static void held_find_holders(struct engine *e, const struct slot *what, struct holders *h)
 {
 	bool is_pipe = what->kind == FD_KIND_PIPE;
 
@@ -123,7 +123,7 @@ static void find_holders(struct engine *e, const struct slot *what, struct holde
 
 			if (slot->inode == what->inode && slot->dev == what->dev &&
 			    slot->kind == what->kind)
-				note_holder(e, table, fd, is_pipe, h);
+				held_note_holder(e, table, fd, is_pipe, h);
 			if (h->needed)
 				return;
 		}
@@ -157,8 +157,8 @@ static void name_listener(const struct hold *h, const struct finding *f, char *b
 		snprintf(buffer, size, "a listening %s socket", fd_kind_name(h->slot->kind));
 }
 
-static void word_listener(const struct hold *h, struct finding *f, char *message, char *why,
-			  size_t size)
+static void format_listener(const struct hold *h, struct finding *f, char *message, char *why,
+			    size_t size)
 {
 	const struct process *opener = h->slot->site->process, *process = f->process;
 	char what[128];
@@ -175,8 +175,8 @@ static void word_listener(const struct hold *h, struct finding *f, char *message
 	f->help = "open listening sockets with SOCK_CLOEXEC, or close them between fork and exec";
 }
 
-static void word_pipe(const struct hold *h, struct finding *f, char *message, char *why,
-		      size_t size)
+static void format_pipe(const struct hold *h, struct finding *f, char *message, char *why,
+			size_t size)
 {
 	const struct process *opener = h->slot->site->process, *process = f->process;
 	const struct process *reader = h->holders.reader->owner;
@@ -194,7 +194,7 @@ static void word_pipe(const struct hold *h, struct finding *f, char *message, ch
 	f->help = "make pipes with pipe2(O_CLOEXEC), or close the write end between fork and exec";
 }
 
-static void report(struct hold *h, uint64_t first_ns)
+static void held_report(struct hold *h, uint64_t first_ns)
 {
 	struct engine *e = h->e;
 	struct finding f = {
@@ -212,15 +212,15 @@ static void report(struct hold *h, uint64_t first_ns)
 	char message[384], why[384];
 
 	if (is_write_end(h->slot))
-		word_pipe(h, &f, message, why, sizeof(message));
+		format_pipe(h, &f, message, why, sizeof(message));
 	else
-		word_listener(h, &f, message, why, sizeof(message));
+		format_listener(h, &f, message, why, sizeof(message));
 	f.message = message;
 	f.why = why;
 	finding_report(e, &f);
 }
 
-static bool is_listening(const struct fdt_detail *d)
+static bool held_is_listening(const struct fdt_detail *d)
 {
 	return d->facts & FDT_FACT_SOCKET && d->state == STATE_LISTEN;
 }
@@ -238,7 +238,7 @@ static bool is_held(struct hold *h, const struct suspect *s)
 
 	if (pipe && s->look_ns - s->since_ns < wait_ns)
 		return false;
-	find_holders(h->e, h->slot, &h->holders);
+	held_find_holders(h->e, h->slot, &h->holders);
 	if (h->holders.needed)
 		return false;
 	return !pipe || (h->holders.reader && writers_are_known(h));
@@ -253,10 +253,10 @@ static bool looks_held(const struct hold *h)
 		return false;
 	if (is_write_end(h->slot))
 		return d->facts & FDT_FACT_PIPE && d->facts & FDT_FACT_WAITED;
-	return is_listening(d);
+	return held_is_listening(d);
 }
 
-static void judge(struct hold *h, struct suspect *now, struct budget *budget)
+static void held_judge(struct hold *h, struct suspect *now, struct budget *budget)
 {
 	uint64_t cost = h->e->counters.descriptors;
 
@@ -265,17 +265,17 @@ static void judge(struct hold *h, struct suspect *now, struct budget *budget)
 	budget->slots -= cost < budget->slots ? (uint32_t)cost : budget->slots;
 	now->reported = is_held(h, now);
 	if (now->reported)
-		report(h, now->since_ns);
+		held_report(h, now->since_ns);
 }
 
 /* A socket that did not listen when it crossed will hardly begin to: asked once. */
 static bool is_settled(const struct hold *h)
 {
 	return !is_write_end(h->slot) && h->detail &&
-	       h->detail->head.time_ns >= h->table->owner->exec_ns && !is_listening(h->detail);
+	       h->detail->head.time_ns >= h->table->owner->exec_ns && !held_is_listening(h->detail);
 }
 
-static void look(struct engine *e, struct fdtable *table, int32_t fd, struct budget *budget)
+static void held_look(struct engine *e, struct fdtable *table, int32_t fd, struct budget *budget)
 {
 	struct hold h = { .e = e, .table = table, .fd = fd, .slot = fdtable_slot(table, fd) };
 	const struct suspect *before =
@@ -294,7 +294,7 @@ static void look(struct engine *e, struct fdtable *table, int32_t fd, struct bud
 	if (!now.reported) {
 		now.look_ns = h.detail->head.time_ns;
 		now.since_ns = before ? before->since_ns : now.look_ns;
-		judge(&h, &now, budget);
+		held_judge(&h, &now, budget);
 	}
 	suspects_put(&e->mem, &held_state(e)->suspects, &now);
 }
@@ -308,10 +308,10 @@ static void look_at_image(struct engine *e, struct process *process, struct budg
 	exec_ask_environment(e, process);
 	fdtable_each (table, fd)
 		if (is_candidate(fdtable_slot(table, fd), fd, process))
-			look(e, table, fd, budget);
+			held_look(e, table, fd, budget);
 }
 
-static int by_serial(const void *a, const void *b)
+static int held_by_serial(const void *a, const void *b)
 {
 	const struct process *x = *(struct process *const *)a, *y = *(struct process *const *)b;
 
@@ -332,7 +332,7 @@ static void look_at_all(struct engine *e)
 		if (process->exec_judged && !process->ended_ns)
 			list[count++] = process;
 	}
-	qsort(list, count, sizeof(struct process *), by_serial);
+	qsort(list, count, sizeof(struct process *), held_by_serial);
 	for (size_t i = 0; i < count; i++)
 		look_at_image(e, list[i], &budget);
 	mem_free(&e->mem, list, bytes);

@@ -132,7 +132,7 @@ static unsigned int images_behind(const struct fdtable *table, const struct proc
 	return count;
 }
 
-static struct victim victim_of(struct engine *e, const struct fdtable *table, int32_t fd)
+static struct victim inherit_victim_of(struct engine *e, const struct fdtable *table, int32_t fd)
 {
 	const char *name = slots_name(e, table, fd); /* before the kind: it may change that */
 	const struct slot *slot = fdtable_slot(table, fd);
@@ -142,14 +142,14 @@ static struct victim victim_of(struct engine *e, const struct fdtable *table, in
 	};
 }
 
-static void add_victims(struct engine *e, struct finding *f, const struct fdtable *table,
-			const struct process *process)
+static void inherit_add_victims(struct engine *e, struct finding *f, const struct fdtable *table,
+				const struct process *process)
 {
 	fdtable_each (table, fd) {
 		if (!exec_unused(fdtable_slot(table, fd), fd, process))
 			continue;
 		if (f->victim_count < FINDING_VICTIMS_MAX)
-			f->victims[f->victim_count++] = victim_of(e, table, fd);
+			f->victims[f->victim_count++] = inherit_victim_of(e, table, fd);
 		f->victim_total++;
 	}
 }
@@ -218,7 +218,7 @@ static int32_t first_raced(struct engine *e, const struct finding *f, const stru
 	return -1;
 }
 
-static bool is_listening(struct engine *e, const struct fdtable *table, int32_t fd)
+static bool inherit_is_listening(struct engine *e, const struct fdtable *table, int32_t fd)
 {
 	const struct fdt_detail *d = slots_look(e, table, fd);
 
@@ -241,7 +241,7 @@ static bool is_dangerous(struct engine *e, const struct fdtable *table, int32_t 
 	case FD_KIND_FILE:
 	case FD_KIND_DIR: return slot->flags & SLOT_WRITES;
 	case FD_KIND_TCP:
-	case FD_KIND_UNIX: return is_listening(e, table, fd);
+	case FD_KIND_UNIX: return inherit_is_listening(e, table, fd);
 	default: return false;
 	}
 }
@@ -261,7 +261,8 @@ struct circumstances {
 	int32_t dangerous, raced; /* a number; -1: none */
 };
 
-static void word_why(const struct finding *f, const struct circumstances *c, char *why, size_t size)
+static void inherit_format_why(const struct finding *f, const struct circumstances *c, char *why,
+			       size_t size)
 {
 	if (c->accumulates)
 		snprintf(why, size, "each re-exec of pid %u leaves more of them behind",
@@ -280,8 +281,8 @@ static void word_why(const struct finding *f, const struct circumstances *c, cha
 		snprintf(why, size, "opened without close-on-exec by %s", f->opened.name);
 }
 
-static void word(struct finding *f, const struct circumstances *c, char *message, char *why,
-		 size_t size)
+static void inherit_format(struct finding *f, const struct circumstances *c, char *message,
+			   char *why, size_t size)
 {
 	char list[256];
 
@@ -289,21 +290,21 @@ static void word(struct finding *f, const struct circumstances *c, char *message
 	snprintf(message, size, "%s inherited %u descriptor%s across exec and never used %s%s: %s",
 		 process_program(f->process), f->victim_total, f->victim_total == 1 ? "" : "s",
 		 f->victim_total == 1 ? "it" : "them", c->raced >= 0 ? " (raced)" : "", list);
-	word_why(f, c, why, size);
+	inherit_format_why(f, c, why, size);
 	f->message = message;
 	f->why = why;
 	f->help = "open with O_CLOEXEC (SOCK_CLOEXEC, pipe2 ...), or close before exec";
 }
 
 /* The one to show: what is dangerous before what raced before whichever comes first. */
-static int32_t telling(const struct finding *f, const struct circumstances *c)
+static int32_t inherit_choose_shown(const struct finding *f, const struct circumstances *c)
 {
 	if (c->dangerous >= 0)
 		return c->dangerous;
 	return c->raced >= 0 ? c->raced : f->victims[0].fd;
 }
 
-static void judge(struct engine *e, struct process *process, const struct fdtable *table)
+static void inherit_judge(struct engine *e, struct process *process, const struct fdtable *table)
 {
 	struct finding f = { .rule = RULE_EXEC_INHERIT,
 			     .process = process,
@@ -317,12 +318,12 @@ static void judge(struct engine *e, struct process *process, const struct fdtabl
 	if (!finding_wanted(e, f.rule) || !has_unused(table, process))
 		return;
 	exec_ask_environment(e, process);
-	add_victims(e, &f, table, process);
+	inherit_add_victims(e, &f, table, process);
 	if (!f.victim_count)
 		return;
 	c.accumulates = images_behind(table, process) >= ACCUMULATES;
 	c.dangerous = first_dangerous(e, &f, table);
-	fd = telling(&f, &(struct circumstances){ false, c.dangerous, -1 });
+	fd = inherit_choose_shown(&f, &(struct circumstances){ false, c.dangerous, -1 });
 	f.descriptor = slots_descriptor(e, table, fd);
 	c.raced = first_raced(e, &f, table); /* asks about the opener's: the last word on a file */
 	if (c.dangerous < 0 && c.raced >= 0) {
@@ -336,12 +337,12 @@ static void judge(struct engine *e, struct process *process, const struct fdtabl
 	f.first_ns = process->exec_ns;
 	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
 	f.fingerprint = finding_fingerprint(f.rule, process, first->site);
-	word(&f, &c, message, why, sizeof(message));
+	inherit_format(&f, &c, message, why, sizeof(message));
 	finding_report(e, &f);
 }
 
 /* Judged once; it stays on the list for as long as it may be holding what others wait for. */
-static void settle(struct engine *e, struct process *process, const struct fdtable *table)
+static void inherit_settle(struct engine *e, struct process *process, const struct fdtable *table)
 {
 	bool judged = process->exec_judged;
 
@@ -349,13 +350,13 @@ static void settle(struct engine *e, struct process *process, const struct fdtab
 	if (!process->ended_ns && table && held_is_of_interest(table, process) &&
 	    finding_wanted(e, RULE_EXEC_HELD)) {
 		if (!judged)
-			judge(e, process, table);
+			inherit_judge(e, process, table);
 		return;
 	}
 	map_remove(exec_pending(e), process->serial);
 	process->exec_pending = false;
 	if (table && !judged)
-		judge(e, process, table);
+		inherit_judge(e, process, table);
 	process_unref(&e->mem, process);
 }
 
@@ -364,7 +365,7 @@ static bool is_old_enough(const struct engine *e, const struct process *process)
 	return e->now_ns - process->exec_ns >= e->options.settings.exec_unused_after_ns;
 }
 
-static bool is_due(const struct engine *e, const struct process *process)
+static bool inherit_is_due(const struct engine *e, const struct process *process)
 {
 	return process->ended_ns || (!process->exec_judged && is_old_enough(e, process));
 }
@@ -377,8 +378,9 @@ static void exec_tick(struct engine *e)
 	for (size_t i = 0; i < pending->capacity;) {
 		struct process *process = pending->entries[i].value;
 
-		if (process && is_due(e, process))
-			settle(e, process, process->ended_ns ? NULL : process_table(process));
+		if (process && inherit_is_due(e, process))
+			inherit_settle(e, process,
+				       process->ended_ns ? NULL : process_table(process));
 		else
 			i++;
 	}
@@ -390,7 +392,7 @@ static void exec_run_ended(struct engine *e, struct fdtable *table)
 
 	if (process->exec_pending && !process->exec_judged &&
 	    (process->ended_ns || is_old_enough(e, process)))
-		settle(e, process, table);
+		inherit_settle(e, process, table);
 }
 
 static void exec_table_ended(struct engine *e, struct fdtable *table)

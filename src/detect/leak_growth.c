@@ -21,7 +21,7 @@ struct leak_growth {
 	uint64_t window_ns[GROWTH_SCALES]; /* when the running windows began */
 };
 
-static void roll(struct site_growth *growth, uint64_t open, uint32_t falls)
+static void growth_roll(struct site_growth *growth, uint64_t open, uint32_t falls)
 {
 	for (int i = GROWTH_WINDOWS - 1; i > 0; i--) {
 		growth->minimum[i] = growth->minimum[i - 1];
@@ -34,7 +34,7 @@ static void roll(struct site_growth *growth, uint64_t open, uint32_t falls)
 		growth->windows++;
 }
 
-static bool rises(const struct site_growth *growth)
+static bool growth_rises(const struct site_growth *growth)
 {
 	return growth->windows == GROWTH_WINDOWS && growth->minimum[0] > growth->minimum[1] &&
 	       growth->minimum[1] > growth->minimum[2];
@@ -47,7 +47,7 @@ static bool is_site(const struct slot *slot, int32_t fd, const void *ctx)
 }
 
 /* "; of 64 asked 60 were idle for 12 s or longer, 30 in CLOSE_WAIT"; "" where nothing is known. */
-static void word_idle(const struct site_row *row, char *buffer, size_t size)
+static void growth_format_idle(const struct site_row *row, char *buffer, size_t size)
 {
 	char span[32];
 	size_t used;
@@ -70,8 +70,8 @@ static double rate_per_s(const struct engine *e, const struct site *site, int sc
 	return (growth->minimum[0] - growth->minimum[2]) / (2 * window_s);
 }
 
-static struct finding_limit forecast(const struct engine *e, const struct site *site,
-				     const struct fdtable *table, int scale)
+static struct finding_limit growth_forecast(const struct engine *e, const struct site *site,
+					    const struct fdtable *table, int scale)
 {
 	double per_s = rate_per_s(e, site, scale);
 	struct finding_limit limit = { .present = true,
@@ -98,7 +98,7 @@ static void report_growth(struct engine *e, struct site *site, const struct fdta
 	finding_sites(e, &f, table, is_site, site, &labels);
 	if (!f.site_count || f.sites[0].oldest_ns < e->options.settings.leak_min_age_ns)
 		return;
-	f.limit = forecast(e, site, table, scale);
+	f.limit = growth_forecast(e, site, table, scale);
 	if (f.limit.exhausted_in_s && f.limit.exhausted_in_s <= 3600)
 		f.severity = SEVERITY_ERROR;
 	f.first_ns = e->now_ns - f.sites[0].oldest_ns;
@@ -113,7 +113,7 @@ static void report_growth(struct engine *e, struct site *site, const struct fdta
 		 (unsigned long long)site->open, labels.text[0], f.limit.rate_per_min < 10,
 		 f.limit.rate_per_min);
 	finding_format_time(f.limit.exhausted_in_s * SECOND_NS, left, sizeof(left));
-	word_idle(&f.sites[0], idle, sizeof(idle));
+	growth_format_idle(&f.sites[0], idle, sizeof(idle));
 	snprintf(why, sizeof(why),
 		 "%llu opened here, %llu closed; fewest open in three windows running: %llu, %llu, "
 		 "%llu%s%s%s",
@@ -148,18 +148,19 @@ static bool is_within_a_tooth(const struct site *site, int scale)
 }
 
 /* Well below its highest: it has come down before and may again (a collector's sawtooth). */
-static bool grows(const struct engine *e, const struct site *site, int scale)
+static bool growth_is_leak(const struct engine *e, const struct site *site, int scale)
 {
-	return rises(&site->growth[scale]) && site->open >= e->options.settings.leak_min_count &&
+	return growth_rises(&site->growth[scale]) &&
+	       site->open >= e->options.settings.leak_min_count &&
 	       site->open >= site->peak - site->peak / 8 && !is_within_a_tooth(site, scale);
 }
 
-static void judge(struct engine *e, struct site *site, int scale)
+static void growth_judge(struct engine *e, struct site *site, int scale)
 {
 	const struct fdtable *table = process_table(site->process);
 
-	e->suspect_count += rises(&site->growth[scale]);
-	if (table && grows(e, site, scale))
+	e->suspect_count += growth_rises(&site->growth[scale]);
+	if (table && growth_is_leak(e, site, scale))
 		report_growth(e, site, table, scale);
 }
 
@@ -172,8 +173,8 @@ static bool is_unknown(const struct slot *slot, int32_t fd, const void *ctx)
 }
 
 /* "hooks were off 95 % of the time", or what else it may be. */
-static void word_unknown(const struct engine *e, const struct unknown_growth *growth, char *buffer,
-			 size_t size)
+static void format_unknown(const struct engine *e, const struct unknown_growth *growth,
+			   char *buffer, size_t size)
 {
 	uint64_t gap_ns = engine_gap_ns(e) - growth->gap_ns, passed = e->now_ns - growth->began_ns;
 
@@ -198,7 +199,7 @@ static void report_unknown(struct engine *e, const struct fdtable *table, int sc
 	finding_sites(e, &f, table, is_unknown, NULL, &labels);
 	if (!f.site_count)
 		return;
-	f.limit = forecast(e, counts, table, scale);
+	f.limit = growth_forecast(e, counts, table, scale);
 	if (f.limit.exhausted_in_s && f.limit.exhausted_in_s <= 3600)
 		f.severity = SEVERITY_ERROR;
 	f.confidence = finding_confidence(table, CONFIDENCE_INFERRED);
@@ -210,7 +211,7 @@ static void report_unknown(struct engine *e, const struct fdtable *table, int sc
 		 process_program(table->owner), table->unknown, f.limit.rate_per_min < 10,
 		 f.limit.rate_per_min);
 	finding_format_time(f.limit.exhausted_in_s * SECOND_NS, left, sizeof(left));
-	word_unknown(e, table->growth, reason, sizeof(reason));
+	format_unknown(e, table->growth, reason, sizeof(reason));
 	snprintf(why, sizeof(why),
 		 "opener unknown: %s; fewest such open in three windows running: %llu, %llu, "
 		 "%llu%s%s",
@@ -254,11 +255,11 @@ static void judge_unknown(struct engine *e, struct fdtable *table, int scale)
 {
 	struct site *counts = &table->growth->counts;
 
-	roll(&counts->growth[scale], counts->open, counts->falls);
-	e->suspect_count += rises(&counts->growth[scale]);
+	growth_roll(&counts->growth[scale], counts->open, counts->falls);
+	e->suspect_count += growth_rises(&counts->growth[scale]);
 	counts->process = table->owner;
 	if (e->now_ns - table->growth->began_ns >= e->options.settings.leak_min_age_ns &&
-	    grows(e, counts, scale) && !is_explained(e, table->owner))
+	    growth_is_leak(e, counts, scale) && !is_explained(e, table->owner))
 		report_unknown(e, table, scale);
 	counts->process = NULL;
 }
@@ -287,8 +288,8 @@ static void end_window(struct engine *e, int scale)
 
 		if (!site->opened)
 			continue;
-		roll(&site->growth[scale], site->open, site->falls);
-		judge(e, site, scale);
+		growth_roll(&site->growth[scale], site->open, site->falls);
+		growth_judge(e, site, scale);
 	}
 	end_window_of_tables(e, scale);
 }

@@ -102,7 +102,8 @@ static bool is_untouched(const struct fdt_detail *d, uint64_t since_ns, uint64_t
 	return !(d->facts & FDT_FACT_IDLE) || d->idle_ns + clocks_ns >= look_ns - since_ns;
 }
 
-static void look(struct engine *e, struct fdtable *table, int32_t fd, const struct slot *slot)
+static void orphan_look(struct engine *e, struct fdtable *table, int32_t fd,
+			const struct slot *slot)
 {
 	const struct fdt_detail *d = slots_look(e, table, fd);
 	const struct suspect *before =
@@ -140,8 +141,8 @@ static bool is_guilty(const struct slot *slot, int32_t fd, const void *ctx)
 	return slot->file && s && s->guilty;
 }
 
-static void word_connections(struct finding *f, const struct site_row *row, char *message,
-			     size_t size)
+static void format_connections(struct finding *f, const struct site_row *row, char *message,
+			       size_t size)
 {
 	snprintf(message, size,
 		 "%s keeps %llu connection%s whose peer has closed (CLOSE_WAIT), %s%s",
@@ -151,7 +152,7 @@ static void word_connections(struct finding *f, const struct site_row *row, char
 		  "timeout";
 }
 
-static void word_pipes(struct finding *f, const struct site_row *row, char *message, size_t size)
+static void format_pipes(struct finding *f, const struct site_row *row, char *message, size_t size)
 {
 	snprintf(message, size, "%s keeps %llu pipe end%s whose other end is gone, opened in %s",
 		 process_program(f->process), (unsigned long long)row->open,
@@ -159,7 +160,7 @@ static void word_pipes(struct finding *f, const struct site_row *row, char *mess
 	f->help = "close a pipe at end of file, and when its child has ended";
 }
 
-static void word_files(struct finding *f, const struct site_row *row, char *message, size_t size)
+static void format_files(struct finding *f, const struct site_row *row, char *message, size_t size)
 {
 	snprintf(message, size,
 		 "%s keeps %llu deleted file%s that %s empty and unused, opened in %s",
@@ -168,15 +169,15 @@ static void word_files(struct finding *f, const struct site_row *row, char *mess
 	f->help = "close temporary files when they are no longer needed";
 }
 
-static void word(struct finding *f, uint64_t for_ns, char *message, char *why, size_t size)
+static void orphan_format(struct finding *f, uint64_t for_ns, char *message, char *why, size_t size)
 {
 	const struct site_row *row = &f->sites[0];
 	char span[32];
 
 	switch (row->kind) {
-	case FD_KIND_TCP: word_connections(f, row, message, size); break;
-	case FD_KIND_PIPE: word_pipes(f, row, message, size); break;
-	default: word_files(f, row, message, size);
+	case FD_KIND_TCP: format_connections(f, row, message, size); break;
+	case FD_KIND_PIPE: format_pipes(f, row, message, size); break;
+	default: format_files(f, row, message, size);
 	}
 	finding_format_time(for_ns, span, sizeof(span));
 	snprintf(why, size, "the kernel says so, and nothing has changed for %s, e.g. of fd %d",
@@ -192,7 +193,7 @@ static enum severity severity_of(const struct site_row *row)
 	return row->open < FEW ? SEVERITY_INFO : SEVERITY_WARNING;
 }
 
-static void report(struct engine *e, const struct fdtable *table, const struct site_row *row)
+static void orphan_report(struct engine *e, const struct fdtable *table, const struct site_row *row)
 {
 	const struct slot *slot = fdtable_slot(table, row->example_fd);
 	struct suspect *s = suspects_now(&orphan_state(e)->suspects, table->key, row->example_fd,
@@ -215,11 +216,11 @@ static void report(struct engine *e, const struct fdtable *table, const struct s
 	if (!finding_is_news(e, &f) && s->reported)
 		return;
 	s->reported = true;
-	word(&f, s->look_ns - s->since_ns, message, why, sizeof(message));
+	orphan_format(&f, s->look_ns - s->since_ns, message, why, sizeof(message));
 	finding_report(e, &f);
 }
 
-static void end_round(struct engine *e)
+static void orphan_end_round(struct engine *e)
 {
 	struct leak_orphan *o = orphan_state(e);
 	struct fdtable *table;
@@ -229,7 +230,7 @@ static void end_round(struct engine *e)
 		struct only only = { e, table };
 
 		if (table->has_orphans)
-			finding_each_site(e, table, is_guilty, &only, report);
+			finding_each_site(e, table, is_guilty, &only, orphan_report);
 		table->has_orphans = false;
 	}
 	walk_done(&e->mem, &o->walk);
@@ -238,7 +239,7 @@ static void end_round(struct engine *e)
 }
 
 /* The bound is on event time; none are saved up. */
-static void refill(struct engine *e)
+static void orphan_refill(struct engine *e)
 {
 	struct leak_orphan *o = orphan_state(e);
 
@@ -248,7 +249,7 @@ static void refill(struct engine *e)
 	o->left = QUESTIONS_A_SECOND;
 }
 
-static void walk(struct engine *e)
+static void orphan_walk(struct engine *e)
 {
 	struct leak_orphan *o = orphan_state(e);
 	struct fdtable *table;
@@ -258,18 +259,18 @@ static void walk(struct engine *e)
 		const struct slot *slot;
 
 		if (!walk_next(&o->walk, &e->tables, &table, &fd)) {
-			end_round(e);
+			orphan_end_round(e);
 			return;
 		}
 		slot = fdtable_slot(table, fd);
 		if (!may_be_dead(e, table, slot, fd))
 			continue;
 		o->left--;
-		look(e, table, fd, slot);
+		orphan_look(e, table, fd, slot);
 	}
 }
 
-static bool begin_round(struct engine *e)
+static bool orphan_begin_round(struct engine *e)
 {
 	struct leak_orphan *o = orphan_state(e);
 
@@ -281,11 +282,11 @@ static bool begin_round(struct engine *e)
 
 static void orphan_tick(struct engine *e)
 {
-	refill(e);
+	orphan_refill(e);
 	if (!orphan_state(e)->walking)
-		orphan_state(e)->walking = begin_round(e);
+		orphan_state(e)->walking = orphan_begin_round(e);
 	if (orphan_state(e)->walking)
-		walk(e);
+		orphan_walk(e);
 }
 
 static void orphan_done(struct engine *e)

@@ -51,7 +51,7 @@ static bool is_straggler(const struct engine *e, const struct slot *slot, const 
 	       site->stale.age_ns && e->now_ns - slot->opened_ns >= site->stale.age_ns;
 }
 
-static void count(struct engine *e, uint32_t round, const struct slot *slot)
+static void straggler_count(struct engine *e, uint32_t round, const struct slot *slot)
 {
 	struct site *site = slot->flags & SLOT_COUNTED ? site_now(slot->site) : NULL;
 
@@ -70,7 +70,7 @@ struct only {
 	const struct site *site;
 };
 
-static bool straggles(const struct slot *slot, int32_t fd, const void *ctx)
+static bool is_straggler_slot(const struct slot *slot, int32_t fd, const void *ctx)
 {
 	const struct only *only = ctx;
 
@@ -94,8 +94,8 @@ static bool are_unused(struct engine *e, const struct fdtable *table, struct sit
 	return row->idle >= STRAGGLERS_MIN && row->idle * 2 > row->asked;
 }
 
-static void word(struct finding *f, const struct site *site, int scale, char *message, char *why,
-		 size_t size)
+static void straggler_format(struct finding *f, const struct site *site, int scale, char *message,
+			     char *why, size_t size)
 {
 	const struct site_row *row = &f->sites[0];
 	const uint32_t *count_of = site->stale.count[scale];
@@ -120,8 +120,8 @@ static void word(struct finding *f, const struct site *site, int scale, char *me
 		  "or a timeout";
 }
 
-static void report(struct engine *e, const struct site *site, const struct fdtable *table,
-		   int scale)
+static void straggler_report(struct engine *e, const struct site *site, const struct fdtable *table,
+			     int scale)
 {
 	struct only only = { e, site };
 	struct finding f = { .rule = RULE_LEAK_STALE,
@@ -134,7 +134,7 @@ static void report(struct engine *e, const struct site *site, const struct fdtab
 	struct site_labels labels;
 	char message[384], why[384];
 
-	finding_sites(e, &f, table, straggles, &only, &labels);
+	finding_sites(e, &f, table, is_straggler_slot, &only, &labels);
 	if (!f.site_count || f.sites[0].open < STRAGGLERS_MIN)
 		return;
 	if (finding_is_news(e, &f) && !are_unused(e, table, &f.sites[0]))
@@ -142,11 +142,11 @@ static void report(struct engine *e, const struct site *site, const struct fdtab
 	f.first_ns = e->now_ns - f.sites[0].oldest_ns;
 	f.descriptor = slots_descriptor(e, table, f.sites[0].example_fd);
 	f.opened = party_opened(fdtable_slot(table, f.sites[0].example_fd));
-	word(&f, site, scale, message, why, sizeof(message));
+	straggler_format(&f, site, scale, message, why, sizeof(message));
 	finding_report(e, &f);
 }
 
-static bool rises(const struct site_stale *stale, int scale)
+static bool straggler_rises(const struct site_stale *stale, int scale)
 {
 	const uint32_t *count_of = stale->count[scale];
 
@@ -154,7 +154,7 @@ static bool rises(const struct site_stale *stale, int scale)
 	       count_of[0] > count_of[1] && count_of[1] > count_of[2] && count_of[2] > count_of[3];
 }
 
-static void push(struct site_stale *stale, int scale)
+static void straggler_push(struct site_stale *stale, int scale)
 {
 	for (int i = STALE_COUNTS - 1; i > 0; i--)
 		stale->count[scale][i] = stale->count[scale][i - 1];
@@ -187,7 +187,7 @@ static void note_round(struct site *site)
 	stale->late = late;
 }
 
-static void judge(struct engine *e, struct site *site)
+static void straggler_judge(struct engine *e, struct site *site)
 {
 	const struct fdtable *table = process_table(site->process);
 	struct site_stale *stale = &site->stale;
@@ -196,15 +196,15 @@ static void judge(struct engine *e, struct site *site)
 	for (int scale = 0; stale->age_ns && scale < GROWTH_SCALES; scale++) {
 		if (stale_state(e)->round % window_multiple[scale])
 			continue;
-		push(stale, scale);
-		if (table && !site->growth_told && rises(stale, scale)) {
-			report(e, site, table, scale);
+		straggler_push(stale, scale);
+		if (table && !site->growth_told && straggler_rises(stale, scale)) {
+			straggler_report(e, site, table, scale);
 			return;
 		}
 	}
 }
 
-static void end_round(struct engine *e)
+static void straggler_end_round(struct engine *e)
 {
 	stale_state(e)->walking = false;
 	walk_done(&e->mem, &stale_state(e)->walk);
@@ -212,13 +212,13 @@ static void end_round(struct engine *e)
 		struct site *site = entry->value;
 
 		if (site->stale.round == stale_state(e)->round)
-			judge(e, site);
+			straggler_judge(e, site);
 		else
 			site->stale = (struct site_stale){ 0 }; /* none is open */
 	}
 }
 
-static void walk(struct engine *e)
+static void straggler_walk(struct engine *e)
 {
 	struct leak_stale *stale = stale_state(e);
 	struct fdtable *table;
@@ -226,15 +226,15 @@ static void walk(struct engine *e)
 
 	for (unsigned int left = SLOTS_A_TICK; left; left--) {
 		if (!walk_next(&stale->walk, &e->tables, &table, &fd)) {
-			end_round(e);
+			straggler_end_round(e);
 			return;
 		}
-		count(e, stale->round, fdtable_slot(table, fd));
+		straggler_count(e, stale->round, fdtable_slot(table, fd));
 	}
 }
 
 /* A round that could not begin for want of memory tells nothing: what is seen of it is no count. */
-static bool begin_round(struct engine *e)
+static bool straggler_begin_round(struct engine *e)
 {
 	struct leak_stale *stale = stale_state(e);
 
@@ -250,9 +250,9 @@ static bool begin_round(struct engine *e)
 static void stale_tick(struct engine *e)
 {
 	if (!stale_state(e)->walking)
-		stale_state(e)->walking = begin_round(e);
+		stale_state(e)->walking = straggler_begin_round(e);
 	if (stale_state(e)->walking)
-		walk(e);
+		straggler_walk(e);
 }
 
 static void stale_done(struct engine *e)

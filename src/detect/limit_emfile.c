@@ -49,8 +49,8 @@ enum fullness { TABLE_FULL, TABLE_UNSURE, OTHER_LIMIT, SYSTEM_FULL };
  * EMFILE also comes from per-user limits (inotify instances, io_uring memory ...) while the
  * table is nearly empty. Not exactly full is still full: numbers may be reserved at this moment.
  */
-static enum fullness judge(const struct fdt_error *event, const struct fdtable *table,
-			   uint64_t open)
+static enum fullness limit_judge(const struct fdt_error *event, const struct fdtable *table,
+				 uint64_t open)
 {
 	if (event->error == ENFILE)
 		return SYSTEM_FULL;
@@ -68,7 +68,7 @@ static const char *row_noun(const struct site_row *row)
 }
 
 /* ", 33 of 39" of all that are open, or of those asked where there are too many to ask. */
-static void word_share(const struct finding *f, unsigned int part, char *buffer, size_t size)
+static void format_share(const struct finding *f, unsigned int part, char *buffer, size_t size)
 {
 	const struct site_row *row = &f->sites[0];
 
@@ -90,7 +90,7 @@ static const char *idle_help(const struct site_row *row)
 }
 
 /* True: most of those that hold the table are idle, or given up by their peers, and this says so. */
-static bool word_idle(struct finding *f, const char *call, char *message, size_t size)
+static bool limit_format_idle(struct finding *f, const char *call, char *message, size_t size)
 {
 	const struct site_row *row = &f->sites[0];
 	bool waits = row->close_wait * 2 > row->asked;
@@ -98,7 +98,7 @@ static bool word_idle(struct finding *f, const char *call, char *message, size_t
 
 	if (!f->site_count || !row->asked || (!waits && row->idle * 2 <= row->asked))
 		return false;
-	word_share(f, waits ? row->close_wait : row->idle, share, sizeof(share));
+	format_share(f, waits ? row->close_wait : row->idle, share, sizeof(share));
 	finding_format_time(row->idle_ns, span, sizeof(span));
 	if (waits)
 		snprintf(message, size,
@@ -126,14 +126,14 @@ static const char *full_help(const struct finding *f)
 	       "postpones it";
 }
 
-static void word(struct finding *f, enum fullness fullness, char *message, size_t size)
+static void limit_format(struct finding *f, enum fullness fullness, char *message, size_t size)
 {
 	const char *call = syscall_name(f->used.syscall);
 	unsigned long long open = f->limit.open, soft = f->limit.soft;
 
 	switch (fullness) {
 	case TABLE_FULL:
-		if (word_idle(f, call, message, size))
+		if (limit_format_idle(f, call, message, size))
 			break;
 		f->help = full_help(f);
 		snprintf(message, size,
@@ -183,7 +183,8 @@ static bool is_accept(const struct fdt_error *event)
 	return event->head.syscall == FDT_SYS_accept || event->head.syscall == FDT_SYS_accept4;
 }
 
-static void word_why(const struct failure *x, const struct site_row *row, char *why, size_t size)
+static void limit_format_why(const struct failure *x, const struct site_row *row, char *why,
+			     size_t size)
 {
 	unsigned long long count = x->count;
 	size_t used = 0;
@@ -212,7 +213,7 @@ static struct full_table *full_of(struct engine *e, const struct fdtable *table)
 }
 
 /* The fingerprint, where it is known without a walk. 0: it is not. */
-static uint64_t recall(struct engine *e, const struct failure *x)
+static uint64_t limit_recall(struct engine *e, const struct failure *x)
 {
 	const struct full_table *full = full_of(e, x->table);
 
@@ -235,7 +236,7 @@ static void keep_in_mind(struct engine *e, const struct failure *x, uint64_t fin
 /* True: it was one more of those that were told, and has been counted. */
 static bool is_counted(struct engine *e, const struct failure *x, struct finding *f)
 {
-	f->fingerprint = recall(e, x);
+	f->fingerprint = limit_recall(e, x);
 	if (!f->fingerprint || finding_is_news(e, f))
 		return false;
 	f->message = "";
@@ -243,7 +244,7 @@ static bool is_counted(struct engine *e, const struct failure *x, struct finding
 	return true;
 }
 
-static void tell(struct engine *e, const struct failure *x)
+static void limit_report(struct engine *e, const struct failure *x)
 {
 	struct finding f = {
 		.rule = RULE_LIMIT_EMFILE,
@@ -269,15 +270,15 @@ static void tell(struct engine *e, const struct failure *x)
 		keep_in_mind(e, x, f.fingerprint);
 	if (f.site_count && x->fullness == TABLE_FULL && finding_is_news(e, &f))
 		finding_ask_idle(e, x->table, &f.sites[0], 0, ROW_IDLE_NS);
-	word(&f, x->fullness, message, sizeof(message));
-	word_why(x, &f.sites[0], why, sizeof(why));
+	limit_format(&f, x->fullness, message, sizeof(message));
+	limit_format_why(x, &f.sites[0], why, sizeof(why));
 	f.why = why;
 	finding_report(e, &f);
 }
 
 /* ---- a server that can't accept is looked at for a moment: does it try again and again? ---- */
 
-static void tell_kept(struct engine *e, struct kept_limit *k, struct fdtable *table)
+static void limit_report_kept(struct engine *e, struct kept_limit *k, struct fdtable *table)
 {
 	const struct failure x = { .event = &k->event,
 				   .actor = { .process = k->process,
@@ -292,10 +293,10 @@ static void tell_kept(struct engine *e, struct kept_limit *k, struct fdtable *ta
 				   .span_ns = e->now_ns - k->time_ns,
 				   .fullness = TABLE_FULL };
 
-	tell(e, &x);
+	limit_report(e, &x);
 }
 
-static void forget(struct engine *e, unsigned int index)
+static void limit_forget(struct engine *e, unsigned int index)
 {
 	struct kept_limit *k = &limit_state(e)->kept[index];
 
@@ -325,7 +326,7 @@ static void count_again(struct kept_limit *k, const struct fdt_error *event)
 }
 
 /* False: no room, it is to be told at once. */
-static bool keep(struct engine *e, const struct failure *x)
+static bool limit_keep(struct engine *e, const struct failure *x)
 {
 	struct kept_limit *k = kept_for(e, x);
 
@@ -359,8 +360,8 @@ static void limit_tick(struct engine *e)
 			continue;
 		}
 		if (table)
-			tell_kept(e, k, table);
-		forget(e, i);
+			limit_report_kept(e, k, table);
+		limit_forget(e, i);
 	}
 }
 
@@ -371,8 +372,8 @@ static void limit_run_ended(struct engine *e, struct fdtable *table)
 			i++;
 			continue;
 		}
-		tell_kept(e, &limit_state(e)->kept[i], table);
-		forget(e, i);
+		limit_report_kept(e, &limit_state(e)->kept[i], table);
+		limit_forget(e, i);
 	}
 }
 
@@ -385,7 +386,7 @@ static void limit_table_ended(struct engine *e, struct fdtable *table)
 static void limit_done(struct engine *e)
 {
 	while (limit_state(e)->count)
-		forget(e, 0);
+		limit_forget(e, 0);
 }
 
 static void limit_failed(struct engine *e, const struct fdt_error *event, const struct actor *actor,
@@ -399,11 +400,11 @@ static void limit_failed(struct engine *e, const struct fdt_error *event, const 
 		return;
 	/* numbers above (it was lowered, or they were inherited) take no place */
 	x.open = fdtable_open_below(table, event->nofile);
-	x.fullness = judge(event, table, x.open);
+	x.fullness = limit_judge(event, table, x.open);
 	/* Others fail beside an accept loop: one table is full, once. */
-	if (x.fullness == TABLE_FULL && (is_accept(event) || kept_for(e, &x)) && keep(e, &x))
+	if (x.fullness == TABLE_FULL && (is_accept(event) || kept_for(e, &x)) && limit_keep(e, &x))
 		return;
-	tell(e, &x);
+	limit_report(e, &x);
 }
 
 const struct detector detector_limit_emfile = {

@@ -25,8 +25,8 @@ static bool was_opened_by_other(const struct slot *slot, const struct actor *act
 	       slot->site->process->pid == actor->process->pid;
 }
 
-static void word(struct finding *f, const struct past *past, uint32_t opener_tid, char *message,
-		 char *why, size_t size)
+static void use_format(struct finding *f, const struct past *past, uint32_t opener_tid,
+		       char *message, char *why, size_t size)
 {
 	char what[160];
 
@@ -42,8 +42,8 @@ static void word(struct finding *f, const struct past *past, uint32_t opener_tid
 	f->help = "close only after every user has let go, or give the users a duplicate";
 }
 
-static void report(struct engine *e, const struct fdtable *table, int32_t fd,
-		   const struct actor *actor)
+static void use_report(struct engine *e, const struct fdtable *table, int32_t fd,
+		       const struct actor *actor)
 {
 	const struct slot *slot = fdtable_slot(table, fd);
 	const struct past *past = past_at(&e->pasts, slot->past);
@@ -61,7 +61,7 @@ static void report(struct engine *e, const struct fdtable *table, int32_t fd,
 	f.fingerprint = finding_fingerprint(f.rule, f.process, f.used.site);
 	if (finding_is_news(e, &f)) {
 		f.descriptor = slots_descriptor(e, table, fd);
-		word(&f, past, slot->opener_tid, message, why, sizeof(message));
+		use_format(&f, past, slot->opener_tid, message, why, sizeof(message));
 	}
 	finding_report(e, &f);
 }
@@ -76,7 +76,7 @@ static void use_stale(struct engine *e, struct fdtable *table, uint32_t fd,
 	    !was_closed_by_other(past_at(&e->pasts, slot->past), actor))
 		return;
 	user.site = site_get(&e->sites, actor->process, actor->syscall, actor->site_hash);
-	report(e, table, fd, &user);
+	use_report(e, table, fd, &user);
 	site_unref(&e->sites, user.site);
 }
 
