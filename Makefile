@@ -171,7 +171,7 @@ structure:
 
 # Unit tests and replay under AddressSanitizer and UndefinedBehaviorSanitizer, in a build folder of their own.
 sanitize: deps deps-test
-	+$(Q)$(MAKE) --no-print-directory all
+	+$(Q)$(MAKE) --no-print-directory all live-programs
 	$(Q)$(CHECK) sanitize
 
 # Fixed changes to real files, under the sanitizers: the same in every run. The same sources serve

@@ -179,7 +179,7 @@ static json_t *string_of(const char *text)
 }
 
 /* "io_uring", "pid_namespace": the first column in lower case, other characters as one "_". */
-static void name_of(const char *what, char *name, size_t size)
+static void doctor_name_of(const char *what, char *name, size_t size)
 {
 	size_t used = 0;
 
@@ -203,7 +203,7 @@ static json_t *line_of(const struct probe_line *line)
 	char name[sizeof(line->what)];
 	json_t *object;
 
-	name_of(line->what, name, sizeof(name));
+	doctor_name_of(line->what, name, sizeof(name));
 	object = json_pack("{s:s, s:s, s:s, s:o}", "name", name, "verdict",
 			   verdict_names[line->verdict], "what", line->what, "found",
 			   string_of(line->found));

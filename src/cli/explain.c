@@ -67,7 +67,8 @@ static void more(struct page *page, const char *before, const char *text)
 		page_printf(page, "%s%s", before, text);
 }
 
-static void count(struct page *page, const json_t *value, const char *key, const char *format)
+static void explain_count(struct page *page, const json_t *value, const char *key,
+			  const char *format)
 {
 	const json_t *number = at(value, key);
 
@@ -78,7 +79,7 @@ static void count(struct page *page, const json_t *value, const char *key, const
 
 static void seconds(struct page *page, const json_t *value, const char *key, const char *format)
 {
-	count(page, value, key, format);
+	explain_count(page, value, key, format);
 	if (at(value, key))
 		page_text(page, " s", PAGE_ALL);
 }
@@ -122,7 +123,7 @@ static void head(struct page *page, const json_t *line)
 	page_wrap(page, 2, text_at(line, "message"), NULL);
 	label(page, "found");
 	page_printf(page, "%s on %s", text_at(line, "@timestamp"), text_at(line, "host.name"));
-	count(page, line, "fdtrace.count", ", number ");
+	explain_count(page, line, "fdtrace.count", ", number ");
 	more(page, ", ", text_at(line, "fdtrace.state"));
 	more(page, ", ", text_at(line, "fdtrace.confidence"));
 	more(page, ", hooks ", text_at(line, "fdtrace.coverage"));
@@ -140,7 +141,7 @@ static void process(struct page *page, const json_t *line)
 	label(page, "process");
 	page_printf(page, "%s[%" JSON_INTEGER_FORMAT "]", text_at(process, "name"),
 		    number_at(process, "pid"));
-	count(page, process, "parent.pid", ", child of ");
+	explain_count(page, process, "parent.pid", ", child of ");
 	more(page, ", uid ", text_at(process, "user.id"));
 	more(page, ", since ", text_at(process, "start"));
 	page_newline(page);
@@ -157,7 +158,7 @@ static void endpoint(struct page *page, const json_t *network, const char *key, 
 	if (!end)
 		return;
 	page_printf(page, "%s%s", before, text_at(end, "address"));
-	count(page, end, "port", ":");
+	explain_count(page, end, "port", ":");
 }
 
 static void descriptor(struct page *page, const json_t *line)
@@ -169,7 +170,7 @@ static void descriptor(struct page *page, const json_t *line)
 	label(page, "descriptor");
 	page_printf(page, "fd %" JSON_INTEGER_FORMAT " %s", number_at(own, "fd"),
 		    text_at(own, "kind"));
-	count(page, own, "generation", " generation ");
+	explain_count(page, own, "generation", " generation ");
 	more(page, " ", text_at(line, "file.path"));
 	more(page, " ", text_at(own, "name"));
 	endpoint(page, network, "local", " ");
@@ -199,16 +200,16 @@ static void site(struct page *page, const json_t *row)
 {
 	label(page, "site");
 	page_printf(page, "%s  %s", text_at(row, "label"), text_at(row, "kind"));
-	count(page, row, "open", "  open ");
-	count(page, row, "opened", ", opened ");
-	count(page, row, "closed", ", closed ");
-	count(page, row, "peak", ", at most ");
+	explain_count(page, row, "open", "  open ");
+	explain_count(page, row, "opened", ", opened ");
+	explain_count(page, row, "closed", ", closed ");
+	explain_count(page, row, "peak", ", at most ");
 	seconds(page, row, "oldest_s", ", oldest ");
-	count(page, row, "idle", ", idle ");
+	explain_count(page, row, "idle", ", idle ");
 	seconds(page, row, "idle_s", " for ");
-	count(page, row, "established", ", established ");
-	count(page, row, "close_wait", ", in CLOSE_WAIT ");
-	count(page, row, "example_fd", ", e.g. fd ");
+	explain_count(page, row, "established", ", established ");
+	explain_count(page, row, "close_wait", ", in CLOSE_WAIT ");
+	explain_count(page, row, "example_fd", ", e.g. fd ");
 	more(page, " ", text_at(row, "example_name"));
 	page_newline(page);
 	frames(page, at(row, "stack"));
@@ -240,17 +241,17 @@ static void amounts(struct page *page, const json_t *own)
 
 	if (limit) {
 		label(page, "limit");
-		count(page, limit, "open", "open ");
-		count(page, limit, "soft", " of ");
+		explain_count(page, limit, "open", "open ");
+		explain_count(page, limit, "soft", " of ");
 		seconds(page, limit, "exhausted_in_s", ", full in ");
 		page_newline(page);
 	}
 	if (sweep) {
 		label(page, "sweep");
-		count(page, sweep, "first", "from ");
-		count(page, sweep, "last", " to ");
-		count(page, sweep, "tries", ", tries ");
-		count(page, sweep, "closed", ", closed ");
+		explain_count(page, sweep, "first", "from ");
+		explain_count(page, sweep, "last", " to ");
+		explain_count(page, sweep, "tries", ", tries ");
+		explain_count(page, sweep, "closed", ", closed ");
 		page_newline(page);
 	}
 }
@@ -295,7 +296,7 @@ struct lines {
 	unsigned int count;
 };
 
-static int keep(void *ctx, const char *line, size_t length)
+static int explain_keep(void *ctx, const char *line, size_t length)
 {
 	struct lines *lines = ctx;
 	char *copy;
@@ -310,7 +311,8 @@ static int keep(void *ctx, const char *line, size_t length)
 	return 0;
 }
 
-static int tell(int fd, struct page *page, const struct lines *lines, unsigned int i, bool json)
+static int explain_print(int fd, struct page *page, const struct lines *lines, unsigned int i,
+			 bool json)
 {
 	const char *text = lines->line[i].text;
 	size_t length = lines->line[i].length;
@@ -329,12 +331,12 @@ int explain(int fd, const char *fingerprint, bool json, unsigned int width, bool
 {
 	struct lines lines = { 0 };
 	struct page page;
-	int err = evidence_find(evidence_path(), fingerprint, keep, &lines, trouble);
+	int err = evidence_find(evidence_path(), fingerprint, explain_keep, &lines, trouble);
 	int failed = 0;
 
 	page_init(&page, width, color);
 	for (unsigned int i = lines.count; i-- && !err && !failed;)
-		failed = tell(fd, &page, &lines, i, json);
+		failed = explain_print(fd, &page, &lines, i, json);
 	page_done(&page);
 	while (lines.count)
 		free(lines.line[--lines.count].text);

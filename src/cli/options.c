@@ -140,7 +140,7 @@ static int bad_value(struct parse *p, const struct row *row, const char *value, 
 			   "--%s: \"%s\" is not understood", row->name, safe(p, value));
 }
 
-static int no_memory(struct parse *p)
+static int options_no_memory(struct parse *p)
 {
 	return trouble_set(p->trouble, ENOMEM, EXIT_INTERNAL, NULL, NULL, "out of memory");
 }
@@ -176,7 +176,7 @@ static int take_number(struct parse *p, const struct row *row, const char *value
 	return 0;
 }
 
-static int take_time(struct parse *p, const struct row *row, const char *value)
+static int options_parse_time(struct parse *p, const struct row *row, const char *value)
 {
 	uint64_t ns;
 
@@ -218,7 +218,7 @@ static int add_pid(struct parse *p, pid_t pid)
 	if ((o->pid_count & (o->pid_count - 1)) == 0) {
 		grown = realloc(o->pids, 2 * (o->pid_count + 1) * sizeof(*grown));
 		if (!grown)
-			return no_memory(p);
+			return options_no_memory(p);
 		o->pids = grown;
 	}
 	o->pids[o->pid_count++] = pid;
@@ -244,7 +244,7 @@ static int take_pids(struct parse *p, const struct row *row, const char *value)
 	}
 }
 
-static int take_rules(struct parse *p, const char *value)
+static int options_parse_rules(struct parse *p, const char *value)
 {
 	struct nearest nearest = { 0 };
 	char ids[320], cause[512];
@@ -270,7 +270,7 @@ static int take_rules(struct parse *p, const char *value)
 			   safe_n(p, nearest.word, nearest.length));
 }
 
-static int take_severity(struct parse *p, const struct row *row, const char *value)
+static int options_parse_severity(struct parse *p, const struct row *row, const char *value)
 {
 	if (severity_parse(value, &p->options->run.min_severity))
 		return bad_value(p, row, value, "allowed: info, warning, error");
@@ -353,7 +353,7 @@ static int append(struct parse *p, const char ***list, unsigned int *count, cons
 	const char **grown = realloc(*list, (*count + 1) * sizeof(*grown));
 
 	if (!grown)
-		return no_memory(p);
+		return options_no_memory(p);
 	*list = grown;
 	grown[(*count)++] = value;
 	return 0;
@@ -369,7 +369,7 @@ static int take_suppress(struct parse *p, const struct row *row, const char *val
 	return append(p, &run->suppress, &run->suppress_count, value);
 }
 
-static int take_setting(struct parse *p, const char *value)
+static int options_parse_setting(struct parse *p, const char *value)
 {
 	struct run_options *run = &p->options->run;
 	const struct setting *setting = NULL;
@@ -397,20 +397,20 @@ static int take_service(struct parse *p, enum mode mode)
 	return 0;
 }
 
-static int take(struct parse *p, const struct row *row, const char *value)
+static int options_apply(struct parse *p, const struct row *row, const char *value)
 {
 	p->options->given |= UINT64_C(1) << (row - table);
 	switch (row->type) {
 	case TYPE_FLAG: *(bool *)((char *)p->options + row->offset) = true; return 0;
 	case TYPE_COUNT: ++*(unsigned int *)((char *)p->options + row->offset); return 0;
 	case TYPE_STRING: return take_string(p, row, value);
-	case TYPE_TIME: return take_time(p, row, value);
+	case TYPE_TIME: return options_parse_time(p, row, value);
 	case TYPE_NUMBER: return take_number(p, row, value);
 	case TYPE_JSON: return take_json(p, row, value);
 	case TYPE_PIDS: return take_pids(p, row, value);
-	case TYPE_RULES: return take_rules(p, value);
-	case TYPE_SEVERITY: return take_severity(p, row, value);
-	case TYPE_SETTING: return take_setting(p, value);
+	case TYPE_RULES: return options_parse_rules(p, value);
+	case TYPE_SEVERITY: return options_parse_severity(p, row, value);
+	case TYPE_SETTING: return options_parse_setting(p, value);
 	case TYPE_SUPPRESS: return take_suppress(p, row, value);
 	case TYPE_HOOKS: return take_hooks(p, row, value);
 	case TYPE_STACKS: return take_stacks(p, row, value);
@@ -450,7 +450,7 @@ static void fill_getopt(struct parse *p)
 	*s = '\0';
 }
 
-static const struct row *row_of(int value)
+static const struct row *options_row_of(int value)
 {
 	for (size_t i = 0; i < ROWS; i++) {
 		if (ROW_VALUE(i) == value)
@@ -487,7 +487,7 @@ static int unknown_long(struct parse *p, const char *word)
 static int refused(struct parse *p, int code)
 {
 	const char *word = p->argv[optind - 1];
-	const struct row *row = optopt ? row_of(optopt) : NULL;
+	const struct row *row = optopt ? options_row_of(optopt) : NULL;
 	char letter[2] = { (char)optopt, '\0' };
 
 	if (row && code == ':')
@@ -521,7 +521,8 @@ static int take_options(struct parse *p, bool *ret_separated)
 					 strcmp(p->argv[before], "--") == 0;
 			return 0;
 		}
-		err = code == '?' || code == ':' ? refused(p, code) : take(p, row_of(code), optarg);
+		err = code == '?' || code == ':' ? refused(p, code)
+						 : options_apply(p, options_row_of(code), optarg);
 	}
 	return err;
 }

@@ -157,31 +157,31 @@ struct file {
 	struct trouble *trouble;
 };
 
-static int no_memory(struct trouble *trouble)
+static int config_no_memory(struct trouble *trouble)
 {
 	return trouble_set(trouble, ENOMEM, EXIT_INTERNAL, NULL, NULL, "out of memory");
 }
 
-static int cannot_read(struct file *file, int err)
+static int config_cannot_read(struct file *file, int err)
 {
 	return trouble_set(file->trouble, err, EXIT_USAGE, NULL, NULL, "%s cannot be read: %s",
 			   file->name, strerror(err));
 }
 
-static int refuse_at(struct file *file, struct yaml_place place, const char *remedy,
-		     const char *what)
+static int config_refuse_at(struct file *file, struct yaml_place place, const char *remedy,
+			    const char *what)
 {
 	return trouble_set(file->trouble, EINVAL, EXIT_USAGE, remedy, NULL, "%s:%u:%u: %s",
 			   file->name, place.line, place.column, what);
 }
 
-static int read_text(struct file *file, int fd)
+static int config_read_text(struct file *file, int fd)
 {
 	struct stat status;
 	int err;
 
 	if (fstat(fd, &status) < 0)
-		return cannot_read(file, errno);
+		return config_cannot_read(file, errno);
 	if (!S_ISREG(status.st_mode))
 		return trouble_set(file->trouble, S_ISDIR(status.st_mode) ? EISDIR : EINVAL,
 				   EXIT_USAGE, "name a YAML file: -c FILE", NULL, "%s is %s",
@@ -192,18 +192,18 @@ static int read_text(struct file *file, int fd)
 		return trouble_set(file->trouble, EFBIG, EXIT_USAGE, NULL, NULL,
 				   "%s is larger than 1 MiB", file->name);
 	if (err == -ENOMEM)
-		return no_memory(file->trouble);
-	return err ? cannot_read(file, -err) : 0;
+		return config_no_memory(file->trouble);
+	return err ? config_cannot_read(file, -err) : 0;
 }
 
 /* O_NONBLOCK: a FIFO would keep us waiting before it can be refused. */
-static int read_file(struct file *file)
+static int config_read_file(struct file *file)
 {
 	int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), err;
 
 	if (fd < 0)
-		return cannot_read(file, errno);
-	err = read_text(file, fd);
+		return config_cannot_read(file, errno);
+	err = config_read_text(file, fd);
 	close(fd);
 	return err;
 }
@@ -259,7 +259,8 @@ static const char *kind_wanted(const char *key)
 	return "plain text";
 }
 
-static void describe(const struct yaml_complaint *c, cyaml_err_t err, char *what, size_t size)
+static void config_describe(const struct yaml_complaint *c, cyaml_err_t err, char *what,
+			    size_t size)
 {
 	const struct yaml_step *innermost = c->step_count ? &c->steps[0] : NULL;
 	const char *key = innermost ? innermost->key : NULL;
@@ -290,7 +291,7 @@ static void describe(const struct yaml_complaint *c, cyaml_err_t err, char *what
 			 c->text[0] ? c->text : cyaml_strerror(err));
 }
 
-static int not_understood(struct file *file, cyaml_err_t err)
+static int config_not_understood(struct file *file, cyaml_err_t err)
 {
 	const struct yaml_complaint *c = &file->complaint;
 	const char *unknown = yaml_complains(c, "Unexpected key: ");
@@ -299,19 +300,19 @@ static int not_understood(struct file *file, cyaml_err_t err)
 	unsigned int count;
 
 	if (err == CYAML_ERR_OOM)
-		return no_memory(file->trouble);
+		return config_no_memory(file->trouble);
 	count = yaml_way(c, unknown, steps);
 	if (yaml_complains(c, "Missing required") && count && steps[count - 1].key)
 		count--; /* it names the last key that is there */
 	if (unknown)
 		describe_unknown(file, unknown, what, sizeof(what), remedy, sizeof(remedy));
 	else
-		describe(c, err, what, sizeof(what));
-	return refuse_at(file, yaml_find(file->text, file->size, steps, count, unknown), remedy,
-			 what);
+		config_describe(c, err, what, sizeof(what));
+	return config_refuse_at(file, yaml_find(file->text, file->size, steps, count, unknown),
+				remedy, what);
 }
 
-static int parse_file(struct file *file)
+static int config_parse_file(struct file *file)
 {
 	cyaml_config_t config = yaml_config(&file->complaint);
 	struct yaml_place place;
@@ -322,12 +323,12 @@ static int parse_file(struct file *file)
 
 	fault = yaml_fault(file->text, file->size, buffer, sizeof(buffer), &place, &empty);
 	if (fault)
-		return refuse_at(file, place, NULL, fault);
+		return config_refuse_at(file, place, NULL, fault);
 	if (empty) /* libcyaml leaves it open what nothing is */
 		return 0;
 	err = cyaml_load_data((const uint8_t *)file->text, file->size, &config, &file->schema.root,
 			      (cyaml_data_t **)&file->loaded->raw, NULL);
-	return err == CYAML_OK ? 0 : not_understood(file, err);
+	return err == CYAML_OK ? 0 : config_not_understood(file, err);
 }
 
 /* --- what the words mean --- */
@@ -356,7 +357,7 @@ static struct at at_entry(struct file *file, const char *key, unsigned int index
 			    sub ? 3 : 2 };
 }
 
-static const char *name_of(const struct at *at)
+static const char *config_name_of(const struct at *at)
 {
 	for (unsigned int i = at->count; i; i--)
 		if (at->steps[i - 1].key)
@@ -375,8 +376,8 @@ __attribute__((format(printf, 3, 4))) static int refuse(const struct at *at, con
 	vsnprintf(what, sizeof(what), format, args);
 	va_end(args);
 	escape_text(safe, sizeof(safe), what, strlen(what));
-	return refuse_at(file, yaml_find(file->text, file->size, at->steps, at->count, false),
-			 remedy, safe);
+	return config_refuse_at(
+		file, yaml_find(file->text, file->size, at->steps, at->count, false), remedy, safe);
 }
 
 /* The index of text among names; -EINVAL with a trouble that lists them. */
@@ -390,7 +391,7 @@ static int take_word(struct at at, const char *text, const char *const *names, u
 		strncat(allowed, i ? ", " : " ", sizeof(allowed) - strlen(allowed) - 1);
 		strncat(allowed, names[i], sizeof(allowed) - strlen(allowed) - 1);
 	}
-	return refuse(&at, allowed, "%s: \"%.60s\" is not understood", name_of(&at), text);
+	return refuse(&at, allowed, "%s: \"%.60s\" is not understood", config_name_of(&at), text);
 }
 
 static int take_bool(struct at at, const char *text, bool *ret_value)
@@ -416,9 +417,9 @@ static int take_path(struct at at, const char *text, size_t size, const char **r
 		return 0;
 	if (*text != '/')
 		return refuse(&at, "give the whole path, from / on",
-			      "%s: \"%.60s\" is a relative path", name_of(&at), text);
+			      "%s: \"%.60s\" is a relative path", config_name_of(&at), text);
 	if (strlen(text) >= size)
-		return refuse(&at, NULL, "%s: the path is too long", name_of(&at));
+		return refuse(&at, NULL, "%s: the path is too long", config_name_of(&at));
 	*ret_path = text;
 	return 0;
 }
@@ -450,15 +451,16 @@ static int take_size(struct at at, const char *text, uint64_t min, uint64_t max,
 	snprintf(remedy, sizeof(remedy), "give a number with K, M or G, from %s to %s", least,
 		 most);
 	if (*text < '0' || *text > '9' || (*end && (factor == 1)))
-		return refuse(&at, remedy, "%s: \"%.60s\" is not understood", name_of(&at), text);
+		return refuse(&at, remedy, "%s: \"%.60s\" is not understood", config_name_of(&at),
+			      text);
 	if (errno || __builtin_mul_overflow(number, factor, &number) || number < min ||
 	    number > max)
-		return refuse(&at, remedy, "%s: %.60s is out of range", name_of(&at), text);
+		return refuse(&at, remedy, "%s: %.60s is out of range", config_name_of(&at), text);
 	*ret_bytes = number;
 	return 0;
 }
 
-static int take_rules(struct file *file, const char *text)
+static int config_parse_rules(struct file *file, const char *text)
 {
 	struct at at = at_key(file, "rules");
 	const char *bad;
@@ -470,7 +472,7 @@ static int take_rules(struct file *file, const char *text)
 		      length > 60 ? 60 : (int)length, bad);
 }
 
-static int take_setting(struct file *file, const struct setting *setting, const char *text)
+static int config_parse_setting(struct file *file, const struct setting *setting, const char *text)
 {
 	char assignment[TEXT_MAX + 64], min[32], max[32], remedy[160];
 	struct at at = at_sub(file, "set", setting->key);
@@ -496,7 +498,7 @@ static int take_set(struct file *file, const struct raw_set *set)
 
 	for (size_t i = 0; !err && i < count && i < SETTINGS_MAX; i++)
 		if (set->value[i])
-			err = take_setting(file, &settings[i], set->value[i]);
+			err = config_parse_setting(file, &settings[i], set->value[i]);
 	return err;
 }
 
@@ -542,7 +544,7 @@ static int take_interval(struct file *file, const char *text)
 
 /* --- outputs --- */
 
-static int take_severity(struct at at, const char *text, enum severity *ret_severity)
+static int config_parse_severity(struct at at, const char *text, enum severity *ret_severity)
 {
 	if (!text || severity_parse(text, ret_severity) == 0)
 		return 0;
@@ -607,8 +609,8 @@ static int take_output(struct file *file, unsigned int i)
 		err = refuse(&at, NULL, "rfc5424 has no meaning for %s", raw->type);
 	}
 	if (!err)
-		err = take_severity(at_entry(file, "outputs", i, "min_severity"), raw->min_severity,
-				    &output->min_severity);
+		err = config_parse_severity(at_entry(file, "outputs", i, "min_severity"),
+					    raw->min_severity, &output->min_severity);
 	if (!err)
 		err = take_bool(at_entry(file, "outputs", i, "summaries"), raw->summaries,
 				&output->summaries);
@@ -751,7 +753,7 @@ static int take_all(struct file *file)
 
 	if (!raw)
 		return 0;
-	err = take_rules(file, raw->rules);
+	err = config_parse_rules(file, raw->rules);
 	if (!err)
 		err = take_set(file, &raw->set);
 	if (!err)
@@ -805,12 +807,12 @@ int config_default(struct config **ret_config)
 	return 0;
 }
 
-static int load(struct file *file)
+static int config_load_file(struct file *file)
 {
-	int err = read_file(file);
+	int err = config_read_file(file);
 
 	if (!err)
-		err = parse_file(file);
+		err = config_parse_file(file);
 	if (!err)
 		err = take_all(file);
 	free(file->text);
@@ -826,12 +828,12 @@ int config_load(const char *path, struct config **ret_config, struct trouble *tr
 	if (!file.loaded || !kept) {
 		free(kept);
 		free(file.loaded);
-		return no_memory(trouble);
+		return config_no_memory(trouble);
 	}
 	file.loaded->config.path = kept;
 	escape_text(file.name, sizeof(file.name), path, strlen(path));
 	fill_schema(&file.schema);
-	err = load(&file);
+	err = config_load_file(&file);
 	if (err)
 		config_free(&file.loaded->config);
 	else

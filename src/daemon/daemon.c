@@ -85,8 +85,8 @@ static void apply_command_line(const struct daemon_options *options, struct conf
 	config->stacks_python = options->stacks == STACKS_PYTHON;
 }
 
-static int load(const struct daemon_options *options, struct config **ret_config,
-		struct suppression_list **ret_suppressions, struct trouble *trouble)
+static int daemon_load(const struct daemon_options *options, struct config **ret_config,
+		       struct suppression_list **ret_suppressions, struct trouble *trouble)
 {
 	int err = read_config(options, ret_config, trouble);
 
@@ -113,7 +113,7 @@ int daemon_check_config(const struct daemon_options *options)
 	struct config *config = NULL;
 	struct trouble trouble;
 
-	if (load(options, &config, &suppressions, &trouble)) {
+	if (daemon_load(options, &config, &suppressions, &trouble)) {
 		log_trouble(&trouble);
 		return trouble.status;
 	}
@@ -164,7 +164,8 @@ static void warn_of_what_waits(const struct daemon *d, struct config *next)
 	warn_restart(next, ids);
 }
 
-static void take(struct daemon *d, struct config *config, struct suppression_list *suppressions)
+static void daemon_apply(struct daemon *d, struct config *config,
+			 struct suppression_list *suppressions)
 {
 	if (d->config != d->started)
 		config_free(d->config);
@@ -188,7 +189,7 @@ static bool reload(struct daemon *d)
 	struct suppression_list *suppressions = NULL;
 	struct config *next = NULL;
 	struct trouble trouble;
-	int err = load(d->options, &next, &suppressions, &trouble);
+	int err = daemon_load(d->options, &next, &suppressions, &trouble);
 
 	if (!err)
 		err = lines_apply(&d->lines, next, clock_monotonic_ns(), &trouble);
@@ -202,7 +203,7 @@ static bool reload(struct daemon *d)
 		return false;
 	}
 	warn_of_what_waits(d, next);
-	take(d, next, suppressions);
+	daemon_apply(d, next, suppressions);
 	log_info("%s: reloaded", config_name(next));
 	return true;
 }
@@ -423,7 +424,7 @@ static int begin(struct daemon *d, struct trouble *trouble)
 	int err = begin_signals(d, trouble);
 
 	if (!err)
-		err = load(d->options, &d->config, &d->suppressions, trouble);
+		err = daemon_load(d->options, &d->config, &d->suppressions, trouble);
 	if (!err)
 		err = lock_take(&d->lock_fd, trouble);
 	if (err)

@@ -5,7 +5,7 @@
 
 #include "engine/engine_private.h"
 
-static bool is_wanted(const struct engine *e, const struct detector *d)
+static bool detector_is_wanted(const struct engine *e, const struct detector *d)
 {
 	return (d->rules | d->serves) & e->options.rules;
 }
@@ -51,7 +51,7 @@ void detectors_choose(struct engine *e)
 
 	e->hearing = (struct detector_hearing){ 0 };
 	for (const struct detector *const *d = e->options.detectors; d && *d; d++) {
-		if (is_wanted(e, *d))
+		if (detector_is_wanted(e, *d))
 			hearing_add(&e->hearing, *d);
 		else if (is_heard(&before, *d))
 			detector_stop(e, *d);

@@ -305,7 +305,7 @@ static const uint16_t smallest[256] = {
 };
 
 /* Coarse and precise clocks mix in the stream and may disagree by a timer tick: time never runs back. */
-static void take_time(struct engine *e, uint64_t time_ns)
+static void engine_advance_clock(struct engine *e, uint64_t time_ns)
 {
 	if (!time_ns)
 		return;
@@ -330,7 +330,7 @@ int engine_apply(struct engine *e, const void *event, size_t size)
 		e->counters.malformed++;
 		return -EINVAL;
 	}
-	take_time(e, head->time_ns);
+	engine_advance_clock(e, head->time_ns);
 	e->serial++;
 	e->counters.events += head->kind < FDT_LOSS; /* what the kernel told, not what was added */
 	err = apply_kind(e, head, size);
@@ -344,7 +344,7 @@ int engine_apply(struct engine *e, const void *event, size_t size)
 /* Tables that live on are looked at as if they died now, except that nothing has ended. */
 void engine_finish(struct engine *e, uint64_t time_ns)
 {
-	take_time(e, time_ns);
+	engine_advance_clock(e, time_ns);
 	e->serial++;
 	map_each (&e->tasks, entry)
 		detectors_call(e, task_ended, entry->value);

@@ -208,8 +208,8 @@ static int more_open_first(const void *a, const void *b)
 	return (x->oldest_fd > y->oldest_fd) - (x->oldest_fd < y->oldest_fd);
 }
 
-static struct site_row row_of(struct engine *e, const struct fdtable *table,
-			      const struct tally *tally, char *label, size_t label_size)
+static struct site_row finding_row_of(struct engine *e, const struct fdtable *table,
+				      const struct tally *tally, char *label, size_t label_size)
 {
 	struct site_row row = { .site = tally->site,
 				.label = label,
@@ -260,8 +260,8 @@ void finding_sites(struct engine *e, struct finding *f, const struct fdtable *ta
 	f->site_total = t.count;
 	f->site_count = t.count < FINDING_SITES_MAX ? t.count : FINDING_SITES_MAX;
 	for (unsigned int i = 0; i < f->site_count; i++)
-		f->sites[i] =
-			row_of(e, table, &t.list[i], labels->text[i], sizeof(labels->text[i]));
+		f->sites[i] = finding_row_of(e, table, &t.list[i], labels->text[i],
+					     sizeof(labels->text[i]));
 	tallies_done(&t);
 }
 
@@ -276,7 +276,7 @@ void finding_each_site(struct engine *e, const struct fdtable *table,
 
 	tally_table(&t, table, only, ctx);
 	for (size_t i = 0; i < t.count; i++) {
-		struct site_row out = row_of(e, table, &t.list[i], label, sizeof(label));
+		struct site_row out = finding_row_of(e, table, &t.list[i], label, sizeof(label));
 
 		row(e, table, &out);
 	}
@@ -481,7 +481,7 @@ static void count_severity(struct engine *e, struct finding_entry *entry, enum s
 	entry->severity = severity;
 }
 
-static void tell(struct engine *e, struct finding_entry *entry, struct finding *f)
+static void finding_deliver(struct engine *e, struct finding_entry *entry, struct finding *f)
 {
 	f->sequence = ++e->sequence;
 	f->state = entry->reported ? FINDING_ONGOING : FINDING_NEW;
@@ -528,7 +528,7 @@ static void tell_if_news(struct engine *e, struct finding_entry *entry, struct f
 	if (entry->reported && !graver && !is_long_ago(e, entry))
 		return;
 	if (graver || throttle_pass(e, f))
-		tell(e, entry, f);
+		finding_deliver(e, entry, f);
 	else
 		withhold(e, entry, f);
 }

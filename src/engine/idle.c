@@ -11,8 +11,8 @@ static bool can_be_asked(const struct slot *slot)
 	return slot->kind == FD_KIND_TCP || slot->kind == FD_KIND_UNIX;
 }
 
-static void count(struct site_row *row, const struct slot *slot, const struct fdt_detail *d,
-		  uint64_t idle_from_ns)
+static void idle_count(struct site_row *row, const struct slot *slot, const struct fdt_detail *d,
+		       uint64_t idle_from_ns)
 {
 	row->asked++;
 	if (d->facts & FDT_FACT_SOCKET) {
@@ -37,7 +37,7 @@ void finding_ask_idle(struct engine *e, const struct fdtable *table, struct site
 			continue;
 		detail = slots_look(e, table, fd);
 		if (detail)
-			count(row, slot, detail, idle_from_ns);
+			idle_count(row, slot, detail, idle_from_ns);
 		if (row->asked == ROW_ASKED_MAX)
 			return;
 	}

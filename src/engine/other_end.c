@@ -27,7 +27,7 @@ static bool what_is_wanted(const struct descriptor *d, struct wanted *ret)
 	return ret->inode;
 }
 
-static bool is_wanted(const struct slot *slot, const struct wanted *wanted)
+static bool other_end_is_wanted(const struct slot *slot, const struct wanted *wanted)
 {
 	return slot->inode == wanted->inode && slot->dev == wanted->dev &&
 	       (!wanted->access || slot->flags & wanted->access);
@@ -59,7 +59,7 @@ static void look_through(const struct fdtable *table, const struct wanted *wante
 			 struct other_end *end)
 {
 	fdtable_each (table, fd)
-		if (is_wanted(fdtable_slot(table, fd), wanted))
+		if (other_end_is_wanted(fdtable_slot(table, fd), wanted))
 			add(end, (struct holder){ .pid = table->owner->pid,
 						  .fd = fd,
 						  .name = table->owner->name });

@@ -194,8 +194,8 @@ static void tell_change(const struct place *p, enum change_op op, const struct a
 	site_unref(&p->e->sites, site);
 }
 
-static inline void tell(const struct place *p, enum change_op op, const struct actor *actor,
-			const char *how)
+static inline void slot_report_change(const struct place *p, enum change_op op,
+				      const struct actor *actor, const char *how)
 {
 	if (p->e->options.listener->change)
 		tell_change(p, op, actor, how);
@@ -266,7 +266,7 @@ static void slot_end(const struct place *p, const struct actor *actor, enum endi
 	uint32_t generation = slot->generation, past;
 
 	p->e->counters.changes[ending == END_REPLACE ? CHANGE_REPLACE : CHANGE_CLOSE]++;
-	tell(p, CHANGE_CLOSE, actor, ending_text(ending));
+	slot_report_change(p, CHANGE_CLOSE, actor, ending_text(ending));
 	if (!slot->site)
 		count_unknown(p, -1);
 	end_counts(p);
@@ -393,7 +393,7 @@ static void tell_opened(const struct place *p, const struct fdt_slot *event,
 			const struct actor *actor)
 {
 	p->e->counters.changes[CHANGE_OPEN]++;
-	tell(p, CHANGE_OPEN, actor, NULL);
+	slot_report_change(p, CHANGE_OPEN, actor, NULL);
 	if (duplicates(&event->head))
 		detectors_call(p->e, duplicated, p->table, event, actor);
 	else if (event->fd < p->e->hearing.opened_below)
@@ -438,7 +438,7 @@ static void perhaps_opened(const struct place *p, const struct fdt_slot *event,
 		return;
 	slot_begin(p, &event->file, actor, SLOT_OPENER_PENDING);
 	p->e->counters.changes[CHANGE_OPEN]++;
-	tell(p, CHANGE_OPEN, actor, NULL);
+	slot_report_change(p, CHANGE_OPEN, actor, NULL);
 }
 
 /* The number was closed by this thread; what the slot holds now, if anything, is a new one. */

@@ -150,7 +150,7 @@ struct out {
 	size_t size, used;
 };
 
-static void put(struct out *out, char c)
+static void suppression_put(struct out *out, char c)
 {
 	if (out->used + 1 < out->size)
 		out->buffer[out->used++] = c;
@@ -159,7 +159,7 @@ static void put(struct out *out, char c)
 static void put_text(struct out *out, const char *text)
 {
 	while (*text)
-		put(out, *text++);
+		suppression_put(out, *text++);
 }
 
 /*
@@ -174,17 +174,17 @@ static void put_glob(struct out *out, const char *text, size_t length)
 		unsigned char c = (unsigned char)text[i];
 
 		if (c < 0x20 || c >= 0x7f) {
-			put(out, '?');
+			suppression_put(out, '?');
 			continue;
 		}
 		if (strchr("*?[\\", c))
-			put(out, '\\');
+			suppression_put(out, '\\');
 		if (c == '\'')
-			put(out, '\'');
-		put(out, (char)c);
+			suppression_put(out, '\'');
+		suppression_put(out, (char)c);
 	}
 	if (cut)
-		put(out, '*');
+		suppression_put(out, '*');
 }
 
 /* "worker (app.py:57)" but for the line, which the next edit of the file moves. */
@@ -227,7 +227,7 @@ void suppression_format(const struct finding *f, char *buffer, size_t size)
 
 	put_text(&out, "- name: why this is no fault\n  rule: ");
 	put_text(&out, rule_info(f->rule)->id);
-	put(&out, '\n');
+	suppression_put(&out, '\n');
 	if (f->process)
 		put_program(&out, f->process);
 	snprintf(fingerprint, sizeof(fingerprint), "  fingerprint: '%016" PRIx64 "'\n",

@@ -110,7 +110,7 @@ void throttle_withhold(struct engine *e, const struct finding *f)
 		t->severity[f->rule] = f->severity;
 }
 
-static void tell(struct engine *e, struct throttle *t)
+static void throttle_report(struct engine *e, struct throttle *t)
 {
 	struct withheld withheld = { .process = t->process,
 				     .time_ns = e->now_ns,
@@ -132,7 +132,7 @@ static void tell_if_due(struct engine *e, struct throttle *t, bool at_end)
 	if (is_empty(t))
 		return;
 	if (at_end || !t->reported_ns || e->now_ns - t->reported_ns >= LINE_NS)
-		tell(e, t);
+		throttle_report(e, t);
 	else
 		e->withheld_pending = true;
 }

@@ -60,29 +60,30 @@ struct loaded {
 
 /* --- saying what is wrong --- */
 
-static int refuse_at(struct file *file, unsigned int line, const char *remedy, const char *what)
+static int suppress_refuse_at(struct file *file, unsigned int line, const char *remedy,
+			      const char *what)
 {
 	return trouble_set(file->trouble, EINVAL, EXIT_USAGE, remedy, NULL,
 			   "--suppress %s: line %u: %s", file->name, line, what);
 }
 
 /* At that key of that entry, from 0; at the entry, if it has no such key. */
-static int refuse(struct file *file, unsigned int index, const char *key, const char *remedy,
-		  const char *what)
+static int suppress_refuse(struct file *file, unsigned int index, const char *key,
+			   const char *remedy, const char *what)
 {
 	const struct yaml_step steps[] = { { .index = index }, { .key = key } };
 	struct yaml_place place = yaml_find(file->text, file->size, steps, key ? 2 : 1, key);
 
-	return refuse_at(file, place.line, remedy, what);
+	return suppress_refuse_at(file, place.line, remedy, what);
 }
 
-static int cannot_read(struct file *file, int err)
+static int suppress_cannot_read(struct file *file, int err)
 {
 	return trouble_set(file->trouble, err, EXIT_USAGE, NULL, NULL,
 			   "--suppress %s: cannot be read: %s", file->name, strerror(err));
 }
 
-static int no_memory(struct trouble *trouble)
+static int suppress_no_memory(struct trouble *trouble)
 {
 	return trouble_set(trouble, ENOMEM, EXIT_INTERNAL, NULL, NULL, "out of memory");
 }
@@ -93,8 +94,8 @@ static const char *field_of(const struct yaml_complaint *c)
 	return c->step_count && c->steps[0].key ? c->steps[0].key : "";
 }
 
-static const char *describe(const struct yaml_complaint *c, cyaml_err_t err, char *what,
-			    size_t size)
+static const char *suppress_describe(const struct yaml_complaint *c, cyaml_err_t err, char *what,
+				     size_t size)
 {
 	const char *key = yaml_complains(c, "Unexpected key: "), *field = field_of(c);
 
@@ -126,7 +127,7 @@ static const char *describe(const struct yaml_complaint *c, cyaml_err_t err, cha
 }
 
 /* libcyaml's words as ours. */
-static int not_understood(struct file *file, cyaml_err_t err)
+static int suppress_not_understood(struct file *file, cyaml_err_t err)
 {
 	const struct yaml_complaint *c = &file->complaint;
 	const char *key = yaml_complains(c, "Unexpected key: "), *remedy;
@@ -135,13 +136,13 @@ static int not_understood(struct file *file, cyaml_err_t err)
 	char what[224];
 
 	if (err == CYAML_ERR_OOM)
-		return no_memory(file->trouble);
-	remedy = describe(c, err, what, sizeof(what));
+		return suppress_no_memory(file->trouble);
+	remedy = suppress_describe(c, err, what, sizeof(what));
 	if (err == CYAML_ERR_SEQUENCE_ENTRIES_MAX) /* it names the last good one */
 		steps[0].index = SUPPRESS_ENTRIES_MAX;
 	if (yaml_complains(c, "Missing required") && count > 1)
 		count = 1; /* it names the last key that is there */
-	return refuse_at(
+	return suppress_refuse_at(
 		file,
 		yaml_find(file->text, file->size, steps, count, count && steps[count - 1].key).line,
 		remedy, what);
@@ -149,13 +150,13 @@ static int not_understood(struct file *file, cyaml_err_t err)
 
 /* --- reading --- */
 
-static int read_text(struct file *file, int fd)
+static int suppress_read_text(struct file *file, int fd)
 {
 	struct stat status;
 	int err;
 
 	if (fstat(fd, &status) < 0)
-		return cannot_read(file, errno);
+		return suppress_cannot_read(file, errno);
 	if (S_ISDIR(status.st_mode))
 		return trouble_set(file->trouble, EISDIR, EXIT_USAGE,
 				   "name a YAML file; --suppress may be given several times", NULL,
@@ -165,22 +166,22 @@ static int read_text(struct file *file, int fd)
 		return trouble_set(file->trouble, EFBIG, EXIT_USAGE, NULL, NULL,
 				   "--suppress %s: larger than 1 MiB", file->name);
 	if (err == -ENOMEM)
-		return no_memory(file->trouble);
-	return err ? cannot_read(file, -err) : 0;
+		return suppress_no_memory(file->trouble);
+	return err ? suppress_cannot_read(file, -err) : 0;
 }
 
-static int read_file(struct file *file)
+static int suppress_read_file(struct file *file)
 {
 	int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NOCTTY), err;
 
 	if (fd < 0)
-		return cannot_read(file, errno);
-	err = read_text(file, fd);
+		return suppress_cannot_read(file, errno);
+	err = suppress_read_text(file, fd);
 	close(fd);
 	return err;
 }
 
-static int parse_file(struct file *file)
+static int suppress_parse_file(struct file *file)
 {
 	cyaml_config_t config = yaml_config(&file->complaint);
 	struct yaml_place place;
@@ -191,12 +192,12 @@ static int parse_file(struct file *file)
 
 	fault = yaml_fault(file->text, file->size, buffer, sizeof(buffer), &place, &empty);
 	if (fault)
-		return refuse_at(file, place.line, NULL, fault);
+		return suppress_refuse_at(file, place.line, NULL, fault);
 	if (empty) /* libcyaml leaves it open what nothing is */
 		return 0;
 	err = cyaml_load_data((const uint8_t *)file->text, file->size, &config, &list_schema,
 			      (cyaml_data_t **)&file->entries, &file->entry_count);
-	return err == CYAML_OK ? 0 : not_understood(file, err);
+	return err == CYAML_OK ? 0 : suppress_not_understood(file, err);
 }
 
 /* --- from words to conditions --- */
@@ -213,7 +214,7 @@ static int take_rule(struct file *file, unsigned int index, struct suppression *
 		return 0;
 	escape_text(word, sizeof(word), rule, strlen(rule));
 	snprintf(what, sizeof(what), "no rule or family is called \"%s\"", word);
-	return refuse(file, index, "rule", "try: fdtrace --rules help", what);
+	return suppress_refuse(file, index, "rule", "try: fdtrace --rules help", what);
 }
 
 static int take_fingerprint(struct file *file, unsigned int index, struct suppression *s)
@@ -223,9 +224,9 @@ static int take_fingerprint(struct file *file, unsigned int index, struct suppre
 	if (!text)
 		return 0;
 	if (strlen(text) != 16 || strspn(text, "0123456789abcdefABCDEF") != 16)
-		return refuse(file, index, "fingerprint",
-			      "--json tells it in full, and so does -v with what to paste",
-			      "a fingerprint has 16 hex digits");
+		return suppress_refuse(file, index, "fingerprint",
+				       "--json tells it in full, and so does -v with what to paste",
+				       "a fingerprint has 16 hex digits");
 	s->fingerprint = strtoull(text, NULL, 16);
 	s->has_fingerprint = true;
 	return 0;
@@ -241,8 +242,8 @@ static int take_glob(struct file *file, unsigned int index, const char *key, con
 	if (!fault)
 		return 0;
 	snprintf(what, sizeof(what), "%s is no glob: %s", key, fault);
-	return refuse(file, index, key, "a backslash takes the special meaning from * ? [ and \\",
-		      what);
+	return suppress_refuse(file, index, key,
+			       "a backslash takes the special meaning from * ? [ and \\", what);
 }
 
 static int take_entry(struct file *file, unsigned int index, struct suppression *s)
@@ -259,9 +260,9 @@ static int take_entry(struct file *file, unsigned int index, struct suppression 
 	if (!err)
 		err = take_glob(file, index, "frame", entry->frame, &s->frame);
 	if (!err && !s->rules && !s->has_fingerprint && !s->exe && !s->frame)
-		err = refuse(file, index, NULL,
-			     "add at least one of rule, fingerprint, exe and frame",
-			     "an entry without a condition would suppress everything");
+		err = suppress_refuse(file, index, NULL,
+				      "add at least one of rule, fingerprint, exe and frame",
+				      "an entry without a condition would suppress everything");
 	return err;
 }
 
@@ -275,7 +276,7 @@ static int take_file(struct loaded *loaded, struct file *file)
 		return 0;
 	grown = realloc(loaded->list.entries, count * sizeof(*grown));
 	if (!grown)
-		return no_memory(file->trouble);
+		return suppress_no_memory(file->trouble);
 	loaded->list.entries = grown;
 	for (unsigned int i = 0; !err && i < file->entry_count; i++) {
 		struct suppression *s = &grown[loaded->list.count++];
@@ -286,12 +287,12 @@ static int take_file(struct loaded *loaded, struct file *file)
 	return err;
 }
 
-static int load(struct loaded *loaded, struct file *file)
+static int suppress_load(struct loaded *loaded, struct file *file)
 {
-	int err = read_file(file);
+	int err = suppress_read_file(file);
 
 	if (!err)
-		err = parse_file(file);
+		err = suppress_parse_file(file);
 	if (!err)
 		err = take_file(loaded, file);
 	free(file->text);
@@ -309,7 +310,7 @@ int suppress_read(const char *const *paths, unsigned int path_count,
 		loaded->files = calloc(path_count + 1, sizeof(*loaded->files));
 	if (!loaded || !loaded->files) {
 		free(loaded);
-		return no_memory(trouble);
+		return suppress_no_memory(trouble);
 	}
 	while (!err && loaded->file_count < path_count) {
 		struct file *file = &loaded->files[loaded->file_count];
@@ -317,7 +318,7 @@ int suppress_read(const char *const *paths, unsigned int path_count,
 		file->path = paths[loaded->file_count++];
 		file->trouble = trouble;
 		escape_text(file->name, sizeof(file->name), file->path, strlen(file->path));
-		err = load(loaded, file);
+		err = suppress_load(loaded, file);
 	}
 	if (err)
 		suppress_free(&loaded->list);

@@ -220,7 +220,7 @@ struct opening {
 	struct trouble *trouble;
 };
 
-static int refuse(const struct opening *o, int err, const char *cause)
+static int replay_refuse(const struct opening *o, int err, const char *cause)
 {
 	return trouble_set(o->trouble, err, EXIT_CANNOT, NULL, cause, "cannot replay %s", o->name);
 }
@@ -231,23 +231,24 @@ static int check_header(const struct opening *o, const struct fdt_tracefile_head
 	char cause[128];
 
 	if (got == 0)
-		return refuse(o, ENODATA, "the file is empty");
+		return replay_refuse(o, ENODATA, "the file is empty");
 	if (memcmp(header->magic, FDT_TRACEFILE_MAGIC, got < 8 ? got : 8) != 0)
-		return refuse(o, EINVAL, "it is not a recording made with fdtrace -r");
+		return replay_refuse(o, EINVAL, "it is not a recording made with fdtrace -r");
 	if (got < sizeof(*header))
-		return refuse(o, ENODATA, "the recording is cut within its header");
+		return replay_refuse(o, ENODATA, "the recording is cut within its header");
 	if (header->byte_order != FDT_TRACEFILE_BYTE_ORDER)
-		return refuse(o, EPROTO, "it was recorded on a machine of the other byte order");
+		return replay_refuse(o, EPROTO,
+				     "it was recorded on a machine of the other byte order");
 	if (header->abi != FDT_ABI) {
 		snprintf(cause, sizeof(cause),
 			 "its format is %" PRIu32
 			 ", this fdtrace reads format %d: use the fdtrace that recorded it",
 			 header->abi, FDT_ABI);
-		return refuse(o, EPROTO, cause);
+		return replay_refuse(o, EPROTO, cause);
 	}
 	if (header->header_size < sizeof(*header) || header->header_size > HEADER_SIZE_MAX ||
 	    header->header_size % 8)
-		return refuse(o, EINVAL, "its header is damaged");
+		return replay_refuse(o, EINVAL, "its header is damaged");
 	return 0;
 }
 
@@ -259,15 +260,15 @@ static int read_header(const struct opening *o, int fd)
 	int err;
 
 	if (got < 0)
-		return refuse(o, (int)-got, strerror((int)-got));
+		return replay_refuse(o, (int)-got, strerror((int)-got));
 	err = check_header(o, &header, (size_t)got);
 	if (err)
 		return err;
 	got = read_full(fd, rest, header.header_size - sizeof(header));
 	if (got < 0)
-		return refuse(o, (int)-got, strerror((int)-got));
+		return replay_refuse(o, (int)-got, strerror((int)-got));
 	if ((size_t)got < header.header_size - sizeof(header))
-		return refuse(o, ENODATA, "the recording is cut within its header");
+		return replay_refuse(o, ENODATA, "the recording is cut within its header");
 	return 0;
 }
 
@@ -281,7 +282,7 @@ static int replay_new(const struct opening *o, int fd, bool owns_fd, struct sour
 		return err;
 	r = malloc(sizeof(*r));
 	if (!r)
-		return refuse(o, ENOMEM, strerror(ENOMEM));
+		return replay_refuse(o, ENOMEM, strerror(ENOMEM));
 	memset(r, 0, offsetof(struct replay_source, buffer));
 	r->source.ops = &replay_ops;
 	r->fd = fd;
@@ -303,7 +304,7 @@ int replay_source_open(const char *path, struct source **ret_source, struct trou
 	escape_text(o.name, sizeof(o.name), path, strlen(path));
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
-		return refuse(&o, errno, strerror(errno));
+		return replay_refuse(&o, errno, strerror(errno));
 	err = replay_new(&o, fd, true, ret_source);
 	if (err)
 		close(fd);

@@ -344,7 +344,7 @@ const struct syscall_row *syscalls_table(size_t *ret_count)
 	return table;
 }
 
-static void put(struct fdt_call *calls, int number, const struct fdt_call *call)
+static void syscalls_put_row(struct fdt_call *calls, int number, const struct fdt_call *call)
 {
 	if (number >= 0 && number < FDT_CALLS_MAX)
 		calls[number] = *call;
@@ -359,8 +359,8 @@ void syscalls_fill(struct fdt_call native[FDT_CALLS_MAX], struct fdt_call compat
 	memset(native, 0, FDT_CALLS_MAX * sizeof(*native));
 	memset(compat, 0, FDT_CALLS_MAX * sizeof(*compat));
 	for (; count--; row++) {
-		put(native, row->number, &row->call);
-		put(compat, row->ARCH_COMPAT_NUMBER, &row->call);
+		syscalls_put_row(native, row->number, &row->call);
+		syscalls_put_row(compat, row->ARCH_COMPAT_NUMBER, &row->call);
 	}
 	memcpy(socketcalls, socketcall_table, sizeof(socketcall_table));
 }

@@ -13,7 +13,7 @@
 static char kept[KEPT_BYTES + 1];
 
 /* A verifier's log is one message of many lines, and the reason stands at its end. */
-static void keep(const char *text, size_t length)
+static void libbpf_keep(const char *text, size_t length)
 {
 	size_t used = strlen(kept), over;
 
@@ -43,7 +43,8 @@ take(enum libbpf_print_level level, const char *format, va_list args)
 		return 0;
 	length = vsnprintf(text, sizeof(text), format, args);
 	if (length > 0)
-		keep(text, (size_t)length < sizeof(text) ? (size_t)length : sizeof(text) - 1);
+		libbpf_keep(text,
+			    (size_t)length < sizeof(text) ? (size_t)length : sizeof(text) - 1);
 	return 0;
 }
 
