@@ -50,6 +50,12 @@ static int make_perf_event(void)
 	return (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
 }
 
+/* Without CAP_SYS_ADMIN, which is dropped by now, a group must report file handles (Linux 5.13). */
+static int make_fanotify(void)
+{
+	return fanotify_init(FAN_CLOEXEC | FAN_CLASS_NOTIF | FAN_REPORT_FID, O_RDONLY | O_CLOEXEC);
+}
+
 /* Its descriptor is close-on-exec without being asked. */
 static int make_io_uring(void)
 {
@@ -68,9 +74,7 @@ void kind_samples_init(struct kind_samples *samples)
 			  1);
 	kind_samples_take(samples, make_signalfd(), FD_KIND_SIGNALFD, 1);
 	kind_samples_take(samples, inotify_init1(IN_CLOEXEC), FD_KIND_INOTIFY, 1);
-	kind_samples_take(samples,
-			  fanotify_init(FAN_CLOEXEC | FAN_CLASS_NOTIF, O_RDONLY | O_CLOEXEC),
-			  FD_KIND_FANOTIFY, 1);
+	kind_samples_take(samples, make_fanotify(), FD_KIND_FANOTIFY, 1);
 	kind_samples_take(samples, (int)syscall(SYS_pidfd_open, getpid(), 0), FD_KIND_PIDFD, 1);
 	kind_samples_take(samples, make_perf_event(), FD_KIND_PERF, 1);
 	kind_samples_take(samples, make_io_uring(), FD_KIND_IO_URING, 1);
