@@ -409,6 +409,7 @@ def suffices(setpriv, uid):
                 assert "\nSeccomp:\t2\n" in said and "\nNoNewPrivs:\t1\n" in said, said
             assert bin(int(effective, 16)).count("1") == len(CAPS), effective
             name = f"hardened_{uid}"
+            warm_up(at, f"warm_{uid}")
             be_guilty(name, ["setpriv", "--reuid=1234", "--regid=1234", "--clear-groups", "--"])
             finding, = at.wait(name)
             assert finding["process"]["user"]["id"] == "1234", finding["process"]
