@@ -150,12 +150,12 @@ def _():
         for i, make in enumerate((os.mkdir, os.mkfifo, link, foreign)):
             os.rename(at.out, f"{at.out}.{i}")
             make(at.out)
-            until("it is said", lambda n=i: daemon.err().count(b"cannot open it") > n)
+            until("it is said", lambda n=i: daemon.err().count(b"cannot open: ") > n)
             be_guilty(f"hidden_{i}")
             (os.rmdir if make is os.mkdir else os.unlink)(at.out)
             at.wait(f"hidden_{i}")
             until("that it works again", lambda n=i: daemon.err().count(b"output recovered") > n)
-        assert daemon.err().count(b"cannot open it") == 4, daemon.err()
+        assert daemon.err().count(b"cannot open: ") == 4, daemon.err()
         end(daemon)
 
 
