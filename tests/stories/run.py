@@ -91,7 +91,7 @@ def close_all_guilty():
 @case("1 close-all in words: what was closed, by whom it had been opened, and the time it took")
 def close_all_text():
     need_tracing()
-    result = fdtrace("--", PYTHON, story("close_all"), "guilty")
+    result = fdtrace(*ALL_STACKS, "--", PYTHON, story("close_all"), "guilty")
     said = result.out.decode()
     assert result.status == 128 + 6 and said.count("close.sweep]") == 1, f"{result}"
     for opened in "connection = socket.create_connection(", "log = os.open(":
