@@ -227,7 +227,7 @@ static __noinline int send_stack(struct fdt_scratch *s)
 		return 0;
 	}
 	bpf_map_update_elem(&fdt_sites_sent, &s->stack.hash, &sent, BPF_ANY);
-	__sync_fetch_and_add(&stacks_told.value, 1);
+	__sync_fetch_and_add(&stacks_sent.value, 1);
 	if (s->stack.copied)
 		send_copy(s);
 	return 0;

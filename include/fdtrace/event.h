@@ -25,8 +25,7 @@
 #define FDT_ABI 2
 
 /*
- * Every kind of event, once: NAME in FDT_NAME, the same in lower case, its number, its struct, and
- * the bytes of that. What has a trailing array (names, stacks, arguments) is that size or larger.
+ * Every kind of event, once: NAME in FDT_NAME, its number, its struct, and the bytes of that. What has a trailing array (names, stacks, arguments) is that size or larger.
  * Sizes, names, the engine's dispatch and the checks of a replay follow from this table: a kind
  * that one of them lacks does not compile.
  *
@@ -57,35 +56,35 @@
  */
 /* clang-format off */
 #define FDT_EVENTS(X) \
-	X(SLOT,     slot,      1, fdt_slot,       80) \
-	X(VEC,      vec,       2, fdt_vec,      2088) \
-	X(WORDS,    words,     3, fdt_words,     112) \
-	X(TASK,     task,      4, fdt_task,       80) \
-	X(ERROR,    error,     5, fdt_error,      80) \
-	X(USE,      use,       6, fdt_slot,       80) \
-	X(PROCESS,  process,   7, fdt_process,   824) \
-	X(LIMIT,    limit,     8, fdt_limit,      40) \
-	X(LOCK,     lock,     13, fdt_lock,       96) \
-	X(REGISTER, register, 14, fdt_register,  120) \
-	X(MARK,     mark,     15, fdt_slot,       80) \
-	X(LOSS,     loss,     16, fdt_loss,       72) \
-	X(TICK,     tick,     17, fdt_head,       32) \
-	X(SNAPSHOT, snapshot, 18, fdt_head,       32) \
-	X(NAME,     name,     19, fdt_name,       72) \
-	X(FOPS,     fops,     20, fdt_fops,       40) \
-	X(META,     meta,     21, fdt_meta,       32) \
-	X(DETAIL,   detail,   22, fdt_detail,    352) \
-	X(SITE,     site,     23, fdt_site,       48) \
-	X(ENVIRON,  environ,  24, fdt_environ,   544) \
-	X(PLACE,    place,    25, fdt_place,      40)
+	X(SLOT,      1, fdt_slot,       80) \
+	X(VEC,       2, fdt_vec,      2088) \
+	X(WORDS,     3, fdt_words,     112) \
+	X(TASK,      4, fdt_task,       80) \
+	X(ERROR,     5, fdt_error,      80) \
+	X(USE,       6, fdt_slot,       80) \
+	X(PROCESS,   7, fdt_process,   824) \
+	X(LIMIT,     8, fdt_limit,      40) \
+	X(LOCK,     13, fdt_lock,       96) \
+	X(REGISTER, 14, fdt_register,  120) \
+	X(MARK,     15, fdt_slot,       80) \
+	X(LOSS,     16, fdt_loss,       72) \
+	X(TICK,     17, fdt_head,       32) \
+	X(SNAPSHOT, 18, fdt_head,       32) \
+	X(NAME,     19, fdt_name,       72) \
+	X(FOPS,     20, fdt_fops,       40) \
+	X(META,     21, fdt_meta,       32) \
+	X(DETAIL,   22, fdt_detail,    352) \
+	X(SITE,     23, fdt_site,       48) \
+	X(ENVIRON,  24, fdt_environ,   544) \
+	X(PLACE,    25, fdt_place,      40)
 /* clang-format on */
 
 enum fdt_event_kind {
-#define FDT_EVENT_NUMBER(NAME, name, number, type, bytes) FDT_##NAME = (number),
+#define FDT_EVENT_NUMBER(NAME, number, type, bytes) FDT_##NAME = (number),
 	FDT_EVENTS(FDT_EVENT_NUMBER)
 #undef FDT_EVENT_NUMBER
 };
-#define FDT_EVENT_KINDS 26 /* numbers are below it */
+#define FDT_EVENT_KINDS 26 /* numbers are below it; at most 32: sets of kinds are words */
 
 /* What made the change. */
 enum fdt_op {
@@ -185,7 +184,7 @@ struct fdt_words {
 #define FDT_TASK_VFORK 8  /* FORK: CLONE_VFORK */
 #define FDT_TASK_WATCHED \
 	16 /* EXEC, FORK: the first use of each inherited number from 3 to 4095
-				 * will be told (FDT_USE); without it silence says nothing */
+				 * will be reported (FDT_USE); without it silence says nothing */
 
 struct fdt_task {
 	struct fdt_head head; /* tgid, tid: the task itself */
@@ -204,8 +203,8 @@ struct fdt_task {
 
 /*
  * One failing call, or a run of them by one thread with the same call and error on the same
- * number (step 0) or on consecutive numbers (step 1 or -1). The first of a run is told at
- * once with count 1; the rest is told with rising counts and the same run number.
+ * number (step 0) or on consecutive numbers (step 1 or -1). The first of a run is sent at
+ * once with count 1; the rest is sent with rising counts and the same run number.
  */
 struct fdt_error {
 	struct fdt_head head; /* time_ns: of the latest failure, precise */
@@ -256,7 +255,7 @@ struct fdt_loss {
 	char program[32];
 };
 
-/* Variable length: head.size tells. Not NUL-terminated; any byte. */
+/* Variable length: head.size says how long. Not NUL-terminated; any byte. */
 struct fdt_name {
 	struct fdt_head head;
 	__s32 fd;
@@ -281,7 +280,7 @@ enum fdt_fact {
 	FDT_FACT_LOCKED = 1024, /* somebody holds a lock, lease or flock on it */
 	FDT_FACT_CLOEXEC = 2048, /* the number is marked close-on-exec */
 	FDT_FACT_WAITED = 4096,  /* PIPE: somebody waits for bytes to read (read, poll, epoll) */
-	FDT_FACT_WATCHED = 8192, /* registered with an epoll: registrations tells */
+	FDT_FACT_WATCHED = 8192, /* registered with an epoll: see registrations */
 };
 
 /* One epoll that watches the file. */
@@ -301,7 +300,7 @@ struct fdt_detail {
 	__u16 facts;     /* enum fdt_fact */
 	__u16 name_size; /* bytes of name */
 	struct fdt_file file;
-	__u64 position;   /* file offset, as lseek(2) tells */
+	__u64 position;   /* file offset, as of lseek(2) */
 	__u64 peer_inode; /* of the connected socket; 0: none, or it has been closed */
 	__u32 links;      /* hard links */
 	__u32 readers;    /* how many open files are that end of the pipe */
@@ -341,7 +340,7 @@ struct fdt_lock {
 };
 
 /*
- * epoll_ctl() that succeeded, on an epoll that another process had made or used before; not told
+ * epoll_ctl() that succeeded, on an epoll that another process had made or used before; not reported
  * once that process has ended. In head.flags: EPOLL_CTL_ADD 1, DEL 2, MOD 3.
  */
 struct fdt_register {
@@ -365,7 +364,7 @@ struct fdt_environ {
 /* Where head.tgid is, as of time_ns: the path of its cgroup, cut, not NUL-terminated, any byte. */
 #define FDT_PLACE_MAX 512
 struct fdt_place {
-	struct fdt_head head; /* variable length: head.size tells */
+	struct fdt_head head; /* variable length: head.size says how long */
 	__u32 inner_pid;      /* as the process itself sees it; 0: not known */
 	__u32 pad;
 	char cgroup[];
@@ -428,8 +427,8 @@ struct fdt_site {
 
 #define FDT_SIZE_IS(type, bytes) \
 	_Static_assert(sizeof(struct type) == (bytes), #type " changed its size: raise FDT_ABI")
-#define FDT_EVENT_SIZE_IS(NAME, name, number, type, bytes) \
-	FDT_SIZE_IS(type, bytes);                          \
+#define FDT_EVENT_SIZE_IS(NAME, number, type, bytes) \
+	FDT_SIZE_IS(type, bytes);                    \
 	_Static_assert((number) < FDT_EVENT_KINDS, "FDT_" #NAME ": raise FDT_EVENT_KINDS");
 FDT_EVENTS(FDT_EVENT_SIZE_IS)
 #undef FDT_EVENT_SIZE_IS

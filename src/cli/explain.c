@@ -60,7 +60,7 @@ static void text_line(struct page *page, const char *name, const char *text)
 	page_wrap(page, LABEL, text, NULL);
 }
 
-/* " kept", where there is something to tell. */
+/* " kept", where there is something to say. */
 static void more(struct page *page, const char *before, const char *text)
 {
 	if (text[0])

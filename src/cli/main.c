@@ -405,7 +405,7 @@ static void set_log_level(const struct options *options)
 		log_set_level(LOG_DEBUG);
 }
 
-/* The modes that print with stdio; a run writes by itself and has told its own failures. */
+/* The modes that print with stdio; a run writes by itself and has reported its own failures. */
 static int finish_stdout(int status)
 {
 	if (fflush(stdout) == 0)

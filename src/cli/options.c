@@ -434,7 +434,7 @@ static void fill_getopt(struct parse *p)
 	char *s = p->shorts;
 
 	*s++ = '+'; /* stop at the first word that is no option: the command's options are its own */
-	*s++ = ':'; /* tell a missing value from an unknown option */
+	*s++ = ':'; /* distinguish a missing value from an unknown option */
 	for (size_t i = 0; i < ROWS; i++) {
 		bool value = table[i].argument && !optional_value(&table[i]);
 
@@ -687,7 +687,7 @@ int options_parse(int argc, char **argv, struct options *options, struct trouble
 
 	memset(options, 0, sizeof(*options));
 	fill_getopt(&p);
-	optind = 0; /* glibc: start anew */
+	optind = 0; /* glibc: start again */
 	opterr = 0;
 	err = take_options(&p, &separated);
 	if (err || is_listing(options->mode))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * libcyaml turns the YAML into structs of strings and says which key, list or mapping does not fit;
- * what the strings mean is judged here. yaml_place.c tells where it stands.
+ * what the strings mean is judged here. yaml_place.c finds where it stands.
  */
 #include "daemon/config.h"
 
@@ -117,7 +117,7 @@ static const cyaml_schema_field_t raw_fields[] = {
 };
 #define RAW_FIELDS (sizeof(raw_fields) / sizeof(raw_fields[0]))
 
-/* The keys of `set` are those of the thresholds: libcyaml is told of them when they are known. */
+/* The keys of `set` are those of the thresholds: libcyaml gets them when they are known. */
 struct schema {
 	cyaml_schema_field_t set[SETTINGS_MAX + 1];
 	cyaml_schema_field_t fields[RAW_FIELDS + 2];

@@ -46,8 +46,8 @@ struct config {
 		*redact; /* POSIX extended regular expressions, checked; what matches, or its first
 			      * group, becomes "[redacted]" */
 	unsigned int redact_count;
-	const char *
-		*cgroups; /* globs of cgroup paths: findings of others are not told; 0: all are */
+	const char **
+		cgroups; /* globs of cgroup paths: findings of others are not reported; 0: all are */
 	unsigned int cgroup_count;
 	const char **exclude_cgroups;
 	unsigned int exclude_cgroup_count;
@@ -56,7 +56,7 @@ struct config {
 	const char *metrics_listen;   /* "127.0.0.1:9893"; NULL: no server */
 	bool metrics_remote;          /* an address that is not loopback was meant */
 	const char *metrics_textfile; /* NULL: none */
-	const char *state_path;       /* what was told already; NULL: forgotten at each start */
+	const char *state_path;       /* what was reported already; NULL: forgotten at each start */
 	const char *evidence_path;    /* folder; NULL: no store */
 	uint64_t evidence_bytes;      /* bound of it */
 };
@@ -66,7 +66,7 @@ int config_default(struct config **ret_config);
 
 /*
  * Reads and checks everything, relative paths refused. 0; -ENOENT and other -errno of reading;
- * -EINVAL: trouble names line and column. More than one mistake: the first is told.
+ * -EINVAL: trouble names line and column. More than one mistake: the first is reported.
  */
 int config_load(const char *path, struct config **ret_config, struct trouble *trouble);
 void config_free(struct config *config); /* NULL is allowed */

@@ -51,7 +51,7 @@ struct daemon {
 	uint64_t watchdog_every_ns;                        /* 0: nobody watches */
 	int lock_fd;
 	uint64_t saved;   /* lines.findings when it was last done */
-	bool save_failed; /* and told */
+	bool save_failed; /* and reported */
 };
 
 /* --- the configuration --- */
@@ -268,7 +268,7 @@ static void save_now(struct daemon *d)
 		d->saved = d->lines.findings;
 }
 
-/* Where nothing new was told the minute does not begin: the next finding is kept within a second. */
+/* Where nothing new was reported the minute does not begin: the next finding is kept within a second. */
 static void save(struct daemon *d)
 {
 	if (d->saved == d->lines.findings)
@@ -440,6 +440,9 @@ static int begin(struct daemon *d, struct trouble *trouble)
 	if (err)
 		return err;
 	privilege_drop(false);
+	err = publisher_run(&d->publisher, trouble);
+	if (err)
+		return err;
 	d->session.source = d->source;
 	d->session.outputs = d->outputs;
 	return lines_apply(&d->lines, d->config, clock_monotonic_ns(), trouble);

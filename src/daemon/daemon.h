@@ -25,7 +25,7 @@ struct daemon_options {
 			   struct trouble *trouble);
 };
 
-/* An exit status (util/trouble.h); what is wrong has been told. */
+/* An exit status (util/trouble.h); what is wrong has been reported. */
 int daemon_run(const struct daemon_options *options);
 
 /* Reads the configuration and what it names, and says on stdout that it is good. An exit status. */

@@ -106,11 +106,16 @@ int metrics_textfile(const char *path, const char *text, size_t length);
  */
 struct metrics_server;
 /*
- * "address:port" or "[v6]:port", numbers only; port 0: any free one. Refuses what is not loopback
- * unless `remote`. 0 or -errno with *trouble.
+ * Listens; clients wait until metrics_server_run(). "address:port" or "[v6]:port", numbers only;
+ * port 0: any free one. Refuses what is not loopback unless `remote`. 0 or -errno with *trouble.
  */
-int metrics_server_start(const char *listen, bool remote, struct metrics_server **ret_server,
-			 struct trouble *trouble);
+int metrics_server_open(const char *listen, bool remote, struct metrics_server **ret_server,
+			struct trouble *trouble);
+/*
+ * Serves, in a thread with the capabilities of the caller: to be called once those that nobody
+ * needs are dropped. 0 or -errno with *trouble.
+ */
+int metrics_server_run(struct metrics_server *server, struct trouble *trouble);
 /* Where it listens: "127.0.0.1:9893". Lives as long as the server. */
 const char *metrics_server_address(const struct metrics_server *server);
 /* Copies; never waits for a client. Out of memory: what was published before stays. */

@@ -50,6 +50,7 @@ struct connection {
 
 struct metrics_server {
 	pthread_t thread;
+	bool is_running;      /* the thread; its owner's alone */
 	pthread_mutex_t lock; /* page and all refs */
 	struct page *page;    /* NULL: nothing was published yet */
 	int listener, stop;
@@ -520,7 +521,7 @@ static int server_new(int listener, struct metrics_server **ret_server)
 	s->listener = listener;
 	s->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	name_address(s);
-	err = s->stop < 0 ? -errno : start_thread(s);
+	err = s->stop < 0 ? -errno : 0;
 	if (err)
 		server_free(s);
 	else
@@ -557,8 +558,8 @@ static int explain_listen_error(const char *listen, int err, struct trouble *t)
 			   "cannot serve metrics at '%.64s': %s", listen, strerror(-err));
 }
 
-int metrics_server_start(const char *listen, bool remote, struct metrics_server **ret_server,
-			 struct trouble *trouble)
+int metrics_server_open(const char *listen, bool remote, struct metrics_server **ret_server,
+			struct trouble *trouble)
 {
 	union address address;
 	socklen_t length;
@@ -574,6 +575,16 @@ int metrics_server_start(const char *listen, bool remote, struct metrics_server 
 	return err ? explain_listen_error(listen, err, trouble) : 0;
 }
 
+int metrics_server_run(struct metrics_server *s, struct trouble *trouble)
+{
+	int err = start_thread(s);
+
+	s->is_running = !err;
+	return err ? trouble_set(trouble, -err, EXIT_INTERNAL, "", "",
+				 "cannot serve metrics at '%s': %s", s->address, strerror(-err))
+		   : 0;
+}
+
 const char *metrics_server_address(const struct metrics_server *server)
 {
 	return server->address;
@@ -583,7 +594,9 @@ void metrics_server_stop(struct metrics_server *s)
 {
 	if (!s)
 		return;
-	eventfd_write(s->stop, 1);
-	pthread_join(s->thread, NULL);
+	if (s->is_running) {
+		eventfd_write(s->stop, 1);
+		pthread_join(s->thread, NULL);
+	}
 	server_free(s);
 }

@@ -23,8 +23,13 @@ int publisher_begin(struct publisher *p, const struct config *config, struct tro
 	*p = (struct publisher){ 0 };
 	if (!config->metrics_listen)
 		return 0;
-	return metrics_server_start(config->metrics_listen, config->metrics_remote, &p->server,
-				    trouble);
+	return metrics_server_open(config->metrics_listen, config->metrics_remote, &p->server,
+				   trouble);
+}
+
+int publisher_run(struct publisher *p, struct trouble *trouble)
+{
+	return p->server ? metrics_server_run(p->server, trouble) : 0;
 }
 
 void publisher_done(struct publisher *p)

@@ -31,9 +31,11 @@ struct publish_sources {
 	const char *coverage_words; /* "tracepoint" */
 };
 
-/* Starts the server if the configuration wants one. 0 or -errno with *trouble filled. */
+/* Listens if the configuration wants a server. 0 or -errno with *trouble filled. */
 int publisher_begin(struct publisher *publisher, const struct config *config,
 		    struct trouble *trouble);
+/* Serves from now on, with the capabilities that are left. 0 or -errno with *trouble filled. */
+int publisher_run(struct publisher *publisher, struct trouble *trouble);
 void publisher_done(struct publisher *publisher);
 
 /* Whether it is time; now_ns: CLOCK_MONOTONIC. */

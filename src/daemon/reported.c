@@ -4,7 +4,7 @@
  *       "severity": "warning", "count": 3, "reported": 1763769600 }, ... ] }
  *
  * Times are wall clock times in seconds: the monotonic clock starts again at each boot. Format 1
- * is still read: there, both keys "reported" are "told", and a warning is "warn".
+ * is still read: there, both keys "reported" are named "told", and a warning "warn".
  */
 #include "daemon/reported.h"
 
@@ -118,22 +118,8 @@ static int take_text(const char *text, size_t size, struct engine *engine)
 	return count;
 }
 
-static int read_up_to(int fd, char *text, size_t size, size_t *ret_got)
-{
-	size_t got = 0;
-	ssize_t more;
-
-	do {
-		more = read(fd, text + got, size - got);
-		if (more > 0)
-			got += (size_t)more;
-	} while (got < size && (more > 0 || (more < 0 && errno == EINTR)));
-	*ret_got = got;
-	return more < 0 ? -errno : 0;
-}
-
 /* Another user who could write the file could suppress every finding. */
-static int check_state_file(int fd, size_t *ret_size)
+static int check_state_file(int fd)
 {
 	struct stat status;
 
@@ -143,28 +129,22 @@ static int check_state_file(int fd, size_t *ret_size)
 		return S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
 	if ((status.st_uid != geteuid() && status.st_uid != 0) || status.st_mode & 022)
 		return -EPERM;
-	if (status.st_size > FILE_BYTES_MAX)
-		return -EFBIG;
-	*ret_size = (size_t)status.st_size;
 	return 0;
 }
 
 static int load_open(int fd, struct engine *engine)
 {
-	size_t size = 0, got = 0;
+	size_t size;
 	char *text;
-	int err = check_state_file(fd, &size);
+	int count = check_state_file(fd);
 
-	if (err)
-		return err;
-	text = malloc(size + 1);
-	if (!text)
-		return -ENOMEM;
-	err = read_up_to(fd, text, size, &got);
-	if (!err)
-		err = take_text(text, got, engine);
+	if (!count)
+		count = read_bounded(fd, FILE_BYTES_MAX, &text, &size);
+	if (count)
+		return count;
+	count = take_text(text, size, engine);
 	free(text);
-	return err;
+	return count;
 }
 
 static int load_named(const char *path, struct engine *engine)

@@ -4,7 +4,7 @@
  * file or a socket there: what libraries print to stderr now goes into it. dup2() onto such a
  * number is meant; a call that happens to find it free hardly is. A file open for reading only
  * takes no harm, and whoever was started with a number closed reads its libraries through it:
- * such a one is told if it stays.
+ * such a file is reported if it stays.
  */
 #include <stdio.h>
 #include <string.h>
@@ -124,7 +124,7 @@ static void stdio_report(struct engine *e, const struct fdtable *table, int32_t 
 	finding_report(e, &f);
 }
 
-/* Its name is asked for now: at the end of the process nobody can tell it. */
+/* Its name is asked for now: at the end of the process nobody knows it. */
 static void wait_for(struct engine *e, const struct fdtable *table, uint32_t fd)
 {
 	struct close_stdio *stdio = detector_state(e, DETECTOR_CLOSE_STDIO);

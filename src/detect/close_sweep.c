@@ -2,7 +2,7 @@
 /*
  * close.sweep: a loop over descriptor numbers that closes whatever is there. Followed per
  * thread: closes of consecutive numbers, some of which succeed and many of which fail, or one
- * close_range(). It is told a little after it is over, so that those it hurt can be named.
+ * close_range(). It is reported a little after it is over, so that those affected can be named.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -236,7 +236,7 @@ static void sweep_report(struct engine *e, const struct sweep *sweep)
 	finding_report(e, &f);
 }
 
-/* The loop is over: told later if it was one, forgotten if it was just a few closes in a row. */
+/* The loop is over: reported later if it was one, forgotten if it was just a few closes in a row. */
 static void sweep_finish(struct engine *e, struct task *task)
 {
 	struct sweep *sweep = task->sweep;
@@ -474,7 +474,7 @@ static bool of_table(const struct engine *e, const struct sweep *sweep, const vo
 
 /*
  * A loop of fcntl(F_GETFD) over all numbers harms nobody but takes its time. Numbers below the
- * run that tells of it were tried, too: they are what such a loop finds open.
+ * run that shows it were tried, too: they are what such a loop finds open.
  */
 static uint64_t numbers_probed(const struct fdt_error *event)
 {
@@ -508,8 +508,8 @@ void sweep_probed(struct engine *e, const struct fdtable *table, const struct fd
 	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
 	f.fingerprint = finding_fingerprint(f.rule, actor->process, site_now(actor->site));
 	snprintf(message, sizeof(message),
-		 "slow sweep: tid %u asked of %llu numbers, one by one, whether they are open",
-		 actor->tid, (unsigned long long)tries);
+		 "slow sweep: tid %u probed %llu descriptor numbers one by one", actor->tid,
+		 (unsigned long long)tries);
 	f.message = message;
 	f.why = "each of them is a failing fcntl";
 	f.help = "list /proc/self/fd, or let close_range() do it in one call";
@@ -522,7 +522,7 @@ static bool sweep_waited(const struct engine *e, const struct sweep *sweep, cons
 	return e->now_ns - sweep->end_ns >= WAIT_FOR_VICTIMS_NS;
 }
 
-/* The table's slots go: what is told of a sweep in it must be told now. */
+/* The table's slots go: a sweep in it must be reported now. */
 static void sweep_table_ended(struct engine *e, struct fdtable *table)
 {
 	settle_if(e, of_table, table);

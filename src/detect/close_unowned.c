@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * What an EBADF tells. The number is empty (the kernel side has looked), so the question is
- * who ended its last generation, and whether the one who fails now is hurt by that:
+ * What an EBADF means. The number is empty (the kernel side has looked), so the question is
+ * who ended its last generation, and whether the one that fails now is affected by that:
  *   close.unowned  another thread had closed what this one still used
  *   use.closed     this thread itself had closed it
- *   close.double   it is a close that fails: nobody is hurt
+ *   close.double   it is a close that fails: there is no visible effect
  * The one to blame is always the last closer; never the bystander who got the number since.
  */
 #include <errno.h>
@@ -146,7 +146,7 @@ static bool by_library(const struct stack *stack)
 	return library >= 0 && library < stack_next_frame(stack, FRAME_APPLICATION, 0);
 }
 
-/* An interpreter with its symbols tells so; otherwise earlier generations show how such objects close. */
+/* An interpreter with its symbols shows it; otherwise earlier generations show how such objects close. */
 static bool closed_as_objects_do(const struct finding *f)
 {
 	if (site_flags(f->closed.site) & BY_OBJECT)
@@ -160,8 +160,8 @@ static bool closed_as_objects_do(const struct finding *f)
 
 /*
  * An object whose descriptor was closed behind its back (os.close(file.fileno())) closes the
- * number again when it goes. One thread may do all that, so that its number alone tells nothing
- * of whose close it was. What tells is this: the last close was one that objects make; the
+ * number again when it goes. One thread may do all that, so that its number alone does not
+ * show whose close it was. What does is this: the last close was one that objects make; the
  * generation before was opened by the same function of the interpreter as this one, so it had an
  * object of that kind, but the application closed it, and by another function than such objects
  * close with. Had the object been closed as it should, that function would be the same; then
@@ -194,8 +194,8 @@ static void explain_stale(const struct finding *f, char *why, size_t size)
 	format_span(close_since(f->used.time_ns, f->closed.time_ns), ago, sizeof(ago));
 	snprintf(why, size,
 		 "generation %u of number %d had been closed in %s and not by the object that "
-		 "opened it; that object then closed the number again, by now of another "
-		 "file; %s later %s failed with EBADF",
+		 "opened it; that object then closed the number again, which by then belonged "
+		 "to another file; %s later %s failed with EBADF",
 		 before->generation, f->descriptor.fd, where, ago, syscall_name(f->used.syscall));
 }
 
@@ -218,7 +218,7 @@ static void name_function(const struct party *party, char *buffer, size_t size)
 			 function, function[0] == '<' ? "" : "()");
 }
 
-/* The two by function, or by line where they are in one; by thread where no stack tells. */
+/* The two by function, or by line where they are in one; by thread where no stack is known. */
 static void name_parties(const struct finding *f, char *closer, char *user, size_t size)
 {
 	name_function(&f->closed, closer, size);
@@ -285,9 +285,7 @@ static void report_used_closed(struct engine *e, struct finding *f, const struct
 		 ago);
 	f->message = message;
 	f->why = why;
-	f->help = finding_help(f,
-			       "forget the number when it is closed: set it to -1 where it is "
-			       "kept",
+	f->help = finding_help(f, "set the variable to -1 after closing it",
 			       "keep the file or socket object instead of its fileno(), and use it "
 			       "inside its \"with\" block");
 	finding_report(e, f);

@@ -164,7 +164,7 @@ static int epoll_registered(struct engine *e, const struct fdt_head *head)
 	return 0;
 }
 
-/* A struct file is aligned to its slab's objects: the low bits tell nothing. */
+/* A struct file is aligned to its slab's objects: the low bits say nothing. */
 static unsigned int file_hash(uint64_t file)
 {
 	return file * 0x9e3779b97f4a7c15ull >> 50; /* 14 bits */
@@ -271,7 +271,7 @@ static void epoll_look_through(struct search *search, struct fdtable *table)
 	}
 }
 
-/* Tables that no longer fit in the budget are passed over: then what they hold is not told. */
+/* Tables that no longer fit in the budget are passed over: then what they hold is not reported. */
 static void epoll_find_holders(struct engine *e, struct search *search)
 {
 	for (unsigned int i = 0; i < search->count; i++) {
@@ -332,7 +332,7 @@ static void format_stale(struct finding *f, const struct closed_watch *watch, in
 		 what, closer, epoll, process_program(holder), holder->pid, watch->holder_fd);
 	snprintf(why, size,
 		 "a registration ends with the last copy of the open file, not with the number: "
-		 "epoll_wait() goes on telling events of fd %u, which is closed or another file "
+		 "epoll_wait() keeps reporting events for fd %u, which is closed or another file "
 		 "by now, and EPOLL_CTL_DEL can't reach it any more",
 		 watch->fd);
 	f->message = message;

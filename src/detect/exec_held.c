@@ -168,10 +168,11 @@ static void format_listener(const struct hold *h, struct finding *f, char *messa
 		 "%s is kept busy by %s[%u], which inherited fd %d from %s[%u] and never used it",
 		 what, process_program(process), process->pid, (int)h->fd, process_program(opener),
 		 opener->pid);
-	snprintf(why, size,
-		 "%s[%u], who opened it, %s; nobody who holds it accepts connections, %u wait",
-		 process_program(opener), opener->pid, opener_fate(h->e, opener),
-		 h->detail->backlog);
+	snprintf(
+		why, size,
+		"%s[%u], which opened it, %s; no remaining holder accepts connections (%u waiting)",
+		process_program(opener), opener->pid, opener_fate(h->e, opener),
+		h->detail->backlog);
 	f->help = "open listening sockets with SOCK_CLOEXEC, or close them between fork and exec";
 }
 
@@ -183,12 +184,12 @@ static void format_pipe(const struct hold *h, struct finding *f, char *message, 
 
 	snprintf(message, size,
 		 "the reader %s[%u] never sees EOF: %s[%u] holds the pipe's write end as fd %d, "
-		 "inherited over exec and never written to",
+		 "inherited across exec and never written to",
 		 process_program(reader), reader->pid, process_program(process), process->pid,
 		 (int)h->fd);
 	snprintf(why, size,
-		 "%s[%u], who made the pipe, %s; the reader waits on fd %d, and no writer is left "
-		 "who knows of it",
+		 "%s[%u], which created the pipe, %s; the reader blocks on fd %d, and no remaining "
+		 "writer knows about it",
 		 process_program(opener), opener->pid, opener_fate(h->e, opener),
 		 (int)h->holders.reader_fd);
 	f->help = "make pipes with pipe2(O_CLOEXEC), or close the write end between fork and exec";

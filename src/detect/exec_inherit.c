@@ -40,7 +40,7 @@ static bool is_number_of_its_own(const char *args, const char *at, size_t length
 	       (at - args == 2 || !isalnum((unsigned char)at[-3]));
 }
 
-/* Named on the command line: meant to be inherited. The program's own name tells nothing. */
+/* Named on the command line: meant to be inherited. The program's own name says nothing. */
 static bool named_in_args(const struct process *process, int32_t fd)
 {
 	char number[16];

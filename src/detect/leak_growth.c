@@ -125,7 +125,7 @@ static void report_growth(struct engine *e, struct site *site, const struct fdta
 		 f.limit.exhausted_in_s ? left : "", idle);
 	f.message = message;
 	f.why = why;
-	f.help = "close what is opened here on every path, errors and retries included";
+	f.help = "close it on every path, including error and retry paths";
 	finding_report(e, &f);
 }
 
@@ -226,7 +226,7 @@ static void report_unknown(struct engine *e, const struct fdtable *table, int sc
 	finding_report(e, &f);
 }
 
-/* A site of the process has been told of: it says more. */
+/* A site of the process has been reported: that says more. */
 static bool is_explained(struct engine *e, const struct process *process)
 {
 	map_each (&e->sites.map, entry) {

@@ -94,7 +94,7 @@ static uint64_t death_of(const struct slot *slot, const struct fdt_detail *d)
 	}
 }
 
-/* Since the first look nothing has come or gone, where that can be told. */
+/* Since the first look nothing has come or gone, where that is known. */
 static bool is_untouched(const struct fdt_detail *d, uint64_t since_ns, uint64_t look_ns)
 {
 	const uint64_t clocks_ns = 20000000; /* both are as of the last timer tick */

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * leak.stale: a site that closes what it opens within t left some open for many times t: there
- * is a path that forgets to close. What usual is tells the site's own lifetimes; that it is a
- * path, and not a few connections that somebody means to keep, tells their number: it rises in
+ * is a path that forgets to close. What is usual, the site's own lifetimes show; that it is a
+ * path, and not a few connections kept on purpose, their number shows: it rises in
  * window after window and never falls. Of connections only those count through which
  * nothing has gone for as long: one that is used now and then is held on purpose. Pipes, of
- * which nobody can tell that, do not count at all.
+ * which nobody knows that, do not count at all.
  *
  * One walk through all tables in each leak.window counts the stragglers.
  */
@@ -83,7 +83,7 @@ static bool can_be_idle(enum fd_kind kind)
 	return kind == FD_KIND_TCP || kind == FD_KIND_PIPE;
 }
 
-/* Their silence is asked for only where the host can tell. */
+/* Their silence is asked for only where the host knows. */
 static bool are_unused(struct engine *e, const struct fdtable *table, struct site_row *row)
 {
 	uint64_t age_ns = row->site->stale.age_ns;
@@ -174,7 +174,7 @@ static uint64_t closed_late(const struct site *site)
 	return late;
 }
 
-/* One was closed after all: they are slow, not forgotten. All counting begins anew. */
+/* One was closed after all: they are slow, not forgotten. All counting begins again. */
 static void note_round(struct site *site)
 {
 	struct site_stale *stale = &site->stale;
@@ -233,7 +233,7 @@ static void straggler_walk(struct engine *e)
 	}
 }
 
-/* A round that could not begin for want of memory tells nothing: what is seen of it is no count. */
+/* A round that could not begin for want of memory says nothing: what is seen of it is not a count. */
 static bool straggler_begin_round(struct engine *e)
 {
 	struct leak_stale *stale = stale_state(e);

@@ -148,7 +148,8 @@ static void limit_format(struct finding *f, enum fullness fullness, char *messag
 			 "%s failed with EMFILE: of %llu descriptors at least %llu are open, and "
 			 "not all could be followed",
 			 call, soft, open);
-		f->help = "look again when nothing is lost or refused: see the summary";
+		f->help = "repeat the run with a larger ring.size or memory.max: see lost and "
+			  "refused in the summary";
 		break;
 	case OTHER_LIMIT:
 		snprintf(message, size,
@@ -233,7 +234,7 @@ static void keep_in_mind(struct engine *e, const struct failure *x, uint64_t fin
 						     .fingerprint = fingerprint };
 }
 
-/* True: it was one more of those that were told, and has been counted. */
+/* True: it was one more of those that were reported, and has been counted. */
 static bool is_counted(struct engine *e, const struct failure *x, struct finding *f)
 {
 	f->fingerprint = limit_recall(e, x);
@@ -325,7 +326,7 @@ static void count_again(struct kept_limit *k, const struct fdt_error *event)
 	k->event.run = event->run;
 }
 
-/* False: no room, it is to be told at once. */
+/* False: no room, it is to be reported at once. */
 static bool limit_keep(struct engine *e, const struct failure *x)
 {
 	struct kept_limit *k = kept_for(e, x);

@@ -31,7 +31,7 @@ static void use_format(struct finding *f, const struct past *past, uint32_t open
 	char what[160];
 
 	finding_describe(&f->descriptor, what, sizeof(what));
-	snprintf(message, size, "tid %u went on using %s, which is another file by now",
+	snprintf(message, size, "tid %u kept using %s, which meanwhile is another file",
 		 f->used.tid, what);
 	snprintf(why, size,
 		 "it had used generation %u of the number, which tid %u closed; tid %u opened "

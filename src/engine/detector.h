@@ -26,6 +26,7 @@ struct slot;
 struct task;
 
 #define DETECTORS_MAX 24
+_Static_assert(FDT_EVENT_KINDS <= 32, "struct detector.kinds has 32 bits");
 
 /* A generation has ended, and its past is there. */
 struct slot_closed {
@@ -45,9 +46,9 @@ struct detector {
 	uint32_t kinds;     /* events that it alone applies: bits 1 << FDT_... */
 	unsigned int needs; /* bits of enum fdt_need: what only some rules need of the source */
 	size_t state_bytes; /* zeroed; detector_state() finds it */
-	/* Where `opened` is of interest: numbers below it. */
+	/* `opened` is called for numbers below it: one with `opened` needs it. */
 	int32_t opened_below;
-	/* Where `closed_some` is: tables with one of these bits of enum table_fact. */
+	/* `closed_some` is called for tables with one of these bits of enum table_fact. */
 	uint32_t closed_where;
 
 	/* A call put a file into a slot, which is filled by now; only for low numbers, as above. */

@@ -202,7 +202,7 @@ static int apply_snapshot(struct engine *e, const struct fdt_head *event)
 	return 0;
 }
 
-/* Where the name tells a kind that the file itself does not. */
+/* Where the name shows a kind that the file itself does not. */
 static void learn_kind(struct engine *e, const struct fdt_name *event, const char *name)
 {
 	const struct fdtable *table = map_get(&e->tables, event->head.table);
@@ -289,7 +289,7 @@ static int apply_kind(struct engine *e, const struct fdt_head *head, size_t size
 	const void *event = head;
 
 	switch ((enum fdt_event_kind)head->kind) {
-#define APPLY_CASE(NAME, name, number, type, bytes) \
+#define APPLY_CASE(NAME, number, type, bytes) \
 	case FDT_##NAME: return apply_##NAME(e, event, size);
 		FDT_EVENTS(APPLY_CASE)
 #undef APPLY_CASE
@@ -299,7 +299,7 @@ static int apply_kind(struct engine *e, const struct fdt_head *head, size_t size
 
 /* By fdt_head.kind, which has 8 bits; 0: not known, then a head must do. */
 static const uint16_t smallest[256] = {
-#define KIND_BYTES(NAME, name, number, type, bytes) [number] = (bytes),
+#define KIND_BYTES(NAME, number, type, bytes) [number] = (bytes),
 	FDT_EVENTS(KIND_BYTES)
 #undef KIND_BYTES
 };
@@ -332,7 +332,8 @@ int engine_apply(struct engine *e, const void *event, size_t size)
 	}
 	engine_advance_clock(e, head->time_ns);
 	e->serial++;
-	e->counters.events += head->kind < FDT_LOSS; /* what the kernel told, not what was added */
+	e->counters.events +=
+		head->kind < FDT_LOSS; /* what the kernel reported, not what was added */
 	err = apply_kind(e, head, size);
 	if (err == -EINVAL)
 		e->counters.malformed++;
@@ -546,7 +547,7 @@ static void tell_tables(struct engine *e, bool doubtful,
 	}
 }
 
-/* A table is told once, with a task that is certain to be alive if it has one. */
+/* A table is passed once, with a task that is certain to be alive if it has one. */
 void engine_each_table(struct engine *e, void (*row)(void *ctx, const struct table_row *row),
 		       void *ctx)
 {

@@ -61,8 +61,8 @@ struct engine_listener {
 
 /*
  * The machine that the events come from: answers what no event says. Each function but
- * stack_forgotten returns 0 or -errno and may be NULL: then only events of that kind tell the
- * engine. A host whose run is recorded must record each answer before the event being applied, so
+ * stack_forgotten returns 0 or -errno and may be NULL: then only events of that kind inform
+ * the engine. A host whose run is recorded must record each answer before the event being applied, so
  * that a replay, which has no host, finds the same.
  */
 struct engine_host {
@@ -128,7 +128,7 @@ void engine_free(struct engine *engine);
  */
 int engine_apply(struct engine *engine, const void *event, size_t size);
 
-/* The last chance to speak: what only the end of the run can tell. time_ns: of the end. */
+/* The last chance to speak: what only the end of the run can show. time_ns: of the end. */
 void engine_finish(struct engine *engine, uint64_t time_ns);
 
 /* Why an audit had to put a slot right. */
@@ -145,11 +145,11 @@ correction_cause_name(enum correction_cause cause); /* "filled" "emptied" "after
 struct rule_counters {
 	uint64_t found;      /* times; repeats, suppressed and withheld ones are counted */
 	uint64_t causes;     /* different ones among them, without suppressed ones */
-	uint64_t withheld;   /* causes that were not told, for there were too many */
+	uint64_t withheld;   /* causes not reported one by one, for there were too many */
 	uint64_t suppressed; /* causes */
 	/*
 	 * Times, by the severity it had that time: repeats and withheld ones are counted, suppressed
-	 * ones are not. These only rise: what findings[] below moves as a cause grows graver, stays.
+	 * ones are not. These only rise: what findings[] below moves as a cause becomes more severe, stays.
 	 */
 	uint64_t reported[SEVERITY_ERROR + 1];
 };
@@ -163,7 +163,7 @@ struct engine_counters {
 	uint64_t corrections_by[CORRECTION_CAUSES];
 	uint64_t refused;             /* out of memory.max */
 	uint64_t findings_dropped;    /* causes forgotten to make room: found again, they are new */
-	uint64_t findings_withheld;   /* causes not told: findings.burst, findings.every */
+	uint64_t findings_withheld;   /* causes not reported: findings.burst, findings.every */
 	uint64_t findings_suppressed; /* causes; */
 	uint64_t times_suppressed;    /* how often they were found */
 	struct rule_counters by_rule[RULE_COUNT];
@@ -171,7 +171,7 @@ struct engine_counters {
 	uint64_t tables, tasks, processes, descriptors; /* alive now */
 	/*
 	 * Whether anybody listens or not. A descriptor that dup2 replaced counts as CHANGE_REPLACE
-	 * alone, though it is told as CHANGE_CLOSE; those that die with their table are not counted.
+	 * alone, though it is reported as CHANGE_CLOSE; those that die with their table are not counted.
 	 * CHANGE_ERROR: FDT_ERROR events, each of which may stand for many failures.
 	 */
 	uint64_t changes[CHANGE_OPS];
@@ -189,7 +189,7 @@ uint64_t engine_gap_ns(const struct engine *engine);
 /* Some site or table grows, or a table is nearly full: to see who opens is worth more just now. */
 bool engine_suspects(const struct engine *engine);
 
-/* For the summary: every process image alive, or that ended and had something to tell. */
+/* For the summary: every process image alive, or that ended and had something to report. */
 struct process_row {
 	const struct process *process;
 	uint64_t open;           /* descriptors in its table now */
@@ -220,7 +220,7 @@ struct finding_row {
 	enum rule rule;
 	enum severity severity;
 	uint64_t fingerprint, count;
-	uint64_t first_ns, last_ns; /* when it was found; first_ns: when what it tells began */
+	uint64_t first_ns, last_ns; /* when it was found; first_ns: when what it reports began */
 	bool reported;              /* false: withheld */
 	uint64_t open;              /* descriptors, 0: not counted */
 	double rate_per_min;
@@ -231,20 +231,20 @@ void engine_each_finding(struct engine *engine,
 			 void (*row)(void *ctx, const struct finding_row *row), void *ctx);
 
 /*
- * What has been told, to be kept over a restart. reported_ns: CLOCK_MONOTONIC when it was; of another
+ * What has been reported, to be kept over a restart. reported_ns: CLOCK_MONOTONIC when it was; of another
  * boot it lies before the clock's zero and wraps.
  */
 struct reported_row {
 	uint64_t fingerprint;
 	enum rule rule;
-	enum severity severity; /* as it was told */
+	enum severity severity; /* as it was reported */
 	uint64_t count;         /* how often it was found */
 	uint64_t reported_ns;
 };
 void engine_each_reported(struct engine *engine,
 			  void (*row)(void *ctx, const struct reported_row *row), void *ctx);
 /*
- * It was told before this run: found again it is counted on, and told only if it is graver or
+ * It was reported before this run: found again it is counted, and reported only if more severe or
  * an hour has passed. Not listed by engine_each_finding() until it is found. 0 or -ENOMEM; what
  * is known already is left as it is.
  */
@@ -261,7 +261,7 @@ struct table_row {
 	uint64_t key;      /* files_struct address */
 	uint32_t pid, tid; /* a task bound to it */
 	uint64_t changes;  /* events about it so far, snapshots not counted */
-	bool complete;     /* every slot was told once */
+	bool complete;     /* every slot was reported once */
 	bool tainted;      /* events about it may be missing; the next snapshot repairs it */
 };
 void engine_each_table(struct engine *engine, void (*row)(void *ctx, const struct table_row *row),

@@ -99,9 +99,9 @@ struct bucket {
 struct throttle {
 	struct process *process; /* owned reference; NULL: of several */
 	uint64_t first_ns;       /* the first of what is pending */
-	uint64_t reported_ns;    /* when its number was last told; 0: never */
+	uint64_t reported_ns;    /* when its number was last reported; 0: never */
 	struct bucket bucket[RULE_COUNT];
-	uint64_t pending[RULE_COUNT]; /* withheld and not yet told by number */
+	uint64_t pending[RULE_COUNT]; /* withheld and not yet counted in a report */
 	enum severity severity[RULE_COUNT];
 };
 
@@ -135,10 +135,10 @@ struct engine {
 	struct finding_list unreported, reported; /* the same */
 	struct map throttles;                     /* throttle.c: serial -> struct throttle */
 	struct throttle throttle_shared;          /* for what these have no room for */
-	bool withheld_pending;                    /* some throttle has something to tell */
+	bool withheld_pending;                    /* some throttle has something to report */
 	uint64_t throttled_ns;                    /* when the idle ones were last dropped */
 	uint64_t sequence;
-	bool finished; /* engine_finish() was called: nothing more is told */
+	bool finished; /* engine_finish() was called: nothing more is reported */
 	struct process
 		*root; /* the first process seen: in command mode the command; owned reference */
 };
@@ -157,7 +157,7 @@ struct task *tasks_actor(struct engine *e, const struct fdt_head *head); /* NULL
 struct process *tasks_process(struct engine *e, uint32_t pid); /* made if need be; borrowed */
 /*
  * Where the process is: asks the host, once for each image, while it lives. For whom a finding
- * is told, and early for whom one may be that has ended by then.
+ * is reported, and early where a finding may follow after its end.
  */
 void tasks_ask_place(struct engine *e, struct process *process);
 int tasks_apply(struct engine *e, const struct fdt_task *event);
@@ -165,7 +165,7 @@ int tasks_apply_process(struct engine *e, const struct fdt_process *event);
 int tasks_apply_limit(struct engine *e, const struct fdt_limit *event);
 struct fdtable *tasks_table(struct engine *e, const struct fdt_head *head); /* made if need be */
 void tasks_copied(struct engine *e,
-		  struct fdtable *table); /* its birth is told: let the source go */
+		  struct fdtable *table); /* its birth is complete: let the source go */
 /* A whole snapshot has ended: what two of them in a row have not found has ended unseen. */
 void tasks_snapshot_done(struct engine *e);
 void tasks_done(struct engine *e);
@@ -174,11 +174,12 @@ void tasks_done(struct engine *e);
 int slots_apply(struct engine *e, const struct fdt_slot *event);
 int slots_apply_vec(struct engine *e, const struct fdt_vec *event);
 int slots_apply_words(struct engine *e, const struct fdt_words *event);
-void slots_drop_all(struct engine *e, struct fdtable *table); /* the table dies; nothing is told */
+void slots_drop_all(struct engine *e,
+		    struct fdtable *table); /* the table dies; nothing is reported */
 int slots_mark(struct engine *e, const struct fdt_slot *event); /* FDT_MARK */
 bool slots_same_file(const struct slot *slot, const struct fdt_file *file);
 /*
- * Asks the host what the file is like now, whatever its kind; what it can't tell is as last
+ * Asks the host what the file is like now, whatever its kind; what it does not know is as last
  * seen. NULL: not known.
  */
 const struct fdt_detail *slots_inspect(struct engine *e, const struct fdtable *table, int32_t fd,
@@ -187,7 +188,7 @@ void slots_audit_done(struct engine *e);
 struct descriptor slots_descriptor(struct engine *e, const struct fdtable *table, int32_t fd);
 /*
  * What a filled descriptor is like, whatever its kind: the host is asked if it can be, else it
- * is as last seen, and head.time_ns tells when. NULL: it was never looked at.
+ * is as last seen, as of head.time_ns. NULL: it was never looked at.
  */
 const struct fdt_detail *slots_look(struct engine *e, const struct fdtable *table, int32_t fd);
 /* Both may learn what kind it really is. */
@@ -225,13 +226,13 @@ void finding_each_site(struct engine *e, const struct fdtable *table,
 /* The usual remedy in the language of the culprit's site. */
 const char *finding_help(const struct finding *f, const char *in_c, const char *in_python);
 /*
- * Counts the finding under its fingerprint and tells it if it is news: the first of its kind,
- * graver than before, or an hour after it was last told; unless it is suppressed, or too many
- * were told (throttle.c). Fills sequence, state, count.
+ * Counts the finding under its fingerprint and reports it if it is news: the first of its kind,
+ * more severe than before, or an hour after the last report; unless it is suppressed, or too many
+ * were reported (throttle.c). Fills sequence, state, count.
  */
 void finding_report(struct engine *e, struct finding *f);
 /*
- * Whether a report would be told, by fingerprint and severity alone: where it would not, the
+ * Whether it would be reported, by fingerprint and severity alone: where it would not, the
  * host need not be asked for names and details that nobody reads.
  */
 bool finding_is_news(const struct engine *e, const struct finding *f);
@@ -248,12 +249,12 @@ finding_entry_process(const struct finding_entry *entry); /* borrowed; may be NU
 void findings_judge_anew(struct engine *e);
 void findings_done(struct engine *e);
 
-/* throttle.c: may the finding be told now? Takes a token if so. */
+/* throttle.c: may the finding be reported now? Takes a token if so. */
 bool throttle_pass(struct engine *e, const struct finding *f);
-/* It was not: it will be told by number. */
+/* It was not: it will be reported as a count. */
 void throttle_withhold(struct engine *e, const struct finding *f);
 void throttle_tick(struct engine *e);
-void throttle_finish(struct engine *e); /* what is pending is told now */
+void throttle_finish(struct engine *e); /* what is pending is reported now */
 void throttle_done(struct engine *e);
 
 /* other_end.c: by the tables that are known */

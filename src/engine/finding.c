@@ -17,8 +17,8 @@ struct finding_entry {
 	double rate_per_min;
 	enum rule rule;
 	enum severity severity; /* gravest so far; 0: yet to be counted */
-	enum severity reported; /* as it was last told; 0: never */
-	bool seen;   /* found in this run; false: only known to have been told before it */
+	enum severity reported; /* as it was last reported; 0: never */
+	bool seen;   /* found in this run; false: only known to have been reported before it */
 	bool judged; /* by the suppressions in force */
 	bool suppressed;
 	bool withheld;                       /* counted as such */
@@ -309,7 +309,7 @@ uint64_t finding_fingerprint(enum rule rule, const struct process *process, cons
 }
 
 /*
- * What was told lasts longer than what was not: its entry is what keeps it from being told again
+ * What was reported lasts longer than what was not: its entry keeps it from being reported again
  * within the hour. Telling is bounded (throttle.c), so that a storm of ever new causes turns over
  * the unreported ones alone, and of these nothing is lost but their rows in the summary.
  */
@@ -503,7 +503,7 @@ static void finding_deliver(struct engine *e, struct finding_entry *entry, struc
 	e->options.listener->finding(e->options.ctx, f);
 }
 
-/* Signed: what was told before this run may have been so a moment after the event. */
+/* Signed: what was reported before this run may have been so a moment after the event. */
 static bool is_long_ago(const struct engine *e, const struct finding_entry *entry)
 {
 	return (int64_t)(e->now_ns - entry->reported_ns) >= (int64_t)REPEAT_AFTER_NS;
@@ -520,14 +520,14 @@ static void withhold(struct engine *e, struct finding_entry *entry, const struct
 	throttle_withhold(e, f);
 }
 
-/* News: not yet told, graver than when it was told, or an hour old. Graver comes through at once. */
+/* News: not yet reported, more severe than the last report, or an hour old. The second comes at once. */
 static void tell_if_news(struct engine *e, struct finding_entry *entry, struct finding *f)
 {
-	bool graver = entry->reported && f->severity > entry->reported;
+	bool worse = entry->reported && f->severity > entry->reported;
 
-	if (entry->reported && !graver && !is_long_ago(e, entry))
+	if (entry->reported && !worse && !is_long_ago(e, entry))
 		return;
-	if (graver || throttle_pass(e, f))
+	if (worse || throttle_pass(e, f))
 		finding_deliver(e, entry, f);
 	else
 		withhold(e, entry, f);
@@ -611,7 +611,7 @@ static int gravest_then_newest(const void *a, const void *b)
 
 	if (x->severity != y->severity)
 		return x->severity < y->severity ? 1 : -1;
-	if (x->sequence != y->sequence) /* 0: withheld, after what was told */
+	if (x->sequence != y->sequence) /* 0: withheld, after what was reported */
 		return x->sequence < y->sequence ? 1 : -1;
 	if (x->last_ns != y->last_ns)
 		return x->last_ns < y->last_ns ? 1 : -1;

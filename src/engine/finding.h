@@ -119,12 +119,12 @@ struct finding_sweep {
 	uint64_t duration_ns;
 };
 
-/* Findings of one image that were not told one by one, because there are too many. */
+/* Findings of one image that were not reported one by one, because there are too many. */
 struct withheld {
 	const struct process *process;      /* NULL: of several processes */
 	uint64_t time_ns, first_ns;         /* now; of the first of them */
-	uint64_t count[RULE_COUNT];         /* since this was last told */
-	enum severity severity[RULE_COUNT]; /* gravest of these; 0: none */
+	uint64_t count[RULE_COUNT];         /* since the last report */
+	enum severity severity[RULE_COUNT]; /* most severe of these; 0: none */
 };
 
 #define FINDING_HISTORY_MAX 4
@@ -140,11 +140,11 @@ struct finding {
 	uint64_t sequence;    /* 1, 2, 3 ... in this run */
 	uint64_t count;       /* how often it was found so far, this time included */
 	uint64_t time_ns;     /* when it was found */
-	uint64_t first_ns;    /* when what it tells began */
+	uint64_t first_ns;    /* when what it reports began */
 	const struct process *process;
 	const char *subject; /* image before the exec etc.: free for a rule; may be NULL */
 	struct descriptor descriptor;
-	struct other_end other_end;        /* of descriptor; filled when the finding is told */
+	struct other_end other_end;        /* of descriptor; filled when the finding is reported */
 	struct party opened, closed, used; /* those that apply are known */
 	bool closed_is_culprit; /* mark `closed` as the one to blame; else `opened` if anyone */
 	bool opened_is_culprit;

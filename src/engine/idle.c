@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "engine/engine_private.h"
 
-/* Pipes keep no times, nor anything else that tells of use. */
+/* Pipes keep no times, nor anything else that shows use. */
 static bool can_be_asked(const struct slot *slot)
 {
 	return slot->kind == FD_KIND_TCP || slot->kind == FD_KIND_UNIX;

@@ -2,8 +2,8 @@
 /*
  * Assertions about slots become generations that begin and end.
  *
- * Two threads may change one slot and be heard in the other order, so an assertion can tell
- * a change before the one who made it is heard. What is then not yet known is marked pending
+ * Two threads may change one slot and be heard in the other order, so an assertion can
+ * report a change before the one who made it is heard. What is then not yet known is marked pending
  * and filled in when that thread's own assertion arrives: it says the same about the slot.
  */
 #include <errno.h>
@@ -125,7 +125,7 @@ const struct fdt_detail *slots_look(struct engine *e, const struct fdtable *tabl
 	return details_get(&e->details, &file, &serial);
 }
 
-/* Asks anew, but once for each event. */
+/* Asks again, but once for each event. */
 const struct fdt_detail *slots_inspect(struct engine *e, const struct fdtable *table, int32_t fd,
 				       const struct slot *slot)
 {
@@ -728,7 +728,7 @@ static bool next_emptied(const struct fdtable *table, const struct fdt_words *ev
 	return false;
 }
 
-/* 512 slots of a birth, an exec or a snapshot: large tables are told so where they are empty. */
+/* 512 slots of a birth, an exec or a snapshot: of large tables, where they are empty. */
 static int words_of_walk(struct engine *e, const struct fdt_words *event)
 {
 	struct fdtable *table = tasks_table(e, &event->head);

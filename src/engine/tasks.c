@@ -117,7 +117,7 @@ static int bind_newborn(struct engine *e, struct task *task, uint64_t key, struc
 		return -ENOMEM;
 	if (source && source != table) {
 		table->source = source;
-		source->tasks++; /* held until the copy is told */
+		source->tasks++; /* held until the copy is complete */
 	}
 	bind_to(e, task, table);
 	return 0;
@@ -564,7 +564,7 @@ static void end_vanished(struct engine *e, struct task *task)
 }
 
 /*
- * One that was not found may be about to tell its own end (an exiting task is left out of
+ * One that was not found may be about to report its own end (an exiting task is left out of
  * snapshots), so only the second time counts. Where one is taken out of the map another may move
  * in from behind, so its place is looked at again: one pass, for a fork bomb may have ended unseen.
  */

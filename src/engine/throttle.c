@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * How many findings are told one by one. Each image of a process has a bucket of tokens for each
+ * How many findings are reported one by one. Each image of a process has a bucket of tokens for each
  * rule: findings.burst of them at first, and one more every findings.every of event time. What
- * finds the bucket empty is counted, and told by number: once a minute for each image.
+ * finds the bucket empty is counted, and reported as a count: once a minute for each image.
  */
 #include <stdlib.h>
 
@@ -34,7 +34,7 @@ static void refill(const struct engine *e, struct bucket *bucket)
 	bucket->since_ns += more * s->findings_every_ns;
 }
 
-/* Nothing to tell, and every bucket is full again: a new one would be the same. */
+/* Nothing to report, and every bucket is full again: a new one would be the same. */
 static bool is_idle(const struct engine *e, struct throttle *t)
 {
 	for (unsigned int r = 0; r < RULE_COUNT; r++) {

@@ -42,7 +42,7 @@ struct site_stale {
 	uint32_t now;    /* stragglers it has counted so far */
 	uint32_t last;   /* those of the round before */
 	uint64_t late;   /* how many had been closed when they were as old, by then */
-	uint64_t age_ns; /* older ones are stragglers; 0: too few have been closed to tell */
+	uint64_t age_ns; /* older ones are stragglers; 0: too few have been closed to know */
 	uint32_t count[GROWTH_SCALES][STALE_COUNTS];
 	uint32_t counts[GROWTH_SCALES]; /* how many of them are filled */
 };

@@ -54,7 +54,7 @@ void budget_set(struct budget *b, uint64_t ppm)
 		b->credit = 0;
 }
 
-/* One that ran back was begun anew: what it says is a new beginning, not a cost. */
+/* One that ran back was started again: what it says is a new beginning, not a cost. */
 static double budget_rise(uint64_t *last, uint64_t now)
 {
 	uint64_t before = *last;

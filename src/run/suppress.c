@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * libcyaml turns the YAML into structs and says what does not fit; yaml_place.c tells the line where
+ * libcyaml turns the YAML into structs and says what does not fit; yaml_place.c finds the line where
  * something stands, which the structs do not.
  */
 #include "run/suppress.h"
@@ -225,7 +225,7 @@ static int take_fingerprint(struct file *file, unsigned int index, struct suppre
 		return 0;
 	if (strlen(text) != 16 || strspn(text, "0123456789abcdefABCDEF") != 16)
 		return suppress_refuse(file, index, "fingerprint",
-				       "--json tells it in full, and so does -v with what to paste",
+				       "--json shows it in full, and so does -v with what to paste",
 				       "a fingerprint has 16 hex digits");
 	s->fingerprint = strtoull(text, NULL, 16);
 	s->has_fingerprint = true;

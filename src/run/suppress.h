@@ -7,7 +7,7 @@
  *       exe: /usr/bin/python3*        # or without a slash: the program's name
  *       frame: 'Pool.connect (*)'     # a glob on any frame of the culprit's stack
  *       fingerprint: 0123456789abcdef # of one cause: 16 hex digits
- *       comment: told to nobody, kept for the next reader
+ *       comment: never printed, kept for the next reader
  */
 #ifndef FDTRACE_RUN_SUPPRESS_H
 #define FDTRACE_RUN_SUPPRESS_H
@@ -20,7 +20,7 @@ struct trouble;
 #define SUPPRESS_ENTRIES_MAX 1000    /* of a file */
 
 /*
- * What all the files hold, in their order. 0, or -errno with *trouble telling file, line, what is
+ * What all the files hold, in their order. 0, or -errno with *trouble naming file, line, what is
  * wrong and what to do. The caller frees *ret_list.
  */
 int suppress_read(const char *const *paths, unsigned int path_count,

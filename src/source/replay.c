@@ -35,7 +35,7 @@ static const struct {
 	const char *name;
 	uint16_t minimum_size;
 } kinds[FDT_EVENT_KINDS] = {
-#define KIND_ROW(NAME, name, number, type, bytes) [number] = { #NAME, bytes },
+#define KIND_ROW(NAME, number, type, bytes) [number] = { #NAME, bytes },
 	FDT_EVENTS(KIND_ROW)
 #undef KIND_ROW
 };

@@ -6,7 +6,7 @@
 
 #include "util/escape.h"
 
-/* The first line is the complaint, those after it tell where. */
+/* The first line is the complaint, those after it say where. */
 __attribute__((format(printf, 3, 0))) static void on_log(cyaml_log_t level, void *ctx,
 							 const char *format, va_list args)
 {

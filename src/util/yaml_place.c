@@ -45,7 +45,7 @@ static const char *fault_of(struct check *c, const yaml_event_t *event)
 	return has_nul(event) ? "a text holds a NUL character" : NULL;
 }
 
-/* libyaml tells of bytes that it can't read by offset alone. */
+/* libyaml reports bytes that it can't read by offset alone. */
 static struct yaml_place problem_place(const yaml_parser_t *parser, const char *text)
 {
 	struct yaml_place place = { 1, 1 };

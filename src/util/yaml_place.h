@@ -21,7 +21,7 @@ struct yaml_step {
 /*
  * One document of plain mappings, lists and scalars: no aliases, no deeper than YAML_DEPTH_MAX, no NUL
  * in a scalar. NULL, or what is wrong, in words that live in buffer or for ever; *ret_place
- * tells where. *ret_empty: there is no document (comments at most).
+ * says where. *ret_empty: there is no document (comments at most).
  */
 const char *yaml_fault(const char *text, size_t size, char *buffer, size_t buffer_size,
 		       struct yaml_place *ret_place, bool *ret_empty);

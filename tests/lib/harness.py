@@ -279,7 +279,7 @@ ALL_STACKS = ["--set", "stacks.budget=100%"]
 
 def attach(pid, *args):
     """fdtrace -j -p pid, already attached: its first record says so."""
-    tracer = Background([FDTRACE, "-j", *([] if "stacks" in " ".join(args) else ALL_STACKS), *args, "-p", str(pid)])
+    tracer = Background([FDTRACE, "-j", *([] if any("stacks" in a.split("/")[-1] for a in args) else ALL_STACKS), *args, "-p", str(pid)])
     try:
         tracer.wait_for(b"fdtrace.state")
     except BaseException:
@@ -289,6 +289,26 @@ def attach(pid, *args):
 
 
 # --- looking at processes ---
+
+# linux/capability.h: DAC_READ_SEARCH, SYS_PTRACE, PERFMON, BPF, CHECKPOINT_RESTORE
+NEEDED_CAPABILITIES = {2, 19, 38, 39, 40}
+CAP_KILL = 5
+
+
+def capabilities(pid, key):
+    """Of each thread: the set of capabilities that its status shows under key."""
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/status", encoding="ascii", errors="replace") as status:
+            bits, = re.findall(rf"^{key}:\s*([0-9a-f]+)", status.read(), re.M)
+            yield {bit for bit in range(64) if int(bits, 16) >> bit & 1}
+
+
+def judge_capabilities(pid, expected):
+    had, = capabilities(os.getpid(), "CapEff")
+    for key in ("CapEff", "CapPrm", "CapBnd"):
+        for held in capabilities(pid, key):
+            assert held == (had & expected if key != "CapBnd" else held & expected), f"{key}: {sorted(held)}"
+
 
 def open_numbers(pid):
     return sorted(int(n) for n in os.listdir(f"/proc/{pid}/fd"))

@@ -15,8 +15,9 @@ import threading
 
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import (BUILD, FDTRACE, PYTHON, TOP, Background, alive, alone, attach, case, expect_findings, fdtrace,
-                     main, need_tracing, open_numbers, program, run, until)
+from harness import (BUILD, CAP_KILL, FDTRACE, NEEDED_CAPABILITIES, PYTHON, TOP, Background, alive, alone, attach,
+                     capabilities, case, expect_findings, fdtrace, judge_capabilities, main, need_tracing,
+                     open_numbers, program, run, until)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -61,26 +62,6 @@ def server_with_clients(count):
                 client.close()
 
 
-# linux/capability.h: DAC_READ_SEARCH, SYS_PTRACE, PERFMON, BPF, CHECKPOINT_RESTORE
-NEEDED = {2, 19, 38, 39, 40}
-KILL = 5
-
-
-def capabilities(pid, key):
-    """Of each thread: the set of capabilities that its status shows under key."""
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{thread}/status", encoding="ascii", errors="replace") as status:
-            bits, = re.findall(rf"^{key}:\s*([0-9a-f]+)", status.read(), re.M)
-            yield {bit for bit in range(64) if int(bits, 16) >> bit & 1}
-
-
-def judge_capabilities(pid, expected):
-    had, = capabilities(os.getpid(), "CapEff")
-    for key in ("CapEff", "CapPrm", "CapBnd"):
-        for held in capabilities(pid, key):
-            assert held == (had & expected if key != "CapBnd" else held & expected), f"{key}: {sorted(held)}"
-
-
 @case("-p and -a keep only the capabilities that tracing needs")
 def drops_capabilities():
     need_tracing()
@@ -89,7 +70,7 @@ def drops_capabilities():
         for mode in (["-p", str(target.pid)], ["-a"]):
             with Background([FDTRACE, "-j", *mode]) as tracer:
                 tracer.wait_for(b"fdtrace.state")
-                judge_capabilities(tracer.pid, NEEDED)
+                judge_capabilities(tracer.pid, NEEDED_CAPABILITIES)
                 assert tracer.interrupt().status == 0
 
 
@@ -100,7 +81,7 @@ def command_keeps_capabilities():
     script = "import os; print(os.getpid(), flush=True); input(); open('/dev/null').close()"
     with Background([FDTRACE, "-q", "-o", "/dev/null", "--", PYTHON, "-c", script]) as tracer:
         tracer.wait_for(b"\n")
-        judge_capabilities(tracer.pid, NEEDED | {KILL})
+        judge_capabilities(tracer.pid, NEEDED_CAPABILITIES | {CAP_KILL})
         assert list(capabilities(int(tracer.out), "CapEff")) == [had]
         tracer.say(b"\n")
         assert tracer.finish().status == 0

@@ -14,7 +14,7 @@ import time
 
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import DEADLINE_S, FDTRACE, PYTHON, TOP, case, fdtrace, main, need_tracing, until
+from harness import DEADLINE_S, FDTRACE, NEEDED_CAPABILITIES, PYTHON, TOP, case, fdtrace, judge_capabilities, main, need_tracing, until
 from service import be_guilty, end, place, program, reload, sin
 
 CAPS = ["bpf", "perfmon", "sys_ptrace", "dac_read_search"]
@@ -417,6 +417,16 @@ def suffices(setpriv, uid):
             assert f"{name}_twice (<string>:" in json.dumps(finding["fdtrace"]), finding["fdtrace"]
             end(daemon)
         assert finding["fdtrace"]["fingerprint"] in told(at)
+
+
+@case("started by hand as root, no thread keeps a capability that tracing does not need, not even that of the metrics")
+def _():
+    need_tracing()
+    with place() as at:
+        at.write("rules: close\n", listen="127.0.0.1:0")
+        with at.start() as daemon:
+            judge_capabilities(daemon.pid, NEEDED_CAPABILITIES)
+            end(daemon)
 
 
 @case("the unit's capabilities are those tested here")

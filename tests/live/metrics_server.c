@@ -72,7 +72,8 @@ int main(int argc, char **argv)
 
 	if (argc < 3)
 		return EXIT_USAGE;
-	if (metrics_server_start(argv[1], strcmp(argv[2], "remote") == 0, &server, &trouble)) {
+	if (metrics_server_open(argv[1], strcmp(argv[2], "remote") == 0, &server, &trouble) ||
+	    metrics_server_run(server, &trouble)) {
 		fprintf(stderr, "%s\n%s\n%s\n", trouble.what, trouble.cause, trouble.remedy);
 		return trouble.status;
 	}

@@ -50,7 +50,7 @@ static void short_events_are_malformed(void **state)
 		uint8_t kind;
 		uint16_t size;
 	} kinds[] = {
-#define KIND_ROW(NAME, name, number, type, bytes) { number, sizeof(struct type) },
+#define KIND_ROW(NAME, number, type, bytes) { number, sizeof(struct type) },
 		FDT_EVENTS(KIND_ROW)
 #undef KIND_ROW
 	};

@@ -812,7 +812,7 @@ static void used_after_others_filled_it_anew(void **state)
 	opens(&s, PID, 5, 2);
 	uses(&s, PID + 2, 5, a_file(2));
 	assert_string_equal(only_finding(&s, RULE_USE_STALE)->message,
-			    "tid 102 went on using fd 5 (file), which is another file by now");
+			    "tid 102 kept using fd 5 (file), which meanwhile is another file");
 	assert_int_equal(s.kept[0].confidence, CONFIDENCE_INFERRED);
 	assert_int_equal(s.kept[0].history_count, 1);
 	assert_int_equal(s.kept[0].generation, 2);
@@ -882,7 +882,7 @@ static void a_million_numbers_asked_about(void **state)
 		probes(&s, step > 0 ? 3 : 999999, 999997, step);
 		assert_int_equal(only_finding(&s, RULE_CLOSE_SWEEP)->severity, SEVERITY_INFO);
 		assert_int_equal(s.kept[0].count, 1);
-		assert_non_null(strstr(s.kept[0].message, "1000000 numbers"));
+		assert_non_null(strstr(s.kept[0].message, "1000000 descriptor numbers"));
 		stream_end(&s);
 	}
 }

@@ -622,7 +622,7 @@ static void a_folder_of_everybodys_is_refused(void **state)
 static int start_at(const char *listen, bool remote, struct trouble *trouble)
 {
 	struct metrics_server *server = NULL;
-	int err = metrics_server_start(listen, remote, &server, trouble);
+	int err = metrics_server_open(listen, remote, &server, trouble);
 
 	metrics_server_stop(server);
 	return err;
@@ -681,7 +681,8 @@ static void a_port_taken_is_told(void **state)
 	struct trouble trouble;
 
 	(void)state;
-	assert_int_equal(metrics_server_start("127.0.0.1:0", false, &server, &trouble), 0);
+	assert_int_equal(metrics_server_open("127.0.0.1:0", false, &server, &trouble), 0);
+	assert_int_equal(metrics_server_run(server, &trouble), 0);
 	assert_int_equal(start_at(metrics_server_address(server), false, &trouble), -EADDRINUSE);
 	assert_int_equal(trouble.status, EXIT_CANNOT);
 	assert_non_null(strstr(trouble.what, metrics_server_address(server)));

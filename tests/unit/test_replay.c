@@ -185,7 +185,7 @@ static void every_kind_has_its_size(void **state)
 		__u8 kind;
 		size_t size;
 	} kinds[] = {
-#define KIND_ROW(NAME, name, number, type, bytes) { number, sizeof(struct type) },
+#define KIND_ROW(NAME, number, type, bytes) { number, sizeof(struct type) },
 		FDT_EVENTS(KIND_ROW)
 #undef KIND_ROW
 	};

@@ -257,7 +257,7 @@ void stacking_counters(const struct stacking *s, struct stacking_counters *ret_c
 		return;
 	stacks_counters(s->stacks, &ret_counters->stacks);
 	ret_counters->taken = walks.taken;
-	ret_counters->told = counter_read(&s->skel->bss->stacks_told);
+	ret_counters->sent = counter_read(&s->skel->bss->stacks_sent);
 	ret_counters->lost = counter_read(&s->skel->bss->stacks_lost);
 	ret_counters->skipped = walks.skipped;
 	ret_counters->frames = walks.frames;
@@ -271,10 +271,10 @@ static void log_counters(const struct stacking *s)
 
 	stacking_counters(s, &c);
 	log_debug("stacks: %" PRIu64 " taken (%" PRIu64 " frames, %" PRIu64 " ns), %" PRIu64
-		  " told, %" PRIu64 " skipped, %" PRIu64 " lost; %" PRIu64 " resolved (%" PRIu64
+		  " sent, %" PRIu64 " skipped, %" PRIu64 " lost; %" PRIu64 " resolved (%" PRIu64
 		  " ns), %" PRIu64 " copies, %" PRIu64 " codes; tables %" PRIu64 " of %" PRIu64
 		  " bytes",
-		  c.taken, c.frames, c.walk_ns, c.told, c.skipped, c.lost, c.stacks.resolved,
+		  c.taken, c.frames, c.walk_ns, c.sent, c.skipped, c.lost, c.stacks.resolved,
 		  c.stacks.resolve_ns, c.stacks.copies, c.stacks.codes, c.tables_used,
 		  c.tables_size);
 }

@@ -54,7 +54,7 @@ void stacking_forget(struct stacking *stacking, uint64_t hash);
 struct stacking_counters {
 	struct stacks_counters stacks;
 	uint64_t taken;   /* walks */
-	uint64_t told;    /* new stacks */
+	uint64_t sent;    /* new stacks */
 	uint64_t lost;    /* new stacks for which the ring had no room */
 	uint64_t skipped; /* calls left without one to keep to the budget */
 	uint64_t frames;
