@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import yaml
 
-from harness import FDTRACE, PYTHON, TOP, case, main, need_tracing, program, run, until
+from harness import free_port, FDTRACE, PYTHON, TOP, case, main, need_tracing, program, run, until
 from shipping import SHIPPERS, executable, read_lines, rsyslog, syslog_ng, unpacked_environment
 
 HOLDER = os.path.join(TOP, "tests", "stories", "pipe_holder.py")
@@ -70,12 +70,6 @@ def long_line():
     """As `--json=full` may write them; a shipper's default would cut it."""
     return json.dumps({"event": {"dataset": "fdtrace.state", "id": "long"}, "pad": "ä" * 25000},
                       ensure_ascii=False).encode()
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def listening(port):

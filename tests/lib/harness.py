@@ -9,8 +9,10 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -279,13 +281,20 @@ ALL_STACKS = ["--set", "stacks.budget=100%"]
 
 def attach(pid, *args):
     """fdtrace -j -p pid, already attached: its first record says so."""
-    tracer = Background([FDTRACE, "-j", *([] if any("stacks" in a.split("/")[-1] for a in args) else ALL_STACKS), *args, "-p", str(pid)])
+    chosen = any(arg.startswith(("--stacks", "stacks.budget=")) for arg in args)
+    tracer = Background([FDTRACE, "-j", *([] if chosen else ALL_STACKS), *args, "-p", str(pid)])
     try:
         tracer.wait_for(b"fdtrace.state")
     except BaseException:
         tracer.__exit__()
         raise
     return tracer
+
+
+def free_port():
+    """A port of the loopback that nobody listens on just now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
 
 
 # --- looking at processes ---

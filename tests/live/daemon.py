@@ -14,7 +14,8 @@ import time
 
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import DEADLINE_S, FDTRACE, NEEDED_CAPABILITIES, PYTHON, TOP, case, fdtrace, judge_capabilities, main, need_tracing, until
+from harness import (DEADLINE_S, FDTRACE, NEEDED_CAPABILITIES, PYTHON, TOP, case, fdtrace, free_port,
+                     judge_capabilities, main, need_tracing, until)
 from service import be_guilty, end, place, program, reload, sin
 
 CAPS = ["bpf", "perfmon", "sys_ptrace", "dac_read_search"]
@@ -423,7 +424,7 @@ def suffices(setpriv, uid):
 def _():
     need_tracing()
     with place() as at:
-        at.write("rules: close\n", listen="127.0.0.1:0")
+        at.write("rules: close\n", listen=f"127.0.0.1:{free_port()}")
         with at.start() as daemon:
             judge_capabilities(daemon.pid, NEEDED_CAPABILITIES)
             end(daemon)

@@ -15,7 +15,7 @@ import urllib.request
 
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import FDTRACE, Skip, alive, case, fdtrace, main, need_tracing, run, until
+from harness import FDTRACE, Skip, alive, case, fdtrace, free_port, main, need_tracing, run, until
 from harness import program as test_program
 from service import be_guilty, cgroup, end, flood, hierarchy, inside, place, program, reload, sin
 
@@ -271,12 +271,6 @@ def _():
 
 
 # --- metrics ---
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
 
 def scrape(port):
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:

@@ -21,7 +21,7 @@ import urllib.request
 
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import Background, case, main, program, run, until
+from harness import free_port, Background, case, main, program, run, until
 
 SERVER = program("metrics_server")
 LIFE_S = 10  # of a connection
@@ -96,12 +96,6 @@ def status_of(answer):
 def fetch(url):
     with urllib.request.urlopen(url, timeout=10) as answer:
         return answer.read().decode("utf-8")
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def is_fine(server):

@@ -14,8 +14,8 @@ import tempfile
 
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import (ALL_STACKS, PYTHON, Background, add_case, attach, case, expect_findings, fdtrace, main, need_tracing,
-                     the)
+from harness import (ALL_STACKS, PYTHON, Background, add_case, attach, case, expect_findings, fdtrace, free_port,
+                     main, need_tracing, the)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FAST = ["--set", "leak.window=200ms", "--set", "leak.min_age=400ms", "--set", "leak.min_count=16"]
@@ -121,14 +121,9 @@ def close_all_subprocess_27():
 
 # --- 2: auto-reload by exec ---
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return str(listener.getsockname()[1])
-
-
 def reload(variant, expected, *options):
     with tempfile.TemporaryDirectory() as folder:
-        found = tell("reload", variant, expected, *SOON, *options, args=[free_port()], cwd=folder)
+        found = tell("reload", variant, expected, *SOON, *options, args=[str(free_port())], cwd=folder)
         assert os.path.getsize(os.path.join(folder, "images")) == 5, "not five images"
     return found
 
