@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import yaml
 
-from harness import free_port, FDTRACE, PYTHON, TOP, case, main, need_tracing, program, run, until
+from harness import FDTRACE, PYTHON, TOP, case, free_port, main, need_tracing, program, run, until
 from shipping import SHIPPERS, executable, read_lines, rsyslog, syslog_ng, unpacked_environment
 
 HOLDER = os.path.join(TOP, "tests", "stories", "pipe_holder.py")

@@ -21,7 +21,7 @@ import urllib.request
 
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import free_port, Background, case, main, program, run, until
+from harness import Background, case, free_port, main, program, run, until
 
 SERVER = program("metrics_server")
 LIFE_S = 10  # of a connection
