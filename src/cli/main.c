@@ -299,8 +299,10 @@ static int open_for_daemon(const struct config *config, struct source **ret_sour
 		.hooks = config->hooks,
 		.cost = true,
 		.ring_size_bytes = settings->ring_size_bytes,
-		.stacks = { .native = config->stacks_native,
-			    .python = config->stacks_python,
+		.stacks = { .native = config->stacks == STACKS_AUTO ||
+				      config->stacks == STACKS_NATIVE,
+			    .python = config->stacks == STACKS_AUTO ||
+				      config->stacks == STACKS_PYTHON,
 			    .budget_ppm = settings->stacks_budget_ppm,
 			    .tables_bytes = settings->stacks_tables_bytes },
 	};
