@@ -67,7 +67,7 @@ static int config_refuse_number(struct yaml_reader *r, const struct yaml_row *ro
 }
 
 /* "from 64K to 1G" */
-static void format_range(const struct setting *setting, char *buffer, size_t size)
+static void config_format_range(const struct setting *setting, char *buffer, size_t size)
 {
 	char min[32], max[32];
 
@@ -87,7 +87,7 @@ static int config_take_size(struct yaml_reader *r, const struct yaml_row *row,
 	if (!err && (bytes < row->min || bytes > row->max))
 		err = -ERANGE;
 	if (err) {
-		format_range(&like, range, sizeof(range));
+		config_format_range(&like, range, sizeof(range));
 		snprintf(remedy, sizeof(remedy), "give a number with K, M or G, %s", range);
 		return config_refuse_number(r, row, node, err, remedy);
 	}
@@ -168,7 +168,7 @@ static int config_take_setting(struct yaml_reader *r, const struct yaml_row *row
 	err = settings_parse(field, assignment, &setting);
 	if (!err)
 		return 0;
-	format_range(setting, range, sizeof(range));
+	config_format_range(setting, range, sizeof(range));
 	snprintf(remedy, sizeof(remedy), "%s; fdtrace --set help lists all settings", range);
 	return config_refuse_number(r, row, node, err, remedy);
 }
@@ -191,8 +191,8 @@ static bool config_setting_row(size_t index, struct yaml_row *ret_row)
 
 static const char *const output_types[] = { "stdout", "file", "journal", "syslog", "unix", NULL };
 
-static int check_output_path(struct yaml_reader *r, const struct yaml_node *node,
-			     const struct output_config *output)
+static int config_check_output_path(struct yaml_reader *r, const struct yaml_node *node,
+				    const struct output_config *output)
 {
 	const struct yaml_node *path = yaml_value(node, "path");
 	bool socket = output->type == OUTPUT_UNIX || output->type == OUTPUT_SYSLOG;
@@ -213,11 +213,11 @@ static bool is_same_output(const struct output_config *a, const struct output_co
 	       (!a->path || strcmp(a->path, b->path) == 0);
 }
 
-static int check_output(struct yaml_reader *r, const struct yaml_node *node, void *record)
+static int config_check_output(struct yaml_reader *r, const struct yaml_node *node, void *record)
 {
 	const struct config *config = r->ctx;
 	const struct output_config *output = record;
-	int err = check_output_path(r, node, output);
+	int err = config_check_output_path(r, node, output);
 
 	if (err)
 		return err;
@@ -270,7 +270,7 @@ static int config_take_listen(struct yaml_reader *r, const struct yaml_row *row,
 	return 0;
 }
 
-static int check_metrics(struct yaml_reader *r, const struct yaml_node *node, void *record)
+static int config_check_metrics(struct yaml_reader *r, const struct yaml_node *node, void *record)
 {
 	const struct config *config = r->ctx;
 	const struct yaml_node *listen = yaml_value(node, "listen");
@@ -294,7 +294,7 @@ static const struct output_config standard_output = { .type = OUTPUT_STDOUT,
 						      .summaries = true,
 						      .queue_bytes = QUEUE_BYTES };
 
-/* tests/packaging/words.py reads these rows: one line begins each, `restart` is the mark of the documents. */
+/* tests/packaging/words.py reads these rows and compares the documents with them. */
 /* clang-format off */
 #define AT(member) .offset = offsetof(struct output_config, member)
 static const struct yaml_row output_rows[] = {
@@ -330,7 +330,7 @@ static const struct yaml_row config_rows[] = {
 	{ "stacks", YAML_WORD, AT(stacks), .words = stack_modes, .restart = true },
 	{ "hooks", YAML_WORD, AT(hooks), .words = hook_sets, .restart = true },
 	{ "outputs", YAML_RECORDS, AT(outputs), COUNT(output_count), .max = CONFIG_OUTPUTS_MAX,
-	  .rows = output_rows, .check = check_output,
+	  .rows = output_rows, .check = config_check_output,
 	  .size = sizeof(struct output_config), .standard = &standard_output },
 	{ "summary_interval", YAML_NUMBER, AT(summary_interval_ns), .min = SEC_NS, .max = 3650 * DAY_NS,
 	  .take = config_take_interval },
@@ -338,10 +338,11 @@ static const struct yaml_row config_rows[] = {
 	{ "redact", YAML_TEXTS, AT(redact), COUNT(redact_count), .max = LIST_MAX,
 	  .take = config_take_pattern },
 	{ "cgroups", YAML_TEXTS, AT(cgroups), COUNT(cgroup_count), .max = LIST_MAX },
-	{ "exclude_cgroups", YAML_TEXTS, AT(exclude_cgroups), COUNT(exclude_cgroup_count), .max = LIST_MAX },
+	{ "exclude_cgroups", YAML_TEXTS, AT(exclude_cgroups), COUNT(exclude_cgroup_count),
+	  .max = LIST_MAX },
 	{ "suppress", YAML_TEXTS, AT(suppress), COUNT(suppress_count), .max = LIST_MAX,
 	  .take = config_take_path },
-	{ "metrics", YAML_RECORD, .rows = metrics_rows, .check = check_metrics },
+	{ "metrics", YAML_RECORD, .rows = metrics_rows, .check = config_check_metrics },
 	{ "state", YAML_TEXT, AT(state_path), .take = config_take_path_or_off },
 	{ "evidence", YAML_RECORD, .rows = evidence_rows },
 	{ .key = NULL },
@@ -427,7 +428,7 @@ struct restart_listener {
 	void *ctx;
 };
 
-static void pass_setting(void *ctx, const struct setting *setting)
+static void config_pass_setting(void *ctx, const struct setting *setting)
 {
 	const struct restart_listener *listener = ctx;
 
@@ -439,6 +440,6 @@ void config_each_restart(const struct config *in_force, const struct config *nex
 {
 	struct restart_listener listener = { .changed = changed, .ctx = ctx };
 
-	settings_each_restart(&in_force->settings, &next->settings, pass_setting, &listener);
+	settings_each_restart(&in_force->settings, &next->settings, config_pass_setting, &listener);
 	yaml_each_restart(config_rows, in_force, next, changed, ctx);
 }

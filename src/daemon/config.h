@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What an operator writes into /etc/fdtrace/fdtrace.yaml. Every key may be left out. An unknown key, a
- * wrong type or a value out of range is an error that names file, line and column. One table of all
- * keys, in config.c, says how each is read and whether a change needs a restart.
+ * What an operator writes into /etc/fdtrace/fdtrace.yaml. Every key may be left out. An unknown
+ * key, a wrong type or a value out of range is an error that names file, line and column. One table
+ * of all keys, in config.c, says how each is read and whether a change needs a restart.
  */
 #ifndef FDTRACE_DAEMON_CONFIG_H
 #define FDTRACE_DAEMON_CONFIG_H

@@ -63,7 +63,7 @@ static int suppress_take_glob(struct yaml_reader *r, const struct yaml_row *row,
 	return 0;
 }
 
-static int check_entry(struct yaml_reader *r, const struct yaml_node *node, void *record)
+static int suppress_check_entry(struct yaml_reader *r, const struct yaml_node *node, void *record)
 {
 	const struct suppression *s = record;
 
@@ -92,7 +92,7 @@ static const struct yaml_row suppress_file = {
 	.type = YAML_RECORDS,
 	.max = SUPPRESS_ENTRIES_MAX,
 	.rows = entry_rows,
-	.check = check_entry,
+	.check = suppress_check_entry,
 	.size = sizeof(struct suppression),
 	.remedy = "a glob can stand for many; or use several files",
 };

@@ -102,8 +102,8 @@ static const char *node_name(const struct yaml_row *row, const struct yaml_node 
 	return buffer;
 }
 
-static int refuse_shape(struct yaml_reader *r, const char *name, const struct yaml_node *node,
-			enum yaml_shape wanted)
+static int reader_refuse_shape(struct yaml_reader *r, const char *name,
+			       const struct yaml_node *node, enum yaml_shape wanted)
 {
 	static const char *const expected[] = { "plain text", "a list (- ...)",
 						"a mapping (key: value)" };
@@ -127,8 +127,8 @@ static bool record_row(const struct yaml_row *record, size_t index, struct yaml_
 	return ret_row->key != NULL;
 }
 
-static int refuse_key(struct yaml_reader *r, const struct yaml_row *record,
-		      const struct yaml_node *key)
+static int reader_refuse_key(struct yaml_reader *r, const struct yaml_row *record,
+			     const struct yaml_node *key)
 {
 	struct nearest nearest = { .word = key->text, .length = strlen(key->text) };
 	char remedy[224] = "the keys are";
@@ -149,8 +149,9 @@ static int refuse_key(struct yaml_reader *r, const struct yaml_row *record,
 
 /* --- texts --- */
 
-static int take_word(struct yaml_reader *r, const struct yaml_row *row,
-		     const struct yaml_node *node, const char *const *words, unsigned int *ret_word)
+static int reader_take_word(struct yaml_reader *r, const struct yaml_row *row,
+			    const struct yaml_node *node, const char *const *words,
+			    unsigned int *ret_word)
 {
 	char allowed[160] = "allowed:";
 	size_t used = strlen(allowed);
@@ -167,27 +168,27 @@ static int take_word(struct yaml_reader *r, const struct yaml_row *row,
 	return yaml_refuse(r, node, allowed, "%s: invalid value \"%.60s\"", row->key, node->text);
 }
 
-static int take_bool(struct yaml_reader *r, const struct yaml_row *row,
-		     const struct yaml_node *node, bool *ret_value)
+static int reader_take_bool(struct yaml_reader *r, const struct yaml_row *row,
+			    const struct yaml_node *node, bool *ret_value)
 {
 	static const char *const words[] = { "false", "true", NULL };
 	unsigned int word;
-	int err = take_word(r, row, node, words, &word);
+	int err = reader_take_word(r, row, node, words, &word);
 
 	if (!err)
 		*ret_value = word;
 	return err;
 }
 
-static int take_text(struct yaml_reader *r, const struct yaml_row *row,
-		     const struct yaml_node *node, void *field)
+static int reader_take_text(struct yaml_reader *r, const struct yaml_row *row,
+			    const struct yaml_node *node, void *field)
 {
 	char buffer[80];
 	const char *name = node_name(row, node, buffer, sizeof(buffer));
 	size_t length = node->shape == YAML_SHAPE_TEXT ? strlen(node->text) : 0;
 
 	if (node->shape != YAML_SHAPE_TEXT)
-		return refuse_shape(r, name, node, YAML_SHAPE_TEXT);
+		return reader_refuse_shape(r, name, node, YAML_SHAPE_TEXT);
 	if (!length)
 		return yaml_refuse(r, node, row->remedy, "%s is empty", name);
 	if (length > YAML_TEXT_MAX)
@@ -196,9 +197,9 @@ static int take_text(struct yaml_reader *r, const struct yaml_row *row,
 	if (row->take)
 		return row->take(r, row, node, field);
 	if (row->type == YAML_BOOL)
-		return take_bool(r, row, node, field);
+		return reader_take_bool(r, row, node, field);
 	if (row->type == YAML_WORD)
-		return take_word(r, row, node, row->words, field);
+		return reader_take_word(r, row, node, row->words, field);
 	if (row->type == YAML_TEXT || row->type == YAML_TEXTS)
 		*(const char **)field = node->text;
 	return 0;
@@ -206,8 +207,8 @@ static int take_text(struct yaml_reader *r, const struct yaml_row *row,
 
 /* --- records --- */
 
-static int take_value(struct yaml_reader *r, const struct yaml_row *row,
-		      const struct yaml_node *node, void *record);
+static int reader_take_value(struct yaml_reader *r, const struct yaml_row *row,
+			     const struct yaml_node *node, void *record);
 
 const struct yaml_node *yaml_value(const struct yaml_node *mapping, const char *key)
 {
@@ -218,8 +219,9 @@ const struct yaml_node *yaml_value(const struct yaml_node *mapping, const char *
 }
 
 /* Each key once, and only known ones: so there are never more steps than rows, squared. */
-static int take_key(struct yaml_reader *r, const struct yaml_row *record,
-		    const struct yaml_node *mapping, const struct yaml_node *node, void *fields)
+static int reader_take_key(struct yaml_reader *r, const struct yaml_row *record,
+			   const struct yaml_node *mapping, const struct yaml_node *node,
+			   void *fields)
 {
 	const struct yaml_node *first = yaml_value(mapping, node->key->text);
 	struct yaml_row row;
@@ -229,12 +231,12 @@ static int take_key(struct yaml_reader *r, const struct yaml_row *record,
 				   node->key->text, first->key->line);
 	for (size_t i = 0; record_row(record, i, &row); i++)
 		if (strcmp(row.key, node->key->text) == 0)
-			return take_value(r, &row, node, fields);
-	return refuse_key(r, record, node->key);
+			return reader_take_value(r, &row, node, fields);
+	return reader_refuse_key(r, record, node->key);
 }
 
-static int check_required(struct yaml_reader *r, const struct yaml_row *record,
-			  const struct yaml_node *mapping, const char *name)
+static int reader_check_required(struct yaml_reader *r, const struct yaml_row *record,
+				 const struct yaml_node *mapping, const char *name)
 {
 	struct yaml_row row;
 
@@ -244,32 +246,32 @@ static int check_required(struct yaml_reader *r, const struct yaml_row *record,
 	return 0;
 }
 
-static int take_record(struct yaml_reader *r, const struct yaml_row *record,
-		       const struct yaml_node *mapping, void *fields)
+static int reader_take_record(struct yaml_reader *r, const struct yaml_row *record,
+			      const struct yaml_node *mapping, void *fields)
 {
 	char buffer[80];
 	const char *name = node_name(record, mapping, buffer, sizeof(buffer));
 	int err = 0;
 
 	if (mapping->shape != YAML_SHAPE_MAPPING)
-		return refuse_shape(r, name, mapping, YAML_SHAPE_MAPPING);
+		return reader_refuse_shape(r, name, mapping, YAML_SHAPE_MAPPING);
 	for (const struct yaml_node *node = mapping->first; !err && node; node = node->next)
-		err = take_key(r, record, mapping, node, fields);
+		err = reader_take_key(r, record, mapping, node, fields);
 	if (!err)
-		err = check_required(r, record, mapping, name);
+		err = reader_check_required(r, record, mapping, name);
 	return !err && record->check ? record->check(r, mapping, fields) : err;
 }
 
 /* --- lists --- */
 
-static int check_list(struct yaml_reader *r, const struct yaml_row *row,
-		      const struct yaml_node *list)
+static int reader_check_list(struct yaml_reader *r, const struct yaml_row *row,
+			     const struct yaml_node *list)
 {
 	const struct yaml_node *entry = list->first;
 
 	if (list->shape != YAML_SHAPE_LIST)
-		return refuse_shape(r, list->key ? list->key->text : "the file", list,
-				    YAML_SHAPE_LIST);
+		return reader_refuse_shape(r, list->key ? list->key->text : "the file", list,
+					   YAML_SHAPE_LIST);
 	if (list->count <= row->max)
 		return 0;
 	for (uint64_t i = 0; i < row->max; i++)
@@ -277,8 +279,8 @@ static int check_list(struct yaml_reader *r, const struct yaml_row *row,
 	return yaml_refuse(r, entry, row->remedy, "more than %u entries", (unsigned int)row->max);
 }
 
-static int take_texts(struct yaml_reader *r, const struct yaml_row *row,
-		      const struct yaml_node *list, const char ***ret_texts)
+static int reader_take_texts(struct yaml_reader *r, const struct yaml_row *row,
+			     const struct yaml_node *list, const char ***ret_texts)
 {
 	const char **texts = yaml_tree_alloc(&r->tree, list->count * sizeof(*texts));
 	unsigned int count = 0;
@@ -287,13 +289,13 @@ static int take_texts(struct yaml_reader *r, const struct yaml_row *row,
 	if (!texts)
 		return reader_no_memory(r);
 	for (const struct yaml_node *node = list->first; !err && node; node = node->next)
-		err = take_text(r, row, node, &texts[count++]);
+		err = reader_take_text(r, row, node, &texts[count++]);
 	*ret_texts = texts;
 	return err;
 }
 
-static int take_records(struct yaml_reader *r, const struct yaml_row *row,
-			const struct yaml_node *list, char *record)
+static int reader_take_records(struct yaml_reader *r, const struct yaml_row *row,
+			       const struct yaml_node *list, char *record)
 {
 	int err = 0;
 
@@ -302,34 +304,34 @@ static int take_records(struct yaml_reader *r, const struct yaml_row *row,
 			memcpy(record, row->standard, row->size);
 		else
 			memset(record, 0, row->size);
-		err = take_record(r, row, node, record);
+		err = reader_take_record(r, row, node, record);
 		record += row->size;
 	}
 	return err;
 }
 
-static int take_list(struct yaml_reader *r, const struct yaml_row *row,
-		     const struct yaml_node *list, char *record)
+static int reader_take_list(struct yaml_reader *r, const struct yaml_row *row,
+			    const struct yaml_node *list, char *record)
 {
 	void *field = record + row->offset;
-	int err = check_list(r, row, list);
+	int err = reader_check_list(r, row, list);
 
 	if (err || !list->count)
 		return err;
-	err = row->type == YAML_TEXTS ? take_texts(r, row, list, field)
-				      : take_records(r, row, list, field);
+	err = row->type == YAML_TEXTS ? reader_take_texts(r, row, list, field)
+				      : reader_take_records(r, row, list, field);
 	*(unsigned int *)(record + row->count) = list->count;
 	return err;
 }
 
-static int take_value(struct yaml_reader *r, const struct yaml_row *row,
-		      const struct yaml_node *node, void *record)
+static int reader_take_value(struct yaml_reader *r, const struct yaml_row *row,
+			     const struct yaml_node *node, void *record)
 {
 	if (row->type == YAML_TEXTS || row->type == YAML_RECORDS)
-		return take_list(r, row, node, record);
+		return reader_take_list(r, row, node, record);
 	if (row->type == YAML_RECORD)
-		return take_record(r, row, node, (char *)record + row->offset);
-	return take_text(r, row, node, (char *)record + row->offset);
+		return reader_take_record(r, row, node, (char *)record + row->offset);
+	return reader_take_text(r, row, node, (char *)record + row->offset);
 }
 
 int yaml_reader_fill(struct yaml_reader *r, const struct yaml_row *row, void *record)
@@ -340,9 +342,9 @@ int yaml_reader_fill(struct yaml_reader *r, const struct yaml_row *row, void *re
 	if (!root)
 		return 0;
 	if (row->type == YAML_RECORD)
-		return take_record(r, row, root, record);
-	err = check_list(r, row, root);
-	return err ? err : take_records(r, row, root, record);
+		return reader_take_record(r, row, root, record);
+	err = reader_check_list(r, row, root);
+	return err ? err : reader_take_records(r, row, root, record);
 }
 
 /* --- what a restart alone applies --- */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reads a YAML file into a struct by a table with one row for each key. Whatever does not fit its row
- * is an error that names file, line and column, what was found and what is expected: an unknown key,
- * a key given twice or missing, a wrong type, a value out of range. The first one in the file's order
- * is reported.
+ * Reads a YAML file into a struct by a table with one row for each key. Whatever does not fit its
+ * row is an error that names file, line and column, what was found and what is expected: an unknown
+ * key, a key given twice or missing, a wrong type, a value out of range. The first one in the order
+ * of the file is reported.
  */
 #ifndef FDTRACE_UTIL_YAML_READER_H
 #define FDTRACE_UTIL_YAML_READER_H
@@ -73,9 +73,9 @@ int yaml_reader_open(struct yaml_reader *r, const char *path, bool pipes);
 void yaml_reader_done(struct yaml_reader *r);
 
 /*
- * Fills the record, which holds the standard values, by a row of type YAML_RECORD or YAML_RECORDS for
- * the whole file; offsets of that row are not used. An empty file and an empty list change nothing.
- * 0 or -errno.
+ * Fills the record, which holds the standard values, by a row of type YAML_RECORD or YAML_RECORDS
+ * for the whole file; offsets of that row are not used. An empty file and an empty list change
+ * nothing. 0 or -errno.
  */
 int yaml_reader_fill(struct yaml_reader *r, const struct yaml_row *row, void *record);
 
@@ -87,8 +87,8 @@ int yaml_refuse(struct yaml_reader *r, const struct yaml_node *node, const char 
 const struct yaml_node *yaml_value(const struct yaml_node *mapping, const char *key);
 
 /*
- * Calls `changed` with the name ("metrics.listen") of each row marked `restart` in which two records of
- * these rows differ. Lists and YAML_OTHER are not compared.
+ * Calls `changed` with the name ("metrics.listen") of each row marked `restart` in which two
+ * records of these rows differ. Lists and YAML_OTHER are not compared.
  */
 void yaml_each_restart(const struct yaml_row *rows, const void *in_force, const void *next,
 		       void (*changed)(void *ctx, const char *name), void *ctx);

@@ -2,7 +2,8 @@
 /*
  * A YAML text as a tree of mappings, lists and texts, each with its place. It is parsed once, event
  * by event, and every bound is checked before anything is kept, so that no input costs much memory,
- * time or stack: aliases are refused, and so is what is larger, deeper or has more nodes than below.
+ * time or stack: aliases are refused, and so is what is larger or deeper or has more nodes than
+ * the bounds below allow.
  */
 #ifndef FDTRACE_UTIL_YAML_TREE_H
 #define FDTRACE_UTIL_YAML_TREE_H
