@@ -71,12 +71,7 @@ static int read_config(const struct daemon_options *options, struct config **ret
 
 static void apply_command_line(const struct daemon_options *options, struct config *config)
 {
-	const char *bad;
-	size_t bad_length;
-
-	run_options_apply(options->run, &config->settings);
-	if (options->run->rules)
-		rule_set_parse(options->run->rules, &config->rules, &bad, &bad_length);
+	overrides_apply(&options->run->overrides, &config->settings, &config->rules);
 	if (options->hooks != HOOKS_AUTO)
 		config->hooks = options->hooks;
 	if (options->stacks != STACKS_AUTO)
