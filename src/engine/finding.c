@@ -520,12 +520,19 @@ static void withhold(struct engine *e, struct finding_entry *entry, const struct
 	throttle_withhold(e, f);
 }
 
-/* News: not yet reported, more severe than the last report, or an hour old. The second comes at once. */
+/* Not yet reported, more severe than when it last was, or an hour old. */
+static bool entry_is_due(const struct engine *e, const struct finding_entry *entry,
+			 enum severity severity)
+{
+	return !entry->reported || severity > entry->reported || is_long_ago(e, entry);
+}
+
+/* What has become more severe is reported at once, however many there are. */
 static void tell_if_news(struct engine *e, struct finding_entry *entry, struct finding *f)
 {
 	bool worse = entry->reported && f->severity > entry->reported;
 
-	if (entry->reported && !worse && !is_long_ago(e, entry))
+	if (!entry_is_due(e, entry, f->severity))
 		return;
 	if (worse || throttle_pass(e, f))
 		finding_deliver(e, entry, f);
@@ -562,8 +569,7 @@ bool finding_is_news(const struct engine *e, const struct finding *f)
 
 	if (!entry || !entry->judged)
 		return true;
-	return !entry->suppressed &&
-	       (!entry->reported || f->severity > entry->severity || is_long_ago(e, entry));
+	return !entry->suppressed && entry_is_due(e, entry, f->severity);
 }
 
 static bool is_elsewhere(struct engine *e, const struct finding *f)
