@@ -10,7 +10,7 @@
 void report_begin(struct report *r, struct engine *e, enum rule rule, const struct process *process,
 		  const struct site *site)
 {
-	memset(&r->finding, 0, sizeof(r->finding));
+	memset(&r->finding, 0, offsetof(struct finding, history)); /* the rest is most of it */
 	r->engine = e;
 	r->finding.process = process;
 	r->finding.descriptor.fd = -1;
@@ -25,7 +25,17 @@ void report_cause(struct report *r, enum rule rule, const struct site *site)
 {
 	r->finding.rule = rule;
 	r->finding.severity = rule_info(rule)->severity;
-	r->finding.fingerprint = finding_fingerprint(rule, r->finding.process, site);
+	r->finding.fingerprint = 0;
+	r->cause = site;
+}
+
+uint64_t report_fingerprint(struct report *r)
+{
+	struct finding *f = &r->finding;
+
+	if (!f->fingerprint)
+		f->fingerprint = finding_fingerprint(f->rule, f->process, r->cause);
+	return f->fingerprint;
 }
 
 void report_trust(struct report *r, const struct fdtable *table, enum confidence at_best)
@@ -35,6 +45,7 @@ void report_trust(struct report *r, const struct fdtable *table, enum confidence
 
 bool report_is_news(struct report *r)
 {
+	report_fingerprint(r);
 	r->is_news = finding_wanted(r->engine, r->finding.rule) && !r->engine->finished &&
 		     finding_is_news(r->engine, &r->finding);
 	return r->is_news;
@@ -95,6 +106,7 @@ void report_help(struct report *r, enum help help)
 
 void report_send(struct report *r)
 {
+	report_fingerprint(r);
 	r->finding.message = r->message.text;
 	r->finding.why = r->why.text;
 	finding_report(r->engine, &r->finding);

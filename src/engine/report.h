@@ -40,7 +40,8 @@ struct report_text {
 struct report {
 	struct engine *engine;
 	struct finding finding; /* the detector fills in what it knows */
-	bool is_news;           /* only words of news are kept */
+	const struct site *cause;
+	bool is_news; /* only words of news are kept */
 	struct report_text message, why;
 };
 
@@ -56,6 +57,12 @@ void report_cause(struct report *r, enum rule rule, const struct site *site);
 
 /* It rests on what is known of the table: at_best, or CONFIDENCE_AFTER_LOSS if events are missing. */
 void report_trust(struct report *r, const struct fdtable *table, enum confidence at_best);
+
+/*
+ * The finding's fingerprint: of rule, process and cause, made when it is first asked for, unless
+ * the detector has set another. It costs as much as a few words.
+ */
+uint64_t report_fingerprint(struct report *r);
 
 /*
  * Whether it would be reported now, by rule, fingerprint and severity: these must not change any

@@ -94,7 +94,8 @@ static void keep(void *ctx, const struct finding *f)
 	keep_site(k->opened_at, &f->opened);
 	keep_site(k->closed_at, &f->closed);
 	keep_site(k->used_at, &f->used);
-	keep_site(k->hurt_at, &f->victims[0].hurt);
+	if (f->victim_count)
+		keep_site(k->hurt_at, &f->victims[0].hurt);
 	snprintf(k->closed_how, sizeof(k->closed_how), "%s", f->closed.how ? f->closed.how : "");
 	snprintf(k->used_how, sizeof(k->used_how), "%s", f->used.how ? f->used.how : "");
 }
