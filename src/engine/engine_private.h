@@ -204,7 +204,6 @@ struct party party_past_opened(const struct past *past);
 struct party party_past_closed(const struct past *past);
 struct party party_actor(const struct actor *actor, int32_t error);
 void finding_history(struct engine *e, struct finding *f, uint32_t past);
-enum confidence finding_confidence(const struct fdtable *table, enum confidence at_best);
 /* "fd 4 (tcp a -> b)": cut to size. */
 void finding_describe(const struct descriptor *d, char *buffer, size_t size);
 /*
@@ -217,14 +216,14 @@ struct site_labels {
 void finding_sites(struct engine *e, struct finding *f, const struct fdtable *table,
 		   bool (*only)(const struct slot *slot, int32_t fd, const void *ctx),
 		   const void *ctx, struct site_labels *labels);
+/* The finding is about that row alone. */
+void finding_put_site(struct finding *f, const struct site_row *row);
 /* The same rows, all of them, one by one. */
 void finding_each_site(struct engine *e, const struct fdtable *table,
 		       bool (*only)(const struct slot *slot, int32_t fd, const void *ctx),
 		       const void *ctx,
 		       void (*row)(struct engine *e, const struct fdtable *table,
 				   const struct site_row *row));
-/* The usual remedy in the language of the culprit's site. */
-const char *finding_help(const struct finding *f, const char *in_c, const char *in_python);
 /*
  * Counts the finding under its fingerprint and reports it if it is news: the first of its kind,
  * more severe than before, or an hour after the last report; unless it is suppressed, or too many

@@ -149,19 +149,19 @@ struct finding {
 	bool closed_is_culprit; /* mark `closed` as the one to blame; else `opened` if anyone */
 	bool opened_is_culprit;
 	bool used_is_culprit;
-	struct lifetime
-		history[FINDING_HISTORY_MAX]; /* generations before this one, newest first */
-	unsigned int history_count;
-	struct site_row sites[FINDING_SITES_MAX]; /* most open first */
-	unsigned int site_count;
-	unsigned int site_total; /* how many there are altogether */
-	struct victim victims[FINDING_VICTIMS_MAX];
-	unsigned int victim_count, victim_total;
 	struct finding_limit limit;
 	struct finding_sweep sweep;
 	const char *message; /* one sentence, no newline */
 	const char *why;     /* the evidence in a sentence; may be "" */
 	const char *help;    /* the usual remedy; may be "" */
+	/* How many of each there are below, and altogether; rows beyond that are not set. */
+	unsigned int history_count;
+	unsigned int site_count, site_total;
+	unsigned int victim_count, victim_total;
+	struct lifetime
+		history[FINDING_HISTORY_MAX];     /* generations before this one, newest first */
+	struct site_row sites[FINDING_SITES_MAX]; /* most open first */
+	struct victim victims[FINDING_VICTIMS_MAX];
 };
 
 /*
