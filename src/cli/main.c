@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <malloc.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -169,11 +170,23 @@ static int trace(const struct start *start, struct run *run)
 	return session_run(&config, &run->result, &run->trouble);
 }
 
+/* A program that does not exist may be a command of fdtrace, misspelt. */
+static void suggest_command(const struct options *options, struct trouble *trouble)
+{
+	const char *nearest = options_nearest_command(options->command[0]);
+
+	if (nearest && trouble->status == EXIT_NOT_FOUND && !trouble->remedy[0])
+		snprintf(trouble->remedy, sizeof(trouble->remedy), "did you mean: fdtrace %s?",
+			 nearest);
+}
+
 /* Why a run failed, as an exit status. What never ran has a status of its own in run mode. */
-static int failed(const struct start *start, const struct run *run)
+static int failed(const struct start *start, struct run *run)
 {
 	int status = run->trouble.status;
 
+	if (start->options->command)
+		suggest_command(start->options, &run->trouble);
 	log_trouble(&run->trouble);
 	if (!start->options->command || run->result.command_started)
 		return status;
@@ -213,7 +226,7 @@ static bool overwrites_recording(const struct options *options)
 	struct stat output, recording;
 
 	return options->run.output && stat(options->run.output, &output) == 0 &&
-	       S_ISREG(output.st_mode) && stat(options->recording, &recording) == 0 &&
+	       S_ISREG(output.st_mode) && stat(options->operand, &recording) == 0 &&
 	       output.st_ino == recording.st_ino && output.st_dev == recording.st_dev;
 }
 
@@ -225,13 +238,13 @@ static int replay(const struct start *start, struct run *run)
 					 .signals = &run->signals };
 	int err;
 
-	if (strcmp(options->recording, "-") == 0 && start->was_closed & 1u << STDIN_FILENO)
+	if (strcmp(options->operand, "-") == 0 && start->was_closed & 1u << STDIN_FILENO)
 		return trouble_set(&run->trouble, EBADF, EXIT_USAGE, NULL, NULL,
 				   "cannot replay standard input: it is closed");
 	if (overwrites_recording(options))
 		return trouble_set(&run->trouble, EINVAL, EXIT_USAGE, NULL, NULL,
 				   "-o names the recording itself");
-	err = replay_source_open(options->recording, &run->source, &run->trouble);
+	err = replay_source_open(options->operand, &run->source, &run->trouble);
 	if (err)
 		return err;
 	err = begin_run(start, run);
@@ -332,7 +345,7 @@ static int mode_explain(const struct start *start)
 
 	if (terminal)
 		ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
-	err = explain(STDOUT_FILENO, start->options->fingerprint,
+	err = explain(STDOUT_FILENO, start->options->operand,
 		      start->options->run.format == &output_format_json, size.ws_col,
 		      terminal && !getenv("NO_COLOR"), &trouble);
 	if (!err)
@@ -373,16 +386,9 @@ static int mode_list_rules(const struct start *start)
 }
 
 static int (*const modes[MODE_COUNT])(const struct start *start) = {
-	[MODE_TRACE] = mode_trace,
-	[MODE_REPLAY] = mode_replay,
-	[MODE_DOCTOR] = mode_doctor,
-	[MODE_EXPLAIN] = mode_explain,
-	[MODE_HELP] = mode_help,
-	[MODE_VERSION] = mode_version,
-	[MODE_LIST_SETTINGS] = mode_list_settings,
-	[MODE_DAEMON] = mode_daemon,
-	[MODE_CHECK_CONFIG] = mode_check_config,
-	[MODE_LIST_RULES] = mode_list_rules,
+#define COMMAND_FUNCTION(NAME, name, word, operand, groups, usage) [MODE_##NAME] = mode_##name,
+	COMMANDS(COMMAND_FUNCTION)
+#undef COMMAND_FUNCTION
 };
 
 static void set_log_level(const struct options *options)
