@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * fdtrace: one function for each mode. The only file that ties the kernel's source to a
+ * fdtrace: one function for each command. The only file that ties the kernel's source to a
  * session; everything else can be built and tested without libbpf.
  */
 #include <errno.h>
@@ -53,14 +53,14 @@ struct run {
 	struct trouble trouble;
 };
 
-/* Findings rule if the user said so; then the run's own status; then what could not be written. */
+/* --error-exitcode comes first, then the run's own status, then output that could not be written. */
 static int status_of(const struct start *start, const struct run *run, int own)
 {
 	unsigned int on_findings = start->options->run.error_exitcode;
 
 	if (run->result.differences)
 		return EXIT_DIFFERS;
-	if (on_findings && run->result.grave)
+	if (on_findings && run->result.serious)
 		return (int)on_findings;
 	return own == EXIT_OK && outputs_lost(run->outputs) ? EXIT_INTERNAL : own;
 }
@@ -79,13 +79,13 @@ static int begin_run(const struct start *start, struct run *run)
 	err = signals_init(&run->signals, with_command);
 	if (err)
 		return trouble_set(&run->trouble, -err, EXIT_INTERNAL, NULL, strerror(-err),
-				   "cannot read signals");
+				   "cannot set up the handling of signals");
 	return 0;
 }
 
 /*
- * Who looks for a lack of descriptors starts us with a low limit: the command keeps it (it is
- * forked by now), but we need some fifty for ourselves.
+ * A user who hunts a shortage of descriptors may start us with a low limit. The command keeps it (it
+ * is forked by now), but we need some fifty descriptors for ourselves.
  */
 static void raise_own_limit(void)
 {
@@ -180,7 +180,7 @@ static void suggest_command(const struct options *options, struct trouble *troub
 			 nearest);
 }
 
-/* Why a run failed, as an exit status. What never ran has a status of its own in run mode. */
+/* Reports why a run failed and returns the exit status; a command that never ran has its own. */
 static int failed(const struct start *start, struct run *run)
 {
 	int status = run->trouble.status;
@@ -194,7 +194,7 @@ static int failed(const struct start *start, struct run *run)
 									 : EXIT_TRACE_COMMAND;
 }
 
-/* Tracing has ended and all hooks are gone before a command that lives on is waited for. */
+/* Tracing ends and all hooks are removed before we wait for a command that is still running. */
 static int mode_trace(const struct start *start)
 {
 	struct run run = { .signals.fd = -1 };
@@ -239,11 +239,13 @@ static int replay(const struct start *start, struct run *run)
 	int err;
 
 	if (strcmp(options->operand, "-") == 0 && start->was_closed & 1u << STDIN_FILENO)
-		return trouble_set(&run->trouble, EBADF, EXIT_USAGE, NULL, NULL,
-				   "cannot replay standard input: it is closed");
+		return trouble_set(&run->trouble, EBADF, EXIT_USAGE, "name a file",
+				   "fdtrace was started with its standard input closed",
+				   "cannot replay standard input");
 	if (overwrites_recording(options))
-		return trouble_set(&run->trouble, EINVAL, EXIT_USAGE, NULL, NULL,
-				   "-o names the recording itself");
+		return trouble_set(&run->trouble, EINVAL, EXIT_USAGE, "choose another file for -o",
+				   "opening it for writing would empty it",
+				   "-o names the recording to be replayed");
 	err = replay_source_open(options->operand, &run->source, &run->trouble);
 	if (err)
 		return err;
@@ -399,7 +401,7 @@ static void set_log_level(const struct options *options)
 		log_set_level(LOG_DEBUG);
 }
 
-/* The modes that print with stdio; a run writes by itself and has reported its own failures. */
+/* For commands that print with stdio; a run writes by itself and has reported its own failures. */
 static int finish_stdout(int status)
 {
 	if (fflush(stdout) == 0)

@@ -70,15 +70,17 @@ static const struct row table[] = {
 	{ "all", 'a', TYPE_FLAG, NULL, AT(all), 0, 0, T, "trace the whole machine" },
 	{ "no-follow", 0, TYPE_FLAG, NULL, AT(no_follow), 0, 0, T, "do not trace children" },
 	{ "duration", 'd', TYPE_TIME, "TIME", AT(run.duration_ns), MSEC_NS, 3650 * DAY_NS, R,
-	  "stop tracing after TIME (5m); a command keeps running" },
-	{ "stacks", 0, TYPE_STACKS, "MODE", 0, 0, 0, K, "auto (default), native, python or off" },
-	{ "hooks", 0, TYPE_HOOKS, "MODE", 0, 0, 0, K, "auto (default), function or tracepoint" },
+	  "stop tracing after TIME; a command keeps running" },
+	{ "stacks", 0, TYPE_STACKS, "MODE", 0, 0, 0, K,
+	  "stack traces: auto (default), native, python or off" },
+	{ "hooks", 0, TYPE_HOOKS, "MODE", 0, 0, 0, K,
+	  "kernel hooks: auto (default), function or tracepoint" },
 	{ "verify", 0, TYPE_FLAG, NULL, AT(run.verify), 0, 0, T,
-	  "check tables against /proc; exit 1 if they differ" },
+	  "compare the tables with /proc; exit 1 if they differ" },
 	{ "rules", 0, TYPE_RULES, "LIST", 0, 0, 0, F,
-	  "e.g. leak,exec,-close.double; \"help\" lists them" },
+	  "such as leak,exec,-close.double; \"help\" lists them" },
 	{ "set", 0, TYPE_SETTING, "KEY=VALUE", 0, 0, 0, F,
-	  "e.g. leak.min_age=30s; \"help\" lists all settings" },
+	  "such as leak.min_age=30s; \"help\" lists all settings" },
 	{ "min-severity", 0, TYPE_SEVERITY, "LEVEL", 0, 0, 0, R,
 	  "info, warning (default for text) or error" },
 	{ "suppress", 0, TYPE_SUPPRESS, "FILE", 0, 0, 0, R,
@@ -86,7 +88,7 @@ static const struct row table[] = {
 	{ "events", 'e', TYPE_FLAG, NULL, AT(run.events), 0, 0, R,
 	  "also print every descriptor event" },
 	{ "interval", 'i', TYPE_TIME, "TIME", AT(run.interval_ns), SEC_NS / 10, 3650 * DAY_NS, R,
-	  "print a summary every TIME" },
+	  "print a summary every TIME, such as 10s or 5m" },
 	{ "json", 'j', TYPE_JSON, "[=full]", 0, 0, 0, J,
 	  "print JSON lines; full: do not shorten long ones" },
 	{ "output", 'o', TYPE_STRING, "FILE", AT(run.output), 0, 0, R,
@@ -145,11 +147,11 @@ static const char *safe(struct parse *p, const char *word)
 
 #define TRY_HELP "try: fdtrace --help"
 
-/* The bad word of an option, and what is allowed. */
-static int bad_value(struct parse *p, const struct row *row, const char *value, const char *allowed)
+static int bad_value(struct parse *p, const struct row *row, const char *value,
+		     const char *expected)
 {
-	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, NULL, allowed,
-			   "--%s: \"%s\" is not understood", row->name, safe(p, value));
+	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, NULL, expected,
+			   "invalid value '%s' for --%s", safe(p, value), row->name);
 }
 
 static int options_no_memory(struct parse *p)
@@ -176,16 +178,27 @@ static int parse_number(const char *text, size_t length, uint64_t *ret_number)
 
 static int take_number(struct parse *p, const struct row *row, const char *value)
 {
-	char allowed[96];
+	char expected[96];
 	uint64_t number;
 
 	if (parse_number(value, strlen(value), &number) || number < row->min || number > row->max) {
-		snprintf(allowed, sizeof(allowed), "give a number from %" PRIu64 " to %" PRIu64,
-			 row->min, row->max);
-		return bad_value(p, row, value, allowed);
+		snprintf(expected, sizeof(expected),
+			 "expected a number from %" PRIu64 " to %" PRIu64, row->min, row->max);
+		return bad_value(p, row, value, expected);
 	}
 	*(unsigned int *)((char *)p->options + row->offset) = (unsigned int)number;
 	return 0;
+}
+
+static int time_out_of_range(struct parse *p, const struct row *row, const char *value)
+{
+	const struct setting time = { .type = SETTING_TIME };
+	char min[32], max[32], expected[96];
+
+	setting_format(&time, row->min, min, sizeof(min));
+	setting_format(&time, row->max, max, sizeof(max));
+	snprintf(expected, sizeof(expected), "expected a time from %s to %s", min, max);
+	return bad_value(p, row, value, expected);
 }
 
 static int options_parse_time(struct parse *p, const struct row *row, const char *value)
@@ -194,21 +207,27 @@ static int options_parse_time(struct parse *p, const struct row *row, const char
 
 	if (time_parse(value, &ns))
 		return bad_value(p, row, value,
-				 "give a number with ms, s, m, h or d, e.g. 500ms, 10s, 5m (alone: "
-				 "seconds)");
+				 "expected a number with ms, s, m, h or d, such as 500ms, 10s or "
+				 "5m; without a unit it means seconds");
 	if (ns < row->min || ns > row->max)
-		return trouble_set(p->trouble, EINVAL, EXIT_USAGE, NULL, NULL,
-				   "--%s: \"%s\" is too %s", row->name, safe(p, value),
-				   ns < row->min ? "short" : "long");
+		return time_out_of_range(p, row, value);
 	*(uint64_t *)((char *)p->options + row->offset) = ns;
 	return 0;
+}
+
+static int empty_file_name(struct parse *p, const struct row *row)
+{
+	char usage[64];
+
+	snprintf(usage, sizeof(usage), "usage: --%s %s", row->name, row->argument);
+	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, usage, "--%s: empty file name",
+			   row->name);
 }
 
 static int take_string(struct parse *p, const struct row *row, const char *value)
 {
 	if (!*value)
-		return trouble_set(p->trouble, EINVAL, EXIT_USAGE, NULL, NULL,
-				   "--%s: the name of the file is empty", row->name);
+		return empty_file_name(p, row);
 	*(const char **)((char *)p->options + row->offset) = value;
 	return 0;
 }
@@ -216,7 +235,7 @@ static int take_string(struct parse *p, const struct row *row, const char *value
 static int take_json(struct parse *p, const struct row *row, const char *value)
 {
 	if (value && strcmp(value, "full") != 0)
-		return bad_value(p, row, value, "allowed: --json and --json=full");
+		return bad_value(p, row, value, "expected --json or --json=full");
 	p->options->run.format = &output_format_json;
 	p->options->run.full = value != NULL;
 	return 0;
@@ -245,10 +264,11 @@ static int take_pids(struct parse *p, const struct row *row, const char *value)
 		int err;
 
 		if (parse_number(value, length, &pid) || pid < row->min || pid > row->max)
-			return trouble_set(
-				p->trouble, EINVAL, EXIT_USAGE, NULL,
-				"give process ids from 1 to 4194304, with commas between them",
-				"-p: \"%s\" is not a process id", safe_n(p, value, length));
+			return trouble_set(p->trouble, EINVAL, EXIT_USAGE, NULL,
+					   "expected process IDs from 1 to 4194304, separated by "
+					   "commas",
+					   "invalid process ID '%s' for -p",
+					   safe_n(p, value, length));
 		err = add_pid(p, (pid_t)pid);
 		if (err || !value[length])
 			return err;
@@ -256,10 +276,27 @@ static int take_pids(struct parse *p, const struct row *row, const char *value)
 	}
 }
 
+static int unknown_rule(struct parse *p, struct nearest *nearest)
+{
+	char ids[320], cause[512];
+
+	for (unsigned int r = 0; r < RULE_COUNT; r++) {
+		nearest_try(nearest, rule_info((enum rule)r)->category);
+		nearest_try(nearest, rule_info((enum rule)r)->id);
+	}
+	rule_set_format(((rule_set)1 << RULE_COUNT) - 1, ids, sizeof(ids));
+	if (nearest->best)
+		snprintf(cause, sizeof(cause), "did you mean '%s'?", nearest->best);
+	else
+		snprintf(cause, sizeof(cause), "known: %s, their families, and all", ids);
+	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, "try: fdtrace --rules help", cause,
+			   "unknown rule or family '%s' in --rules",
+			   safe_n(p, nearest->word, nearest->length));
+}
+
 static int options_parse_rules(struct parse *p, const char *value)
 {
 	struct nearest nearest = { 0 };
-	char ids[320], cause[512];
 
 	if (strcmp(value, "help") == 0) {
 		p->options->mode = MODE_LIST_RULES;
@@ -268,23 +305,13 @@ static int options_parse_rules(struct parse *p, const char *value)
 	if (overrides_parse_rules(&p->options->run.overrides, value, &nearest.word,
 				  &nearest.length) == 0)
 		return 0;
-	for (unsigned int r = 0; r < RULE_COUNT; r++) {
-		nearest_try(&nearest, rule_info((enum rule)r)->category);
-		nearest_try(&nearest, rule_info((enum rule)r)->id);
-	}
-	rule_set_format(((rule_set)1 << RULE_COUNT) - 1, ids, sizeof(ids));
-	snprintf(cause, sizeof(cause), "%s%s%sknown: %s and their families",
-		 nearest.best ? "did you mean \"" : "", nearest.best ? nearest.best : "",
-		 nearest.best ? "\"? " : "", ids);
-	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, NULL, cause,
-			   "--rules: no rule or family is called \"%s\"",
-			   safe_n(p, nearest.word, nearest.length));
+	return unknown_rule(p, &nearest);
 }
 
 static int options_parse_severity(struct parse *p, const struct row *row, const char *value)
 {
 	if (severity_parse(value, &p->options->run.min_severity))
-		return bad_value(p, row, value, "allowed: info, warning, error");
+		return bad_value(p, row, value, "expected info, warning or error");
 	return 0;
 }
 
@@ -300,7 +327,7 @@ static int take_hooks(struct parse *p, const struct row *row, const char *value)
 			return 0;
 		}
 	}
-	return bad_value(p, row, value, "allowed: auto, function, tracepoint");
+	return bad_value(p, row, value, "expected auto, function or tracepoint");
 }
 
 static int take_stacks(struct parse *p, const struct row *row, const char *value)
@@ -316,7 +343,7 @@ static int take_stacks(struct parse *p, const struct row *row, const char *value
 			return 0;
 		}
 	}
-	return bad_value(p, row, value, "allowed: auto, native, python, off");
+	return bad_value(p, row, value, "expected auto, native, python or off");
 }
 
 static int unknown_setting(struct parse *p, const char *value)
@@ -330,32 +357,37 @@ static int unknown_setting(struct parse *p, const char *value)
 	for (size_t i = 0; i < count; i++)
 		nearest_try(&nearest, settings[i].key);
 	if (nearest.best)
-		snprintf(cause, sizeof(cause), "did you mean \"%s\"?", nearest.best);
+		snprintf(cause, sizeof(cause), "did you mean '%s'?", nearest.best);
 	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, "try: fdtrace --set help", cause,
-			   "--set: no threshold is called \"%s\"",
-			   safe_n(p, value, nearest.length));
+			   "unknown setting '%s' in --set", safe_n(p, value, nearest.length));
 }
 
 static int refused_setting(struct parse *p, const struct setting *setting, int err,
 			   const char *value)
 {
 	static const char *const forms[] = {
-		[SETTING_TIME] = "a number with ms, s, m, h or d (alone: seconds)",
+		[SETTING_TIME] = "a number with ms, s, m, h or d (without a unit: seconds)",
 		[SETTING_COUNT] = "a number",
 		[SETTING_SIZE] = "a number with K, M or G",
 		[SETTING_POWER] = "a power of two with K, M or G",
 		[SETTING_SEVERITY] = "a severity",
-		[SETTING_PERCENT] = "a number with %",
+		[SETTING_PERCENT] = "a percentage",
 	};
+	const char *text = value + strcspn(value, "=");
 	char min[32], max[32], standard[32], cause[192];
 
 	setting_format(setting, setting->min, min, sizeof(min));
 	setting_format(setting, setting->max, max, sizeof(max));
 	setting_format(setting, setting->standard, standard, sizeof(standard));
-	snprintf(cause, sizeof(cause), "give %s, from %s to %s; standard: %s=%s",
+	snprintf(cause, sizeof(cause), "expected %s, from %s to %s; default: %s=%s",
 		 forms[setting->type], min, max, setting->key, standard);
-	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, NULL, cause, "--set: \"%s\" is %s",
-			   safe(p, value), err == -ERANGE ? "out of range" : "not understood");
+	if (!*text)
+		return trouble_set(p->trouble, EINVAL, EXIT_USAGE, NULL, cause,
+				   "--set %s requires a value", setting->key);
+	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, NULL, cause,
+			   err == -ERANGE ? "value '%s' for --set %s is out of range"
+					  : "invalid value '%s' for --set %s",
+			   safe(p, text + 1), setting->key);
 }
 
 static int take_suppress(struct parse *p, const struct row *row, const char *value)
@@ -364,8 +396,7 @@ static int take_suppress(struct parse *p, const struct row *row, const char *val
 	const char **grown;
 
 	if (!*value)
-		return trouble_set(p->trouble, EINVAL, EXIT_USAGE, NULL, NULL,
-				   "--%s: the name of the file is empty", row->name);
+		return empty_file_name(p, row);
 	grown = realloc(run->suppress, (run->suppress_count + 1) * sizeof(*grown));
 	if (!grown)
 		return options_no_memory(p);
@@ -430,7 +461,7 @@ static void fill_getopt(struct parse *p)
 {
 	char *s = p->shorts;
 
-	*s++ = '+'; /* stop at the first word that is no option: the command's options are its own */
+	*s++ = '+'; /* stop at the first word that is not an option: those after it are the command's */
 	*s++ = ':'; /* distinguish a missing value from an unknown option */
 	for (size_t i = 0; i < ROWS; i++) {
 		bool value = table[i].argument && !optional_value(&table[i]);
@@ -459,7 +490,7 @@ static const struct row *options_row_of(int value)
 static int unknown_long(struct parse *p, const char *word)
 {
 	struct nearest nearest = { .word = word + 2, .length = strcspn(word + 2, "=") };
-	char cause[256] = "it may mean";
+	char cause[256] = "possibilities:";
 	unsigned int begun = 0;
 
 	for (size_t i = 0; i < ROWS; i++) {
@@ -473,29 +504,33 @@ static int unknown_long(struct parse *p, const char *word)
 	safe_n(p, word, nearest.length + 2);
 	if (begun > 1)
 		return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, cause,
-				   "option %s is ambiguous", p->word);
+				   "option '%s' is ambiguous", p->word);
 	if (nearest.best)
 		snprintf(cause, sizeof(cause), "did you mean --%s?", nearest.best);
 	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, nearest.best ? cause : NULL,
-			   "there is no option %s", p->word);
+			   "unknown option '%s'", p->word);
 }
 
-/* getopt found fault: optopt is the letter, 0 for an unknown long option. */
+/* What getopt refused: optopt is the letter, 0 for an unknown long option. */
 static int refused(struct parse *p, int code)
 {
 	const char *word = p->argv[optind - 1];
 	const struct row *row = optopt ? options_row_of(optopt) : NULL;
 	char letter[2] = { (char)optopt, '\0' };
 
-	if (row && code == ':')
-		return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, NULL,
-				   "--%s needs a value: %s", row->name, row->argument);
+	char usage[64] = "";
+
+	if (row && code == ':') {
+		snprintf(usage, sizeof(usage), "usage: --%s %s", row->name, row->argument);
+		return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, usage,
+				   "option '--%s' requires an argument", row->name);
+	}
 	if (row)
 		return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, NULL,
-				   "--%s takes no value", row->name);
+				   "option '--%s' does not take an argument", row->name);
 	if (!optopt)
 		return unknown_long(p, word);
-	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, NULL, "there is no option -%s",
+	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, NULL, "unknown option '-%s'",
 			   safe_n(p, letter, 1));
 }
 
@@ -631,21 +666,20 @@ static int check_trace(struct parse *p)
 	const struct options *o = p->options;
 
 	if (o->all && o->pid_count)
-		return contradiction(p, "-a and -p contradict each other",
-				     "-a traces the whole machine, -p some processes of it");
+		return contradiction(p, "-a and -p cannot be used together",
+				     "-a traces the whole machine, -p only some processes");
 	if (o->all && o->command)
-		return contradiction(p, "-a does not go with a command",
-				     "-a traces the whole machine: start the command beside it");
+		return contradiction(p, "-a cannot be combined with a command",
+				     "-a traces the whole machine: start the command separately");
 	if (o->pid_count && o->command)
-		return contradiction(p, "-p does not go with a command",
-				     "attach to processes, or run a command; \"--\" stands before "
-				     "a command only");
+		return contradiction(p, "-p cannot be combined with a command",
+				     "either attach to processes or run a command");
 	if (o->all && o->no_follow)
-		return contradiction(p, "-a and --no-follow contradict each other",
+		return contradiction(p, "-a and --no-follow cannot be used together",
 				     "the whole machine includes all children");
 	if (!o->all && !o->pid_count && !o->command)
 		return contradiction(p, "nothing to trace",
-				     "name a COMMAND to run, processes with -p PID, or -a for the "
+				     "give a COMMAND to run, processes with -p PID, or -a for the "
 				     "whole machine");
 	return 0;
 }
@@ -687,17 +721,19 @@ static int check(struct parse *p)
 		return err;
 	sort_pids(o);
 	if (o->run.quiet && o->run.verbosity)
-		return contradiction(p, "-q and -v contradict each other", NULL);
+		return contradiction(p, "-q and -v cannot be used together", NULL);
 	if (o->mode == MODE_DOCTOR && o->run.full)
-		return contradiction(p, "--json=full has no meaning for doctor", "allowed: --json");
+		return contradiction(p, "--json=full cannot be used with doctor", "use --json");
 	if (o->mode == MODE_EXPLAIN && o->run.full)
-		return contradiction(p, "--json=full has no meaning for explain",
-				     "what was kept has no size cap anyway");
+		return contradiction(p, "--json=full cannot be used with explain",
+				     "use --json: stored findings are never truncated");
 	if (o->run.record && to_stdout(o->run.record) && to_stdout(o->run.output))
-		return contradiction(p, "-r - and the findings cannot both go to stdout",
-				     "name a file for the findings with -o");
+		return contradiction(
+			p, "the recording and the findings cannot both go to standard output",
+			"name a file for the findings with -o");
 	if (o->run.record && o->run.output && strcmp(o->run.record, o->run.output) == 0)
-		return contradiction(p, "-r and -o name the same file", NULL);
+		return contradiction(p, "-r and -o name the same file",
+				     "give the recording and the findings a file each");
 	if (to_stdout(o->run.output))
 		o->run.output = NULL;
 	return 0;
