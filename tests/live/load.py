@@ -150,7 +150,7 @@ def out_of_memory():
     assert seen["refused"] > 0 and seen["memory_bytes"] <= MIB, f"{seen}\n{result}"
     assert "memory.max=1M" in result.messages, f"{result}"
     judge_true(result, at_least=0)
-    assert not re.search(r"left out: .* 0 in need of repair", result.messages), f"{result}"
+    assert not re.search(r"skipped: .* 0 waiting for repair", result.messages), f"{result}"
     told = [f["message"] for f in result.findings if f["rule"]["id"] == "limit.emfile"]
     assert told and not any("another limit" in m for m in told), f"a confident lie: {told}\n{result}"
 
