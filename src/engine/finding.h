@@ -34,8 +34,8 @@ struct party {
 	const char *name; /* of the process then */
 	uint64_t time_ns; /* CLOCK_MONOTONIC */
 	uint32_t syscall; /* enum fdt_syscall; 0: by exec, exit or unknown */
-	const char
-		*how; /* "close", "dup3 (replaced)", "exec (close-on-exec)", "io_uring close" ... */
+	/* "close", "dup3 (replaced)", "exec (close-on-exec)", "io_uring close" ... */
+	const char *how;
 	int32_t error;           /* errno of a failed call, positive; 0: it succeeded */
 	const struct site *site; /* may be NULL */
 };
@@ -149,8 +149,8 @@ struct finding {
 	bool closed_is_culprit; /* mark `closed` as the one to blame; else `opened` if anyone */
 	bool opened_is_culprit;
 	bool used_is_culprit;
-	struct lifetime
-		history[FINDING_HISTORY_MAX]; /* generations before this one, newest first */
+	/* generations before this one, newest first */
+	struct lifetime history[FINDING_HISTORY_MAX];
 	unsigned int history_count;
 	struct site_row sites[FINDING_SITES_MAX]; /* most open first */
 	unsigned int site_count;
