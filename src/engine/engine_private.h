@@ -139,8 +139,8 @@ struct engine {
 	uint64_t throttled_ns;                    /* when the idle ones were last dropped */
 	uint64_t sequence;
 	bool finished; /* engine_finish() was called: nothing more is reported */
-	struct process
-		*root; /* the first process seen: in command mode the command; owned reference */
+	/* the first process seen: in command mode the command; owned reference */
+	struct process *root;
 };
 
 /* tasks.c */

@@ -34,8 +34,8 @@ struct party {
 	const char *name; /* of the process then */
 	uint64_t time_ns; /* CLOCK_MONOTONIC */
 	uint32_t syscall; /* enum fdt_syscall; 0: by exec, exit or unknown */
-	const char
-		*how; /* "close", "dup3 (replaced)", "exec (close-on-exec)", "io_uring close" ... */
+	/* "close", "dup3 (replaced)", "exec (close-on-exec)", "io_uring close" ... */
+	const char *how;
 	int32_t error;           /* errno of a failed call, positive; 0: it succeeded */
 	const struct site *site; /* may be NULL */
 };
@@ -158,8 +158,8 @@ struct finding {
 	unsigned int history_count;
 	unsigned int site_count, site_total;
 	unsigned int victim_count, victim_total;
-	struct lifetime
-		history[FINDING_HISTORY_MAX];     /* generations before this one, newest first */
+	/* generations before this one, newest first */
+	struct lifetime history[FINDING_HISTORY_MAX];
 	struct site_row sites[FINDING_SITES_MAX]; /* most open first */
 	struct victim victims[FINDING_VICTIMS_MAX];
 };
