@@ -13,31 +13,14 @@ import tempfile
 
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import (FDTRACE, Background, Skip, add_case, alone, attach, case, fdtrace, main,
-                     need_tracing, program, run, until)
+from harness import (FDTRACE, Background, Skip, add_case, attach, case, fdtrace, main, need_tracing,
+                     program, run, until)
+from tables import judge_true, totals
 
 MIB = 1 << 20
 FREEZERS = (("/sys/fs/cgroup/freezer", "freezer.state", "FROZEN", "THAWED"),
             ("/sys/fs/cgroup/unified", "cgroup.freeze", "1", "0"),
             ("/sys/fs/cgroup", "cgroup.freeze", "1", "0"))
-
-
-def verdict(result):
-    """(tables compared, differences) of the closing message."""
-    found = re.search(r"verify: (\d+) tables? compared .*; (\d+) difference", result.messages)
-    assert found, f"no verdict\n{result}"
-    return int(found[1]), int(found[2])
-
-
-def judge_true(result, at_least=1, status=0):
-    compared, differences = verdict(result)
-    assert not differences, f"{differences} differences\n{result}"
-    assert compared >= at_least, f"only {compared} tables were compared\n{result}"
-    assert result.status == status, f"{result}"
-
-
-def totals(result):
-    return [s["fdtrace"] for s in result.dataset("summary") if s["fdtrace"]["scope"] == "run"][-1]
 
 
 def peak_bytes(pid):
@@ -348,24 +331,6 @@ def unsharing_command():
         judge_true(result, at_least=0)
         found = [f for f in result.findings if f["rule"]["id"] == "use.closed"]
         assert len(found) == 1 and found[0]["process"]["pid"] > 2, f"{unshare}\n{result}"
-
-
-@case("the whole machine with a namespace and storms in it: no difference")
-@alone
-def whole_machine():
-    need_tracing()
-    with Background([*NAMESPACES["another pid namespace"], program("short_lives"), "bomb"]) as inside, \
-            Background([program("short_lives"), "clones"]) as outside:
-        inside.wait_for(b"running")
-        outside.wait_for(b"running")
-        with Background([FDTRACE, "-j", "--verify", "-a"]) as tracer:
-            tracer.wait_for(b"fdtrace.state")
-            inside.say(b"\n")
-            outside.say(b"\n")
-            inside.wait_for(b"ready")
-            outside.wait_for(b"ready")
-            result = tracer.interrupt()
-    judge_true(result, at_least=5)
 
 
 # --- few privileges ---
