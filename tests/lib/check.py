@@ -17,10 +17,12 @@ Most steps wait more than they work, so twice as many run at a time as there are
 that must have the machine to themselves come last, one after the other.
 """
 import concurrent.futures
+import contextlib
 import functools
 import glob
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -79,6 +81,7 @@ STEP_S = 420  # three times what the slowest step takes; a step that hangs is ki
 
 passed, failed, skipped = 0, 0, []
 closing = threading.Lock()  # the three above, and what is printed
+running = set()  # the sessions of steps, by their pids
 
 
 def environment(extra):
@@ -88,13 +91,20 @@ def environment(extra):
 
 
 def execute(argv, extra):
-    """The exit status and all output."""
-    try:
-        done = subprocess.run(argv, cwd=TOP, env=environment(extra), stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=STEP_S, check=False)
-    except subprocess.TimeoutExpired as late:
-        return 1, (late.stdout or b"").decode("utf-8", "replace") + f"\nkilled after {STEP_S} s\n"
-    return done.returncode, done.stdout.decode("utf-8", "replace")
+    """The exit status and all output. In a session of its own: the kernel shares the processors among
+    sessions, so that a fork bomb in one step leaves the others their part (sched_autogroup)."""
+    with subprocess.Popen(argv, cwd=TOP, env=environment(extra), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, start_new_session=True) as child:
+        running.add(child.pid)
+        try:
+            out, _ = child.communicate(timeout=STEP_S)
+            late = ""
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            out, _ = child.communicate()
+            late = f"\nkilled after {STEP_S} s\n"
+        running.discard(child.pid)
+    return 1 if late else child.returncode, out.decode("utf-8", "replace") + late
 
 
 def close_step(name, good, bad, start, shown):
@@ -207,11 +217,22 @@ GROUPS = {"check": check_steps, "live": live_steps, "valgrind": valgrind_steps, 
 WITH_ALONE = {"check", "live"}
 
 
+def end_running():
+    for pid in list(running):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGINT)
+
+
 def run_beside(steps):
     """Several at a time; an error in this file ends the run."""
     with concurrent.futures.ThreadPoolExecutor(STEPS_AT_A_TIME) as pool:
-        for done in concurrent.futures.as_completed([pool.submit(one) for one in steps]):
-            done.result()
+        try:
+            for done in concurrent.futures.as_completed([pool.submit(one) for one in steps]):
+                done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            end_running()  # the pool waits for them
+            raise
 
 
 def run_steps(names):
@@ -245,7 +266,11 @@ def main():
     names = sys.argv[1:] or ["check"]
     check_names(names)
     start = time.monotonic()
-    run_steps(names)
+    try:
+        run_steps(names)
+    except KeyboardInterrupt:
+        end_running()
+        raise
     if os.environ.get("CI") == "true":
         failed += len(skipped)
     if skipped:
