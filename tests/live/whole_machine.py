@@ -20,7 +20,8 @@ def compiler():
         held.wait_for(b"ready")
         with Background([FDTRACE, "-j", "-a", "-d", "10s"]) as tracer:
             tracer.wait_for(b"fdtrace.state")
-            build = run(["make", "-s", "-j2", f"B={folder}/b", "CC=gcc", f"{folder}/b/fdtrace"], cwd=TOP, timeout=240)
+            build = run(["make", "-s", "-j2", f"B={folder}/b", "CC=gcc", "CFLAGS=-O0", f"{folder}/b/fdtrace"], cwd=TOP,
+                        timeout=240)
             assert build.status == 0, f"{build}"
             result = tracer.finish()
         assert result.status == 0, f"{result.messages}"
