@@ -230,7 +230,7 @@ help:
 	@echo 'make check-install  test make install, the manual, completions, licences'
 	@echo 'make static       build $(B)/fdtrace-static: a static program for any distribution'
 	@echo 'make demo         install what is missing, build, and show real findings (as root)'
-	@echo 'make check        install what is missing, build, run the tests (as root; 10 to 20 minutes)'
+	@echo 'make check        install what is missing, build, run the tests (as root; under ten minutes)'
 	@echo 'make unit         unit tests: no privileges needed'
 	@echo 'make live         guilty and innocent programs, attaching, load, failures (as root)'
 	@echo 'make long-life    the service with 100,000 processes and 100 million descriptors: an hour or more'
