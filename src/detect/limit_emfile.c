@@ -123,15 +123,17 @@ static void limit_format_idle(struct report *r, const char *call)
 	r->finding.help = idle_help(row);
 }
 
-static const char *full_help(const struct finding *f)
+static void limit_help_full(struct report *r)
 {
+	const struct finding *f = &r->finding;
 	enum fd_kind kind = f->site_count ? f->sites[0].kind : FD_KIND_UNKNOWN;
 
 	if (kind == FD_KIND_PIPE || kind == FD_KIND_FILE)
-		return "close on every path where the site that holds most does not (in Python: "
-		       "with, or close()); raising the limit only postpones it";
-	return "find out why the site that holds most does not close; raising the limit only "
-	       "postpones it";
+		report_help(r, HELP_FULL);
+	else
+		r->finding.help =
+			"find out why the site that holds most does not close; raising the limit "
+			"only postpones it";
 }
 
 static void limit_format_full(struct report *r, const char *call)
@@ -149,7 +151,7 @@ static void limit_format_full(struct report *r, const char *call)
 		       call, (unsigned long long)f->limit.open, (unsigned long long)f->limit.soft,
 		       row ? (unsigned long long)row->open : 0, row ? fd_kind_name(row->kind) : "",
 		       row ? row->label : "nowhere");
-	r->finding.help = full_help(f);
+	limit_help_full(r);
 }
 
 static void limit_format(struct report *r, enum fullness fullness)

@@ -13,6 +13,8 @@ static const char *const help_table[LANGUAGE_COUNT][HELP_COUNT] = {
 		[HELP_USE] = "set the variable to -1 after closing it",
 		[HELP_DOUBLE] = "harmless this time, but not if another thread opens a file in "
 				"between: set the number to -1 when it is closed",
+		[HELP_FULL] = "close on every path where the site that holds most does not (in "
+			      "Python: with, or close()); raising the limit only postpones it",
 	},
 	[LANGUAGE_PYTHON] = {
 		[HELP_SWEEP] = "close only what you opened; what subprocess starts inherits "

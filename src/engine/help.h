@@ -11,6 +11,7 @@ enum help {
 	HELP_OWNER,  /* a close under the feet of a user */
 	HELP_USE,    /* using a number that one has closed */
 	HELP_DOUBLE, /* closing a number twice */
+	HELP_FULL,   /* a table full of what one site has left open */
 	HELP_COUNT
 };
 

@@ -67,7 +67,6 @@ LANGUAGE_ALLOWED = {
     "src/cli/options.c": "the values of --stacks",
     "src/cli/main.c": "the same",
     "src/engine/help.c": "the table of remedies by language",
-    "src/detect/limit_emfile.c": "help for the language of the site",
     "src/output/text/text_stack.c": "why a stack has no frames of the interpreter",
 }
 
