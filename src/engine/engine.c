@@ -78,7 +78,7 @@ void engine_free(struct engine *e)
 	e->sites.stacks.ask = NULL;
 	detectors_end(e); /* while the tables are there */
 	tasks_done(e);
-	findings_done(e);
+	causes_done(e);
 	throttle_done(e);
 	pasts_done(&e->pasts);
 	sites_done(&e->sites);
@@ -93,7 +93,7 @@ void engine_reconfigure(struct engine *e, const struct settings *settings, rule_
 	settings_reload(&e->options.settings, settings);
 	e->options.rules = rules;
 	detectors_choose(e);
-	findings_judge_anew(e);
+	causes_judge_again(e);
 }
 
 static int apply_error(struct engine *e, const struct fdt_error *event)
@@ -417,7 +417,7 @@ void engine_each_process(struct engine *e, void (*row)(void *ctx, const struct p
 	map_each (&e->processes, entry)
 		list[count++] = entry->value;
 	map_each (&e->findings, entry) {
-		struct process *process = finding_entry_process(entry->value);
+		struct process *process = cause_process(entry->value);
 
 		if (process && process->ended_ns)
 			list[count++] = process;
