@@ -56,7 +56,7 @@ static uint64_t close_since(uint64_t later_ns, uint64_t earlier_ns)
 	return later_ns > earlier_ns ? later_ns - earlier_ns : 0;
 }
 
-/* Calls that ask whether a number is open, or tidy up after it: their EBADF hurts nobody. */
+/* Calls that ask whether a number is open, or tidy up after it: their EBADF harms nobody. */
 static bool is_probe(unsigned int syscall)
 {
 	switch (syscall) {
@@ -337,7 +337,7 @@ static void judge_use(struct engine *e, const struct actor *actor, struct fdtabl
 	struct finding *f = &r.finding;
 	bool is_stale;
 
-	if (past->flags & PAST_SWEPT && sweep_hurt(e, table, past, fd, actor))
+	if (past->flags & PAST_SWEPT && sweep_affected(e, table, past, fd, actor))
 		return;
 	if (past->ending == END_EXEC)
 		return; /* a number from before the exec: not this program's mistake with a descriptor */
