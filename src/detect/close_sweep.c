@@ -32,7 +32,7 @@ struct hit {
 
 struct sweep {
 	struct sweep *next;      /* of those that are over */
-	struct fdtable *table;   /* alive: its death settles the sweep */
+	struct fdtable *table;   /* alive: the sweep is reported before it dies */
 	struct process *process; /* owned reference */
 	uint32_t tid;
 	uint32_t syscall;
@@ -442,10 +442,10 @@ static void sweep_task_ended(struct engine *e, struct task *task)
 	sweep_finish(e, task);
 }
 
-static void settle_if(struct engine *e,
-		      bool (*due)(const struct engine *e, const struct sweep *sweep,
-				  const void *ctx),
-		      const void *ctx)
+static void sweep_report_if(struct engine *e,
+			    bool (*due)(const struct engine *e, const struct sweep *sweep,
+					const void *ctx),
+			    const void *ctx)
 {
 	struct sweep **link = &sweep_state(e)->over;
 
@@ -518,7 +518,7 @@ static bool sweep_waited(const struct engine *e, const struct sweep *sweep, cons
 /* The table's slots go: a sweep in it must be reported now. */
 static void sweep_table_ended(struct engine *e, struct fdtable *table)
 {
-	settle_if(e, of_table, table);
+	sweep_report_if(e, of_table, table);
 }
 
 static void sweep_tick(struct engine *e)
@@ -532,7 +532,7 @@ static void sweep_tick(struct engine *e)
 		if (task->sweep && e->now_ns - task->sweep->end_ns >= GAP_NS)
 			sweep_finish(e, task);
 	}
-	settle_if(e, sweep_waited, NULL);
+	sweep_report_if(e, sweep_waited, NULL);
 }
 
 static void sweep_done(struct engine *e)
