@@ -196,7 +196,7 @@ const struct fdt_detail *slots_look(struct engine *e, const struct fdtable *tabl
 /* Both may learn what kind it really is. */
 const char *slots_name(struct engine *e, const struct fdtable *table, int32_t fd);
 void slots_learn_kind(const struct fdtable *table, uint32_t fd, const char *name);
-void engine_tell_change(struct engine *e, const struct change *change);
+void engine_report_change(struct engine *e, const struct change *change);
 
 /* finding.c: helpers that fill parts of a finding */
 struct party party_opened(const struct slot *slot);
