@@ -259,7 +259,7 @@ static int open_run_evidence(struct outputs *o)
 	return err;
 }
 
-/* Skips a finding that is too long, or that is made while another run holds the lock. */
+/* A finding that is too long, or comes while another run holds the lock, is skipped; later ones are stored. */
 static int put_evidence(struct outputs *o, const struct finding *finding)
 {
 	size_t length;
