@@ -104,7 +104,7 @@ static void report_growth(struct engine *e, struct site *site, const struct fdta
 	f.first_ns = e->now_ns - f.sites[0].oldest_ns;
 	f.confidence = finding_confidence(table, CONFIDENCE_INFERRED);
 	f.fingerprint = finding_fingerprint(f.rule, site->process, site);
-	site->growth_told = true;
+	site->growth_reported = true;
 	if (finding_is_news(e, &f))
 		finding_ask_idle(e, table, &f.sites[0], 0, ROW_IDLE_NS);
 	snprintf(message, sizeof(message),
@@ -232,7 +232,7 @@ static bool is_explained(struct engine *e, const struct process *process)
 	map_each (&e->sites.map, entry) {
 		const struct site *site = entry->value;
 
-		if (site->growth_told && process_same(site->process, process))
+		if (site->growth_reported && process_same(site->process, process))
 			return true;
 	}
 	return false;
