@@ -242,11 +242,11 @@ static int apply_environ(struct engine *e, const struct fdt_environ *event)
 	return 0;
 }
 
-static int apply_place(struct engine *e, const struct fdt_place *event, size_t size)
+static int apply_cgroup(struct engine *e, const struct fdt_cgroup *event, size_t size)
 {
 	struct process *process;
 
-	if (size - sizeof(*event) > FDT_PLACE_MAX)
+	if (size - sizeof(*event) > FDT_CGROUP_MAX)
 		return -EINVAL;
 	process = tasks_process(e, event->head.tgid);
 	if (!process)
@@ -278,7 +278,7 @@ static int apply_fops(struct engine *e, const struct fdt_fops *event)
 #define apply_SITE(e, event, size) sites_told(&(e)->sites, event, size)
 #define apply_DETAIL(e, event, size) apply_detail(e, event)
 #define apply_ENVIRON(e, event, size) apply_environ(e, event)
-#define apply_PLACE(e, event, size) apply_place(e, event, size)
+#define apply_CGROUP(e, event, size) apply_cgroup(e, event, size)
 #define apply_FOPS(e, event, size) apply_fops(e, event)
 #define apply_META(e, event, size) 0 /* not the engine's concern */
 #define apply_LOCK(e, event, size) detectors_apply(e, event)

@@ -182,14 +182,14 @@ void tasks_ask_place(struct engine *e, struct process *process)
 {
 	const struct engine_host *host = e->options.host;
 	struct process *current = map_get(&e->processes, process->pid);
-	char cgroup[FDT_PLACE_MAX];
+	char cgroup[FDT_CGROUP_MAX];
 	uint32_t inner_pid = 0;
 	size_t length = 0;
 
 	if (process->cgroup || !current || !process_same(current, process))
 		return;
-	if (!current->place_known && !current->ended_ns && host->place) {
-		current->place_known = true;
+	if (!current->cgroup_known && !current->ended_ns && host->place) {
+		current->cgroup_known = true;
 		if (!host->place(e->options.ctx, current->pid, cgroup, sizeof(cgroup), &length,
 				 &inner_pid))
 			process_set_place(&e->mem, current, cgroup, length, inner_pid);
