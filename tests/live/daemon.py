@@ -86,7 +86,7 @@ def _():
                     assert took < 4, f"five watchdog messages in {took} s, one was due each 0.5 s"
                     os.kill(daemon.pid, signal.SIGHUP)
                     reloading = notified_until(listener, "RELOADING")
-                    assert abs(int(reloading["MONOTONIC_USEC"]) / 1e6 - time.monotonic()) < DEADLINE_S, reloading
+                    assert abs(int(reloading["MONOTONIC_USEC"]) / 1e6 - time.monotonic()) < 60, reloading
                     assert notified_until(listener, "READY")["READY"] == "1"
                     end(daemon)
                     assert notified_until(listener, "STOPPING")["STOPPING"] == "1"

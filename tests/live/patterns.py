@@ -30,7 +30,7 @@ import harness
 from harness import ALL_STACKS, BUILD, FDTRACE, GRAVE, PYTHON, Background, add_case, main, need_tracing, run
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "patterns")
-AT_A_TIME = 4  # cases mostly wait
+AT_A_TIME = os.cpu_count() or 1  # starting fdtrace is work, and other steps run beside this one
 # Limits of tenths of a second instead of many seconds.
 QUICK = ["--set", "leak.window=200ms", "--set", "leak.min_age=600ms", "--set", "leak.min_count=16",
          "--set", "exec.unused_after=300ms", "--set", "orphan.after=500ms"]
