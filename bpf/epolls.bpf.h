@@ -28,7 +28,7 @@ struct {
 
 static __always_inline void maker_ended(u32 tgid)
 {
-	if (wants_registrations)
+	if (wanted[FDT_REGISTER])
 		bpf_map_delete_elem(&fdt_makers, &tgid);
 }
 

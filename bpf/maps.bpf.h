@@ -3,6 +3,8 @@
 #ifndef FDTRACE_MAPS_BPF_H
 #define FDTRACE_MAPS_BPF_H
 
+#include "fdtrace/needs.h"
+
 /* Set by user space before loading. The verifier removes code that these make unreachable. */
 const volatile u32 self_tgid;        /* fdtrace: never traced */
 const volatile bool trace_all;       /* the whole machine; the filter below is not looked at */
@@ -14,10 +16,7 @@ const volatile u32 wakeup_shift;     /* wake the reader each time 1 << this many
 const volatile u64 ring_half;        /* bytes; where a snapshot stops for the reader to catch up */
 const volatile bool by_functions;    /* the function hook set: see functions.bpf.h */
 /* What no rule in force needs is not sent, and costs nothing. */
-const volatile bool wants_locks;         /* FDT_LOCK */
-const volatile bool wants_registrations; /* FDT_REGISTER */
-const volatile bool wants_marks;         /* FDT_MARK */
-const volatile bool wants_stale_uses;    /* FDT_OP_STALE_USE */
+const volatile bool wanted[FDT_NEED_BITS]; /* by the number of the event, and FDT_STALE_USES */
 const volatile struct fdt_call native_calls[FDT_CALLS_MAX];
 const volatile struct fdt_call compat_calls[FDT_CALLS_MAX];
 const volatile struct fdt_call socketcalls[FDT_SOCKETCALLS_MAX];

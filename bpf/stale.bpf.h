@@ -116,7 +116,7 @@ GLOBAL int slot_changed(u8 op, u32 fd)
 
 static __always_inline void note_change(u8 op, u32 fd)
 {
-	if (wants_stale_uses)
+	if (wanted[FDT_STALE_USES])
 		slot_changed(op, fd);
 }
 

@@ -64,7 +64,7 @@ static __always_inline void on_maybe(struct fdt_exit *x)
 
 static __always_inline void on_mark(struct fdt_exit *x, u32 set)
 {
-	if (wants_marks)
+	if (wanted[FDT_MARK])
 		emit_slot(FDT_OP_MARK, x->syscall, x->args[0], set, 0);
 }
 
@@ -76,7 +76,7 @@ static __always_inline void on_fcntl(struct fdt_exit *x)
 		assert_slot(x, FDT_OP_OPEN, x->result);
 	else if (command == F_SETFD)
 		on_mark(x, x->args[2] & FD_CLOEXEC);
-	else if (wants_locks && is_lock(command, x->compat))
+	else if (wanted[FDT_LOCK] && is_lock(command, x->compat))
 		emit_lock(x->args[0], command, x->compat, x->args[2], call_site(x, -1));
 }
 
@@ -104,7 +104,7 @@ GLOBAL int on_epoll_ctl(struct fdt_exit *x)
 static __always_inline void on_epoll(struct fdt_exit *x)
 {
 	on_open(x);
-	if (wants_registrations)
+	if (wanted[FDT_REGISTER])
 		epoll_made(x->result);
 }
 
@@ -138,7 +138,7 @@ static __always_inline void on_range(struct fdt_exit *x)
 		on_unshared(x);
 	else if (!(flags & CLOSE_RANGE_CLOEXEC)) {
 		emit_range(x->args[0], x->args[1]);
-		if (wants_stale_uses)
+		if (wanted[FDT_STALE_USES])
 			range_changed();
 	}
 }
@@ -222,7 +222,7 @@ static __always_inline void note_use(struct fdt_exit *x, s32 fd, bool watched)
 {
 	if (watched && is_watchable(fd))
 		watch_take(fd, x->syscall, true);
-	if (wants_stale_uses && fd >= 0)
+	if (wanted[FDT_STALE_USES] && fd >= 0)
 		slot_used(fd, x->syscall);
 }
 
@@ -370,7 +370,7 @@ static __always_inline void on_success(struct fdt_exit *x, u32 tgid)
 /* Whether the use of a descriptor is looked at. */
 static __always_inline bool may_use(u32 tgid)
 {
-	return wants_stale_uses ? tgid_is_traced(tgid) : is_watched(tgid);
+	return wanted[FDT_STALE_USES] ? tgid_is_traced(tgid) : is_watched(tgid);
 }
 
 /* Everything about a call of a traced process that may matter. */

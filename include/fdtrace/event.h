@@ -56,7 +56,7 @@
  *   CGROUP    the cgroup of a process
  */
 /* clang-format off */
-#define FDT_EVENTS(X) \
+#define FDT_ENGINE_EVENTS(X) \
 	X(SLOT,      1, fdt_slot,       80) \
 	X(VEC,       2, fdt_vec,      2088) \
 	X(WORDS,     3, fdt_words,     112) \
@@ -65,8 +65,6 @@
 	X(USE,       6, fdt_slot,       80) \
 	X(PROCESS,   7, fdt_process,   824) \
 	X(LIMIT,     8, fdt_limit,      40) \
-	X(LOCK,     13, fdt_lock,       96) \
-	X(REGISTER, 14, fdt_register,  120) \
 	X(MARK,     15, fdt_slot,       80) \
 	X(LOSS,     16, fdt_loss,       72) \
 	X(TICK,     17, fdt_head,       32) \
@@ -78,6 +76,11 @@
 	X(SITE,     23, fdt_site,       48) \
 	X(ENVIRON,  24, fdt_environ,   544) \
 	X(CGROUP,   25, fdt_cgroup,     40)
+/* Those that one detector alone applies; made only if it is switched on (needs.h). */
+#define FDT_DETECTOR_EVENTS(X) \
+	X(LOCK,     13, fdt_lock,       96) \
+	X(REGISTER, 14, fdt_register,  120)
+#define FDT_EVENTS(X) FDT_ENGINE_EVENTS(X) FDT_DETECTOR_EVENTS(X)
 /* clang-format on */
 
 enum fdt_event_kind {

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What only some rules need from the source. What no rule needs is not observed and costs nothing. */
+/*
+ * What only some rules need from the source: a set of bits. What no rule needs is not observed and
+ * costs nothing. The events of one detector, and those below, are made only on demand.
+ */
 #ifndef FDTRACE_NEEDS_H
 #define FDTRACE_NEEDS_H
 
-enum fdt_need {
-	FDT_NEED_LOCKS = 1 << 0,         /* FDT_LOCK */
-	FDT_NEED_REGISTRATIONS = 1 << 1, /* FDT_REGISTER */
-	FDT_NEED_MARKS = 1 << 2,         /* FDT_MARK */
-	FDT_NEED_STALE_USES = 1 << 3,    /* FDT_OP_STALE_USE */
-};
+#include "fdtrace/event.h"
+
+#define FDT_NEED(NAME) (1u << FDT_##NAME) /* the events FDT_NAME: LOCK, REGISTER, MARK ... */
+/* FDT_OP_STALE_USE, which comes in FDT_USE; no event has the number 0. */
+#define FDT_STALE_USES 0
+#define FDT_NEED_BITS 32
+_Static_assert(FDT_EVENT_KINDS <= FDT_NEED_BITS, "needs are words");
 
 #endif

@@ -13,7 +13,7 @@ unsigned int detectors_needs(rule_set rules)
 
 	for (const struct detector *const *d = detectors_all; *d; d++)
 		if ((*d)->rules & rules)
-			needs |= (*d)->needs;
+			needs |= (*d)->needs | (*d)->kinds;
 	return needs;
 }
 
@@ -22,7 +22,7 @@ rule_set detectors_served(unsigned int needs)
 	rule_set served = 0;
 
 	for (const struct detector *const *d = detectors_all; *d; d++)
-		if (!((*d)->needs & ~needs))
+		if (!(((*d)->needs | (*d)->kinds) & ~needs))
 			served |= (*d)->rules;
 	return served;
 }

@@ -44,7 +44,7 @@ DETECTORS(DETECTOR_DECLARED)
 /* Every one, for struct engine_options; ends with NULL. */
 extern const struct detector *const detectors_all[DETECTOR_COUNT + 1];
 
-/* What these rules need of the source: bits of enum fdt_need. */
+/* What these rules need of the source: bits as in needs.h. */
 unsigned int detectors_needs(rule_set rules);
 /* The rules that a source which was opened with these needs can serve. */
 rule_set detectors_served(unsigned int needs);

@@ -78,6 +78,6 @@ const struct detector detector_use_stale = {
 	.name = "use.stale",
 	.id = DETECTOR_USE_STALE,
 	.rules = RULE_BIT(USE_STALE),
-	.needs = FDT_NEED_STALE_USES,
+	.needs = 1u << FDT_STALE_USES,
 	.used_stale = use_stale,
 };

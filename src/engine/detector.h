@@ -43,8 +43,8 @@ struct detector {
 	unsigned int id;    /* below DETECTORS_MAX, its own: where its state is */
 	rule_set rules;     /* those it reports */
 	rule_set serves;    /* those of other detectors that rest on what this one keeps */
-	uint32_t kinds;     /* events that it alone applies: bits 1 << FDT_... */
-	unsigned int needs; /* bits of enum fdt_need: what only some rules need of the source */
+	uint32_t kinds;     /* FDT_DETECTOR_EVENTS that it applies, and so needs: FDT_NEED(NAME) */
+	unsigned int needs; /* what else only some rules need of the source, likewise (needs.h) */
 	size_t state_bytes; /* zeroed; detector_state() finds it */
 	/* `opened` is called for numbers below it: one with `opened` needs it. */
 	int32_t opened_below;

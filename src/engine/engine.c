@@ -281,8 +281,6 @@ static int apply_fops(struct engine *e, const struct fdt_fops *event)
 #define apply_CGROUP(e, event, size) apply_cgroup(e, event, size)
 #define apply_FOPS(e, event, size) apply_fops(e, event)
 #define apply_META(e, event, size) 0 /* not the engine's concern */
-#define apply_LOCK(e, event, size) detectors_apply(e, event)
-#define apply_REGISTER(e, event, size) detectors_apply(e, event)
 
 static int apply_kind(struct engine *e, const struct fdt_head *head, size_t size)
 {
@@ -291,8 +289,12 @@ static int apply_kind(struct engine *e, const struct fdt_head *head, size_t size
 	switch ((enum fdt_event_kind)head->kind) {
 #define APPLY_CASE(NAME, number, type, bytes) \
 	case FDT_##NAME: return apply_##NAME(e, event, size);
-		FDT_EVENTS(APPLY_CASE)
+		FDT_ENGINE_EVENTS(APPLY_CASE)
 #undef APPLY_CASE
+#define DETECTOR_CASE(NAME, number, type, bytes) case FDT_##NAME:
+		FDT_DETECTOR_EVENTS(DETECTOR_CASE)
+#undef DETECTOR_CASE
+		return detectors_apply(e, event);
 	}
 	return 0; /* of a later version */
 }

@@ -6,44 +6,10 @@
 #include <string.h>
 
 static const struct rule_info table[RULE_COUNT] = {
-	[RULE_LEAK_GROWTH] = { "leak.growth", "leak", SEVERITY_WARNING, true,
-			       "one site's open descriptors keep rising" },
-	[RULE_LEAK_STALE] = { "leak.stale", "leak", SEVERITY_WARNING, true,
-			      "a growing few stay open long after others from the same site were "
-			      "closed" },
-	[RULE_LEAK_ORPHAN] = { "leak.orphan", "leak", SEVERITY_WARNING, true,
-			       "certainly dead: the peer has gone, or the file is deleted and "
-			       "unused" },
-	[RULE_LEAK_EXIT] = { "leak.exit", "leak", SEVERITY_INFO, true,
-			     "descriptors still open at exit, grouped by opening site" },
-	[RULE_LIMIT_EMFILE] = { "limit.emfile", "limit", SEVERITY_ERROR, true,
-				"a call failed because the table was full; lists what fills it" },
-	[RULE_EXEC_INHERIT] = { "exec.inherit", "exec", SEVERITY_INFO, true,
-				"descriptors inherited across exec, which the new program never "
-				"used" },
-	[RULE_EXEC_HELD] = { "exec.held", "exec", SEVERITY_WARNING, true,
-			     "a child still holds, unused, what its opener has closed" },
-	[RULE_CLOSE_UNOWNED] = { "close.unowned", "close", SEVERITY_ERROR, true,
-				 "a descriptor was closed by one thread while another still used "
-				 "it" },
-	[RULE_CLOSE_DOUBLE] = { "close.double", "close", SEVERITY_INFO, true,
-				"a descriptor was closed twice, with no visible effect" },
-	[RULE_CLOSE_SWEEP] = { "close.sweep", "close", SEVERITY_WARNING, true,
-			       "a loop over descriptor numbers closed descriptors of others" },
-	[RULE_CLOSE_STDIO] = { "close.stdio", "close", SEVERITY_WARNING, true,
-			       "0, 1 or 2 was closed and a data file or socket opened there" },
-	[RULE_CLOSE_LOCK] = { "close.lock", "close", SEVERITY_WARNING, true,
-			      "closing another descriptor of the file released a record lock" },
-	[RULE_USE_CLOSED] = { "use.closed", "use", SEVERITY_WARNING, true,
-			      "a thread used a descriptor it had already closed" },
-	[RULE_USE_STALE] = { "use.stale", "use", SEVERITY_WARNING, false,
-			     "a thread kept using a number that was meanwhile reused" },
-	[RULE_EPOLL_FOREIGN] = { "epoll.foreign", "epoll", SEVERITY_WARNING, true,
-				 "a forked process changed an epoll that it shares with its "
-				 "parent" },
-	[RULE_EPOLL_STALE] = { "epoll.stale", "epoll", SEVERITY_WARNING, true,
-			       "an epoll still watches a closed descriptor, because a copy is "
-			       "open" },
+#define RULE_ROW(NAME, id, family, severity, on, says) \
+	[RULE_##NAME] = { id, family, SEVERITY_##severity, on, says },
+	RULES(RULE_ROW)
+#undef RULE_ROW
 };
 
 const char *severity_name(enum severity severity)

@@ -182,10 +182,10 @@ static void needs_and_served_agree(void **state)
 {
 	(void)state;
 	assert_int_equal(detectors_needs(0), 0);
-	assert_int_equal(detectors_needs(RULE_BIT(CLOSE_LOCK)), FDT_NEED_LOCKS);
-	assert_int_equal(detectors_needs(RULE_BIT(EPOLL_STALE)), FDT_NEED_REGISTRATIONS);
-	assert_int_equal(detectors_needs(RULE_BIT(EXEC_HELD)), FDT_NEED_MARKS);
-	assert_int_equal(detectors_needs(RULE_BIT(USE_STALE)), FDT_NEED_STALE_USES);
+	assert_int_equal(detectors_needs(RULE_BIT(CLOSE_LOCK)), FDT_NEED(LOCK));
+	assert_int_equal(detectors_needs(RULE_BIT(EPOLL_STALE)), FDT_NEED(REGISTER));
+	assert_int_equal(detectors_needs(RULE_BIT(EXEC_HELD)), FDT_NEED(MARK));
+	assert_int_equal(detectors_needs(RULE_BIT(USE_STALE)), 1u << FDT_STALE_USES);
 	for (unsigned int r = 0; r < RULE_COUNT; r++) {
 		rule_set one = (rule_set)1 << r;
 

@@ -512,14 +512,12 @@ static int live_drop_map(struct bpf_map *map, bool wanted)
 /* After the table of calls has been filled. */
 static int live_configure_wanted(struct fdtrace_bpf *skel, const struct bpf_source_options *options)
 {
-	bool registrations = options->needs & FDT_NEED_REGISTRATIONS;
-	bool stale_uses = options->needs & FDT_NEED_STALE_USES;
+	bool registrations = options->needs & FDT_NEED(REGISTER);
+	bool stale_uses = options->needs & 1u << FDT_STALE_USES;
 	int err;
 
-	skel->rodata->wants_locks = options->needs & FDT_NEED_LOCKS;
-	skel->rodata->wants_registrations = registrations;
-	skel->rodata->wants_marks = options->needs & FDT_NEED_MARKS;
-	skel->rodata->wants_stale_uses = stale_uses;
+	for (unsigned int need = 0; need < FDT_NEED_BITS; need++)
+		skel->rodata->wanted[need] = options->needs >> need & 1;
 	if (!registrations) {
 		syscalls_reclass(skel->rodata->native_calls, FDT_CALL_EPOLL_CTL, FDT_CALL_NONE);
 		syscalls_reclass(skel->rodata->compat_calls, FDT_CALL_EPOLL_CTL, FDT_CALL_NONE);
