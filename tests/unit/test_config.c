@@ -370,6 +370,29 @@ static void anything_may_stand_in_it(void **state)
 	}
 }
 
+static void add_key(void *ctx, const char *key)
+{
+	strcat(strcat(ctx, key), " ");
+}
+
+static void what_needs_a_restart_is_named(void **state)
+{
+	struct config *standard, *other;
+	char names[256] = "";
+
+	(void)state;
+	assert_int_equal(config_default(&standard), 0);
+	other = read_good("set: {ring.size: 1M, leak.window: 1s}\nstacks: off\nhooks: function\n"
+			  "summary_interval: 1m\nstate: off\ncommand_line: off\n"
+			  "metrics: {listen: off, textfile: /t.prom}\n"
+			  "evidence: {path: /e, max: 2M}\n");
+	config_each_restart(standard, other, add_key, names);
+	assert_string_equal(names,
+			    "ring.size stacks hooks metrics.listen evidence.path evidence.max ");
+	config_free(other);
+	config_free(standard);
+}
+
 static int make_folder(void **state)
 {
 	(void)state;
@@ -398,6 +421,7 @@ int main(void)
 		cmocka_unit_test(laughs_are_refused),
 		cmocka_unit_test(what_is_no_file_is_refused),
 		cmocka_unit_test(anything_may_stand_in_it),
+		cmocka_unit_test(what_needs_a_restart_is_named),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
