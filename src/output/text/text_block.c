@@ -252,9 +252,10 @@ static void site_head(struct page *page)
 static void site_line(struct page *page, const struct site_row *row)
 {
 	char open[PHRASE_SIZE], oldest[PHRASE_SIZE];
-	const char *label = row->label ? row->label : "opener unknown";
+	char label[TEXT_LABEL_BYTES + 64];
 	unsigned int room;
 
+	site_row_format(row, label, sizeof(label));
 	phrase_number(open, sizeof(open), row->open);
 	snprintf(oldest, sizeof(oldest), "-"); /* the open was not seen */
 	if (row->oldest_ns)
@@ -267,7 +268,8 @@ static void site_line(struct page *page, const struct site_row *row)
 	page_tab(page, 32, 2);
 	room = page_room(page);
 	page_text(page, label, room == PAGE_ALL ? PAGE_ALL : room > 60 ? room / 2 : room);
-	if (page_room(page) > 24 && row->example_fd >= 0) {
+	/* "/var/log/app.log   e.g. fd 3 /var/log/app.log" says it twice */
+	if (page_room(page) > 24 && row->example_fd >= 0 && (!row->target || row->open > 1)) {
 		page_style(page, STYLE_DIM);
 		page_printf(page, "   e.g. fd %" PRId32, row->example_fd);
 		page_tab(page, 0, 1);
@@ -286,15 +288,13 @@ static void asked_line(struct page *page, const struct site_row *row)
 	text_frame(page, 0);
 	page_tab(page, 32, 0);
 	page_style(page, STYLE_DIM);
-	page_printf(page, "of %" PRIu32 " asked", row->asked);
+	page_printf(page, "%" PRIu32 " looked at:", row->asked);
 	if (row->idle) {
 		phrase_duration(idle, sizeof(idle), row->idle_ns);
-		page_printf(page, ", %" PRIu32 " idle for %s", row->idle, idle);
+		page_printf(page, " %" PRIu32 " idle for %s or longer,", row->idle, idle);
 	}
-	if (row->established)
-		page_printf(page, ", %" PRIu32 " established", row->established);
-	if (row->close_wait)
-		page_printf(page, ", %" PRIu32 " in CLOSE_WAIT", row->close_wait);
+	page_printf(page, " %" PRIu32 " established, %" PRIu32 " in CLOSE_WAIT", row->established,
+		    row->close_wait);
 	page_newline(page);
 }
 
