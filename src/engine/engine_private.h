@@ -7,6 +7,7 @@
  *   detectors.c which detectors (src/detect) are called for what; each looks at the tables and
  *              reports through finding.c
  *   holdings.c who holds a table: the rows of a finding
+ *   left.c     what a process leaves open when it ends
  *   finding.c  one finding per cause: counted, rated, handed to the callback
  */
 #ifndef FDTRACE_ENGINE_PRIVATE_H
@@ -199,6 +200,9 @@ const struct fdt_detail *slots_known_detail(struct engine *e, const struct slot 
 const char *slots_name(struct engine *e, const struct fdtable *table, int32_t fd);
 void slots_learn_kind(const struct fdtable *table, uint32_t fd, const char *name);
 void engine_tell_change(struct engine *e, const struct change *change);
+
+/* left.c: keeps what the owner of a table leaves open as it ends. Of a command; else nothing. */
+void left_note(struct engine *e, const struct fdtable *table);
 
 /* finding.c: helpers that fill parts of a finding, and the way out */
 struct party party_opened(const struct slot *slot);

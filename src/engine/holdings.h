@@ -36,7 +36,7 @@ void finding_sites(struct engine *e, struct finding *f, const struct fdtable *ta
  * The same, and those without an opener are looked at: all of them, or a sample evenly spread
  * (site_row.looked says how many). Asks the host up to HOLDINGS_LOOKS_MAX times: for news only.
  */
-#define HOLDINGS_LOOKS_MAX 512
+#define HOLDINGS_LOOKS_MAX 1024
 void finding_look_at_sites(struct engine *e, struct finding *f, const struct fdtable *table,
 			   holdings_only_fn only, const void *ctx, struct site_labels *labels);
 

@@ -241,15 +241,15 @@ static void limit_line(struct page *page, const struct finding_limit *limit)
 	page_newline(page);
 }
 
-static void site_head(struct page *page)
+void text_site_head(struct page *page)
 {
-	text_frame(page, 0);
+	page_tab(page, 5, 0);
 	page_style(page, STYLE_DIM);
 	page_text(page, "  OPEN  KIND       OLDEST  SITE", PAGE_ALL);
 	page_newline(page);
 }
 
-static void site_line(struct page *page, const struct site_row *row)
+void text_site_row(struct page *page, const struct site_row *row)
 {
 	char open[PHRASE_SIZE], oldest[PHRASE_SIZE];
 	char label[TEXT_LABEL_BYTES + 64];
@@ -260,7 +260,6 @@ static void site_line(struct page *page, const struct site_row *row)
 	snprintf(oldest, sizeof(oldest), "-"); /* the open was not seen */
 	if (row->oldest_ns)
 		phrase_duration(oldest, sizeof(oldest), row->oldest_ns);
-	text_frame(page, 0);
 	text_right(page, 5, 6, open);
 	page_tab(page, 13, 2);
 	page_text(page, fd_kind_name(row->kind), 9);
@@ -331,10 +330,13 @@ static void site_stack(struct page *page, const struct finding *f, unsigned int 
 
 static void put_site_lines(struct page *page, const struct finding *f, unsigned int verbosity)
 {
-	if (f->site_count)
-		site_head(page);
+	if (f->site_count) {
+		text_frame(page, 0);
+		text_site_head(page);
+	}
 	for (unsigned int i = 0; i < f->site_count; i++) {
-		site_line(page, &f->sites[i]);
+		text_frame(page, 0);
+		text_site_row(page, &f->sites[i]);
 		site_stack(page, f, i, verbosity);
 		asked_line(page, &f->sites[i]);
 	}
