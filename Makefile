@@ -24,7 +24,7 @@ CPPFLAGS += -isystem $(SYSROOT)/usr/include
 override LDFLAGS += -L$(SYSROOT)/usr/lib/$(CROSS_COMPILE:%-=%)
 endif
 override CFLAGS += -std=gnu11 $(WARN) $(SANITIZE)
-LDLIBS := -lbpf -ldw -lelf -lz -liberty -ljansson -lcap-ng -lcyaml -lyaml -pthread
+LDLIBS := -lbpf -ldw -lelf -lz -liberty -ljansson -lcap-ng -lyaml -pthread
 # What those need in turn; libelf of newer distributions also reads zstd.
 STATIC_LDLIBS := $(LDLIBS) -llzma -lbz2 $(if $(wildcard /usr/lib/*/libzstd.a /usr/lib64/libzstd.a),-lzstd)
 TESTLIBS := -lcmocka -ljansson

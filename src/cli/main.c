@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <malloc.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -115,24 +116,11 @@ static struct stacking_options stacking_options(const struct options *options,
 						  options->command ? options->command[0] : NULL };
 }
 
-static rule_set rules_of(const struct options *options)
-{
-	rule_set rules = rule_set_default();
-	const char *bad;
-	size_t bad_length;
-
-	if (options->run.rules)
-		rule_set_parse(options->run.rules, &rules, &bad, &bad_length);
-	return rules;
-}
-
 /* The daemon always keeps to a budget; -a does if the user has set one. */
 static bool keeps_budget(const struct options *options)
 {
-	for (unsigned int i = 0; options->all && i < options->run.set_count; i++)
-		if (!strncmp(options->run.set[i], "budget=", sizeof("budget=") - 1))
-			return true;
-	return false;
+	return options->all &&
+	       overrides_has(&options->run.overrides, offsetof(struct settings, budget_ppm));
 }
 
 static int open_kernel(const struct options *options, struct run *run)
@@ -142,6 +130,7 @@ static int open_kernel(const struct options *options, struct run *run)
 					  .follow = !options->no_follow,
 					  .hooks = options->hooks };
 	struct settings settings;
+	rule_set rules;
 	pid_t pid;
 	int err;
 
@@ -154,11 +143,10 @@ static int open_kernel(const struct options *options, struct run *run)
 		bpf.pid_count = 1;
 	}
 	raise_own_limit();
-	settings_default(&settings);
-	run_options_apply(&options->run, &settings);
+	overrides_effective(&options->run.overrides, &settings, &rules);
 	bpf.ring_size_bytes = settings.ring_size_bytes;
 	bpf.stacks = stacking_options(options, &settings);
-	bpf.needs = detectors_needs(rules_of(options));
+	bpf.needs = detectors_needs(rules);
 	bpf.cost = keeps_budget(options);
 	return bpf_source_open(&bpf, &run->source, &run->trouble);
 }
@@ -299,8 +287,10 @@ static int open_for_daemon(const struct config *config, struct source **ret_sour
 		.hooks = config->hooks,
 		.cost = true,
 		.ring_size_bytes = settings->ring_size_bytes,
-		.stacks = { .native = config->stacks_native,
-			    .python = config->stacks_python,
+		.stacks = { .native = config->stacks == STACKS_AUTO ||
+				      config->stacks == STACKS_NATIVE,
+			    .python = config->stacks == STACKS_AUTO ||
+				      config->stacks == STACKS_PYTHON,
 			    .budget_ppm = settings->stacks_budget_ppm,
 			    .tables_bytes = settings->stacks_tables_bytes },
 	};
@@ -370,9 +360,9 @@ static int mode_version(const struct start *start)
 static int mode_list_settings(const struct start *start)
 {
 	struct settings settings;
+	rule_set rules;
 
-	settings_default(&settings);
-	run_options_apply(&start->options->run, &settings);
+	overrides_effective(&start->options->run.overrides, &settings, &rules);
 	options_list_settings(stdout, &settings);
 	return EXIT_OK;
 }

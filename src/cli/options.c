@@ -248,14 +248,13 @@ static int options_parse_rules(struct parse *p, const char *value)
 {
 	struct nearest nearest = { 0 };
 	char ids[320], cause[512];
-	rule_set set;
 
 	if (strcmp(value, "help") == 0) {
 		p->options->mode = MODE_LIST_RULES;
 		return 0;
 	}
-	p->options->run.rules = value;
-	if (rule_set_parse(value, &set, &nearest.word, &nearest.length) == 0)
+	if (overrides_parse_rules(&p->options->run.overrides, value, &nearest.word,
+				  &nearest.length) == 0)
 		return 0;
 	for (unsigned int r = 0; r < RULE_COUNT; r++) {
 		nearest_try(&nearest, rule_info((enum rule)r)->category);
@@ -347,46 +346,35 @@ static int refused_setting(struct parse *p, const struct setting *setting, int e
 			   safe(p, value), err == -ERANGE ? "out of range" : "not understood");
 }
 
-/* Adds to a list that options_done() frees. */
-static int append(struct parse *p, const char ***list, unsigned int *count, const char *value)
-{
-	const char **grown = realloc(*list, (*count + 1) * sizeof(*grown));
-
-	if (!grown)
-		return options_no_memory(p);
-	*list = grown;
-	grown[(*count)++] = value;
-	return 0;
-}
-
 static int take_suppress(struct parse *p, const struct row *row, const char *value)
 {
 	struct run_options *run = &p->options->run;
+	const char **grown;
 
 	if (!*value)
 		return trouble_set(p->trouble, EINVAL, EXIT_USAGE, NULL, NULL,
 				   "--%s: the name of the file is empty", row->name);
-	return append(p, &run->suppress, &run->suppress_count, value);
+	grown = realloc(run->suppress, (run->suppress_count + 1) * sizeof(*grown));
+	if (!grown)
+		return options_no_memory(p);
+	run->suppress = grown;
+	grown[run->suppress_count++] = value;
+	return 0;
 }
 
 static int options_parse_setting(struct parse *p, const char *value)
 {
-	struct run_options *run = &p->options->run;
-	const struct setting *setting = NULL;
-	struct settings scratch;
+	const struct setting *setting;
 	int err;
 
 	if (strcmp(value, "help") == 0) {
 		p->options->mode = MODE_LIST_SETTINGS;
 		return 0;
 	}
-	settings_default(&scratch);
-	err = settings_parse(&scratch, value, &setting);
+	err = overrides_parse_setting(&p->options->run.overrides, value, &setting);
 	if (err == -ENOENT)
 		return unknown_setting(p, value);
-	if (err)
-		return refused_setting(p, setting, err, value);
-	return append(p, &run->set, &run->set_count, value);
+	return err ? refused_setting(p, setting, err, value) : 0;
 }
 
 /* Both: nothing is started. */
@@ -712,9 +700,7 @@ int options_parse(int argc, char **argv, struct options *options, struct trouble
 void options_done(struct options *options)
 {
 	free(options->pids);
-	free(options->run.set);
 	options->pids = NULL;
-	options->run.set = NULL;
 	free(options->run.suppress);
 	options->run.suppress = NULL;
 }

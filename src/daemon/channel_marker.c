@@ -7,6 +7,7 @@
 #include "daemon/channel_private.h"
 #include "output/json/json.h"
 #include "output/json/json_build.h"
+#include "output/json/json_text.h"
 
 /* Several channels may lead to one store: the channel takes part in the id. */
 static void put_marker_event(struct builder *b, json_t *line, const struct channel *c)
@@ -43,13 +44,13 @@ static json_t *marker_object(struct builder *b, const struct channel *c, uint64_
 
 char *channel_marker(const struct channel *c, uint64_t count, uint64_t now_ns, size_t *ret_length)
 {
-	struct builder b = { .host = &c->host,
-			     .limits = { .text_bytes = JSON_ALL, .command_bytes = JSON_ALL } };
+	struct builder b = { .host = &c->host };
 	json_t *object = marker_object(&b, c, count, now_ns);
 	char *line = NULL;
 
 	if (b.failed || json_line(object, &line, ret_length))
 		line = NULL;
 	json_decref(object);
+	json_builder_done(&b);
 	return line;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What an operator writes into /etc/fdtrace/fdtrace.yaml. Read by libcyaml against one schema;
- * every key may be left out. An unknown key, a wrong type or a value out of range is an error
- * that names file, line and column.
+ * What an operator writes into /etc/fdtrace/fdtrace.yaml. Every key may be left out. An unknown
+ * key, a wrong type or a value out of range is an error that names file, line and column. One table
+ * of all keys, in config.c, says how each is read and whether a change needs a restart.
  */
 #ifndef FDTRACE_DAEMON_CONFIG_H
 #define FDTRACE_DAEMON_CONFIG_H
@@ -13,6 +13,7 @@
 #include "engine/rule.h"
 #include "engine/settings.h"
 #include "source/live/bpf.h"
+#include "source/live/stacking.h"
 #include "util/redact.h" /* enum command_line */
 
 struct trouble;
@@ -36,25 +37,24 @@ struct config {
 	const char *path; /* where it was read; "" for the built-in one */
 	rule_set rules;
 	struct settings settings; /* the standard ones and what `set:` says */
-	bool stacks_native, stacks_python;
+	enum stack_mode stacks;
 	enum hook_set hooks;
 	struct output_config outputs[CONFIG_OUTPUTS_MAX];
 	unsigned int output_count;    /* at least 1: stdout, if none was named */
 	uint64_t summary_interval_ns; /* 0: none */
 	enum command_line command_line;
-	const char *
-		*redact; /* POSIX extended regular expressions, checked; what matches, or its first
-			      * group, becomes "[redacted]" */
+	/* POSIX extended regular expressions, checked; the match, or its first group, is redacted */
+	const char **redact;
 	unsigned int redact_count;
-	const char **
-		cgroups; /* globs of cgroup paths: findings of others are not reported; 0: all are */
+	/* globs of cgroup paths: findings of others are not reported; 0: all are */
+	const char **cgroups;
 	unsigned int cgroup_count;
 	const char **exclude_cgroups;
 	unsigned int exclude_cgroup_count;
 	const char **suppress; /* files */
 	unsigned int suppress_count;
 	const char *metrics_listen;   /* "127.0.0.1:9893"; NULL: no server */
-	bool metrics_remote;          /* an address that is not loopback was meant */
+	bool metrics_remote;          /* the address need not be a loopback one */
 	const char *metrics_textfile; /* NULL: none */
 	const char *state_path;       /* what was reported already; NULL: forgotten at each start */
 	const char *evidence_path;    /* folder; NULL: no store */
@@ -70,5 +70,12 @@ int config_default(struct config **ret_config);
  */
 int config_load(const char *path, struct config **ret_config, struct trouble *trouble);
 void config_free(struct config *config); /* NULL is allowed */
+
+/*
+ * Calls `changed` with each key ("ring.size", "metrics.listen") in which the two differ and that a
+ * restart alone applies. Rules are not among them: see detectors_served().
+ */
+void config_each_restart(const struct config *in_force, const struct config *next,
+			 void (*changed)(void *ctx, const char *key), void *ctx);
 
 #endif

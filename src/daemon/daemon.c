@@ -71,18 +71,11 @@ static int read_config(const struct daemon_options *options, struct config **ret
 
 static void apply_command_line(const struct daemon_options *options, struct config *config)
 {
-	const char *bad;
-	size_t bad_length;
-
-	run_options_apply(options->run, &config->settings);
-	if (options->run->rules)
-		rule_set_parse(options->run->rules, &config->rules, &bad, &bad_length);
+	overrides_apply(&options->run->overrides, &config->settings, &config->rules);
 	if (options->hooks != HOOKS_AUTO)
 		config->hooks = options->hooks;
-	if (options->stacks == STACKS_AUTO)
-		return;
-	config->stacks_native = options->stacks == STACKS_NATIVE;
-	config->stacks_python = options->stacks == STACKS_PYTHON;
+	if (options->stacks != STACKS_AUTO)
+		config->stacks = options->stacks;
 }
 
 static int daemon_load(const struct daemon_options *options, struct config **ret_config,
@@ -125,19 +118,9 @@ int daemon_check_config(const struct daemon_options *options)
 
 /* --- reloading --- */
 
-static void warn_restart(const struct config *next, const char *what)
+static void warn_restart(void *ctx, const char *what)
 {
-	log_warn("%s: %s changed; restart fdtrace to apply it", config_name(next), what);
-}
-
-static void warn_setting(void *ctx, const struct setting *setting)
-{
-	warn_restart(ctx, setting->key);
-}
-
-static bool same_text(const char *a, const char *b)
-{
-	return a && b ? strcmp(a, b) == 0 : a == b;
+	log_warn("%s: %s changed; restart fdtrace to apply it", config_name(ctx), what);
 }
 
 /* Compared with the start: what waits for a restart is named by every reload until then. */
@@ -147,17 +130,7 @@ static void warn_of_what_waits(const struct daemon *d, struct config *next)
 	char ids[320] = "the rule ";
 	rule_set unserved = next->rules & ~detectors_served(detectors_needs(was->rules));
 
-	settings_each_restart(&was->settings, &next->settings, warn_setting, next);
-	if (was->stacks_native != next->stacks_native || was->stacks_python != next->stacks_python)
-		warn_restart(next, "stacks");
-	if (was->hooks != next->hooks)
-		warn_restart(next, "hooks");
-	if (!same_text(was->metrics_listen, next->metrics_listen) ||
-	    was->metrics_remote != next->metrics_remote)
-		warn_restart(next, "metrics.listen");
-	if (!same_text(was->evidence_path, next->evidence_path) ||
-	    was->evidence_bytes != next->evidence_bytes)
-		warn_restart(next, "evidence");
+	config_each_restart(was, next, warn_restart, next);
 	if (!unserved)
 		return;
 	rule_set_format(unserved, ids + 9, sizeof(ids) - 9);

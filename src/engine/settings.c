@@ -229,6 +229,13 @@ int settings_parse(struct settings *settings, const char *assignment,
 	return 0;
 }
 
+void settings_take(struct settings *settings, const struct settings *values, uint64_t rows)
+{
+	for (size_t i = 0; i < TABLE_COUNT; i++)
+		if (rows & UINT64_C(1) << i)
+			*setting_field(settings, &table[i]) = setting_value(&table[i], values);
+}
+
 void settings_reload(struct settings *in_force, const struct settings *next)
 {
 	for (size_t i = 0; i < TABLE_COUNT; i++)

@@ -85,6 +85,9 @@ void settings_default(struct settings *settings);
 int settings_parse(struct settings *settings, const char *assignment,
 		   const struct setting **ret_setting);
 
+/* Takes over from *values the rows whose bits (1 << index in the table) are in `rows`. */
+void settings_take(struct settings *settings, const struct settings *values, uint64_t rows);
+
 /* Takes over from *next what can change while fdtrace runs; the rest of *in_force stays. */
 void settings_reload(struct settings *in_force, const struct settings *next);
 

@@ -85,6 +85,7 @@ void meta_read(struct run_meta *meta, const struct fdt_meta *event, size_t size)
 	memcpy(text, event->text, length);
 	text[length] = '\0';
 	hostinfo_parse(&meta->host, event->text, length);
+	/* what a newer version knows is left out: the standard value is the best there is */
 	if (strncmp(text, "set.", 4) == 0)
 		settings_parse(&meta->settings, text + 4, NULL);
 	else if (strncmp(text, "rules=", 6) == 0)

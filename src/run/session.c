@@ -21,12 +21,6 @@
 
 #define FLUSH_NS SEC_NS
 
-void run_options_apply(const struct run_options *options, struct settings *settings)
-{
-	for (unsigned int i = 0; i < options->set_count; i++)
-		settings_parse(settings, options->set[i], NULL);
-}
-
 /* --- what the engine reports --- */
 
 static void session_on_finding(void *ctx, const struct finding *finding)
@@ -92,19 +86,6 @@ static void session_choose_callbacks(struct session *s)
 	};
 }
 
-/* The command line goes before what the recording or the service says. */
-static void session_apply_command_line(const struct session *s, struct settings *settings,
-				       rule_set *rules)
-{
-	const struct run_options *options = s->config->options;
-	const char *bad;
-	size_t bad_length;
-
-	run_options_apply(options, settings);
-	if (options->rules)
-		rule_set_parse(options->rules, rules, &bad, &bad_length);
-}
-
 int session_begin_engine(struct session *s)
 {
 	struct engine_options engine = {
@@ -117,7 +98,8 @@ int session_begin_engine(struct session *s)
 	int err;
 
 	session_choose_callbacks(s);
-	session_apply_command_line(s, &s->meta.settings, &s->meta.rules);
+	/* a recording may have changed them since */
+	overrides_apply(&s->config->options->overrides, &s->meta.settings, &s->meta.rules);
 	engine.mode = s->meta.mode;
 	engine.settings = s->meta.settings;
 	engine.rules = s->meta.rules;
@@ -244,18 +226,18 @@ void session_summarise(struct session *s, bool final)
 
 /* --- beginning and end --- */
 
-/* What was asked for: the standard thresholds and rules or the service's, then the command line's. */
+/* A service has applied its command line to its configuration already. */
 static void session_choose_settings(const struct session *s, struct settings *settings,
 				    rule_set *rules)
 {
 	const struct session_service *service = session_service(s);
 
-	if (service->settings)
-		*settings = *service->settings;
-	else
-		settings_default(settings);
-	*rules = s->config->service ? service->rules : rule_set_default();
-	session_apply_command_line(s, settings, rules);
+	if (!service->settings) {
+		overrides_effective(&s->config->options->overrides, settings, rules);
+		return;
+	}
+	*settings = *service->settings;
+	*rules = service->rules;
 }
 
 void session_reload(struct session *s)

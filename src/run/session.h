@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "engine/engine.h"
+#include "engine/overrides.h"
 #include "util/hostinfo.h"
 
 struct output_format;
@@ -31,21 +32,16 @@ struct run_options {
 	bool verify; /* compare the tables with the kernel's */
 	bool quiet;
 	unsigned int verbosity;
-	const char *output;   /* NULL: stdout */
-	const char *record;   /* NULL: no recording; "-": stdout */
-	uint64_t duration_ns; /* 0: no end */
-	uint64_t interval_ns; /* 0: no summaries in between */
-	const char *rules; /* NULL: the default, or the recording's; else rule_set_parse reads it */
+	const char *output;         /* NULL: stdout */
+	const char *record;         /* NULL: no recording; "-": stdout */
+	uint64_t duration_ns;       /* 0: no end */
+	uint64_t interval_ns;       /* 0: no summaries in between */
+	struct overrides overrides; /* --set and --rules */
 	enum severity min_severity; /* 0: what is usual for the format */
-	const char **set;           /* assignments that settings_parse reads */
-	unsigned int set_count;
-	const char **suppress; /* files that suppress_read() reads */
+	const char **suppress;      /* files that suppress_read() reads */
 	unsigned int suppress_count;
 	unsigned int error_exitcode; /* 0: findings do not change the exit status */
 };
-
-/* Thresholds: the standard ones, then what the user set. The assignments were checked before. */
-void run_options_apply(const struct run_options *options, struct settings *settings);
 
 /*
  * What a service adds to a run: it goes on until it is asked to end, and SIGHUP means to reload. All
@@ -55,7 +51,7 @@ struct session_service {
 	void *ctx;
 	/* Whether findings of processes in this cgroup are reported; NULL: it is not known. */
 	bool (*wanted)(void *ctx, const char *cgroup);
-	/* Instead of the standard ones; what the command line says goes on top of them. */
+	/* Not NULL: in force instead of the standard ones and the overrides of the options. */
 	const struct settings *settings;
 	rule_set rules;
 	/* The engine is made, and knows nothing yet. It lives until `ended` returns. */

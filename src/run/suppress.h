@@ -16,8 +16,7 @@
 
 struct trouble;
 
-#define SUPPRESS_BYTES_MAX (1 << 20) /* of a file */
-#define SUPPRESS_ENTRIES_MAX 1000    /* of a file */
+#define SUPPRESS_ENTRIES_MAX 1000 /* of a file */
 
 /*
  * What all the files hold, in their order. 0, or -errno with *trouble naming file, line, what is

@@ -19,7 +19,6 @@ libiberty/demangle.h   libiberty-dev    binutils-devel          binutils
 zlib.h                 zlib1g-dev       zlib-devel              zlib
 jansson.h              libjansson-dev   jansson-devel           jansson
 cap-ng.h               libcap-ng-dev    libcap-ng-devel         libcap-ng
-cyaml/cyaml.h          libcyaml-dev     libcyaml-devel          libcyaml
 yaml.h                 libyaml-dev      libyaml-devel           libyaml
 lzma.h                 liblzma-dev      xz-devel                xz
 bzlib.h                libbz2-dev       bzip2-devel             bzip2

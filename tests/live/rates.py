@@ -134,7 +134,7 @@ def mistake():
     with suppressions("- name: x\n  rulo: leak\n") as file:
         result = fdtrace("--suppress", file.name, "--", "echo", "ran")
         assert result.status == 125 and b"ran" not in result.out, result
-        assert f"{file.name}: line 2: there is no key \"rulo\"" in result.messages, result
+        assert f"{file.name}:2:3: unknown key \"rulo\"" in result.messages, result
         assert len(result.messages.splitlines()) == 2, result
 
 

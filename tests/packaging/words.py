@@ -71,10 +71,18 @@ def restart_settings():
 
 
 def keys():
-    """Those of the configuration's schema, without the thresholds."""
-    text = source("src/daemon/config.c")
-    found = set(re.findall(r"^\tTEXT\(struct raw\w*, (\w+)\)|^\tLIST\((\w+),|CYAML_FIELD_\w+\(\s*\"(\w+)\"", text, re.M))
-    return {key for triple in found for key in triple if key}
+    """{key: does a change need a restart?} of the configuration's tables; a key below another has a dot."""
+    tables = dict(re.findall(r"^static const struct yaml_row (\w+)\[\] = \{\n(.*?)^\};", source("src/daemon/config.c"), re.M | re.S))
+
+    def rows(table, above):
+        for key, row in re.findall(r'^\t\{ "(\w+)", (YAML_.*?) \},$', tables[table], re.M | re.S):
+            yield above + key, ".restart = true" in row
+            below = re.search(r"\.rows = (\w+)", row)
+            yield from rows(below[1], f"{above}{key}.") if below else ()
+
+    found = dict(rows("config_rows", ""))
+    assert len(found) >= 25 and found["metrics.listen"] and not found["rules"], found
+    return found
 
 
 # --- what is written ---
@@ -222,18 +230,60 @@ def _():
     assert read <= set(written), read - set(written)
 
 
+def page_keys():
+    """{key: (value, paragraph)} of fdtrace.yaml(5); the names of keys below another have a dot."""
+    found, above, key = {}, "", ""
+    for line in section(shown(FILE_PAGE), "KEYS").splitlines():
+        tag = re.match(r"( {5}| {13})([a-z_0-9]+)(?:: (\S.*)|  +(\S.*)|)$", line)
+        if tag:
+            above = "" if len(tag[1]) == 5 else above or key + "."
+            key = above + tag[2]
+            found[key] = tag[3] or "", tag[4] or ""
+        elif key:
+            found[key] = found[key][0], f"{found[key][1]} {line.strip()}"
+    return found
+
+
 @case("fdtrace.yaml(5): every key, with the value that the file in src/daemon has")
 def _():
-    text = section(shown(FILE_PAGE), "KEYS")
-    written = dict(re.findall(r"^ {5,13}([a-z_0-9]+)(?:: (\S.*)|  +\S.*)?$", text, re.M))
+    written = page_keys()
     compare("keys", keys(), written)
     standard = yaml.load(source("src/daemon/fdtrace.yaml"), yaml.BaseLoader)
-    flat = {**standard, **standard["metrics"], **standard["outputs"][0]}
-    for key, value in written.items():
-        if value and key not in ("set", "outputs", "path", "max", "rfc5424"):
+    flat = dict(standard)
+    for above, below in (("metrics", standard["metrics"]), ("evidence", standard["evidence"]),
+                         ("outputs", standard["outputs"][0])):
+        flat.update({f"{above}.{key}": value for key, value in below.items()})
+    for key, (value, _) in written.items():
+        if value and key not in ("set", "outputs", "outputs.rfc5424"):
             wanted = [] if value == "[]" else value
             assert flat[key] == wanted, f"{key}: {value}, the file has {flat[key]}"
-    assert written["max"] == standard["evidence"]["max"]
+
+
+@case("fdtrace.yaml, fdtrace.yaml(5): the keys outside set that need a restart, as in the table")
+def _():
+    fixed = {key for key, restart in keys().items() if restart}
+    compare("(restart)", fixed, [key for key, (_, words) in page_keys().items() if "(restart)" in words and key != "set"])
+    marked, above = [], ""
+    for line in source(YAML).splitlines():
+        key = re.match(r"(  )?([a-z_]\w*):(.*)", line)
+        if key and not key[1]:
+            above = key[2] + "."
+        if key and above != "set." and re.search(r"# \*", key[3]):
+            marked.append(above + key[2] if key[1] else key[2])
+    compare("*", fixed, marked)
+
+
+@case("fdtrace.yaml(5), fdtrace(8): the bounds of a file")
+def _():
+    header, config = source("src/util/yaml_tree.h") + source("src/util/yaml_reader.h"), source("src/daemon/config.c")
+    text = " ".join(section(shown(FILE_PAGE), "DESCRIPTION").split())
+    assert re.search(r"^#define YAML_BYTES_MAX \(1 << 20\)", header, re.M) and "1 MiB" in text, text
+    for name, words in (("YAML_NODES_MAX", "keys and values"), ("YAML_DEPTH_MAX", "levels"), ("YAML_TEXT_MAX", "bytes"),
+                        ("LIST_MAX", "entries")):
+        value = int(re.search(rf"^#define {name} (\d+)", header + config, re.M)[1])
+        assert f"{value:,} {words}" in text, f"{name} is {value:,}"
+    value = int(re.search(r"^#define SUPPRESS_ENTRIES_MAX (\d+)", source("src/run/suppress.h"), re.M)[1])
+    assert f"{value:,} entries" in section(shown(PAGE), "SUPPRESSIONS"), value
 
 
 @case("fdtrace.yaml(5), fdtrace(8): their examples are understood")
@@ -257,7 +307,8 @@ def _():
     fixed = {line.split("=")[0] for line in lines if line.endswith("(restart)")}
     assert "ring.size" in fixed and "budget" not in fixed, fixed
     fixed = {key for key in fixed if not key.startswith("fault.")}  # for tests: not in either file
-    marked = re.findall(r"^  ([a-z][a-z._]+): \S+ +# \*", source("src/daemon/fdtrace.yaml"), re.M)
+    block = re.search(r"^set:\n((?:  .*\n)+)", source(YAML), re.M)[1]
+    marked = re.findall(r"^  ([a-z][a-z._]+): \S+ +# \*", block, re.M)
     compare("settings marked *", fixed, marked)
     text = " ".join(section(shown(FILE_PAGE), "KEYS").split())
     listed = re.search(r"set: \{\} (.*?)\(restart\)", text)[1]

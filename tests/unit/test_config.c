@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* The daemon's configuration: what it may say, and how mistakes in it are told. */
+/* The daemon's configuration: what it may say, and how mistakes in it are reported. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -43,7 +43,7 @@ static struct config *read_good(const char *text)
 	return config;
 }
 
-/* place: "LINE:COLUMN: ", or NULL where there is none to tell. */
+/* place: "LINE:COLUMN: ", or NULL where there is none to report. */
 static void refused_bytes(const char *text, size_t size, const char *place, const char *expected)
 {
 	struct config *config = NULL;
@@ -54,7 +54,8 @@ static void refused_bytes(const char *text, size_t size, const char *place, cons
 	assert_true(config_load(path, &config, &trouble) < 0);
 	assert_null(config);
 	assert_int_equal(trouble.status, EXIT_USAGE);
-	snprintf(start, sizeof(start), "%s%s%s", path, place ? ":" : " ", place ? place : "");
+	snprintf(start, sizeof(start), "%s%s:%s", place ? "" : "cannot read ", path,
+		 place ? place : " ");
 	if (strncmp(trouble.what, start, strlen(start)) || !strstr(trouble.what, expected))
 		print_message("# %s\n# expected: %s ... %s\n", trouble.what, start, expected);
 	assert_memory_equal(trouble.what, start, strlen(start));
@@ -82,8 +83,7 @@ static void same(const struct config *a, const struct config *b)
 {
 	assert_int_equal(a->rules, b->rules);
 	assert_memory_equal(&a->settings, &b->settings, sizeof(a->settings));
-	assert_int_equal(a->stacks_native, b->stacks_native);
-	assert_int_equal(a->stacks_python, b->stacks_python);
+	assert_int_equal(a->stacks, b->stacks);
 	assert_int_equal(a->hooks, b->hooks);
 	assert_int_equal(a->output_count, b->output_count);
 	for (unsigned int i = 0; i < a->output_count; i++)
@@ -147,7 +147,7 @@ static void the_example_is_the_default(void **state)
 	for (size_t i = 0; i < count; i++) {
 		snprintf(key, sizeof(key), "\n  %s: ", row[i].key);
 		if (strncmp(row[i].key, "fault.", 6) && !strstr(text, key))
-			fail_msg("%s does not tell of %s", example, row[i].key);
+			fail_msg("%s does not name %s", example, row[i].key);
 	}
 	config_free(config);
 	config_free(standard);
@@ -180,7 +180,7 @@ static void everything_is_taken(void **state)
 			 1 << RULE_LEAK_GROWTH | 1 << RULE_LEAK_STALE | 1 << RULE_LEAK_ORPHAN);
 	assert_int_equal(c->settings.leak_min_age_ns, 5000000000);
 	assert_int_equal(c->settings.ring_size_bytes, 1 << 20);
-	assert_true(c->stacks_python && !c->stacks_native);
+	assert_int_equal(c->stacks, STACKS_PYTHON);
 	assert_int_equal(c->hooks, HOOKS_TRACEPOINT);
 	assert_true(c->summary_interval_ns == UINT64_C(600000000000));
 	assert_int_equal(c->command_line, COMMAND_LINE_ARGV0);
@@ -210,23 +210,24 @@ static void mistakes_name_line_and_column(void **state)
 	static const struct {
 		const char *text, *place, *expected;
 	} cases[] = {
-		{ "rulez: leak\n", "1:1: ", "no key \"rulez\"" },
-		{ "stacks: off\n\nset:\n  leak.windw: 1s\n", "4:3: ", "no key \"leak.windw\"" },
-		{ "outputs:\n- type: stdout\n  colour: red\n", "3:3: ", "no key \"colour\"" },
-		{ "metrics: {port: 1}\n", "1:11: ", "no key \"port\"" },
+		{ "rulez: leak\n", "1:1: ", "unknown key \"rulez\"" },
+		{ "stacks: off\n\nset:\n  leak.windw: 1s\n",
+		  "4:3: ", "unknown key \"leak.windw\"" },
+		{ "outputs:\n- type: stdout\n  colour: red\n", "3:3: ", "unknown key \"colour\"" },
+		{ "metrics: {port: 1}\n", "1:11: ", "unknown key \"port\"" },
 		{ "rules: [leak]\n", "1:8: ", "rules must be plain text" },
 		{ "outputs: stdout\n", "1:10: ", "outputs must be a list" },
 		{ "outputs:\n- stdout\n", "2:3: ", "must be a mapping" },
 		{ "redact: [a, {b: c}]\n", "1:13: ", "must be plain text" },
 		{ "set: 1\n", "1:6: ", "set must be a mapping" },
 		{ "metrics: [1]\n", "1:10: ", "metrics must be a mapping" },
-		{ "- rules\n", "1:1: ", "no mapping" },
-		{ "rules\n", "1:1: ", "no mapping" },
+		{ "- rules\n", "1:1: ", "must be a mapping" },
+		{ "rules\n", "1:1: ", "must be a mapping" },
 		{ "rules: leek\n", "1:8: ", "\"leek\"" },
 		{ "rules: ''\n", "1:8: ", "empty" },
 		{ "set:\n  leak.window: 1ms\n", "2:16: ", "out of range" },
 		{ "set: {ring.size: 3M}\n", "1:18: ", "out of range" },
-		{ "set: {leak.window: soon}\n", "1:20: ", "\"soon\" is not understood" },
+		{ "set: {leak.window: soon}\n", "1:20: ", "invalid value \"soon\"" },
 		{ "stacks: all\n", "1:9: ", "\"all\"" },
 		{ "hooks: off\n", "1:8: ", "\"off\"" },
 		{ "command_line: on\n", "1:15: ", "\"on\"" },
@@ -235,8 +236,8 @@ static void mistakes_name_line_and_column(void **state)
 		{ "state: reported.json\n", "1:8: ", "relative" },
 		{ "evidence: {path: ./x}\n", "1:18: ", "relative" },
 		{ "evidence: {max: 1}\n", "1:17: ", "out of range" },
-		{ "evidence: {max: 1KB}\n", "1:17: ", "not understood" },
-		{ "evidence: {max: -1M}\n", "1:17: ", "not understood" },
+		{ "evidence: {max: 1KB}\n", "1:17: ", "invalid value" },
+		{ "evidence: {max: -1M}\n", "1:17: ", "invalid value" },
 		{ "evidence: {max: 99999999999999999999G}\n", "1:17: ", "out of range" },
 		{ "suppress: [/a, b]\n", "1:16: ", "relative" },
 		{ "outputs:\n- path: /x\n", "2:3: ", "no type" },
@@ -244,26 +245,27 @@ static void mistakes_name_line_and_column(void **state)
 		{ "outputs:\n- type: file\n", "2:3: ", "needs a path" },
 		{ "outputs:\n- {type: file, path: x}\n", "2:22: ", "relative" },
 		{ "outputs:\n- {type: stdout, path: /x}\n", "2:24: ", "has no path" },
-		{ "outputs:\n- {type: file, path: /x, rfc5424: true}\n", "2:35: ", "no meaning" },
+		{ "outputs:\n- {type: file, path: /x, rfc5424: true}\n",
+		  "2:35: ", "cannot be used with" },
 		{ "outputs:\n- {type: stdout, summaries: maybe}\n", "2:29: ", "\"maybe\"" },
 		{ "outputs:\n- {type: stdout, min_severity: fatal}\n", "2:32: ", "\"fatal\"" },
 		{ "outputs:\n- {type: stdout, queue: 1}\n", "2:25: ", "out of range" },
 		{ "outputs:\n- type: stdout\n- type: stdout\n", "3:3: ", "twice" },
 		{ "rules: leak\nrules: exec\n", "2:", "twice" },
-		{ "redact:\n- 'ok'\n- '(a'\n", "3:3: ", "no regular expression" },
-		{ "metrics: {listen: localhost}\n", "1:19: ", "no address:port" },
-		{ "metrics: {listen: '127.0.0.1:0'}\n", "1:19: ", "no address:port" },
-		{ "metrics: {listen: '127.0.0.1:99999'}\n", "1:19: ", "no address:port" },
+		{ "redact:\n- 'ok'\n- '(a'\n", "3:3: ", "invalid regular expression" },
+		{ "metrics: {listen: localhost}\n", "1:19: ", "not ADDRESS:PORT" },
+		{ "metrics: {listen: '127.0.0.1:0'}\n", "1:19: ", "not ADDRESS:PORT" },
+		{ "metrics: {listen: '127.0.0.1:99999'}\n", "1:19: ", "not ADDRESS:PORT" },
 		{ "metrics: {listen: '0.0.0.0:80'}\n", "1:19: ", "other machines" },
 		{ "metrics: {listen: '[::]:80'}\n", "1:19: ", "other machines" },
 		{ "metrics: {remote: 1}\n", "1:19: ", "\"1\"" },
-		{ "rules: 'open\n", "1:8: ", "no YAML" },
-		{ "a: b: c\n", "1:5: ", "no YAML" },
+		{ "rules: 'open\n", "1:8: ", "invalid YAML" },
+		{ "a: b: c\n", "1:5: ", "invalid YAML" },
 		{ "rules: leak\n---\nrules: exec\n", "2:1: ", "more than one document" },
 		{ "rules: &a leak\nstate: *a\n", "2:8: ", "aliases" },
 		{ "rules: \"le\\0ak\"\n", "1:8: ", "NUL" },
-		{ "rules: \xff\xfe\n", "1:8: ", "no YAML" },
-		{ "rules: '\x1b[31m'\n", "1:", "no YAML" },
+		{ "rules: \xff\xfe\n", "1:8: ", "invalid YAML" },
+		{ "rules: '\x1b[31m'\n", "1:", "invalid YAML" },
 		{ "rules: \"\\e[31m\"\n", "1:8: ", "\\x1B[31m" },
 	};
 
@@ -298,7 +300,7 @@ static void floods_are_refused(void **state)
 	refused_bytes(text, 1 << 20, "1:17: ", "nested too deeply");
 	refused_bytes(text, 100, "1:17: ", "nested too deeply");
 	memset(text, '\0', size);
-	refused_bytes(text, 1000, "1:1: ", "no YAML");
+	refused_bytes(text, 1000, "1:1: ", "invalid YAML");
 	memcpy(text, "redact: [", 9);
 	for (size_t i = 9; i + 1 < 4000; i += 2)
 		memcpy(text + i, "a,", 2);
@@ -335,11 +337,11 @@ static void what_is_no_file_is_refused(void **state)
 	(void)state;
 	refused_path(folder, -EISDIR, "a directory");
 	unlink(path);
-	refused_path(path, -ENOENT, "cannot be read");
+	refused_path(path, -ENOENT, "No such file");
 	assert_int_equal(mkfifo(path, 0600), 0);
-	refused_path(path, -EINVAL, "no regular file");
+	refused_path(path, -EINVAL, "not a regular file");
 	unlink(path);
-	refused_path("/dev/zero", -EINVAL, "no regular file");
+	refused_path("/dev/zero", -EINVAL, "not a regular file");
 }
 
 /* Cut anywhere, with any byte changed: refused or taken, never worse. */

@@ -88,10 +88,15 @@ static void values_are_stored(void **state)
 	assert_string_equal(l.options.run.record, "rec");
 	assert_true(l.options.run.duration_ns == UINT64_C(300000000000));
 	assert_true(l.options.run.interval_ns == 500000000);
-	assert_string_equal(l.options.run.rules, "leak,-leak.exit");
+	assert_true(l.options.run.overrides.has_rules);
+	assert_int_equal(l.options.run.overrides.rules,
+			 1 << RULE_LEAK_GROWTH | 1 << RULE_LEAK_STALE | 1 << RULE_LEAK_ORPHAN);
 	assert_int_equal(l.options.run.min_severity, SEVERITY_ERROR);
-	assert_int_equal(l.options.run.set_count, 1);
-	assert_string_equal(l.options.run.set[0], "leak.min_age=1s");
+	assert_true(l.options.run.overrides.values.leak_min_age_ns == 1000000000);
+	assert_true(overrides_has(&l.options.run.overrides,
+				  offsetof(struct settings, leak_min_age_ns)));
+	assert_false(
+		overrides_has(&l.options.run.overrides, offsetof(struct settings, budget_ppm)));
 	assert_int_equal(l.options.hooks, HOOKS_FUNCTION);
 	assert_int_equal(l.options.run.verbosity, 2);
 	options_done(&l.options);

@@ -292,7 +292,8 @@ static void a_replay_prints_the_same(void **state)
 				       .events = true,
 				       .output = out_path,
 				       .record = record_path,
-				       .rules = "leak" };
+				       .overrides = { .has_rules = true,
+						      .rules = 1 << RULE_LEAK_EXIT } };
 	struct script script = script_new();
 	char *live, *again;
 
@@ -301,7 +302,7 @@ static void a_replay_prints_the_same(void **state)
 	assert_int_equal(run_script(&script, &options).err, 0);
 	live = lines_of(out_path, "fdtrace.event");
 	options.record = NULL;
-	options.rules = NULL;
+	options.overrides.has_rules = false;
 	assert_int_equal(run_replay(&options).err, 0);
 	again = lines_of(out_path, "fdtrace.event");
 	assert_non_null(strstr(live, file_path));
@@ -343,11 +344,7 @@ static int look(void *ctx, const void *event, size_t size)
 
 static void a_recording_begins_with_how_it_was_made(void **state)
 {
-	struct run_options options = { .output = out_path,
-				       .record = record_path,
-				       .events = true,
-				       .set = (const char *[]){ "leak.min_age=7s" },
-				       .set_count = 1 };
+	struct run_options options = { .output = out_path, .record = record_path, .events = true };
 	struct script script = script_new();
 	struct order order = { 0 };
 	struct source *source;
@@ -355,6 +352,7 @@ static void a_recording_begins_with_how_it_was_made(void **state)
 
 	(void)state;
 	script.idle_after = 1;
+	overrides_parse_setting(&options.overrides, "leak.min_age=7s", NULL);
 	assert_int_equal(run_script(&script, &options).err, 0);
 	assert_int_equal(replay_source_open(record_path, &source, &trouble), 0);
 	while (source->ops->drain(source, look, &order, &trouble) == 0)
@@ -406,17 +404,15 @@ static void duration_and_intervals_are_kept(void **state)
 
 static void audits_come_in_time_and_after_losses(void **state)
 {
-	struct run_options options = { .output = out_path,
-				       .duration_ns = 300000000,
-				       .set = (const char *[]){ "audit.interval=50ms" },
-				       .set_count = 1 };
+	struct run_options options = { .output = out_path, .duration_ns = 300000000 };
 	struct script script = script_new();
 
 	(void)state;
+	overrides_parse_setting(&options.overrides, "audit.interval=50ms", NULL);
 	assert_int_equal(run_script(&script, &options).err, 0);
 	assert_in_range(script.snapshots[FDT_WHY_AUDIT], 1, 6);
 	assert_int_equal(script.snapshots[FDT_WHY_LOSS], 0);
-	options.set_count = 0;
+	options.overrides = (struct overrides){ 0 };
 	script = script_new();
 	script.lossy = true;
 	assert_int_equal(run_script(&script, &options).err, 0);

@@ -7,6 +7,7 @@
 #include "engine/suppression.h"
 #include "run/suppress.h"
 #include "util/trouble.h"
+#include "util/yaml_tree.h"
 
 static char folder[] = "/tmp/fdtrace-suppress-XXXXXX";
 
@@ -121,30 +122,30 @@ static void files_add_up(void **state)
 static void mistakes_name_file_and_line(void **state)
 {
 	(void)state;
-	refused("- name: a\n  rule: leak\n- name: b\n  rulo: leak\n", "line 4: there is no key");
-	refused("- name: a\n  rule: leak\n- rule: leak\n", "line 3: an entry has no name");
-	refused("- name: a\n\n  rule: lek.exit\n", "line 3: no rule or family");
-	refused("- name: a\n  rule: -leak\n", "line 2: no rule or family");
-	refused("- name: a\n  fingerprint: 9f31c2d4\n", "line 2: a fingerprint has 16");
-	refused("- name: a\n  fingerprint: 9f31c2d49f31c2dg\n", "line 2: a fingerprint has 16");
-	refused("- name: a\n  rule: leak\n  exe: '/usr/[bin'\n", "line 3: exe is no glob");
-	refused("- name: a\n  frame: 'x\\'\n", "line 2: frame is no glob");
-	refused("- name: a\n  comment: b\n", "line 1: an entry without a condition");
-	refused("- name: a\n  rule:\n", "line 2: rule is empty");
-	refused("- name: a\n  rule: [leak]\n", "line 2: rule is no plain text");
-	refused("- name: a\n  rule: leak\n  rule: leak\n", "line 3: \"rule\" stands twice");
-	refused("- name: a\n  rule: \"leak\n", "line 2: no YAML");
-	refused("rule: leak\n", "no list of mappings");
-	refused("- a\n", "line 1");
+	refused("- name: a\n  rule: leak\n- name: b\n  rulo: leak\n", ":4:3: unknown key \"rulo\"");
+	refused("- name: a\n  rule: leak\n- rule: leak\n", ":3:3: an entry has no name");
+	refused("- name: a\n\n  rule: lek.exit\n", ":3:9: unknown rule or family");
+	refused("- name: a\n  rule: -leak\n", ":2:9: unknown rule or family");
+	refused("- name: a\n  fingerprint: 9f31c2d4\n", ":2:16: fingerprint: expected 16");
+	refused("- name: a\n  fingerprint: 9f31c2d49f31c2dg\n", ":2:16: fingerprint: expected 16");
+	refused("- name: a\n  rule: leak\n  exe: '/usr/[bin'\n", ":3:8: exe: invalid glob");
+	refused("- name: a\n  frame: 'x\\'\n", ":2:10: frame: invalid glob");
+	refused("- name: a\n  comment: b\n", ":1:3: an entry without a condition");
+	refused("- name: a\n  rule:\n", ":2:8: rule is empty");
+	refused("- name: a\n  rule: [leak]\n", ":2:9: rule must be plain text, not a list");
+	refused("- name: a\n  rule: leak\n  rule: leak\n", ":3:3: \"rule\" is given twice");
+	refused("- name: a\n  rule: \"leak\n", ":2:9: invalid YAML");
+	refused("rule: leak\n", ":1:1: the file must be a list");
+	refused("- a\n", ":1:3: an entry must be a mapping");
 	refused("- name: a\n  rule: leak\n---\n- name: b\n  rule: exec\n",
 		"more than one document");
 	refused("- &x\n  name: a\n  rule: leak\n- *x\n", "aliases");
-	refused("\xff\xfe\xff", "no YAML");
+	refused("\xff\xfe\xff", "invalid YAML");
 }
 
 static void what_no_file_can_be(void **state)
 {
-	static char large[SUPPRESS_BYTES_MAX + 2];
+	static char large[YAML_BYTES_MAX + 2];
 	const char *paths[] = { folder, path_of("absent") };
 	struct suppression_list *list = NULL;
 	struct trouble trouble;
@@ -153,7 +154,7 @@ static void what_no_file_can_be(void **state)
 	assert_int_equal(suppress_read(&paths[0], 1, &list, &trouble), -EISDIR);
 	assert_non_null(strstr(trouble.what, "it is a directory"));
 	assert_int_equal(suppress_read(&paths[1], 1, &list, &trouble), -ENOENT);
-	assert_non_null(strstr(trouble.what, "cannot be read: No such file"));
+	assert_non_null(strstr(trouble.what, "No such file"));
 	memset(large, '\n', sizeof(large));
 	paths[0] = write_file(large, sizeof(large));
 	assert_int_equal(suppress_read(&paths[0], 1, &list, &trouble), -EFBIG);
@@ -174,7 +175,7 @@ static void entries_are_bounded(void **state)
 	assert_int_equal(list->count, SUPPRESS_ENTRIES_MAX);
 	suppress_free(list);
 	sprintf(text + used, "- name: n\n  rule: leak\n");
-	refused(text, "line 2001: more than 1000 entries");
+	refused(text, ":2001:3: more than 1000 entries");
 }
 
 static void globs(void **state)

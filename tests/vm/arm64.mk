@@ -7,7 +7,7 @@
 ARM64_SYSROOT  := $(B)/sysroot-arm64
 ARM64_SUITE     = $(shell . /etc/os-release && echo $$VERSION_CODENAME)
 arm64_packages := libbpf-dev libelf-dev libdw-dev zlib1g-dev libiberty-dev libjansson-dev \
-		  libcap-ng-dev libcyaml-dev libyaml-dev liblzma-dev libbz2-dev
+		  libcap-ng-dev libyaml-dev liblzma-dev libbz2-dev
 arm64_make     := B=$(B)-arm64 ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- SYSROOT=$(ARM64_SYSROOT)
 
 # The test programs that tests/vm/arm64.py runs.

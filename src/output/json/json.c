@@ -11,12 +11,14 @@
 #include "model/process.h"
 #include "engine/suppression.h"
 #include "model/syscall_name.h"
+#include "output/json/json_text.h"
 #include "output/text/phrase.h"
 #include "output/format.h"
 #include "util/hostinfo.h"
 #include "util/io.h"
 
 #define MESSAGE_SIZE 128
+#define NAME_BYTES 160      /* of a suppression */
 #define SUMMARY_ROWS_MAX 20 /* more cannot fit a line that has a bound */
 
 struct json_sink {
@@ -31,68 +33,37 @@ static struct json_sink *json_sink(struct sink *sink)
 	return (struct json_sink *)sink;
 }
 
-#define ALL JSON_LINE_MAX /* no part can be longer than the line */
-/*
- * A line that is too long is built again with the limits of the next level, until it fits. What
- * gives way, in this order: frames (those inside an interpreter first, the application's own
- * last), rows of lists, the command line, then all other texts. Any line fits the last level.
- */
-static const struct json_limits levels[] = {
-	/* frames, bytes of a frame, rows, bytes of the command line, of a text, worst frame */
-	{ ALL, 1024, ALL, ALL, ALL, FRAME_SYSTEM },
-	{ ALL, 1024, ALL, ALL, ALL, FRAME_NATIVE_LIBRARY },
-	{ 32, 256, ALL, ALL, ALL, FRAME_NATIVE },
-	{ 16, 256, ALL, ALL, ALL, FRAME_NATIVE },
-	{ 16, 256, ALL, ALL, ALL, FRAME_LIBRARY },
-	{ 12, 256, ALL, ALL, ALL, FRAME_LIBRARY },
-	{ 8, 256, ALL, ALL, ALL, FRAME_LIBRARY },
-	{ 8, 256, ALL, ALL, ALL, FRAME_APPLICATION },
-	{ 6, 256, ALL, ALL, ALL, FRAME_APPLICATION },
-	{ 4, 256, ALL, ALL, ALL, FRAME_APPLICATION },
-	{ 4, 160, 6, ALL, ALL, FRAME_APPLICATION },
-	{ 4, 160, 4, ALL, ALL, FRAME_APPLICATION },
-	{ 4, 160, 2, ALL, ALL, FRAME_APPLICATION },
-	{ 4, 160, 1, ALL, ALL, FRAME_APPLICATION },
-	{ 4, 160, 0, ALL, ALL, FRAME_APPLICATION },
-	{ 4, 160, 0, 1024, ALL, FRAME_APPLICATION },
-	{ 4, 160, 0, 256, ALL, FRAME_APPLICATION },
-	{ 4, 160, 0, 64, ALL, FRAME_APPLICATION },
-	{ 4, 160, 0, 0, ALL, FRAME_APPLICATION },
-	{ 4, 120, 0, 0, 1024, FRAME_APPLICATION },
-	{ 4, 120, 0, 0, 512, FRAME_APPLICATION },
-	{ 2, 120, 0, 0, 256, FRAME_APPLICATION },
-	{ 1, 80, 0, 0, 128, FRAME_APPLICATION },
-	{ 0, 0, 0, 0, 80, FRAME_APPLICATION },
-};
-#undef ALL
-#define LEVELS (sizeof(levels) / sizeof(levels[0]))
-
-static const struct json_limits unlimited = { JSON_ALL, JSON_ALL, JSON_ALL,
-					      JSON_ALL, JSON_ALL, FRAME_SYSTEM };
-
 typedef json_t *(*build_fn)(struct builder *b, const void *what);
 
-/* Builds the line with less and less in it until it fits. Each try depends on its level alone. */
-static int build_line(struct json_sink *s, build_fn build, const void *what, char **ret_line,
+/* Takes line. */
+static int finish_line(const struct json_sink *s, struct builder *b, json_t *line, char **ret_line,
+		       size_t *ret_length)
+{
+	size_t max = s->options.full ? JSON_ALL : JSON_LINE_MAX;
+	int err;
+
+	if (b->cut)
+		json_put(b, json_object_get(line, "fdtrace"), "truncated", json_true());
+	err = b->failed ? -ENOMEM : json_cut_line(&b->parts, line, max, ret_line, ret_length);
+	json_decref(line);
+	json_builder_done(b);
+	return err;
+}
+
+static struct builder begin_line(const struct json_sink *s)
+{
+	return (struct builder){ .host = s->options.host,
+				 .redaction = s->options.redaction,
+				 .summary_rows = s->options.full ? JSON_ALL : SUMMARY_ROWS_MAX };
+}
+
+static int build_line(const struct json_sink *s, build_fn build, const void *what, char **ret_line,
 		      size_t *ret_length)
 {
-	size_t tries = s->options.full ? 1 : LEVELS;
+	struct builder b = begin_line(s);
+	json_t *line = build(&b, what);
 
-	for (size_t i = 0; i < tries; i++) {
-		struct builder b = { .host = s->options.host,
-				     .redaction = s->options.redaction,
-				     .limits = s->options.full ? unlimited : levels[i] };
-		json_t *object = build(&b, what);
-		int err = b.failed ? -ENOMEM : json_line(object, ret_line, ret_length);
-
-		json_decref(object);
-		if (err)
-			return err;
-		if (*ret_length <= JSON_LINE_MAX || i == tries - 1)
-			return 0;
-		free(*ret_line);
-	}
-	return -EINVAL; /* there is at least one level */
+	return finish_line(s, &b, line, ret_line, ret_length);
 }
 
 static int emit_finding(struct json_sink *s, build_fn build, const void *what,
@@ -179,12 +150,6 @@ static json_t *line_begin(struct builder *b, const struct line_head *head, json_
 	return line;
 }
 
-static void put_truncated(struct builder *b, json_t *fdtrace)
-{
-	if (b->cut)
-		json_put(b, fdtrace, "truncated", json_true());
-}
-
 struct state_line {
 	enum run_state state;
 	uint64_t time_ns, sequence;
@@ -210,7 +175,6 @@ static json_t *state_object(struct builder *b, const void *what)
 	json_put_text(b, fdtrace, "version", b->host->version);
 	json_put_text(b, fdtrace, "mode", b->host->mode);
 	json_put_text(b, fdtrace, "kernel", b->host->kernel);
-	put_truncated(b, fdtrace);
 	return line;
 }
 
@@ -254,7 +218,6 @@ static json_t *coverage_object(struct builder *b, const void *what)
 	json_put_text(b, fdtrace, "to", c->to);
 	json_put_real(b, fdtrace, "coverage_ratio", c->share, 4);
 	json_put_real(b, fdtrace, "overhead_ratio", c->overhead, 6);
-	put_truncated(b, fdtrace);
 	return line;
 }
 
@@ -275,13 +238,12 @@ static json_t *finding_object(struct builder *b, const void *what)
 int json_finding_line(const struct hostinfo *host, const struct redaction *redaction,
 		      const struct finding *f, char **ret_line, size_t *ret_length)
 {
-	struct builder b = {
-		.host = host, .redaction = redaction, .limits = unlimited, .identities = true
-	};
+	struct builder b = { .host = host, .redaction = redaction, .identities = true };
 	json_t *object = json_finding_object(&b, f);
-	int err = b.failed ? -ENOMEM : json_line(object, ret_line, ret_length);
+	int err = b.failed || b.parts.failed ? -ENOMEM : json_line(object, ret_line, ret_length);
 
 	json_decref(object);
+	json_builder_done(&b);
 	return err;
 }
 
@@ -329,7 +291,6 @@ static json_t *withheld_object(struct builder *b, const void *what)
 	for (unsigned int r = 0; r < RULE_COUNT; r++)
 		if (w->count[r])
 			json_put_number(b, rules, rule_info((enum rule)r)->id, w->count[r]);
-	put_truncated(b, fdtrace);
 	return line;
 }
 
@@ -403,7 +364,6 @@ static json_t *change_object(struct builder *b, const void *what)
 	json_t *event, *fdtrace, *line = line_begin(b, &head, &event, &fdtrace);
 
 	put_change(b, fdtrace, l->change);
-	put_truncated(b, fdtrace);
 	return line;
 }
 
@@ -414,14 +374,6 @@ static int write_change(struct sink *sink, const struct change *change)
 
 	json_see_time(s, change->time_ns);
 	return json_emit(s, change_object, &l);
-}
-
-/* Rows of a summary's lists. They are dropped first, as the frames of a finding are. */
-static size_t rows_of(const struct builder *b)
-{
-	size_t rows = b->limits.rows < b->limits.frames ? b->limits.rows : b->limits.frames;
-
-	return rows == JSON_ALL ? rows : rows < SUMMARY_ROWS_MAX ? rows : SUMMARY_ROWS_MAX;
 }
 
 struct summary_line {
@@ -469,50 +421,55 @@ static void put_rules(struct builder *b, json_t *fdtrace, const struct engine_co
 	}
 }
 
+static json_t *suppression_value(struct builder *b, const struct suppression *s)
+{
+	json_t *name = json_short_value(b, s->name, NAME_BYTES), *entry;
+
+	if (!s->used)
+		return name;
+	entry = json_object();
+	json_put(b, entry, "name", name);
+	json_put_number(b, entry, "causes", s->used);
+	return entry;
+}
+
 /* The suppressions that matched something, and the names of those that did not. */
 static void put_suppressions(struct builder *b, json_t *fdtrace,
 			     const struct suppression_list *suppressions)
 {
 	json_t *used, *unused;
-	size_t most = rows_of(b), shown = 0;
 
 	if (!suppressions || !suppressions->count)
 		return;
 	used = json_put_array(b, fdtrace, "suppressed_by");
 	unused = json_put_array(b, fdtrace, "suppressions_unused");
-	for (size_t i = 0; i < suppressions->count; i++) {
+	for (size_t i = 0; i < suppressions->count && i < b->summary_rows; i++) {
 		const struct suppression *s = &suppressions->entries[i];
-		json_t *entry = s->used ? json_object() : NULL;
+		json_t *array = s->used ? used : unused;
+		size_t row = json_note_row(&b->parts, JSON_LIST_OF_SUMMARY, array, i);
 
-		if (shown++ >= most) {
-			b->cut = true;
-			json_decref(entry);
-			break;
-		}
-		if (!entry) {
-			json_put_item(b, unused, json_text_value(b, s->name, strlen(s->name), 160));
-			continue;
-		}
-		json_put(b, entry, "name", json_text_value(b, s->name, strlen(s->name), 160));
-		json_put_number(b, entry, "causes", s->used);
-		json_put_item(b, used, entry);
+		json_put_item(b, array, suppression_value(b, s));
+		json_note_row_end(&b->parts, row);
 	}
+	b->cut |= suppressions->count > b->summary_rows;
 }
 
 struct causes {
 	struct builder *b;
 	json_t *array;
-	size_t most, total;
+	size_t total;
 };
 
 static void put_cause(void *ctx, const struct finding_row *row)
 {
 	struct causes *causes = ctx;
 	struct builder *b = causes->b;
+	size_t rank = causes->total++, part;
 	json_t *cause;
 
-	if (causes->total++ >= causes->most)
+	if (rank >= b->summary_rows)
 		return;
+	part = json_note_row(&b->parts, JSON_LIST_OF_SUMMARY, causes->array, rank);
 	cause = json_object();
 	json_put_text(b, cause, "rule", rule_info(row->rule)->id);
 	json_put_text(b, cause, "severity", severity_name(row->severity));
@@ -524,17 +481,18 @@ static void put_cause(void *ctx, const struct finding_row *row)
 	if (!row->reported)
 		json_put(b, cause, "withheld", json_true());
 	json_put_item(b, causes->array, cause);
+	json_note_row_end(&b->parts, part);
 }
 
 /* The most severe ones, as many as the line has room for. */
 static void put_causes(struct builder *b, json_t *fdtrace, struct engine *engine)
 {
-	struct causes causes = { .b = b, .most = rows_of(b) };
+	struct causes causes = { .b = b };
 
 	causes.array = json_put_array(b, fdtrace, "causes");
 	engine_each_finding(engine, put_cause, &causes);
 	json_put_number(b, fdtrace, "causes_total", causes.total);
-	b->cut |= causes.total > causes.most;
+	b->cut |= causes.total > b->summary_rows;
 }
 
 static void put_totals(struct builder *b, json_t *fdtrace, const struct summary_line *l)
@@ -636,7 +594,6 @@ static json_t *summary_object(struct builder *b, const void *what)
 		put_process_totals(b, fdtrace, l);
 	else
 		put_totals(b, fdtrace, l);
-	put_truncated(b, fdtrace);
 	return line;
 }
 

@@ -15,7 +15,4 @@ json_t *json_finding_object(struct builder *b, const struct finding *f);
 int json_finding_line(const struct hostinfo *host, const struct redaction *redaction,
 		      const struct finding *f, char **ret_line, size_t *ret_length);
 
-/* "stack" with the site's frames, innermost first; nothing where there are none. */
-void json_put_stack(struct builder *b, json_t *object, const struct site *site);
-
 #endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "output/json/json_build.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -11,12 +10,17 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "util/escape.h"
+#include "model/stack.h"
+#include "output/json/json_stack.h"
+#include "output/json/json_text.h"
 #include "util/hostinfo.h"
-#include "util/utf8.h"
 
 #define EXACT_MAX ((UINT64_C(1) << 53) - 1)
-#define ELLIPSIS "..."
+
+void json_builder_done(struct builder *b)
+{
+	json_parts_done(&b->parts);
+}
 
 void json_put(struct builder *b, json_t *object, const char *key, json_t *value)
 {
@@ -42,64 +46,51 @@ json_t *json_put_array(struct builder *b, json_t *object, const char *key)
 	return json_object_get(object, key);
 }
 
-/* As json_line() will write it. */
-static size_t written_bytes(uint32_t character, size_t size)
+json_t *json_short_value(struct builder *b, const char *text, size_t max)
 {
-	if (character == '"' || character == '\\')
-		return 2;
-	if (!utf8_is_unsafe(character))
-		return size;
-	return character == '\b' || character == '\t' || character == '\n' || character == '\f' ||
-			       character == '\r'
-		       ? 2
-		       : 6;
-}
+	json_t *value = json_text_new(text, strlen(text)), *shorter;
 
-/* Bytes of the beginning of valid text that take at most max as written. */
-static size_t fitting_bytes(const char *text, size_t length, size_t max)
-{
-	size_t done = 0;
-
-	while (done < length) {
-		uint32_t character = 0;
-		size_t size = utf8_decode(text + done, length - done, &character);
-		size_t needed = written_bytes(character, size);
-
-		if (!size || needed > max)
-			break;
-		max -= needed;
-		done += size;
-	}
-	return done;
-}
-
-json_t *json_text_value(struct builder *b, const char *text, size_t length, size_t max)
-{
-	size_t size = 3 * length + sizeof(ELLIPSIS), fit; /* an invalid byte becomes three */
-	char *clean = malloc(size);
-	json_t *value;
-
-	if (!clean)
+	if (!value)
 		return NULL;
-	length = sanitize_utf8(clean, size, text, length);
-	fit = fitting_bytes(clean, length, max);
-	if (fit < length) {
-		fit = max < strlen(ELLIPSIS) ? 0
-					     : fitting_bytes(clean, length, max - strlen(ELLIPSIS));
-		memcpy(clean + fit, ELLIPSIS, strlen(ELLIPSIS));
-		length = fit + strlen(ELLIPSIS);
-		b->cut = true;
-	}
-	value = json_stringn_nocheck(clean, length);
-	free(clean);
-	return value;
+	shorter = json_text_cut(value, max);
+	b->cut |= shorter != value;
+	json_decref(value);
+	return shorter;
 }
 
 void json_put_text(struct builder *b, json_t *object, const char *key, const char *text)
 {
-	if (text && text[0])
-		json_put(b, object, key,
-			 json_text_value(b, text, strlen(text), b->limits.text_bytes));
+	size_t length = text ? strlen(text) : 0;
+
+	if (!length)
+		return;
+	json_put(b, object, key, json_text_new(text, length));
+	json_note_text(&b->parts, object, key, length);
+}
+
+/* Of all frames, innermost first: the same on every host, whatever lines and names are. */
+static void put_identities(struct builder *b, json_t *object, const struct stack *stack)
+{
+	json_t *array = json_put_array(b, object, "stack_ids");
+	char text[20];
+
+	for (unsigned int i = 0; i < stack->frame_count; i++) {
+		snprintf(text, sizeof(text), "%016" PRIx64, stack->frames[i].identity);
+		json_put_item(b, array, json_text_new(text, strlen(text)));
+	}
+}
+
+void json_put_stack(struct builder *b, json_t *object, const struct site *site)
+{
+	const struct stack *stack = json_stack_of(site);
+	struct json_stack *frames = stack ? json_stack_new(stack) : NULL;
+
+	if (!stack)
+		return;
+	json_put(b, object, "stack", frames ? json_incref(json_stack_frames(frames)) : NULL);
+	json_note_stack(&b->parts, object, "stack", frames);
+	if (b->identities)
+		put_identities(b, object, stack);
 }
 
 void json_put_number(struct builder *b, json_t *object, const char *key, uint64_t number)
@@ -129,7 +120,7 @@ void json_put_format(struct builder *b, json_t *object, const char *key, const c
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	json_put(b, object, key, json_text_value(b, text, strlen(text), JSON_ALL));
+	json_put(b, object, key, json_text_new(text, strlen(text)));
 }
 
 /* A damaged recording may hold any time: a time outside the format's range becomes the nearest end of it. */
@@ -155,41 +146,4 @@ void json_put_time(struct builder *b, json_t *object, const char *key, uint64_t 
 	json_put_format(b, object, key, "%04d-%02d-%02dT%02d:%02d:%02d.%09dZ", utc.tm_year + 1900,
 			utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
 			(int)(wall % (int64_t)SEC_NS));
-}
-
-/* Characters that the JSON writer passes but that a terminal or a line splitter acts on. */
-static bool must_escape(uint32_t character)
-{
-	return character >= 0x7f && utf8_is_unsafe(character);
-}
-
-int json_line(const json_t *object, char **ret_line, size_t *ret_length)
-{
-	char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(15)), *line;
-	size_t length = text ? strlen(text) : 0, done = 0;
-
-	line = text ? malloc(6 * length + 2) : NULL;
-	if (!line) {
-		free(text);
-		return -ENOMEM;
-	}
-	for (size_t i = 0; i < length;) {
-		uint32_t character = 0;
-		size_t size = utf8_decode(text + i, length - i, &character);
-
-		size += !size;
-		if (must_escape(character)) {
-			done += (size_t)sprintf(line + done, "\\u%04X", (unsigned int)character);
-		} else {
-			memcpy(line + done, text + i, size);
-			done += size;
-		}
-		i += size;
-	}
-	line[done++] = '\n';
-	line[done] = '\0';
-	free(text);
-	*ret_line = line;
-	*ret_length = done;
-	return 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * JSON lines without mishaps: every string becomes valid UTF-8 and is cut to what the line
- * allows, numbers stay within what every reader keeps exactly, nothing is ever null, and lack
- * of memory is remembered. The same input gives the same bytes.
+ * JSON lines without mishaps: every string becomes valid UTF-8, what may have to be cut is noted,
+ * numbers stay within what every reader keeps exactly, nothing is ever null, and lack of memory
+ * is remembered. The same input gives the same bytes.
  */
 #ifndef FDTRACE_OUTPUT_JSON_BUILD_H
 #define FDTRACE_OUTPUT_JSON_BUILD_H
@@ -11,34 +11,26 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "model/stack.h"
+#include "output/json/json_cut.h"
 
 struct hostinfo;
 struct redaction;
 struct process;
+struct site;
 struct descriptor;
 
 #define JSON_LINE_MAX 4000 /* bytes, newline included: journalctl makes longer fields null */
-#define JSON_ALL ((size_t)-1)
-
-/* How much a line takes of the parts that may be long. */
-struct json_limits {
-	size_t frames;      /* of a stack; from its middle drop the rest */
-	size_t frame_bytes; /* of one frame, as all sizes here: as written, escapes included */
-	size_t rows;        /* of sites, victims, history */
-	size_t command_bytes;
-	size_t text_bytes;     /* of any other string */
-	enum frame_rank worst; /* leave out frames of a worse rank, unless all are */
-};
 
 struct builder {
 	const struct hostinfo *host;
 	const struct redaction *redaction; /* NULL: nothing is hidden */
-	struct json_limits limits;
-	bool identities; /* of each frame, beside its words */
-	bool cut;        /* something did not fit the limits */
-	bool failed;     /* no memory: the object is incomplete */
+	size_t summary_rows;               /* at most, of a list in a summary */
+	bool identities;                   /* of each frame, beside its words */
+	bool cut;    /* something was left out already: rows of a summary, part of a name */
+	bool failed; /* no memory: the object is incomplete */
+	struct json_parts parts; /* that may be cut; freed by json_builder_done() */
 };
+void json_builder_done(struct builder *b);
 
 /* Takes value; NULL counts as lack of memory. */
 void json_put(struct builder *b, json_t *object, const char *key, json_t *value);
@@ -49,8 +41,10 @@ json_t *json_put_array(struct builder *b, json_t *object, const char *key);
 
 /* NULL and "" are absent. */
 void json_put_text(struct builder *b, json_t *object, const char *key, const char *text);
-/* At most max bytes as written; cut text ends in "...". */
-json_t *json_text_value(struct builder *b, const char *text, size_t length, size_t max);
+/* A text that is never cut further: of at most max bytes as written, then "...". */
+json_t *json_short_value(struct builder *b, const char *text, size_t max);
+/* "stack" with the site's frames, innermost first; nothing where there are none. */
+void json_put_stack(struct builder *b, json_t *object, const struct site *site);
 /* Counts; above 2^53 - 1, where readers begin to round, it stays there. */
 void json_put_number(struct builder *b, json_t *object, const char *key, uint64_t number);
 /* Rounded to this many decimals; absent if not finite. */
@@ -76,11 +70,5 @@ void json_put_target_name(struct builder *b, json_t *fdtrace, const struct descr
 /* Queues and peers of a socket under fdtrace; nothing where they are not known. */
 void json_put_detail(struct builder *b, json_t *fdtrace, const struct descriptor *d);
 void json_put_ecs(struct builder *b, json_t *line);
-
-/*
- * One line of text, newline included, to be freed by the caller: compact, keys in the order
- * they were put, all control and direction-changing characters as \uXXXX. 0 or -ENOMEM.
- */
-int json_line(const json_t *object, char **ret_line, size_t *ret_length);
 
 #endif

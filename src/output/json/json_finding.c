@@ -11,6 +11,7 @@
 #include "model/process.h"
 #include "model/site.h"
 #include "model/syscall_name.h"
+#include "output/json/json_stack.h"
 #include "output/text/phrase.h"
 #include "util/hostinfo.h"
 
@@ -23,121 +24,6 @@ static unsigned int severity_number(enum severity severity)
 	case SEVERITY_INFO: break;
 	}
 	return 9;
-}
-
-static size_t least_size(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
-/* Which frames are shown: the first and the last of those that may be, and how many are not. */
-struct stack_view {
-	const struct stack *stack;
-	enum frame_rank worst;
-	size_t count, head, hidden, tail;
-};
-
-static bool may_show(const struct stack_view *view, unsigned int index)
-{
-	return stack_frame_rank(&view->stack->frames[index]) <= view->worst;
-}
-
-static struct stack_view view_stack(struct builder *b, const struct stack *stack)
-{
-	struct stack_view view = { .stack = stack };
-	size_t shown;
-
-	view.worst = stack_best_rank(stack);
-	if (view.worst < b->limits.worst)
-		view.worst = b->limits.worst;
-	for (unsigned int i = 0; i < stack->frame_count; i++)
-		view.count += may_show(&view, i);
-	shown = least_size(view.count, b->limits.frames);
-	view.head = shown - shown / 2;
-	view.hidden = view.count - shown;
-	view.tail = shown / 2;
-	if (shown < stack->frame_count)
-		b->cut = true;
-	return view;
-}
-
-static void put_frame_words(struct builder *b, json_t *array, const char *text)
-{
-	json_put_item(b, array, json_text_value(b, text, strlen(text), JSON_ALL));
-}
-
-static void put_gap(struct builder *b, json_t *array, size_t frames)
-{
-	char text[PHRASE_SIZE];
-
-	snprintf(text, sizeof(text), "... %zu more", frames);
-	put_frame_words(b, array, text);
-}
-
-static void put_json_frame(struct builder *b, json_t *array, const struct stack_frame *frame)
-{
-	json_put_item(b, array,
-		      json_text_value(b, frame->text, strlen(frame->text), b->limits.frame_bytes));
-}
-
-/* `done` of the frames that may be shown lie before this one. */
-static void put_next(struct builder *b, json_t *array, const struct stack_view *view,
-		     unsigned int index, size_t done)
-{
-	if (view->stack->left_out && index == view->stack->left_out_at)
-		put_gap(b, array, view->stack->left_out);
-	if (!may_show(view, index))
-		return;
-	if (view->hidden && done == view->head)
-		put_gap(b, array, view->hidden);
-	if (done < view->head || done >= view->count - view->tail)
-		put_json_frame(b, array, &view->stack->frames[index]);
-}
-
-/* An array of frames, innermost first; NULL where there is none to show. */
-static json_t *stack_value(struct builder *b, const struct site *site)
-{
-	struct stack_view view;
-	json_t *array;
-	size_t done = 0;
-
-	if (!site || !site->stack || !site->stack->frame_count)
-		return NULL;
-	view = view_stack(b, site->stack);
-	if (!view.head)
-		return NULL;
-	array = json_array();
-	for (unsigned int i = 0; i < site->stack->frame_count; i++) {
-		put_next(b, array, &view, i, done);
-		done += may_show(&view, i);
-	}
-	if (site->stack->flags & FDT_SITE_CUT)
-		put_frame_words(b, array, "...");
-	b->failed |= !array;
-	return array;
-}
-
-/* Of all frames, innermost first: the same on every host, whatever lines and names are. */
-static void put_identities(struct builder *b, json_t *object, const struct stack *stack)
-{
-	json_t *array = json_put_array(b, object, "stack_ids");
-	char text[20];
-
-	for (unsigned int i = 0; i < stack->frame_count; i++) {
-		snprintf(text, sizeof(text), "%016" PRIx64, stack->frames[i].identity);
-		put_frame_words(b, array, text);
-	}
-}
-
-void json_put_stack(struct builder *b, json_t *object, const struct site *site)
-{
-	json_t *stack = stack_value(b, site);
-
-	if (!stack)
-		return;
-	json_put(b, object, "stack", stack);
-	if (b->identities)
-		put_identities(b, object, site->stack);
 }
 
 static void put_error_name(struct builder *b, json_t *object, const char *key, int32_t error)
@@ -169,32 +55,49 @@ static void put_party(struct builder *b, json_t *parent, const char *key, const 
 	json_put_stack(b, object, party->site);
 }
 
-/* How many rows of a list are shown. */
-static unsigned int rows_shown(struct builder *b, unsigned int count)
-{
-	unsigned int shown = (unsigned int)least_size(count, b->limits.rows);
+/* A list of a finding: what makes its rows, and how many there really are. */
+struct finding_list {
+	const char *key, *total_key; /* total_key: NULL: all of them are in the finding */
+	json_t *(*row)(struct builder *b, const struct finding *f, unsigned int index);
+	unsigned int count, total;
+};
 
-	if (shown < count)
-		b->cut = true;
-	return shown;
+static void put_list(struct builder *b, json_t *fdtrace, const struct finding *f,
+		     const struct finding_list *list)
+{
+	json_t *array = list->count ? json_put_array(b, fdtrace, list->key) : NULL;
+
+	for (unsigned int i = 0; i < list->count; i++) {
+		size_t row = json_note_row(&b->parts, JSON_LIST_OF_FINDING, array, i);
+
+		json_put_item(b, array, list->row(b, f, i));
+		json_note_row_end(&b->parts, row);
+	}
+	if (list->total > list->count)
+		json_put_number(b, fdtrace, list->total_key, list->total);
+	if (list->count)
+		json_note_list(&b->parts, fdtrace, list->key, list->count, list->total_key,
+			       list->total);
+}
+
+static json_t *lifetime_value(struct builder *b, const struct finding *f, unsigned int index)
+{
+	const struct lifetime *l = &f->history[index];
+	json_t *row = json_object();
+
+	json_put_number(b, row, "generation", l->generation);
+	json_put_text(b, row, "kind", fd_kind_name(l->kind));
+	put_party(b, row, "opened", &l->opened);
+	put_party(b, row, "closed", &l->closed);
+	return row;
 }
 
 /* Newest first, so that a cut drops the oldest. */
 static void put_history(struct builder *b, json_t *fdtrace, const struct finding *f)
 {
-	unsigned int shown = rows_shown(b, f->history_count);
-	json_t *history = shown ? json_put_array(b, fdtrace, "history") : NULL;
-
-	for (unsigned int i = 0; i < shown; i++) {
-		const struct lifetime *l = &f->history[i];
-		json_t *row = json_object();
-
-		json_put_number(b, row, "generation", l->generation);
-		json_put_text(b, row, "kind", fd_kind_name(l->kind));
-		put_party(b, row, "opened", &l->opened);
-		put_party(b, row, "closed", &l->closed);
-		json_put_item(b, history, row);
-	}
+	put_list(b, fdtrace, f,
+		 &(struct finding_list){
+			 .key = "history", .row = lifetime_value, .count = f->history_count });
 }
 
 static void put_site_history(struct builder *b, json_t *row, const struct site *site)
@@ -219,8 +122,9 @@ static void put_asked(struct builder *b, json_t *row, const struct site_row *s)
 	json_put_number(b, row, "close_wait", s->close_wait);
 }
 
-static json_t *site_value(struct builder *b, const struct site_row *s)
+static json_t *site_value(struct builder *b, const struct finding *f, unsigned int index)
 {
+	const struct site_row *s = &f->sites[index];
 	json_t *row = json_object();
 
 	json_put_number(b, row, "open", s->open);
@@ -248,13 +152,12 @@ static json_t *site_value(struct builder *b, const struct site_row *s)
 
 static void put_sites(struct builder *b, json_t *fdtrace, const struct finding *f)
 {
-	unsigned int shown = rows_shown(b, f->site_count);
-	json_t *sites = shown ? json_put_array(b, fdtrace, "sites") : NULL;
-
-	for (unsigned int i = 0; i < shown; i++)
-		json_put_item(b, sites, site_value(b, &f->sites[i]));
-	if (f->site_total > shown)
-		json_put_number(b, fdtrace, "sites_total", f->site_total);
+	put_list(b, fdtrace, f,
+		 &(struct finding_list){ .key = "sites",
+					 .total_key = "sites_total",
+					 .row = site_value,
+					 .count = f->site_count,
+					 .total = f->site_total });
 }
 
 static void put_limit(struct builder *b, json_t *fdtrace, const struct finding_limit *l)
@@ -286,8 +189,9 @@ static void put_sweep(struct builder *b, json_t *fdtrace, const struct finding_s
 	json_put_real(b, sweep, "duration_s", (double)s->duration_ns / 1e9, 6);
 }
 
-static json_t *victim_value(struct builder *b, const struct victim *v)
+static json_t *victim_value(struct builder *b, const struct finding *f, unsigned int index)
 {
+	const struct victim *v = &f->victims[index];
 	json_t *row = json_object();
 
 	json_put(b, row, "fd", json_integer(v->fd));
@@ -300,13 +204,12 @@ static json_t *victim_value(struct builder *b, const struct victim *v)
 
 static void put_victims(struct builder *b, json_t *fdtrace, const struct finding *f)
 {
-	unsigned int shown = rows_shown(b, f->victim_count);
-	json_t *victims = shown ? json_put_array(b, fdtrace, "victims") : NULL;
-
-	for (unsigned int i = 0; i < shown; i++)
-		json_put_item(b, victims, victim_value(b, &f->victims[i]));
-	if (f->victim_total > shown)
-		json_put_number(b, fdtrace, "victims_total", f->victim_total);
+	put_list(b, fdtrace, f,
+		 &(struct finding_list){ .key = "victims",
+					 .total_key = "victims_total",
+					 .row = victim_value,
+					 .count = f->victim_count,
+					 .total = f->victim_total });
 }
 
 static void put_finding_event(struct builder *b, json_t *line, const struct finding *f)
@@ -344,43 +247,26 @@ static const struct site *culprit_site(const struct finding *f)
 	return f->used_is_culprit ? f->used.site : NULL;
 }
 
-/* ECS wants the trace as one text with a frame a line. */
-static json_t *trace_value(struct builder *b, const json_t *stack)
+static void put_trace(struct builder *b, json_t *error, const struct stack *stack)
 {
-	char *text = NULL;
-	size_t size = 1, done = 0, index;
-	json_t *frame, *value;
+	struct json_stack *frames = json_stack_new(stack);
 
-	json_array_foreach(stack, index, frame) size += json_string_length(frame) + 1;
-	text = malloc(size);
-	if (!text)
-		return NULL;
-	json_array_foreach(stack, index, frame)
-	{
-		const char *from = json_string_value(frame);
-
-		if (index)
-			text[done++] = '\n';
-		for (size_t i = 0; i < json_string_length(frame); i++)
-			text[done++] =
-				from[i] == '\n' ? ' ' : from[i]; /* a name must not forge a frame */
-	}
-	value = json_text_value(b, text, done, JSON_ALL);
-	free(text);
-	return value;
+	json_put(b, error, "stack_trace",
+		 frames ? json_stack_trace(json_stack_frames(frames)) : NULL);
+	json_note_trace(&b->parts, error, "stack_trace", frames);
 }
 
 static void put_error(struct builder *b, json_t *line, const struct finding *f)
 {
-	json_t *stack = stack_value(b, culprit_site(f)), *error;
+	const struct stack *stack = json_stack_of(culprit_site(f));
+	json_t *error;
 
-	if (first_error(f) || stack) {
-		error = json_put_object(b, line, "error");
-		put_error_name(b, error, "code", first_error(f));
-		if (stack)
-			json_put(b, error, "stack_trace", trace_value(b, stack));
-	}
-	json_decref(stack);
+	if (!first_error(f) && !stack)
+		return;
+	error = json_put_object(b, line, "error");
+	put_error_name(b, error, "code", first_error(f));
+	if (stack)
+		put_trace(b, error, stack);
 }
 
 static void put_descriptor(struct builder *b, json_t *fdtrace, const struct descriptor *d)
@@ -445,8 +331,6 @@ static void put_fdtrace(struct builder *b, json_t *line, const struct finding *f
 	put_limit(b, fdtrace, &f->limit);
 	put_sweep(b, fdtrace, &f->sweep);
 	put_victims(b, fdtrace, f);
-	if (b->cut)
-		json_put(b, fdtrace, "truncated", json_true());
 }
 
 json_t *json_finding_object(struct builder *b, const struct finding *f)

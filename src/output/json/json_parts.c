@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "model/process.h"
 #include "util/container.h"
+#include "output/json/json_text.h"
 #include "output/text/phrase.h"
 #include "util/hostinfo.h"
 #include "util/redact.h"
@@ -38,11 +39,10 @@ static void put_command_line(struct builder *b, json_t *process, const struct pr
 	char *text = p->args ? redact_arguments(b->redaction, p->args, p->args_size) : NULL;
 
 	b->failed |= p->args && !text;
-	if (text && text[0] && b->limits.command_bytes)
-		json_put(b, process, "command_line",
-			 json_text_value(b, text, strlen(text), b->limits.command_bytes));
-	else if (text && text[0])
-		b->cut = true;
+	if (text && text[0]) {
+		json_put(b, process, "command_line", json_text_new(text, strlen(text)));
+		json_note_command(&b->parts, process, "command_line");
+	}
 	free(text);
 }
 
