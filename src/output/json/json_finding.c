@@ -122,9 +122,8 @@ static void put_asked(struct builder *b, json_t *row, const struct site_row *s)
 	json_put_number(b, row, "close_wait", s->close_wait);
 }
 
-static json_t *site_value(struct builder *b, const struct finding *f, unsigned int index)
+json_t *json_site_row(struct builder *b, const struct site_row *s)
 {
-	const struct site_row *s = &f->sites[index];
 	json_t *row = json_object();
 
 	json_put_number(b, row, "open", s->open);
@@ -146,7 +145,14 @@ static json_t *site_value(struct builder *b, const struct finding *f, unsigned i
 		json_put_number(b, row, "alike", s->alike);
 	}
 	put_site_history(b, row, s->site);
-	json_put_stack(b, row, s->site);
+	return row;
+}
+
+static json_t *site_value(struct builder *b, const struct finding *f, unsigned int index)
+{
+	json_t *row = json_site_row(b, &f->sites[index]);
+
+	json_put_stack(b, row, f->sites[index].site);
 	return row;
 }
 

@@ -495,7 +495,7 @@ static void process_line(struct overview *o, struct table_use *use, bool kinds)
 		put_left(page, use->left);
 }
 
-static void process_table(struct overview *o, struct engine *engine, unsigned int verbosity)
+static void process_table(struct overview *o, const struct summary *s, unsigned int verbosity)
 {
 	char more[PHRASE_SIZE];
 
@@ -510,8 +510,9 @@ static void process_table(struct overview *o, struct engine *engine, unsigned in
 	}
 	for (unsigned int i = 0; i < o->top_count; i++) {
 		process_line(o, &o->top[i], verbosity > 0);
-		if (i < HELD_TABLES_SHOWN && !o->top[i].ended && o->top[i].open >= WORTH_ROWS)
-			put_holdings(o->page, engine, o->top[i].pid);
+		if (s->holdings && i < HELD_TABLES_SHOWN && !o->top[i].ended &&
+		    o->top[i].open >= WORTH_ROWS)
+			put_holdings(o->page, s->engine, o->top[i].pid);
 	}
 	if (o->processes <= o->top_count)
 		return;
@@ -628,7 +629,7 @@ void text_summary(struct text_sink *t, const struct summary *s)
 	engine_each_process(s->engine, read_process, &o);
 	first_line(&o, s);
 	finding_table(&o, s->engine);
-	process_table(&o, s->engine, t->options.verbosity);
+	process_table(&o, s, t->options.verbosity);
 	hooks_are_blind(&t->page, t->options.host->not_seen);
 	what_is_missing(&o, s);
 	if (s->final && t->next_severity)
