@@ -182,6 +182,7 @@ fuzz-programs: $(fuzz_bin)
 fuzz:
 	$(Q)$(MAKE) --no-print-directory B=$(B)-asan SANITIZE='$(ASAN)' fuzz-programs
 	$(B)-asan/tests/fuzz/fuzz_unwind_table $(FUZZ_ROUNDS) /bin/true
+	$(B)-asan/tests/fuzz/fuzz_config $(FUZZ_ROUNDS) src/daemon/fdtrace.yaml tests/fuzz/suppressions.yaml
 
 # Without the tests that valgrind cannot run, or not in time: why is said in tests/lib/check.py.
 valgrind: deps deps-test
@@ -229,14 +230,14 @@ help:
 	@echo 'make check-install  test make install, the manual, completions, licences'
 	@echo 'make static       build $(B)/fdtrace-static: a static program for any distribution'
 	@echo 'make demo         install what is missing, build, and show real findings (as root)'
-	@echo 'make check        install what is missing, build, run the tests (as root; 10 to 20 minutes)'
+	@echo 'make check        install what is missing, build, run the tests (as root; under ten minutes)'
 	@echo 'make unit         unit tests: no privileges needed'
 	@echo 'make live         guilty and innocent programs, attaching, load, failures (as root)'
 	@echo 'make long-life    the service with 100,000 processes and 100 million descriptors: an hour or more'
 	@echo 'make fleet        log shippers and a fleet of three hosts (as root, after make deps-test)'
 	@echo 'make replay       recordings give the same findings; damaged files (recording needs root)'
 	@echo 'make sanitize     unit and replay tests under ASan and UBSan;  make valgrind: under valgrind'
-	@echo 'make fuzz         damaged ELF files under the sanitizers'
+	@echo 'make fuzz         damaged ELF files and configurations under the sanitizers'
 	@echo 'make healthy      install real servers and tools and run them: nothing may be reported (as root)'
 	@echo 'make check-vm     Debian kernels from 5.10 to the newest in virtual machines (as root)'
 	@echo 'make structure    check layers, names, sizes and documents;  make purity: what the core imports'

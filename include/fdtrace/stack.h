@@ -99,9 +99,9 @@ enum fdt_rule_kind {
 
 /* Where a walk ended; the first is the only proper one. */
 enum fdt_walk_end {
-	FDT_END_WHOLE =
-		0,        /* native: at _start or clone; interpreted: at the thread's first frame */
-	FDT_END_NO_TABLE, /* in a file whose table is not there (yet) */
+	/* native: at _start or clone; interpreted: at the thread's first frame */
+	FDT_END_WHOLE = 0,
+	FDT_END_NO_TABLE,   /* in a file whose table is not there (yet) */
 	FDT_END_NO_MODULE,  /* in no file's mapping, and the frame pointer did not help */
 	FDT_END_NO_RULE,    /* in a file's text that no rule describes */
 	FDT_END_OTHER_RULE, /* at a rule that only DWARF can follow */

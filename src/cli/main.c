@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * fdtrace: one function for each mode. The only file that ties the kernel's source to a
+ * fdtrace: one function for each command. The only file that ties the kernel's source to a
  * session; everything else can be built and tested without libbpf.
  */
 #include <errno.h>
 #include <malloc.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -52,14 +53,14 @@ struct run {
 	struct trouble trouble;
 };
 
-/* Findings rule if the user said so; then the run's own status; then what could not be written. */
+/* --error-exitcode comes first, then the run's own status, then output that could not be written. */
 static int status_of(const struct start *start, const struct run *run, int own)
 {
 	unsigned int on_findings = start->options->run.error_exitcode;
 
 	if (run->result.differences)
 		return EXIT_DIFFERS;
-	if (on_findings && run->result.grave)
+	if (on_findings && run->result.serious)
 		return (int)on_findings;
 	return own == EXIT_OK && outputs_lost(run->outputs) ? EXIT_INTERNAL : own;
 }
@@ -78,13 +79,13 @@ static int begin_run(const struct start *start, struct run *run)
 	err = signals_init(&run->signals, with_command);
 	if (err)
 		return trouble_set(&run->trouble, -err, EXIT_INTERNAL, NULL, strerror(-err),
-				   "cannot read signals");
+				   "cannot set up the handling of signals");
 	return 0;
 }
 
 /*
- * Who looks for a lack of descriptors starts us with a low limit: the command keeps it (it is
- * forked by now), but we need some fifty for ourselves.
+ * A user who hunts a shortage of descriptors may start us with a low limit. The command keeps it (it
+ * is forked by now), but we need some fifty descriptors for ourselves.
  */
 static void raise_own_limit(void)
 {
@@ -169,11 +170,23 @@ static int trace(const struct start *start, struct run *run)
 	return session_run(&config, &run->result, &run->trouble);
 }
 
-/* Why a run failed, as an exit status. What never ran has a status of its own in run mode. */
-static int failed(const struct start *start, const struct run *run)
+/* A program that does not exist may be a command of fdtrace, misspelt. */
+static void suggest_command(const struct options *options, struct trouble *trouble)
+{
+	const char *nearest = options_nearest_command(options->command[0]);
+
+	if (nearest && trouble->status == EXIT_NOT_FOUND && !trouble->remedy[0])
+		snprintf(trouble->remedy, sizeof(trouble->remedy), "did you mean: fdtrace %s?",
+			 nearest);
+}
+
+/* Reports why a run failed and returns the exit status; a command that never ran has its own. */
+static int failed(const struct start *start, struct run *run)
 {
 	int status = run->trouble.status;
 
+	if (start->options->command)
+		suggest_command(start->options, &run->trouble);
 	log_trouble(&run->trouble);
 	if (!start->options->command || run->result.command_started)
 		return status;
@@ -181,7 +194,7 @@ static int failed(const struct start *start, const struct run *run)
 									 : EXIT_TRACE_COMMAND;
 }
 
-/* Tracing has ended and all hooks are gone before a command that lives on is waited for. */
+/* Tracing ends and all hooks are removed before we wait for a command that is still running. */
 static int mode_trace(const struct start *start)
 {
 	struct run run = { .signals.fd = -1 };
@@ -213,7 +226,7 @@ static bool overwrites_recording(const struct options *options)
 	struct stat output, recording;
 
 	return options->run.output && stat(options->run.output, &output) == 0 &&
-	       S_ISREG(output.st_mode) && stat(options->recording, &recording) == 0 &&
+	       S_ISREG(output.st_mode) && stat(options->operand, &recording) == 0 &&
 	       output.st_ino == recording.st_ino && output.st_dev == recording.st_dev;
 }
 
@@ -225,13 +238,15 @@ static int replay(const struct start *start, struct run *run)
 					 .signals = &run->signals };
 	int err;
 
-	if (strcmp(options->recording, "-") == 0 && start->was_closed & 1u << STDIN_FILENO)
-		return trouble_set(&run->trouble, EBADF, EXIT_USAGE, NULL, NULL,
-				   "cannot replay standard input: it is closed");
+	if (strcmp(options->operand, "-") == 0 && start->was_closed & 1u << STDIN_FILENO)
+		return trouble_set(&run->trouble, EBADF, EXIT_USAGE, "name a file",
+				   "fdtrace was started with its standard input closed",
+				   "cannot replay standard input");
 	if (overwrites_recording(options))
-		return trouble_set(&run->trouble, EINVAL, EXIT_USAGE, NULL, NULL,
-				   "-o names the recording itself");
-	err = replay_source_open(options->recording, &run->source, &run->trouble);
+		return trouble_set(&run->trouble, EINVAL, EXIT_USAGE, "choose another file for -o",
+				   "opening it for writing would empty it",
+				   "-o names the recording to be replayed");
+	err = replay_source_open(options->operand, &run->source, &run->trouble);
 	if (err)
 		return err;
 	err = begin_run(start, run);
@@ -334,7 +349,7 @@ static int mode_explain(const struct start *start)
 
 	if (terminal)
 		ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
-	err = explain(STDOUT_FILENO, start->options->fingerprint,
+	err = explain(STDOUT_FILENO, start->options->operand,
 		      start->options->run.format == &output_format_json, size.ws_col,
 		      terminal && !getenv("NO_COLOR"), &trouble);
 	if (!err)
@@ -375,16 +390,9 @@ static int mode_list_rules(const struct start *start)
 }
 
 static int (*const modes[MODE_COUNT])(const struct start *start) = {
-	[MODE_TRACE] = mode_trace,
-	[MODE_REPLAY] = mode_replay,
-	[MODE_DOCTOR] = mode_doctor,
-	[MODE_EXPLAIN] = mode_explain,
-	[MODE_HELP] = mode_help,
-	[MODE_VERSION] = mode_version,
-	[MODE_LIST_SETTINGS] = mode_list_settings,
-	[MODE_DAEMON] = mode_daemon,
-	[MODE_CHECK_CONFIG] = mode_check_config,
-	[MODE_LIST_RULES] = mode_list_rules,
+#define COMMAND_FUNCTION(NAME, name, word, operand, groups, usage) [MODE_##NAME] = mode_##name,
+	COMMANDS(COMMAND_FUNCTION)
+#undef COMMAND_FUNCTION
 };
 
 static void set_log_level(const struct options *options)
@@ -395,7 +403,7 @@ static void set_log_level(const struct options *options)
 		log_set_level(LOG_DEBUG);
 }
 
-/* The modes that print with stdio; a run writes by itself and has reported its own failures. */
+/* For commands that print with stdio; a run writes by itself and has reported its own failures. */
 static int finish_stdout(int status)
 {
 	if (fflush(stdout) == 0)

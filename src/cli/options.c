@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
+#include "daemon/config.h"
 #include "output/format.h"
 #include "util/nearest.h"
 #include "util/escape.h"
@@ -29,10 +30,7 @@ enum type {
 	TYPE_SUPPRESS,
 	TYPE_HOOKS,
 	TYPE_STACKS,
-	TYPE_DAEMON,
-	TYPE_CHECK_CONFIG,
-	TYPE_HELP,
-	TYPE_VERSION,
+	TYPE_MODE, /* `min` is its enum mode */
 };
 
 struct row {
@@ -42,66 +40,82 @@ struct row {
 	const char *argument; /* NULL: takes none */
 	size_t offset;        /* of what FLAG ... NUMBER store, in struct options */
 	uint64_t min, max;    /* TIME (ns), NUMBER */
-	unsigned int modes;   /* where it has a meaning: 1 << enum mode */
-	const char *help;     /* NULL: shown elsewhere, among the modes or with another option */
+	unsigned int group;   /* enum option_group; 0: goes with every command */
+	const char *help;
 };
 
-#define T (1u << MODE_TRACE)
-#define R (1u << MODE_REPLAY)
-#define D (1u << MODE_DOCTOR)
-#define S (1u << MODE_DAEMON | 1u << MODE_CHECK_CONFIG)
-#define E (1u << MODE_EXPLAIN)
+static const struct command {
+	const char *word, *operand;
+	unsigned int groups;
+	const char *usage;
+} commands[MODE_COUNT] = {
+#define COMMAND_ROW(NAME, name, word, operand, groups, usage) \
+	[MODE_##NAME] = { word, operand, groups, usage },
+	COMMANDS(COMMAND_ROW)
+#undef COMMAND_ROW
+};
+
+#define T GROUP_TARGET
+#define K GROUP_KERNEL
+#define F GROUP_RULES
+#define R GROUP_RUN
+#define J GROUP_JSON
+#define S GROUP_SERVICE
 #define AT(field) offsetof(struct options, field)
 
 /* clang-format off */
 static const struct row table[] = {
-	{ "pid", 'p', TYPE_PIDS, "PID[,PID...]", 0, 1, PID_LIMIT, T, NULL },
-	{ "all", 'a', TYPE_FLAG, NULL, AT(all), 0, 0, T, NULL },
-	{ "json", 'j', TYPE_JSON, "[=full]", 0, 0, 0, T | R | D | E,
-	  "findings, summary as JSON lines; full: no size cap" },
-	{ "events", 'e', TYPE_FLAG, NULL, AT(run.events), 0, 0, T | R,
-	  "also print every descriptor event" },
-	{ "output", 'o', TYPE_STRING, "FILE", AT(run.output), 0, 0, T | R,
-	  "write there instead of stdout" },
-	{ "record", 'r', TYPE_STRING, "FILE", AT(run.record), 0, 0, T,
-	  "keep the event stream for replay" },
-	{ "duration", 'd', TYPE_TIME, "TIME", AT(run.duration_ns), MSEC_NS, 3650 * DAY_NS, T | R,
-	  "stop tracing after TIME (5m); a command keeps running" },
-	{ "interval", 'i', TYPE_TIME, "TIME", AT(run.interval_ns), SEC_NS / 10, 3650 * DAY_NS, T | R,
-	  "print a summary every TIME" },
-	{ "no-follow", 0, TYPE_FLAG, NULL, AT(no_follow), 0, 0, T,
-	  "only the named processes, not their children" },
-	{ "rules", 0, TYPE_RULES, "LIST", 0, 0, 0, T | R | S,
-	  "e.g. leak,exec,-close.double; \"help\" lists them" },
-	{ "min-severity", 0, TYPE_SEVERITY, "S", 0, 0, 0, T | R,
-	  "info, warning (default for text) or error" },
-	{ "suppress", 0, TYPE_SUPPRESS, "FILE", 0, 0, 0, T | R,
-	  "suppress those listed in a YAML file, see fdtrace(8)" },
-	{ "set", 0, TYPE_SETTING, "KEY=VALUE", 0, 0, 0, T | R | S,
-	  "a threshold: leak.min_age=30s; \"help\" lists them" },
-	{ "stacks", 0, TYPE_STACKS, "MODE", 0, 0, 0, T | S, "auto (default), native, python or off" },
-	{ "hooks", 0, TYPE_HOOKS, "MODE", 0, 0, 0, T | S, "auto (default), function or tracepoint" },
-	{ "error-exitcode", 0, TYPE_NUMBER, "N", AT(run.error_exitcode), 1, 255, T | R,
-	  "exit N if a finding at or above warning was made" },
+	{ "pid", 'p', TYPE_PIDS, "PID[,PID...]", 0, 1, PID_LIMIT, T,
+	  "attach to these processes and trace their children" },
+	{ "all", 'a', TYPE_FLAG, NULL, AT(all), 0, 0, T, "trace the whole machine" },
+	{ "no-follow", 0, TYPE_FLAG, NULL, AT(no_follow), 0, 0, T, "do not trace children" },
+	{ "duration", 'd', TYPE_TIME, "TIME", AT(run.duration_ns), MSEC_NS, 3650 * DAY_NS, R,
+	  "stop tracing after TIME; a command keeps running" },
+	{ "stacks", 0, TYPE_STACKS, "MODE", 0, 0, 0, K,
+	  "stack traces: auto (default), native, python or off" },
+	{ "hooks", 0, TYPE_HOOKS, "MODE", 0, 0, 0, K,
+	  "kernel hooks: auto (default), function or tracepoint" },
 	{ "verify", 0, TYPE_FLAG, NULL, AT(run.verify), 0, 0, T,
-	  "check tables against /proc; exit 1 if they differ" },
-	{ "quiet", 'q', TYPE_FLAG, NULL, AT(run.quiet), 0, 0, T | R | D | S | E,
-	  "no summary, fewer messages; -v, --verbose: more" },
-	{ "verbose", 'v', TYPE_COUNT, NULL, AT(run.verbosity), 0, 0, T | R | D | S | E, NULL },
-	{ "daemon", 0, TYPE_DAEMON, NULL, 0, 0, 0, S, NULL },
-	{ "config", 'c', TYPE_STRING, "FILE", AT(config), 0, 0, S, NULL },
-	{ "check-config", 0, TYPE_CHECK_CONFIG, NULL, 0, 0, 0, S, NULL },
-	{ "help", 'h', TYPE_HELP, NULL, 0, 0, 0, T | R | D | S | E,
-	  "this text; -V, --version: the version" },
-	{ "version", 'V', TYPE_VERSION, NULL, 0, 0, 0, T | R | D | S | E, NULL },
+	  "compare the tables with /proc; exit 1 if they differ" },
+	{ "rules", 0, TYPE_RULES, "LIST", 0, 0, 0, F,
+	  "such as leak,exec,-close.double; \"help\" lists them" },
+	{ "set", 0, TYPE_SETTING, "KEY=VALUE", 0, 0, 0, F,
+	  "such as leak.min_age=30s; \"help\" lists all settings" },
+	{ "min-severity", 0, TYPE_SEVERITY, "LEVEL", 0, 0, 0, R,
+	  "info, warning (default for text) or error" },
+	{ "suppress", 0, TYPE_SUPPRESS, "FILE", 0, 0, 0, R,
+	  "do not report the findings listed in a YAML file" },
+	{ "events", 'e', TYPE_FLAG, NULL, AT(run.events), 0, 0, R,
+	  "also print every descriptor event" },
+	{ "interval", 'i', TYPE_TIME, "TIME", AT(run.interval_ns), SEC_NS / 10, 3650 * DAY_NS, R,
+	  "print a summary every TIME, such as 10s or 5m" },
+	{ "json", 'j', TYPE_JSON, "[=full]", 0, 0, 0, J,
+	  "print JSON lines; full: do not shorten long ones" },
+	{ "output", 'o', TYPE_STRING, "FILE", AT(run.output), 0, 0, R,
+	  "write to FILE instead of standard output" },
+	{ "record", 'r', TYPE_STRING, "FILE", AT(run.record), 0, 0, T,
+	  "record the event stream for replay" },
+	{ "error-exitcode", 0, TYPE_NUMBER, "N", AT(run.error_exitcode), 1, 255, R,
+	  "exit with N if there was a warning or an error" },
+	{ "quiet", 'q', TYPE_FLAG, NULL, AT(run.quiet), 0, 0, 0, "no summary, fewer messages" },
+	{ "verbose", 'v', TYPE_COUNT, NULL, AT(run.verbosity), 0, 0, 0,
+	  "more detail; twice: debugging messages" },
+	{ "daemon", 0, TYPE_MODE, NULL, 0, MODE_DAEMON, 0, S, "run in the foreground as a service" },
+	{ "check-config", 0, TYPE_MODE, NULL, 0, MODE_CHECK_CONFIG, 0, S,
+	  "check the configuration of the service and exit" },
+	{ "config", 'c', TYPE_STRING, "FILE", AT(config), 0, 0, S,
+	  "configuration; default: " CONFIG_PATH },
+	{ "help", 'h', TYPE_MODE, NULL, 0, MODE_HELP, 0, 0, "print this help and exit" },
+	{ "version", 'V', TYPE_MODE, NULL, 0, MODE_VERSION, 0, 0, "print the version and exit" },
 };
 /* clang-format on */
 
 #undef T
+#undef K
+#undef F
 #undef R
-#undef D
+#undef J
 #undef S
-#undef E
 #undef AT
 
 #define ROWS (sizeof(table) / sizeof(table[0]))
@@ -133,11 +147,11 @@ static const char *safe(struct parse *p, const char *word)
 
 #define TRY_HELP "try: fdtrace --help"
 
-/* The bad word of an option, and what is allowed. */
-static int bad_value(struct parse *p, const struct row *row, const char *value, const char *allowed)
+static int bad_value(struct parse *p, const struct row *row, const char *value,
+		     const char *expected)
 {
-	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, NULL, allowed,
-			   "--%s: \"%s\" is not understood", row->name, safe(p, value));
+	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, NULL, expected,
+			   "invalid value '%s' for --%s", safe(p, value), row->name);
 }
 
 static int options_no_memory(struct parse *p)
@@ -164,16 +178,27 @@ static int parse_number(const char *text, size_t length, uint64_t *ret_number)
 
 static int take_number(struct parse *p, const struct row *row, const char *value)
 {
-	char allowed[96];
+	char expected[96];
 	uint64_t number;
 
 	if (parse_number(value, strlen(value), &number) || number < row->min || number > row->max) {
-		snprintf(allowed, sizeof(allowed), "give a number from %" PRIu64 " to %" PRIu64,
-			 row->min, row->max);
-		return bad_value(p, row, value, allowed);
+		snprintf(expected, sizeof(expected),
+			 "expected a number from %" PRIu64 " to %" PRIu64, row->min, row->max);
+		return bad_value(p, row, value, expected);
 	}
 	*(unsigned int *)((char *)p->options + row->offset) = (unsigned int)number;
 	return 0;
+}
+
+static int time_out_of_range(struct parse *p, const struct row *row, const char *value)
+{
+	const struct setting time = { .type = SETTING_TIME };
+	char min[32], max[32], expected[96];
+
+	setting_format(&time, row->min, min, sizeof(min));
+	setting_format(&time, row->max, max, sizeof(max));
+	snprintf(expected, sizeof(expected), "expected a time from %s to %s", min, max);
+	return bad_value(p, row, value, expected);
 }
 
 static int options_parse_time(struct parse *p, const struct row *row, const char *value)
@@ -182,21 +207,27 @@ static int options_parse_time(struct parse *p, const struct row *row, const char
 
 	if (time_parse(value, &ns))
 		return bad_value(p, row, value,
-				 "give a number with ms, s, m, h or d, e.g. 500ms, 10s, 5m (alone: "
-				 "seconds)");
+				 "expected a number with ms, s, m, h or d, such as 500ms, 10s or "
+				 "5m; without a unit it means seconds");
 	if (ns < row->min || ns > row->max)
-		return trouble_set(p->trouble, EINVAL, EXIT_USAGE, NULL, NULL,
-				   "--%s: \"%s\" is too %s", row->name, safe(p, value),
-				   ns < row->min ? "short" : "long");
+		return time_out_of_range(p, row, value);
 	*(uint64_t *)((char *)p->options + row->offset) = ns;
 	return 0;
+}
+
+static int empty_file_name(struct parse *p, const struct row *row)
+{
+	char usage[64];
+
+	snprintf(usage, sizeof(usage), "usage: --%s %s", row->name, row->argument);
+	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, usage, "--%s: empty file name",
+			   row->name);
 }
 
 static int take_string(struct parse *p, const struct row *row, const char *value)
 {
 	if (!*value)
-		return trouble_set(p->trouble, EINVAL, EXIT_USAGE, NULL, NULL,
-				   "--%s: the name of the file is empty", row->name);
+		return empty_file_name(p, row);
 	*(const char **)((char *)p->options + row->offset) = value;
 	return 0;
 }
@@ -204,7 +235,7 @@ static int take_string(struct parse *p, const struct row *row, const char *value
 static int take_json(struct parse *p, const struct row *row, const char *value)
 {
 	if (value && strcmp(value, "full") != 0)
-		return bad_value(p, row, value, "allowed: --json and --json=full");
+		return bad_value(p, row, value, "expected --json or --json=full");
 	p->options->run.format = &output_format_json;
 	p->options->run.full = value != NULL;
 	return 0;
@@ -233,10 +264,11 @@ static int take_pids(struct parse *p, const struct row *row, const char *value)
 		int err;
 
 		if (parse_number(value, length, &pid) || pid < row->min || pid > row->max)
-			return trouble_set(
-				p->trouble, EINVAL, EXIT_USAGE, NULL,
-				"give process ids from 1 to 4194304, with commas between them",
-				"-p: \"%s\" is not a process id", safe_n(p, value, length));
+			return trouble_set(p->trouble, EINVAL, EXIT_USAGE, NULL,
+					   "expected process IDs from 1 to 4194304, separated by "
+					   "commas",
+					   "invalid process ID '%s' for -p",
+					   safe_n(p, value, length));
 		err = add_pid(p, (pid_t)pid);
 		if (err || !value[length])
 			return err;
@@ -244,10 +276,27 @@ static int take_pids(struct parse *p, const struct row *row, const char *value)
 	}
 }
 
+static int unknown_rule(struct parse *p, struct nearest *nearest)
+{
+	char ids[320], cause[512];
+
+	for (unsigned int r = 0; r < RULE_COUNT; r++) {
+		nearest_try(nearest, rule_info((enum rule)r)->category);
+		nearest_try(nearest, rule_info((enum rule)r)->id);
+	}
+	rule_set_format(((rule_set)1 << RULE_COUNT) - 1, ids, sizeof(ids));
+	if (nearest->best)
+		snprintf(cause, sizeof(cause), "did you mean '%s'?", nearest->best);
+	else
+		snprintf(cause, sizeof(cause), "known: %s, their families, and all", ids);
+	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, "try: fdtrace --rules help", cause,
+			   "unknown rule or family '%s' in --rules",
+			   safe_n(p, nearest->word, nearest->length));
+}
+
 static int options_parse_rules(struct parse *p, const char *value)
 {
 	struct nearest nearest = { 0 };
-	char ids[320], cause[512];
 
 	if (strcmp(value, "help") == 0) {
 		p->options->mode = MODE_LIST_RULES;
@@ -256,23 +305,13 @@ static int options_parse_rules(struct parse *p, const char *value)
 	if (overrides_parse_rules(&p->options->run.overrides, value, &nearest.word,
 				  &nearest.length) == 0)
 		return 0;
-	for (unsigned int r = 0; r < RULE_COUNT; r++) {
-		nearest_try(&nearest, rule_info((enum rule)r)->category);
-		nearest_try(&nearest, rule_info((enum rule)r)->id);
-	}
-	rule_set_format(((rule_set)1 << RULE_COUNT) - 1, ids, sizeof(ids));
-	snprintf(cause, sizeof(cause), "%s%s%sknown: %s and their families",
-		 nearest.best ? "did you mean \"" : "", nearest.best ? nearest.best : "",
-		 nearest.best ? "\"? " : "", ids);
-	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, NULL, cause,
-			   "--rules: no rule or family is called \"%s\"",
-			   safe_n(p, nearest.word, nearest.length));
+	return unknown_rule(p, &nearest);
 }
 
 static int options_parse_severity(struct parse *p, const struct row *row, const char *value)
 {
 	if (severity_parse(value, &p->options->run.min_severity))
-		return bad_value(p, row, value, "allowed: info, warning, error");
+		return bad_value(p, row, value, "expected info, warning or error");
 	return 0;
 }
 
@@ -288,7 +327,7 @@ static int take_hooks(struct parse *p, const struct row *row, const char *value)
 			return 0;
 		}
 	}
-	return bad_value(p, row, value, "allowed: auto, function, tracepoint");
+	return bad_value(p, row, value, "expected auto, function or tracepoint");
 }
 
 static int take_stacks(struct parse *p, const struct row *row, const char *value)
@@ -304,7 +343,7 @@ static int take_stacks(struct parse *p, const struct row *row, const char *value
 			return 0;
 		}
 	}
-	return bad_value(p, row, value, "allowed: auto, native, python, off");
+	return bad_value(p, row, value, "expected auto, native, python or off");
 }
 
 static int unknown_setting(struct parse *p, const char *value)
@@ -318,32 +357,37 @@ static int unknown_setting(struct parse *p, const char *value)
 	for (size_t i = 0; i < count; i++)
 		nearest_try(&nearest, settings[i].key);
 	if (nearest.best)
-		snprintf(cause, sizeof(cause), "did you mean \"%s\"?", nearest.best);
+		snprintf(cause, sizeof(cause), "did you mean '%s'?", nearest.best);
 	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, "try: fdtrace --set help", cause,
-			   "--set: no threshold is called \"%s\"",
-			   safe_n(p, value, nearest.length));
+			   "unknown setting '%s' in --set", safe_n(p, value, nearest.length));
 }
 
 static int refused_setting(struct parse *p, const struct setting *setting, int err,
 			   const char *value)
 {
 	static const char *const forms[] = {
-		[SETTING_TIME] = "a number with ms, s, m, h or d (alone: seconds)",
+		[SETTING_TIME] = "a number with ms, s, m, h or d (without a unit: seconds)",
 		[SETTING_COUNT] = "a number",
 		[SETTING_SIZE] = "a number with K, M or G",
 		[SETTING_POWER] = "a power of two with K, M or G",
 		[SETTING_SEVERITY] = "a severity",
-		[SETTING_PERCENT] = "a number with %",
+		[SETTING_PERCENT] = "a percentage",
 	};
+	const char *text = value + strcspn(value, "=");
 	char min[32], max[32], standard[32], cause[192];
 
 	setting_format(setting, setting->min, min, sizeof(min));
 	setting_format(setting, setting->max, max, sizeof(max));
 	setting_format(setting, setting->standard, standard, sizeof(standard));
-	snprintf(cause, sizeof(cause), "give %s, from %s to %s; standard: %s=%s",
+	snprintf(cause, sizeof(cause), "expected %s, from %s to %s; default: %s=%s",
 		 forms[setting->type], min, max, setting->key, standard);
-	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, NULL, cause, "--set: \"%s\" is %s",
-			   safe(p, value), err == -ERANGE ? "out of range" : "not understood");
+	if (!*text)
+		return trouble_set(p->trouble, EINVAL, EXIT_USAGE, NULL, cause,
+				   "--set %s requires a value", setting->key);
+	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, NULL, cause,
+			   err == -ERANGE ? "value '%s' for --set %s is out of range"
+					  : "invalid value '%s' for --set %s",
+			   safe(p, text + 1), setting->key);
 }
 
 static int take_suppress(struct parse *p, const struct row *row, const char *value)
@@ -352,8 +396,7 @@ static int take_suppress(struct parse *p, const struct row *row, const char *val
 	const char **grown;
 
 	if (!*value)
-		return trouble_set(p->trouble, EINVAL, EXIT_USAGE, NULL, NULL,
-				   "--%s: the name of the file is empty", row->name);
+		return empty_file_name(p, row);
 	grown = realloc(run->suppress, (run->suppress_count + 1) * sizeof(*grown));
 	if (!grown)
 		return options_no_memory(p);
@@ -377,10 +420,10 @@ static int options_parse_setting(struct parse *p, const char *value)
 	return err ? refused_setting(p, setting, err, value) : 0;
 }
 
-/* Both: nothing is started. */
-static int take_service(struct parse *p, enum mode mode)
+/* --daemon with --check-config, in either order, starts nothing. */
+static int take_mode(struct parse *p, enum mode mode)
 {
-	if (p->options->mode != MODE_CHECK_CONFIG)
+	if (p->options->mode != MODE_CHECK_CONFIG || mode != MODE_DAEMON)
 		p->options->mode = mode;
 	return 0;
 }
@@ -402,10 +445,7 @@ static int options_apply(struct parse *p, const struct row *row, const char *val
 	case TYPE_SUPPRESS: return take_suppress(p, row, value);
 	case TYPE_HOOKS: return take_hooks(p, row, value);
 	case TYPE_STACKS: return take_stacks(p, row, value);
-	case TYPE_DAEMON: return take_service(p, MODE_DAEMON);
-	case TYPE_CHECK_CONFIG: return take_service(p, MODE_CHECK_CONFIG);
-	case TYPE_HELP: p->options->mode = MODE_HELP; return 0;
-	case TYPE_VERSION: p->options->mode = MODE_VERSION; return 0;
+	case TYPE_MODE: return take_mode(p, (enum mode)row->min);
 	}
 	return -EINVAL;
 }
@@ -421,7 +461,7 @@ static void fill_getopt(struct parse *p)
 {
 	char *s = p->shorts;
 
-	*s++ = '+'; /* stop at the first word that is no option: the command's options are its own */
+	*s++ = '+'; /* stop at the first word that is not an option: those after it are the command's */
 	*s++ = ':'; /* distinguish a missing value from an unknown option */
 	for (size_t i = 0; i < ROWS; i++) {
 		bool value = table[i].argument && !optional_value(&table[i]);
@@ -450,7 +490,7 @@ static const struct row *options_row_of(int value)
 static int unknown_long(struct parse *p, const char *word)
 {
 	struct nearest nearest = { .word = word + 2, .length = strcspn(word + 2, "=") };
-	char cause[256] = "it may mean";
+	char cause[256] = "possibilities:";
 	unsigned int begun = 0;
 
 	for (size_t i = 0; i < ROWS; i++) {
@@ -464,29 +504,33 @@ static int unknown_long(struct parse *p, const char *word)
 	safe_n(p, word, nearest.length + 2);
 	if (begun > 1)
 		return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, cause,
-				   "option %s is ambiguous", p->word);
+				   "option '%s' is ambiguous", p->word);
 	if (nearest.best)
 		snprintf(cause, sizeof(cause), "did you mean --%s?", nearest.best);
 	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, nearest.best ? cause : NULL,
-			   "there is no option %s", p->word);
+			   "unknown option '%s'", p->word);
 }
 
-/* getopt found fault: optopt is the letter, 0 for an unknown long option. */
+/* What getopt refused: optopt is the letter, 0 for an unknown long option. */
 static int refused(struct parse *p, int code)
 {
 	const char *word = p->argv[optind - 1];
 	const struct row *row = optopt ? options_row_of(optopt) : NULL;
 	char letter[2] = { (char)optopt, '\0' };
 
-	if (row && code == ':')
-		return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, NULL,
-				   "--%s needs a value: %s", row->name, row->argument);
+	char usage[64] = "";
+
+	if (row && code == ':') {
+		snprintf(usage, sizeof(usage), "usage: --%s %s", row->name, row->argument);
+		return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, usage,
+				   "option '--%s' requires an argument", row->name);
+	}
 	if (row)
 		return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, NULL,
-				   "--%s takes no value", row->name);
+				   "option '--%s' does not take an argument", row->name);
 	if (!optopt)
 		return unknown_long(p, word);
-	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, NULL, "there is no option -%s",
+	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, NULL, "unknown option '-%s'",
 			   safe_n(p, letter, 1));
 }
 
@@ -515,51 +559,66 @@ static int take_options(struct parse *p, bool *ret_separated)
 	return err;
 }
 
-/* The words of the other modes, with more options between and after them. */
-static int take_words(struct parse *p, const char **ret_word)
+/* For messages: "usage: fdtrace replay [OPTION...] FILE". Only where there is one form. */
+static const char *usage_of(enum mode mode, char *buffer, size_t size)
 {
-	static const char *const what[] = { [MODE_REPLAY] = "replay reads one FILE",
-					    [MODE_DOCTOR] = "doctor takes options only",
-					    [MODE_EXPLAIN] = "explain takes one FINGERPRINT" };
-	bool separated;
-	int err;
+	const char *usage = commands[mode].usage;
 
-	while (optind < p->argc) {
-		if (*ret_word || p->options->mode == MODE_DOCTOR)
-			return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, NULL,
-					   "\"%s\" is too much: %s", safe(p, p->argv[optind]),
-					   what[p->options->mode]);
-		*ret_word = p->argv[optind++];
-		err = take_options(p, &separated);
-		if (err || is_listing(p->options->mode))
-			return err;
-	}
-	return 0;
+	snprintf(buffer, size, "usage: fdtrace %.*s", (int)strcspn(usage, "\t"), usage);
+	return buffer;
 }
 
-static int take_mode_words(struct parse *p, enum mode mode)
+static int unexpected_argument(struct parse *p)
 {
+	char usage[96];
+
+	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP,
+			   usage_of(p->options->mode, usage, sizeof(usage)),
+			   "unexpected argument '%s'", safe(p, p->argv[optind]));
+}
+
+static int missing_operand(struct parse *p, const struct command *command)
+{
+	char usage[96], remedy[96];
+
+	snprintf(remedy, sizeof(remedy), "to trace a program of that name: fdtrace -- %s",
+		 command->word);
+	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, remedy,
+			   usage_of(p->options->mode, usage, sizeof(usage)), "%s needs a %s",
+			   command->word, command->operand);
+}
+
+/* The command that the next word is; MODE_TRACE: it is a program to run. */
+static enum mode mode_of_word(const char *word)
+{
+	for (unsigned int mode = 0; mode < MODE_COUNT; mode++) {
+		if (commands[mode].word && strcmp(commands[mode].word, word) == 0)
+			return (enum mode)mode;
+	}
+	return MODE_TRACE;
+}
+
+/* A command's operand, with options before and after it. */
+static int take_operand(struct parse *p, enum mode mode)
+{
+	const struct command *command = &commands[mode];
+	struct options *o = p->options;
 	bool separated;
 	int err;
 
-	p->options->mode = mode;
+	o->mode = mode;
 	optind++;
-	err = take_options(p, &separated);
-	if (err || is_listing(p->options->mode))
+	for (;;) {
+		err = take_options(p, &separated);
+		if (err || is_listing(o->mode) || optind == p->argc)
+			break;
+		if (o->operand || !command->operand)
+			return unexpected_argument(p);
+		o->operand = p->argv[optind++];
+	}
+	if (err || is_listing(o->mode) || o->operand || !command->operand)
 		return err;
-	err = take_words(p,
-			 mode == MODE_EXPLAIN ? &p->options->fingerprint : &p->options->recording);
-	if (err || is_listing(p->options->mode))
-		return err;
-	if (mode == MODE_REPLAY && !p->options->recording)
-		return trouble_set(p->trouble, EINVAL, EXIT_USAGE,
-				   "to run a command of that name: fdtrace -- replay", NULL,
-				   "replay needs the FILE of a recording");
-	if (mode == MODE_EXPLAIN && !p->options->fingerprint)
-		return trouble_set(p->trouble, EINVAL, EXIT_USAGE,
-				   "to run a command of that name: fdtrace -- explain", NULL,
-				   "explain needs the FINGERPRINT of a finding");
-	return 0;
+	return missing_operand(p, command);
 }
 
 /* --- what goes together --- */
@@ -569,23 +628,35 @@ static int contradiction(struct parse *p, const char *what, const char *cause)
 	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, cause, "%s", what);
 }
 
-static int check_modes(struct parse *p)
+static const char *command_name(unsigned int mode)
 {
-	static const char *const names[] = {
-		[MODE_TRACE] = "tracing",
-		[MODE_REPLAY] = "replay",
-		[MODE_DOCTOR] = "doctor",
-		[MODE_DAEMON] = "--daemon",
-		[MODE_CHECK_CONFIG] = "--check-config",
-		[MODE_EXPLAIN] = "explain",
-	};
+	return commands[mode].word ?: "tracing";
+}
+
+/* An option that the command does not accept: which commands do? */
+static int wrong_command(struct parse *p, const struct row *row)
+{
+	char cause[128] = "";
+	size_t used = 0;
+
+	for (unsigned int mode = 0; mode < MODE_COUNT; mode++) {
+		if (commands[mode].groups & row->group)
+			used += (size_t)snprintf(cause + used, sizeof(cause) - used, "%s%s",
+						 used ? ", " : "it goes with ", command_name(mode));
+	}
+	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, cause,
+			   "--%s cannot be used with %s", row->name,
+			   command_name(p->options->mode));
+}
+
+static int check_groups(struct parse *p)
+{
 	const struct options *o = p->options;
 
 	for (size_t i = 0; i < ROWS; i++) {
-		if (!(o->given & UINT64_C(1) << i) || table[i].modes & 1u << o->mode)
-			continue;
-		return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, NULL,
-				   "--%s has no meaning for %s", table[i].name, names[o->mode]);
+		if (o->given & UINT64_C(1) << i && table[i].group &&
+		    !(table[i].group & commands[o->mode].groups))
+			return wrong_command(p, &table[i]);
 	}
 	return 0;
 }
@@ -595,21 +666,20 @@ static int check_trace(struct parse *p)
 	const struct options *o = p->options;
 
 	if (o->all && o->pid_count)
-		return contradiction(p, "-a and -p contradict each other",
-				     "-a traces the whole machine, -p some processes of it");
+		return contradiction(p, "-a and -p cannot be used together",
+				     "-a traces the whole machine, -p only some processes");
 	if (o->all && o->command)
-		return contradiction(p, "-a does not go with a command",
-				     "-a traces the whole machine: start the command beside it");
+		return contradiction(p, "-a cannot be combined with a command",
+				     "-a traces the whole machine: start the command separately");
 	if (o->pid_count && o->command)
-		return contradiction(p, "-p does not go with a command",
-				     "attach to processes, or run a command; \"--\" stands before "
-				     "a command only");
+		return contradiction(p, "-p cannot be combined with a command",
+				     "either attach to processes or run a command");
 	if (o->all && o->no_follow)
-		return contradiction(p, "-a and --no-follow contradict each other",
+		return contradiction(p, "-a and --no-follow cannot be used together",
 				     "the whole machine includes all children");
 	if (!o->all && !o->pid_count && !o->command)
 		return contradiction(p, "nothing to trace",
-				     "name a COMMAND to run, processes with -p PID, or -a for the "
+				     "give a COMMAND to run, processes with -p PID, or -a for the "
 				     "whole machine");
 	return 0;
 }
@@ -643,7 +713,7 @@ static bool to_stdout(const char *file)
 static int check(struct parse *p)
 {
 	struct options *o = p->options;
-	int err = check_modes(p);
+	int err = check_groups(p);
 
 	if (!err && o->mode == MODE_TRACE)
 		err = check_trace(p);
@@ -651,17 +721,19 @@ static int check(struct parse *p)
 		return err;
 	sort_pids(o);
 	if (o->run.quiet && o->run.verbosity)
-		return contradiction(p, "-q and -v contradict each other", NULL);
+		return contradiction(p, "-q and -v cannot be used together", NULL);
 	if (o->mode == MODE_DOCTOR && o->run.full)
-		return contradiction(p, "--json=full has no meaning for doctor", "allowed: --json");
+		return contradiction(p, "--json=full cannot be used with doctor", "use --json");
 	if (o->mode == MODE_EXPLAIN && o->run.full)
-		return contradiction(p, "--json=full has no meaning for explain",
-				     "what was kept has no size cap anyway");
+		return contradiction(p, "--json=full cannot be used with explain",
+				     "use --json: stored findings are never truncated");
 	if (o->run.record && to_stdout(o->run.record) && to_stdout(o->run.output))
-		return contradiction(p, "-r - and the findings cannot both go to stdout",
-				     "name a file for the findings with -o");
+		return contradiction(
+			p, "the recording and the findings cannot both go to standard output",
+			"name a file for the findings with -o");
 	if (o->run.record && o->run.output && strcmp(o->run.record, o->run.output) == 0)
-		return contradiction(p, "-r and -o name the same file", NULL);
+		return contradiction(p, "-r and -o name the same file",
+				     "give the recording and the findings a file each");
 	if (to_stdout(o->run.output))
 		o->run.output = NULL;
 	return 0;
@@ -671,6 +743,7 @@ int options_parse(int argc, char **argv, struct options *options, struct trouble
 {
 	struct parse p = { .argc = argc, .argv = argv, .options = options, .trouble = trouble };
 	bool separated = false;
+	enum mode mode;
 	int err;
 
 	memset(options, 0, sizeof(*options));
@@ -681,15 +754,10 @@ int options_parse(int argc, char **argv, struct options *options, struct trouble
 	if (err || is_listing(options->mode))
 		return err;
 	if (optind < argc && options->mode != MODE_TRACE)
-		return trouble_set(trouble, EINVAL, EXIT_USAGE, TRY_HELP, NULL,
-				   "\"%s\" is too much: the daemon takes options only",
-				   safe(&p, argv[optind]));
-	if (optind < argc && !separated && strcmp(argv[optind], "replay") == 0)
-		err = take_mode_words(&p, MODE_REPLAY);
-	else if (optind < argc && !separated && strcmp(argv[optind], "doctor") == 0)
-		err = take_mode_words(&p, MODE_DOCTOR);
-	else if (optind < argc && !separated && strcmp(argv[optind], "explain") == 0)
-		err = take_mode_words(&p, MODE_EXPLAIN);
+		return unexpected_argument(&p);
+	mode = optind < argc && !separated ? mode_of_word(argv[optind]) : MODE_TRACE;
+	if (mode != MODE_TRACE)
+		err = take_operand(&p, mode);
 	else if (optind < argc)
 		options->command = argv + optind;
 	if (err || is_listing(options->mode))
@@ -707,10 +775,62 @@ void options_done(struct options *options)
 
 /* --- what --help and the lists print --- */
 
+const char *options_nearest_command(const char *word)
+{
+	struct nearest nearest = { .word = word, .length = strlen(word) };
+
+	for (unsigned int mode = 0; mode < MODE_COUNT; mode++) {
+		if (commands[mode].word && commands[mode].word[0] != '-')
+			nearest_try(&nearest, commands[mode].word);
+	}
+	return nearest.best;
+}
+
+static void help_usage(FILE *out)
+{
+	const char *before = "Usage:";
+
+	for (unsigned int mode = 0; mode < MODE_COUNT; mode++) {
+		const char *line = commands[mode].usage;
+
+		while (*line) {
+			int syntax = (int)strcspn(line, "\t");
+			const char *help = line + syntax + 1;
+			int length = (int)strcspn(help, "\n");
+
+			fprintf(out, "%-6s fdtrace %-34.*s %.*s\n", before, syntax, line, length,
+				help);
+			line = help + length + (help[length] == '\n');
+			before = "";
+		}
+	}
+}
+
+/* The heading that stands before an option. */
+static const char *help_heading(const char *name)
+{
+	static const char *const headings[][2] = {
+		{ "pid", "What to trace, and how:" },
+		{ "rules", "What to report:" },
+		{ "json", "Output:" },
+		{ "daemon", "Service:" },
+		{ "help", "Help:" },
+	};
+
+	for (size_t i = 0; i < sizeof(headings) / sizeof(headings[0]); i++) {
+		if (strcmp(headings[i][0], name) == 0)
+			return headings[i][1];
+	}
+	return NULL;
+}
+
 static void help_row(FILE *out, const struct row *row)
 {
+	const char *heading = help_heading(row->name);
 	char left[32];
 
+	if (heading)
+		fprintf(out, "\n%s\n", heading);
 	snprintf(left, sizeof(left), "%c%c%c --%s%s%s", row->letter ? '-' : ' ',
 		 row->letter ? row->letter : ' ', row->letter ? ',' : ' ', row->name,
 		 row->argument && !optional_value(row) ? " " : "",
@@ -720,18 +840,11 @@ static void help_row(FILE *out, const struct row *row)
 
 void options_help(FILE *out)
 {
-	fputs("usage: fdtrace [OPTION...] -p PID[,PID...]    attach to running processes\n"
-	      "       fdtrace [OPTION...] [--] COMMAND ...   run a command under trace\n"
-	      "       fdtrace [OPTION...] -a                 the whole machine\n"
-	      "       fdtrace replay [OPTION...] FILE        analyse a recording\n"
-	      "       fdtrace explain [-j] FINGERPRINT       all that was kept of a finding\n"
-	      "       fdtrace doctor; fdtrace --daemon       what is possible here; a service\n",
-	      out);
-	for (size_t i = 0; i < ROWS; i++) {
-		if (table[i].help)
-			help_row(out, &table[i]);
-	}
-	fputs("exit: the command's (125 not traced), else 0, 2 usage, 3 not possible, 4 failed\n",
+	help_usage(out);
+	for (size_t i = 0; i < ROWS; i++)
+		help_row(out, &table[i]);
+	fputs("\nExit status: the command's, or 125 if fdtrace could not trace it; otherwise 0,\n"
+	      "2 wrong usage, 3 tracing is not possible here, 4 another error. See fdtrace(8).\n",
 	      out);
 }
 

@@ -6,22 +6,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/types.h>
+#include "cli/commands.h"
 #include "run/session.h"
 #include "source/live/bpf.h"
-
-enum mode {
-	MODE_TRACE, /* -p, -a or a command */
-	MODE_REPLAY,
-	MODE_DOCTOR,
-	MODE_DAEMON,       /* --daemon */
-	MODE_CHECK_CONFIG, /* --check-config */
-	MODE_EXPLAIN,
-	MODE_HELP,
-	MODE_VERSION,
-	MODE_LIST_SETTINGS, /* --set help */
-	MODE_LIST_RULES,    /* --rules help */
-	MODE_COUNT
-};
 
 /* Strings point into argv. */
 struct options {
@@ -34,10 +21,9 @@ struct options {
 	bool no_follow;
 	enum hook_set hooks;
 	enum stack_mode stacks;
-	char **command;          /* NULL-terminated part of argv; NULL: none */
-	const char *recording;   /* replay: "-" is stdin */
-	const char *fingerprint; /* explain: its first digits */
-	uint64_t given;          /* which options stood there, by row of the table */
+	char **command;      /* NULL-terminated part of argv; NULL: none */
+	const char *operand; /* replay: a file, "-" is stdin; explain: digits of a fingerprint */
+	uint64_t given;      /* the options on the command line, by row of the table */
 };
 
 /*
@@ -47,7 +33,10 @@ struct options {
 int options_parse(int argc, char **argv, struct options *options, struct trouble *trouble);
 void options_done(struct options *options);
 
-/* At most 24 lines of at most 80 columns. */
+/* The command that this misspelt word may mean; NULL: none. */
+const char *options_nearest_command(const char *word);
+
+/* At most 50 lines of at most 80 columns. */
 void options_help(FILE *out);
 /* All thresholds with their values in force, units and ranges. */
 void options_list_settings(FILE *out, const struct settings *settings);

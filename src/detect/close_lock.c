@@ -5,12 +5,13 @@
  * the ranges held, exactly; where there is no room they are forgotten, never guessed.
  */
 #include <errno.h>
-#include <stdio.h>
 
 #include "base/hash.h"
+#include "base/text.h"
 #include "detect/detectors.h"
 #include "detect/close_lock.h"
 #include "engine/engine_private.h"
+#include "engine/report.h"
 
 #define LOCK_FILES_MAX 4096
 #define LOCK_RANGES_MAX 16
@@ -228,25 +229,25 @@ static struct party party_locked(const struct lock_range *range)
 	return party_past_opened(&set);
 }
 
-static void lock_format(struct finding *f, const struct lock_range *range, const char *path,
-			char *message, char *why, size_t size)
+static void lock_format(struct report *r, const struct lock_range *range)
 {
+	const struct finding *f = &r->finding;
+	const char *path = f->descriptor.name ? f->descriptor.name : "a file";
 	char locker[80], closer[80];
 
 	party_format(&f->used, locker, sizeof(locker));
 	party_format(&f->closed, closer, sizeof(closer));
-	snprintf(message, size,
-		 "the record lock on %.160s (taken by %s) was lost when fd %d, another descriptor "
-		 "of the same file, was closed by %s",
-		 path ? path : "a file", locker, f->descriptor.fd, closer);
-	snprintf(why, size,
-		 "the lock was set through fd %u, which is still open; closing any descriptor of "
-		 "a file drops all record locks that the process has on it",
-		 range->fd);
-	f->message = message;
-	f->why = why;
-	f->help = "use open file description locks (F_OFD_SETLK) or flock(), or keep every "
-		  "descriptor of the file open as long as the lock is wanted";
+	report_message(
+		r,
+		"the record lock on %.*s (taken by %s) was lost when fd %d, another descriptor "
+		"of the same file, was closed by %s",
+		text_fit(path, 160), path, locker, f->descriptor.fd, closer);
+	report_why(r,
+		   "the lock was set through fd %u, which is still open; closing any descriptor of "
+		   "a file drops all record locks that the process has on it",
+		   range->fd);
+	r->finding.help = "use open file description locks (F_OFD_SETLK) or flock(), or keep every "
+			  "descriptor of the file open as long as the lock is wanted";
 }
 
 static void lock_report(struct engine *e, struct fdtable *table, uint32_t fd,
@@ -254,27 +255,25 @@ static void lock_report(struct engine *e, struct fdtable *table, uint32_t fd,
 			const struct lock_range *range)
 {
 	const struct past *past = finding_past(e, table, fd, was->generation);
-	struct finding f = { .rule = RULE_CLOSE_LOCK,
-			     .severity = SEVERITY_WARNING,
-			     .process = actor->process,
-			     .used = party_locked(range),
-			     .closed_is_culprit = true,
-			     .first_ns = range->time_ns };
-	char message[512], why[512];
+	struct report r;
 
 	if (!past)
 		return; /* no memory for the evidence */
-	f.descriptor = (struct descriptor){ .fd = fd,
-					    .generation = was->generation,
-					    .kind = was->kind,
-					    .name = slots_name(e, table, range->fd) };
-	f.opened = party_past_opened(past);
-	f.closed = party_past_closed(past);
-	finding_history(e, &f, past->next);
-	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
-	f.fingerprint = finding_fingerprint(f.rule, f.process, f.closed.site);
-	lock_format(&f, range, f.descriptor.name, message, why, sizeof(message));
-	finding_report(e, &f);
+	report_begin(&r, e, RULE_CLOSE_LOCK, actor->process, site_now(past->closed_at));
+	report_trust(&r, table, CONFIDENCE_EXACT);
+	r.finding.first_ns = range->time_ns;
+	r.finding.descriptor = (struct descriptor){ .fd = fd,
+						    .generation = was->generation,
+						    .kind = was->kind,
+						    .name = slots_name(e, table, range->fd) };
+	r.finding.opened = party_past_opened(past);
+	r.finding.closed = party_past_closed(past);
+	r.finding.closed_is_culprit = true;
+	r.finding.used = party_locked(range);
+	finding_history(e, &r.finding, past->next);
+	if (report_is_news(&r))
+		lock_format(&r, range);
+	report_send(&r);
 }
 
 static void lock_slot_ended(struct engine *e, const struct slot_closed *change)

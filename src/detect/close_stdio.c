@@ -6,12 +6,13 @@
  * takes no harm, and whoever was started with a number closed reads its libraries through it:
  * such a file is reported if it stays.
  */
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "detect/detectors.h"
 #include "engine/engine_private.h"
+#include "engine/report.h"
 #include "model/syscall_name.h"
 
 #define STDIO_NUMBERS 3
@@ -59,35 +60,36 @@ static void stdio_describe(const struct descriptor *d, char *buffer, size_t size
 	const char *kind = fd_kind_name(d->kind);
 
 	if (!d->name)
-		snprintf(buffer, size, "%s", kind);
+		text_format(buffer, size, "%s", kind);
 	else if (strncmp(d->name, kind, strlen(kind)) == 0)
-		snprintf(buffer, size, "%.100s", d->name);
+		text_format(buffer, size, "%.*s", text_fit(d->name, 100), d->name);
 	else
-		snprintf(buffer, size, "%s %.100s", kind, d->name);
+		text_format(buffer, size, "%s %.*s", kind, text_fit(d->name, 100), d->name);
 }
 
-static void stdio_explain(struct engine *e, const struct slot *slot, int32_t fd,
-			  const struct process *process, char *why, size_t size)
+static void stdio_explain(struct report *r, const struct slot *slot)
 {
-	const struct past *past = slot->past ? past_at(&e->pasts, slot->past) : NULL;
+	const struct process *process = r->finding.process;
+	const struct past *past = slot->past ? past_at(&r->engine->pasts, slot->past) : NULL;
+	bool is_recent = past && past->closed_ns >= process->exec_ns;
 	struct party closed = { 0 };
-	char closer[80], free[160];
+	char closer[80];
 
-	if (past && past->closed_ns >= process->exec_ns)
+	if (is_recent)
 		closed = party_past_closed(past);
 	party_format(&closed, closer, sizeof(closer));
+	report_why(r, "number %d was free (", r->finding.descriptor.fd);
 	if (closed.known)
-		snprintf(free, sizeof(free), "%s had closed it", closer);
-	else if (process->exec_ns && !(past && past->closed_ns >= process->exec_ns))
-		snprintf(free, sizeof(free), "the program was started with it closed");
+		report_add_why(r, "%s had closed it", closer);
+	else if (process->exec_ns && !is_recent)
+		report_add_why(r, "the program was started with it closed");
 	else
-		snprintf(free, sizeof(free), "nobody was seen to close it");
-	snprintf(why, size, "number %d was free (%s), and %s takes the lowest free one", fd, free,
-		 slot->site ? syscall_name(slot->site->syscall) : "the call");
+		report_add_why(r, "nobody was seen to close it");
+	report_add_why(r, "), and %s takes the lowest free one",
+		       slot->site ? syscall_name(slot->site->syscall) : "the call");
 }
 
-static void stdio_format(struct engine *e, struct finding *f, const struct fdtable *table,
-			 int32_t fd, char *message, char *why, size_t size)
+static void stdio_format(struct report *r, const struct fdtable *table, int32_t fd)
 {
 	static const char *const harm[STDIO_NUMBERS] = {
 		"whoever reads stdin reads it",
@@ -96,32 +98,28 @@ static void stdio_format(struct engine *e, struct finding *f, const struct fdtab
 	};
 	char what[160];
 
-	f->descriptor = slots_descriptor(e, table, fd);
-	stdio_describe(&f->descriptor, what, sizeof(what));
-	snprintf(message, size, "fd %d is now %s: %s", fd, what, harm[fd]);
-	stdio_explain(e, fdtable_slot(table, fd), fd, table->owner, why, size);
-	f->why = why;
-	f->help = "keep 0, 1 and 2 open: put /dev/null there with dup2() instead of closing them";
+	r->finding.descriptor = slots_descriptor(r->engine, table, fd);
+	stdio_describe(&r->finding.descriptor, what, sizeof(what));
+	report_message(r, "fd %d is now %s: %s", fd, what, harm[fd]);
+	stdio_explain(r, fdtable_slot(table, fd));
+	r->finding.help =
+		"keep 0, 1 and 2 open: put /dev/null there with dup2() instead of closing them";
 }
 
 static void stdio_report(struct engine *e, const struct fdtable *table, int32_t fd)
 {
 	const struct slot *slot = fdtable_slot(table, fd);
-	struct finding f = { .rule = RULE_CLOSE_STDIO,
-			     .severity = SEVERITY_WARNING,
-			     .process = table->owner,
-			     .opened = party_opened(slot),
-			     .opened_is_culprit = true,
-			     .first_ns = slot->opened_ns };
-	char message[320] = "", why[320];
+	struct report r;
 
-	f.message = message;
-	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
-	f.fingerprint = finding_fingerprint(f.rule, f.process, f.opened.site);
-	finding_history(e, &f, slot->past);
-	if (finding_is_news(e, &f))
-		stdio_format(e, &f, table, fd, message, why, sizeof(message));
-	finding_report(e, &f);
+	report_begin(&r, e, RULE_CLOSE_STDIO, table->owner, site_now(slot->site));
+	report_trust(&r, table, CONFIDENCE_EXACT);
+	r.finding.first_ns = slot->opened_ns;
+	r.finding.opened = party_opened(slot);
+	r.finding.opened_is_culprit = true;
+	finding_history(e, &r.finding, slot->past);
+	if (report_is_news(&r))
+		stdio_format(&r, table, fd);
+	report_send(&r);
 }
 
 /* Its name is asked for now: at the end of the process nobody knows it. */

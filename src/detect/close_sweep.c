@@ -5,12 +5,12 @@
  * close_range(). It is reported a little after it is over, so that those affected can be named.
  */
 #include <errno.h>
-#include <stdio.h>
 
 #include "detect/detectors.h"
 #include "detect/close_sweep.h"
 #include "detect/close_unowned.h"
 #include "engine/engine_private.h"
+#include "engine/report.h"
 #include "fdtrace/syscall.h"
 
 #define SECOND_NS 1000000000ull
@@ -147,93 +147,88 @@ static void name_victims(struct engine *e, struct finding *f, const struct sweep
 }
 
 /* "and hit 3 descriptors that others had opened, and 1 of its own still in use" */
-static void sweep_format_hits(const struct finding *f, const struct sweep *sweep, char *hits,
-			      size_t size)
+static void sweep_add_hits(struct report *r, unsigned int foreign)
 {
-	unsigned int foreign = sweep->foreign, own = f->victim_total - foreign;
-	const char *plural = f->victim_total == 1 ? "" : "s";
+	unsigned int total = r->finding.victim_total, own = total - foreign;
+	const char *plural = total == 1 ? "" : "s";
 
 	if (!own)
-		snprintf(hits, size, " and hit %u descriptor%s that others had opened", foreign,
-			 plural);
+		report_add_message(r, " and hit %u descriptor%s that others had opened", foreign,
+				   plural);
 	else if (!foreign)
-		snprintf(hits, size, " and hit %u descriptor%s still in use", own, plural);
+		report_add_message(r, " and hit %u descriptor%s still in use", own, plural);
 	else
-		snprintf(hits, size,
-			 " and hit %u descriptor%s that others had opened, and %u of its own "
-			 "still in use",
-			 foreign, foreign == 1 ? "" : "s", own);
+		report_add_message(
+			r,
+			" and hit %u descriptor%s that others had opened, and %u of its own "
+			"still in use",
+			foreign, foreign == 1 ? "" : "s", own);
 }
 
-static void sweep_format_message(const struct finding *f, const struct sweep *sweep, char *message,
-				 size_t size)
+static void sweep_format(struct report *r, const struct sweep *sweep)
 {
-	char hits[128] = "";
+	const struct finding *f = &r->finding;
 
+	report_message(r, "tid %u %s every number from %d to %d", sweep->tid,
+		       f->victim_total ? "closed" : "tried to close", f->sweep.first,
+		       f->sweep.last);
 	if (f->victim_total)
-		sweep_format_hits(f, sweep, hits, sizeof(hits));
-	snprintf(message, size, "tid %u %s every number from %d to %d%s", sweep->tid,
-		 f->victim_total ? "closed" : "tried to close", f->sweep.first, f->sweep.last,
-		 hits);
+		sweep_add_hits(r, (unsigned int)sweep->foreign);
+	report_why(r, "%llu numbers tried, %llu of them closed something",
+		   (unsigned long long)sweep->tries, (unsigned long long)sweep->closed);
+	if (sweep->hurt)
+		report_add_why(r,
+			       "; afterwards %llu call%s on a number it had closed failed with "
+			       "EBADF",
+			       (unsigned long long)sweep->hurt, sweep->hurt == 1 ? "" : "s");
+	report_help(r, HELP_SWEEP);
 }
 
-static void sweep_format(struct finding *f, const struct sweep *sweep, char *message, char *why,
-			 size_t size)
+static struct finding_sweep sweep_summary(const struct sweep *sweep)
 {
-	unsigned long long tries = sweep->tries, closed = sweep->closed;
-	char hurt[96];
+	return (struct finding_sweep){ .present = true,
+				       .tries = sweep->tries,
+				       .closed = sweep->closed,
+				       .first = sweep->step < 0 ? sweep->last : sweep->first,
+				       .last = sweep->step < 0 ? sweep->first : sweep->last,
+				       .duration_ns = sweep->end_ns - sweep->start_ns };
+}
 
-	sweep_format_message(f, sweep, message, size);
-	snprintf(hurt, sizeof(hurt),
-		 "; afterwards %llu call%s on a number it had closed failed with EBADF",
-		 (unsigned long long)sweep->hurt, sweep->hurt == 1 ? "" : "s");
-	snprintf(why, size, "%llu numbers tried, %llu of them closed something%s", tries, closed,
-		 sweep->hurt ? hurt : "");
-	f->message = message;
-	f->why = why;
-	f->help =
-		finding_help(f,
-			     "close only what you opened; before an exec use O_CLOEXEC or "
-			     "close_range() in the child",
-			     "close only what you opened; what subprocess starts inherits nothing "
-			     "anyway (close_fds=True) but what pass_fds names");
+/* It harmed somebody, or took long. A newborn harms nobody. */
+static bool sweep_is_worth_a_report(const struct sweep *sweep)
+{
+	if (sweep->newborn)
+		return sweep->tries >= SLOW_TRIES;
+	return sweep->foreign || sweep->hurt || sweep->tries >= SLOW_TRIES ||
+	       sweep->end_ns - sweep->start_ns >= SECOND_NS;
 }
 
 static void sweep_report(struct engine *e, const struct sweep *sweep)
 {
-	struct finding f = { .rule = RULE_CLOSE_SWEEP,
-			     .process = sweep->process,
-			     .descriptor = { .fd = -1 },
-			     .severity = SEVERITY_INFO };
-	bool slow = sweep->tries >= SLOW_TRIES || sweep->end_ns - sweep->start_ns >= SECOND_NS;
 	struct actor actor = { .process = sweep->process,
 			       .tid = sweep->tid,
 			       .syscall = sweep->syscall,
 			       .site = sweep->site,
 			       .time_ns = sweep->end_ns };
-	char message[256], why[256];
+	struct report r;
+	struct finding *f = &r.finding;
 
-	if (sweep->newborn ? sweep->tries < SLOW_TRIES : !sweep->foreign && !sweep->hurt && !slow)
+	if (!sweep_is_worth_a_report(sweep))
 		return;
+	report_begin(&r, e, RULE_CLOSE_SWEEP, sweep->process, site_now(sweep->site));
+	report_trust(&r, sweep->table, CONFIDENCE_EXACT);
 	if (!sweep->newborn)
-		name_victims(e, &f, sweep);
-	if (f.victim_total)
-		f.severity = SEVERITY_WARNING;
-	f.closed = party_actor(&actor, 0);
+		name_victims(e, f, sweep);
+	f->severity = f->victim_total ? SEVERITY_WARNING : SEVERITY_INFO;
+	f->first_ns = sweep->start_ns;
+	f->closed = party_actor(&actor, 0);
 	if (sweep->syscall == FDT_SYS_close_range)
-		f.closed.how = ending_text(END_RANGE);
-	f.closed_is_culprit = f.victim_total != 0;
-	f.first_ns = sweep->start_ns;
-	f.confidence = finding_confidence(sweep->table, CONFIDENCE_EXACT);
-	f.fingerprint = finding_fingerprint(f.rule, sweep->process, site_now(sweep->site));
-	f.sweep = (struct finding_sweep){ .present = true,
-					  .tries = sweep->tries,
-					  .closed = sweep->closed,
-					  .first = sweep->step < 0 ? sweep->last : sweep->first,
-					  .last = sweep->step < 0 ? sweep->first : sweep->last,
-					  .duration_ns = sweep->end_ns - sweep->start_ns };
-	sweep_format(&f, sweep, message, why, sizeof(message));
-	finding_report(e, &f);
+		f->closed.how = ending_text(END_RANGE);
+	f->closed_is_culprit = f->victim_total != 0;
+	f->sweep = sweep_summary(sweep);
+	if (report_is_news(&r))
+		sweep_format(&r, sweep);
+	report_send(&r);
 }
 
 /* The loop is over: reported later if it was one, forgotten if it was just a few closes in a row. */
@@ -487,33 +482,30 @@ static uint64_t numbers_probed(const struct fdt_error *event)
 void sweep_probed(struct engine *e, const struct fdtable *table, const struct fdt_error *event,
 		  const struct actor *actor)
 {
-	struct finding f = { .rule = RULE_CLOSE_SWEEP,
-			     .severity = SEVERITY_INFO,
-			     .process = actor->process,
-			     .descriptor = { .fd = -1 },
-			     .used = party_actor(actor, EBADF),
-			     .first_ns = event->first_ns };
 	uint64_t tries = numbers_probed(event);
 	int64_t end = event->fd + (int64_t)event->step * (event->count - 1);
-	char message[256];
+	struct report r;
 
 	if (!event->step || tries < SLOW_TRIES || event->run == sweep_state(e)->probe_run)
 		return;
 	sweep_state(e)->probe_run = event->run;
-	f.sweep = (struct finding_sweep){ .present = true,
-					  .tries = tries,
-					  .first = event->step < 0 ? end : event->fd,
-					  .last = event->step < 0 ? event->fd : end,
-					  .duration_ns = actor->time_ns - event->first_ns };
-	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
-	f.fingerprint = finding_fingerprint(f.rule, actor->process, site_now(actor->site));
-	snprintf(message, sizeof(message),
-		 "slow sweep: tid %u probed %llu descriptor numbers one by one", actor->tid,
-		 (unsigned long long)tries);
-	f.message = message;
-	f.why = "each of them is a failing fcntl";
-	f.help = "list /proc/self/fd, or let close_range() do it in one call";
-	finding_report(e, &f);
+	report_begin(&r, e, RULE_CLOSE_SWEEP, actor->process, site_now(actor->site));
+	report_trust(&r, table, CONFIDENCE_EXACT);
+	r.finding.severity = SEVERITY_INFO;
+	r.finding.first_ns = event->first_ns;
+	r.finding.used = party_actor(actor, EBADF);
+	r.finding.sweep = (struct finding_sweep){ .present = true,
+						  .tries = tries,
+						  .first = event->step < 0 ? end : event->fd,
+						  .last = event->step < 0 ? event->fd : end,
+						  .duration_ns = actor->time_ns - event->first_ns };
+	if (report_is_news(&r)) {
+		report_message(&r, "slow sweep: tid %u probed %llu descriptor numbers one by one",
+			       actor->tid, (unsigned long long)tries);
+		report_why(&r, "each of them is a failing fcntl");
+		r.finding.help = "list /proc/self/fd, or let close_range() do it in one call";
+	}
+	report_send(&r);
 }
 
 static bool sweep_waited(const struct engine *e, const struct sweep *sweep, const void *ctx)

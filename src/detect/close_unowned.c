@@ -8,13 +8,15 @@
  * The one to blame is always the last closer; never the bystander who got the number since.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/text.h"
 #include "detect/detectors.h"
 #include "detect/close_sweep.h"
 #include "detect/close_unowned.h"
 #include "engine/engine_private.h"
+#include "engine/report.h"
 #include "model/syscall_name.h"
 #include "fdtrace/syscall.h"
 
@@ -42,11 +44,11 @@ struct close_unowned {
 static void format_span(uint64_t ns, char *buffer, size_t size)
 {
 	if (ns < TICK_NS)
-		snprintf(buffer, size, "less than 10 ms");
-	else if (ns < 1000000000ull)
-		snprintf(buffer, size, "%.0f ms", ns / 1e6);
+		text_format(buffer, size, "less than 10 ms");
+	else if (ns < SEC_NS)
+		text_format(buffer, size, "%.0f ms", ns / 1e6);
 	else
-		snprintf(buffer, size, "%.1f s", ns / 1e9);
+		text_format(buffer, size, "%.1f s", ns / 1e9);
 }
 
 static uint64_t close_since(uint64_t later_ns, uint64_t earlier_ns)
@@ -73,14 +75,12 @@ static bool is_probe(unsigned int syscall)
 	}
 }
 
-static void describe_past(struct engine *e, struct finding *f, const struct past *past, uint32_t fd,
-			  char *what, size_t size)
+static void describe_past(struct engine *e, struct finding *f, const struct past *past, uint32_t fd)
 {
 	f->descriptor = (struct descriptor){ .fd = fd,
 					     .generation = past->generation,
 					     .kind = past->kind,
 					     .name = names_get_key(&e->names, past->name) };
-	finding_describe(&f->descriptor, what, size);
 	f->opened = party_past_opened(past);
 	f->closed = party_past_closed(past);
 	finding_history(e, f, past->next);
@@ -107,27 +107,29 @@ static const struct lifetime *closed_before(const struct finding *f)
 	return NULL;
 }
 
-static void explain_unowned(const struct finding *f, char *why, size_t size)
+static void explain_unowned(struct report *r)
 {
+	const struct finding *f = &r->finding;
 	const struct lifetime *before = closed_before(f);
+	const char *call = syscall_name(f->used.syscall);
 	char ago[40], earlier[40];
 
 	format_span(close_since(f->used.time_ns, f->closed.time_ns), ago, sizeof(ago));
 	if (before) {
 		format_span(close_since(f->closed.time_ns, before->closed.time_ns), earlier,
 			    sizeof(earlier));
-		snprintf(why, size,
-			 "tid %u had closed generation %u of number %d %s before, then closed the "
-			 "number again; %s later %s failed with EBADF",
-			 f->closed.tid, before->generation, f->descriptor.fd, earlier, ago,
-			 syscall_name(f->used.syscall));
+		report_why(
+			r,
+			"tid %u had closed generation %u of number %d %s before, then closed the "
+			"number again; %s later %s failed with EBADF",
+			f->closed.tid, before->generation, f->descriptor.fd, earlier, ago, call);
 	} else if (f->opened.known) {
-		snprintf(why, size,
-			 "opened by tid %u, closed by tid %u, then %s failed with EBADF %s later",
-			 f->opened.tid, f->closed.tid, syscall_name(f->used.syscall), ago);
+		report_why(r,
+			   "opened by tid %u, closed by tid %u, then %s failed with EBADF %s later",
+			   f->opened.tid, f->closed.tid, call, ago);
 	} else {
-		snprintf(why, size, "closed by tid %u, then %s failed with EBADF %s later",
-			 f->closed.tid, syscall_name(f->used.syscall), ago);
+		report_why(r, "closed by tid %u, then %s failed with EBADF %s later", f->closed.tid,
+			   call, ago);
 	}
 }
 
@@ -185,18 +187,19 @@ static bool closed_by_stale_object(const struct finding *f)
 	       caller_of(&f->closed) != caller_of(&before->closed) && closed_as_objects_do(f);
 }
 
-static void explain_stale(const struct finding *f, char *why, size_t size)
+static void explain_stale(struct report *r)
 {
+	const struct finding *f = &r->finding;
 	const struct lifetime *before = &f->history[0];
 	char where[96], ago[40];
 
 	site_format(before->closed.site, where, sizeof(where));
 	format_span(close_since(f->used.time_ns, f->closed.time_ns), ago, sizeof(ago));
-	snprintf(why, size,
-		 "generation %u of number %d had been closed in %s and not by the object that "
-		 "opened it; that object then closed the number again, which by then belonged "
-		 "to another file; %s later %s failed with EBADF",
-		 before->generation, f->descriptor.fd, where, ago, syscall_name(f->used.syscall));
+	report_why(r,
+		   "generation %u of number %d had been closed in %s and not by the object that "
+		   "opened it; that object then closed the number again, which by then belonged "
+		   "to another file; %s later %s failed with EBADF",
+		   before->generation, f->descriptor.fd, where, ago, syscall_name(f->used.syscall));
 }
 
 /* "worker()", "a finalizer in drop()"; "" where the stack names no function. */
@@ -211,11 +214,11 @@ static void name_function(const struct party *party, char *buffer, size_t size)
 	site_format_function(party->site, function, sizeof(function));
 	flags = party->syscall == FDT_SYS_close ? site_flags(party->site) : 0;
 	if (function[0])
-		snprintf(buffer, size, "%s%s%s",
-			 flags & FDT_SITE_COLLECTOR   ? "the garbage collector in "
-			 : flags & FDT_SITE_FINALIZER ? "a finalizer in "
-						      : "",
-			 function, function[0] == '<' ? "" : "()");
+		text_format(buffer, size, "%s%s%s",
+			    flags & FDT_SITE_COLLECTOR   ? "the garbage collector in "
+			    : flags & FDT_SITE_FINALIZER ? "a finalizer in "
+							 : "",
+			    function, function[0] == '<' ? "" : "()");
 }
 
 /* The two by function, or by line where they are in one; by thread where no stack is known. */
@@ -228,67 +231,63 @@ static void name_parties(const struct finding *f, char *closer, char *user, size
 		site_format(f->used.site, user, size);
 	}
 	if (!user[0])
-		snprintf(user, size, "tid %u", f->used.tid);
+		text_format(user, size, "tid %u", f->used.tid);
 	if (f->closed.pid != f->used.pid)
-		snprintf(closer, size, "%s[%u]", f->closed.name, f->closed.pid);
+		text_format(closer, size, "%s[%u]", f->closed.name, f->closed.pid);
 	else if (!closer[0] || strcmp(closer, user) == 0)
-		snprintf(closer, size, "tid %u", f->closed.tid);
+		text_format(closer, size, "tid %u", f->closed.tid);
 }
 
-static void report_unowned(struct engine *e, struct finding *f, const struct fdtable *table,
-			   const char *what)
+static void unowned_format(struct report *r, bool is_stale)
 {
-	bool stale = f->closed.tid == f->used.tid;
-	char message[416], why[512], closer[96], user[96];
+	char what[160], closer[96], user[96];
 
-	f->rule = RULE_CLOSE_UNOWNED;
-	f->severity = SEVERITY_ERROR;
-	f->closed_is_culprit = true;
-	f->confidence = finding_confidence(table, stale ? CONFIDENCE_INFERRED : CONFIDENCE_EXACT);
-	f->fingerprint = finding_fingerprint(f->rule, f->process, f->closed.site);
-	name_parties(f, closer, user, sizeof(closer));
-	snprintf(message, sizeof(message), "%s was closed by %s while %s still used it", what,
-		 closer, user);
-	if (stale)
-		explain_stale(f, why, sizeof(why));
+	finding_describe(&r->finding.descriptor, what, sizeof(what));
+	name_parties(&r->finding, closer, user, sizeof(closer));
+	report_message(r, "%s was closed by %s while %s still used it", what, closer, user);
+	if (is_stale)
+		explain_stale(r);
 	else
-		explain_unowned(f, why, sizeof(why));
-	f->message = message;
-	f->why = why;
-	f->help =
-		finding_help(f,
-			     "let one owner close the descriptor, after every user is done; "
-			     "remove the other close",
-			     "let the object that owns the descriptor close it, best by \"with\"; "
-			     "remove os.close() of a number that an object still holds (or take it "
-			     "from the object: detach())");
-	finding_report(e, f);
+		explain_unowned(r);
+	report_help(r, HELP_OWNER);
 }
 
-static void report_used_closed(struct engine *e, struct finding *f, const struct fdtable *table,
-			       const char *what)
+static void unowned_report(struct report *r, const struct fdtable *table)
 {
-	char message[256], why[256], ago[40];
+	struct finding *f = &r->finding;
+	bool is_stale = f->closed.tid == f->used.tid;
 
-	f->rule = RULE_USE_CLOSED;
-	f->severity = SEVERITY_WARNING;
-	f->confidence =
-		finding_confidence(table, f->closed.known ? CONFIDENCE_EXACT : CONFIDENCE_INFERRED);
-	f->fingerprint = finding_fingerprint(f->rule, f->process, f->used.site);
+	report_cause(r, RULE_CLOSE_UNOWNED, f->closed.site);
+	report_trust(r, table, is_stale ? CONFIDENCE_INFERRED : CONFIDENCE_EXACT);
+	f->closed_is_culprit = true;
+	if (report_is_news(r))
+		unowned_format(r, is_stale);
+	report_send(r);
+}
+
+static void used_closed_format(struct report *r)
+{
+	const struct finding *f = &r->finding;
+	char what[160], ago[40];
+
+	finding_describe(&f->descriptor, what, sizeof(what));
 	format_span(close_since(f->used.time_ns, f->closed.time_ns), ago, sizeof(ago));
-	snprintf(message, sizeof(message), "tid %u called %s on %s, which %s had closed",
-		 f->used.tid, syscall_name(f->used.syscall), what,
-		 f->closed.known ? "it" : "somebody");
-	snprintf(why, sizeof(why),
-		 "closed %s before the call, which failed with EBADF; nobody has had the number "
-		 "since",
-		 ago);
-	f->message = message;
-	f->why = why;
-	f->help = finding_help(f, "set the variable to -1 after closing it",
-			       "keep the file or socket object instead of its fileno(), and use it "
-			       "inside its \"with\" block");
-	finding_report(e, f);
+	report_message(r, "tid %u called %s on %s, which %s had closed", f->used.tid,
+		       syscall_name(f->used.syscall), what, f->closed.known ? "it" : "somebody");
+	report_why(r,
+		   "closed %s before the call, which failed with EBADF; nobody has had the number "
+		   "since",
+		   ago);
+	report_help(r, HELP_USE);
+}
+
+static void used_closed_report(struct report *r, const struct fdtable *table)
+{
+	report_cause(r, RULE_USE_CLOSED, r->finding.used.site);
+	report_trust(r, table, r->finding.closed.known ? CONFIDENCE_EXACT : CONFIDENCE_INFERRED);
+	if (report_is_news(r))
+		used_closed_format(r);
+	report_send(r);
 }
 
 /*
@@ -333,57 +332,58 @@ static void add_bystanders(struct engine *e, struct finding *f, const struct pas
 static void judge_use(struct engine *e, const struct actor *actor, struct fdtable *table,
 		      int32_t fd, const struct past *past)
 {
-	struct finding f = { .process = actor->process,
-			     .used = party_actor(actor, EBADF),
-			     .first_ns = past->closed_ns };
 	const struct past *newest = past;
-	bool stale;
-	char what[160];
+	struct report r;
+	struct finding *f = &r.finding;
+	bool is_stale;
 
 	if (past->flags & PAST_SWEPT && sweep_hurt(e, table, past, fd, actor))
 		return;
 	if (past->ending == END_EXEC)
 		return; /* a number from before the exec: not this program's mistake with a descriptor */
+	report_begin(&r, e, RULE_USE_CLOSED, actor->process, NULL); /* or RULE_CLOSE_UNOWNED */
+	f->used = party_actor(actor, EBADF);
+	f->first_ns = newest->closed_ns;
 	past = generation_meant(e, newest, actor);
-	describe_past(e, &f, past, fd, what, sizeof(what));
-	stale = past == newest && closed_by_stale_object(&f);
-	add_bystanders(e, &f, newest);
-	if (f.closed.known && (f.closed.tid != actor->tid || stale))
-		report_unowned(e, &f, table, what);
+	describe_past(e, f, past, fd);
+	is_stale = past == newest && closed_by_stale_object(f);
+	add_bystanders(e, f, newest);
+	if (f->closed.known && (f->closed.tid != actor->tid || is_stale))
+		unowned_report(&r, table);
 	else
-		report_used_closed(e, &f, table, what);
+		used_closed_report(&r, table);
+}
+
+static void double_format(struct report *r)
+{
+	const struct finding *f = &r->finding;
+	char what[160], ago[40];
+
+	finding_describe(&f->descriptor, what, sizeof(what));
+	format_span(close_since(f->used.time_ns, f->first_ns), ago, sizeof(ago));
+	report_message(r, "%s was closed twice by %s", what, process_program(f->process));
+	report_why(r,
+		   "the second close came %s after the first and failed with EBADF; nobody had the "
+		   "number in between",
+		   ago);
+	report_help(r, HELP_DOUBLE);
 }
 
 static void judge_close(struct engine *e, const struct actor *actor, struct fdtable *table,
 			int32_t fd, const struct past *past)
 {
-	struct finding f = { .rule = RULE_CLOSE_DOUBLE,
-			     .severity = SEVERITY_INFO,
-			     .process = actor->process,
-			     .used = party_actor(actor, EBADF),
-			     .first_ns = past->closed_ns };
-	char message[256], why[160], what[160], ago[40];
+	struct report r;
 
 	if (past->flags & PAST_SWEPT)
 		return;
-	describe_past(e, &f, past, fd, what, sizeof(what));
-	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
-	f.fingerprint = finding_fingerprint(f.rule, actor->process, f.used.site);
-	format_span(close_since(actor->time_ns, past->closed_ns), ago, sizeof(ago));
-	snprintf(message, sizeof(message), "%s was closed twice by %s", what,
-		 process_program(actor->process));
-	snprintf(why, sizeof(why),
-		 "the second close came %s after the first and failed with EBADF; nobody had the "
-		 "number in between",
-		 ago);
-	f.message = message;
-	f.why = why;
-	f.help = finding_help(&f,
-			      "harmless this time, but not if another thread opens a file in "
-			      "between: set the number to -1 when it is closed",
-			      "harmless this time, but not if another thread opens a file in "
-			      "between: close the object alone (\"with\"), not its fileno(), too");
-	finding_report(e, &f);
+	report_begin(&r, e, RULE_CLOSE_DOUBLE, actor->process, site_now(actor->site));
+	report_trust(&r, table, CONFIDENCE_EXACT);
+	r.finding.used = party_actor(actor, EBADF);
+	r.finding.first_ns = past->closed_ns;
+	describe_past(e, &r.finding, past, fd);
+	if (report_is_news(&r))
+		double_format(&r);
+	report_send(&r);
 }
 
 static void close_judge(struct engine *e, const struct actor *actor, struct fdtable *table,

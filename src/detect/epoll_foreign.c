@@ -8,13 +8,13 @@
  * has let go of its copies by then.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 
 #include "detect/detectors.h"
 #include "detect/epoll_foreign.h"
 #include "engine/engine_private.h"
+#include "engine/report.h"
 
 #define LIVES_ON_NS 1000000000ull
 #define LOOK_EVERY_NS 1000000000ull
@@ -87,52 +87,47 @@ static void describe_registered(struct engine *e, const struct fdt_register *eve
 	finding_describe(&d, buffer, size);
 }
 
-static void format_foreign(struct finding *f, const struct fdt_register *event,
-			   const struct process *maker, const char *what, char *message, char *why,
-			   size_t size)
+static void foreign_format(struct report *r, const struct fdt_register *event,
+			   const struct fdtable *table, const struct process *maker)
 {
 	const struct change_words *words = words_of(event->head.flags);
+	const struct process *process = r->finding.process;
+	char what[160];
 
-	snprintf(message, size,
-		 "%s[%u] %s the registration of %s in epoll fd %d, which it shares with %s[%u]",
-		 process_program(f->process), f->process->pid, words->did, what, event->epoll_fd,
-		 process_program(maker), maker->pid);
-	snprintf(why, size,
-		 "the fork copied the number, not the epoll; epoll_ctl succeeded, nobody gets an "
-		 "error, and the loop of pid %u %s",
-		 maker->pid, words->what_follows);
-	f->message = message;
-	f->why = why;
-	f->help = "make an epoll of its own in the child, and close the inherited one without "
-		  "touching its registrations; EPOLL_CLOEXEC helps across exec only";
+	r->finding.descriptor = slots_descriptor(r->engine, table, event->epoll_fd);
+	describe_registered(r->engine, event, table, what, sizeof(what));
+	report_message(
+		r, "%s[%u] %s the registration of %s in epoll fd %d, which it shares with %s[%u]",
+		process_program(process), process->pid, words->did, what, event->epoll_fd,
+		process_program(maker), maker->pid);
+	report_why(r,
+		   "the fork copied the number, not the epoll; epoll_ctl succeeded, nobody gets an "
+		   "error, and the loop of pid %u %s",
+		   maker->pid, words->what_follows);
+	r->finding.help =
+		"make an epoll of its own in the child, and close the inherited one without "
+		"touching its registrations; EPOLL_CLOEXEC helps across exec only";
 }
 
-static void report_foreign(struct engine *e, const struct fdt_register *event,
+static void foreign_report(struct engine *e, const struct fdt_register *event,
 			   const struct actor *actor, const struct process *maker)
 {
 	const struct fdtable *table = actor->task->table;
-	struct finding f = { .rule = RULE_EPOLL_FOREIGN,
-			     .severity = SEVERITY_WARNING,
-			     .process = actor->process,
-			     .subject = maker->name,
-			     .opened = party_opened(fdtable_slot(table, event->epoll_fd)),
-			     .used = party_actor(actor, 0),
-			     .used_is_culprit = true };
-	char what[160], message[384] = "", why[384];
+	struct report r;
 
-	f.message = message;
-	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
-	f.fingerprint = finding_fingerprint(f.rule, f.process, f.used.site);
-	if (finding_is_news(e, &f)) {
-		f.descriptor = slots_descriptor(e, table, event->epoll_fd);
-		describe_registered(e, event, table, what, sizeof(what));
-		format_foreign(&f, event, maker, what, message, why, sizeof(message));
-	}
-	finding_report(e, &f);
+	report_begin(&r, e, RULE_EPOLL_FOREIGN, actor->process, site_now(actor->site));
+	report_trust(&r, table, CONFIDENCE_EXACT);
+	r.finding.subject = maker->name;
+	r.finding.opened = party_opened(fdtable_slot(table, event->epoll_fd));
+	r.finding.used = party_actor(actor, 0);
+	r.finding.used_is_culprit = true;
+	if (report_is_news(&r))
+		foreign_format(&r, event, table, maker);
+	report_send(&r);
 }
 
 /* Only a descendant is to blame: the ancestor's changes are its own, whoever was seen first. */
-static void judge_foreign(struct engine *e, const struct fdt_register *event,
+static void foreign_judge(struct engine *e, const struct fdt_register *event,
 			  const struct actor *actor)
 {
 	const struct fdtable *table = actor->task->table, *makers;
@@ -143,7 +138,7 @@ static void judge_foreign(struct engine *e, const struct fdt_register *event,
 		return;
 	if (epoll_holds(table, event->epoll_fd, &event->epoll) &&
 	    holds_anywhere(makers, event->epoll_fd, &event->epoll))
-		report_foreign(e, event, actor, maker);
+		foreign_report(e, event, actor, maker);
 }
 
 static int epoll_registered(struct engine *e, const struct fdt_head *head)
@@ -159,7 +154,7 @@ static int epoll_registered(struct engine *e, const struct fdt_head *head)
 	err = tasks_take_actor(e, &event->head, event->site, &actor);
 	if (err)
 		return err;
-	judge_foreign(e, event, &actor);
+	foreign_judge(e, event, &actor);
 	site_unref(&e->sites, actor.site);
 	return 0;
 }
@@ -318,56 +313,52 @@ static int32_t watching_epoll(const struct fdtable *table, const struct closed_w
 	return -1;
 }
 
-static void format_stale(struct finding *f, const struct closed_watch *watch, int32_t epoll,
-			 char *message, char *why, size_t size)
+static void watch_format(struct report *r, const struct closed_watch *watch, int32_t epoll)
 {
 	const struct process *holder = watch->holder_table->owner;
 	char what[160], closer[80];
 
-	finding_describe(&f->descriptor, what, sizeof(what));
-	party_format(&f->closed, closer, sizeof(closer));
-	snprintf(message, size,
-		 "%s was closed by %s, but epoll fd %d still watches it: %s[%u] holds a copy (fd "
-		 "%d)",
-		 what, closer, epoll, process_program(holder), holder->pid, watch->holder_fd);
-	snprintf(why, size,
-		 "a registration ends with the last copy of the open file, not with the number: "
-		 "epoll_wait() keeps reporting events for fd %u, which is closed or another file "
-		 "by now, and EPOLL_CTL_DEL can't reach it any more",
-		 watch->fd);
-	f->message = message;
-	f->why = why;
-	f->help = holder == f->process
-			  ? "remove it with EPOLL_CTL_DEL before closing, or close the duplicate"
-			  : "remove it with EPOLL_CTL_DEL before closing; keep the copy from the "
-			    "child with O_CLOEXEC (SOCK_CLOEXEC), or close it there";
+	finding_describe(&r->finding.descriptor, what, sizeof(what));
+	party_format(&r->finding.closed, closer, sizeof(closer));
+	report_message(r,
+		       "%s was closed by %s, but epoll fd %d still watches it: %s[%u] holds a copy "
+		       "(fd %d)",
+		       what, closer, epoll, process_program(holder), holder->pid, watch->holder_fd);
+	report_why(r,
+		   "a registration ends with the last copy of the open file, not with the number: "
+		   "epoll_wait() keeps reporting events for fd %u, which is closed or another file "
+		   "by now, and EPOLL_CTL_DEL can't reach it any more",
+		   watch->fd);
+	r->finding.help =
+		holder == r->finding.process
+			? "remove it with EPOLL_CTL_DEL before closing, or close the duplicate"
+			: "remove it with EPOLL_CTL_DEL before closing; keep the copy from the "
+			  "child with O_CLOEXEC (SOCK_CLOEXEC), or close it there";
 }
 
-static void report_stale(struct engine *e, const struct fdtable *table,
+static void watch_report(struct engine *e, const struct fdtable *table,
 			 const struct closed_watch *watch, int32_t epoll)
 {
 	const struct past *past = finding_past(e, table, watch->fd, watch->generation);
-	struct finding f = { .rule = RULE_EPOLL_STALE,
-			     .severity = SEVERITY_WARNING,
-			     .process = table->owner,
-			     .subject = watch->holder_table->owner->name,
-			     .closed_is_culprit = true,
-			     .first_ns = watch->time_ns };
-	char message[416], why[416];
+	struct report r;
 
 	if (!past)
 		return; /* too many others have had the number since */
-	f.descriptor = (struct descriptor){ .fd = watch->fd,
-					    .generation = past->generation,
-					    .kind = past->kind,
-					    .name = names_get_key(&e->names, past->name) };
-	f.opened = party_past_opened(past);
-	f.closed = party_past_closed(past);
-	finding_history(e, &f, past->next);
-	format_stale(&f, watch, epoll, message, why, sizeof(message));
-	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
-	f.fingerprint = finding_fingerprint(f.rule, f.process, f.closed.site);
-	finding_report(e, &f);
+	report_begin(&r, e, RULE_EPOLL_STALE, table->owner, site_now(past->closed_at));
+	report_trust(&r, table, CONFIDENCE_EXACT);
+	r.finding.subject = watch->holder_table->owner->name;
+	r.finding.first_ns = watch->time_ns;
+	r.finding.descriptor = (struct descriptor){ .fd = watch->fd,
+						    .generation = past->generation,
+						    .kind = past->kind,
+						    .name = names_get_key(&e->names, past->name) };
+	r.finding.opened = party_past_opened(past);
+	r.finding.closed = party_past_closed(past);
+	r.finding.closed_is_culprit = true;
+	finding_history(e, &r.finding, past->next);
+	if (report_is_news(&r))
+		watch_format(&r, watch, epoll);
+	report_send(&r);
 }
 
 static bool holds_again(const struct fdtable *table, const struct closed_watch *watch)
@@ -378,7 +369,7 @@ static bool holds_again(const struct fdtable *table, const struct closed_watch *
 }
 
 /* The kernel knows what watches a file; it is asked through whoever still has it. */
-static void judge_stale(struct engine *e, const struct closed_watch *watch)
+static void watch_judge(struct engine *e, const struct closed_watch *watch)
 {
 	const struct fdtable *table = map_get(&e->tables, watch->table);
 	struct fdtable *holder = watch->holder_table;
@@ -391,7 +382,7 @@ static void judge_stale(struct engine *e, const struct closed_watch *watch)
 	if (detail && detail->facts & FDT_FACT_WATCHED)
 		epoll = watching_epoll(table, watch, detail);
 	if (epoll >= 0)
-		report_stale(e, table, watch, epoll);
+		watch_report(e, table, watch, epoll);
 }
 
 static unsigned int count_due(const struct engine *e, const struct epoll_foreign *state)
@@ -424,7 +415,7 @@ static void epoll_tick(struct engine *e)
 	epoll_find_holders(e, &search);
 	for (i = 0; i < search.count && asked < ASKS_PER_LOOK; i++)
 		if (state->closed[i].holder_table) {
-			judge_stale(e, &state->closed[i]);
+			watch_judge(e, &state->closed[i]);
 			asked++;
 		}
 	drop_first(state, i);

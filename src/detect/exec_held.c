@@ -7,13 +7,14 @@
  * Told only if nobody who may use it holds it: whoever opened it, got it by a mere fork, has
  * used it, or was meant to have it. detect/exec_inherit.c keeps the images in question.
  */
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "base/text.h"
 #include "detect/detectors.h"
 #include "detect/exec_held.h"
 #include "detect/exec_inherit.h"
 #include "engine/engine_private.h"
+#include "engine/report.h"
 
 #define SLOTS_A_LOOK 500000u   /* of all tables, gone through to find who holds one */
 #define QUESTIONS_A_LOOK 2500u /* about 2 us each */
@@ -130,7 +131,7 @@ static void held_find_holders(struct engine *e, const struct slot *what, struct 
 	}
 }
 
-/* One case, while it is worded. */
+/* One case, while it is judged. */
 struct hold {
 	struct engine *e;
 	struct fdtable *table;
@@ -147,78 +148,73 @@ static const char *opener_fate(struct engine *e, const struct process *opener)
 	return now && process_same(now, opener) ? "has closed it" : "has ended";
 }
 
-static void name_listener(const struct hold *h, const struct finding *f, char *buffer, size_t size)
+static void name_listener(const struct hold *h, const char *name, char *buffer, size_t size)
 {
 	if (h->detail->local_port)
-		snprintf(buffer, size, "port %u", h->detail->local_port);
-	else if (f->descriptor.name)
-		snprintf(buffer, size, "%.100s", f->descriptor.name);
+		text_format(buffer, size, "port %u", h->detail->local_port);
+	else if (name)
+		text_format(buffer, size, "%.*s", text_fit(name, 100), name);
 	else
-		snprintf(buffer, size, "a listening %s socket", fd_kind_name(h->slot->kind));
+		text_format(buffer, size, "a listening %s socket", fd_kind_name(h->slot->kind));
 }
 
-static void format_listener(const struct hold *h, struct finding *f, char *message, char *why,
-			    size_t size)
+static void format_listener(struct report *r, const struct hold *h)
 {
-	const struct process *opener = h->slot->site->process, *process = f->process;
+	const struct process *opener = h->slot->site->process, *process = r->finding.process;
 	char what[128];
 
-	name_listener(h, f, what, sizeof(what));
-	snprintf(message, size,
-		 "%s is kept busy by %s[%u], which inherited fd %d from %s[%u] and never used it",
-		 what, process_program(process), process->pid, (int)h->fd, process_program(opener),
-		 opener->pid);
-	snprintf(
-		why, size,
+	name_listener(h, r->finding.descriptor.name, what, sizeof(what));
+	report_message(
+		r, "%s is kept busy by %s[%u], which inherited fd %d from %s[%u] and never used it",
+		what, process_program(process), process->pid, (int)h->fd, process_program(opener),
+		opener->pid);
+	report_why(
+		r,
 		"%s[%u], which opened it, %s; no remaining holder accepts connections (%u waiting)",
 		process_program(opener), opener->pid, opener_fate(h->e, opener),
 		h->detail->backlog);
-	f->help = "open listening sockets with SOCK_CLOEXEC, or close them between fork and exec";
+	r->finding.help =
+		"open listening sockets with SOCK_CLOEXEC, or close them between fork and exec";
 }
 
-static void format_pipe(const struct hold *h, struct finding *f, char *message, char *why,
-			size_t size)
+static void format_pipe(struct report *r, const struct hold *h)
 {
-	const struct process *opener = h->slot->site->process, *process = f->process;
+	const struct process *opener = h->slot->site->process, *process = r->finding.process;
 	const struct process *reader = h->holders.reader->owner;
 
-	snprintf(message, size,
-		 "the reader %s[%u] never sees EOF: %s[%u] holds the pipe's write end as fd %d, "
-		 "inherited across exec and never written to",
-		 process_program(reader), reader->pid, process_program(process), process->pid,
-		 (int)h->fd);
-	snprintf(why, size,
-		 "%s[%u], which created the pipe, %s; the reader blocks on fd %d, and no remaining "
-		 "writer knows about it",
-		 process_program(opener), opener->pid, opener_fate(h->e, opener),
-		 (int)h->holders.reader_fd);
-	f->help = "make pipes with pipe2(O_CLOEXEC), or close the write end between fork and exec";
+	report_message(r,
+		       "the reader %s[%u] never sees EOF: %s[%u] holds the pipe's write end as fd "
+		       "%d, inherited across exec and never written to",
+		       process_program(reader), reader->pid, process_program(process), process->pid,
+		       (int)h->fd);
+	report_why(r,
+		   "%s[%u], which created the pipe, %s; the reader blocks on fd %d, and no "
+		   "remaining writer knows about it",
+		   process_program(opener), opener->pid, opener_fate(h->e, opener),
+		   (int)h->holders.reader_fd);
+	r->finding.help =
+		"make pipes with pipe2(O_CLOEXEC), or close the write end between fork and exec";
 }
 
-static void held_report(struct hold *h, uint64_t first_ns)
+static void held_report(const struct hold *h, uint64_t first_ns)
 {
-	struct engine *e = h->e;
-	struct finding f = {
-		.rule = RULE_EXEC_HELD,
-		.severity = SEVERITY_WARNING,
-		.process = h->table->owner,
-		.subject = h->slot->site->process->name,
-		.descriptor = slots_descriptor(e, h->table, h->fd),
-		.opened = party_opened(h->slot),
-		.opened_is_culprit = true,
-		.first_ns = first_ns,
-		.confidence = h->holders.after_loss ? CONFIDENCE_AFTER_LOSS : CONFIDENCE_EXACT,
-		.fingerprint = finding_fingerprint(RULE_EXEC_HELD, h->table->owner, h->slot->site)
-	};
-	char message[384], why[384];
+	struct report r;
 
-	if (is_write_end(h->slot))
-		format_pipe(h, &f, message, why, sizeof(message));
-	else
-		format_listener(h, &f, message, why, sizeof(message));
-	f.message = message;
-	f.why = why;
-	finding_report(e, &f);
+	report_begin(&r, h->e, RULE_EXEC_HELD, h->table->owner, h->slot->site);
+	if (h->holders.after_loss)
+		r.finding.confidence = CONFIDENCE_AFTER_LOSS;
+	r.finding.subject = h->slot->site->process->name;
+	r.finding.first_ns = first_ns;
+	r.finding.descriptor = slots_descriptor(h->e, h->table, h->fd);
+	r.finding.opened = party_opened(h->slot);
+	r.finding.opened_is_culprit = true;
+	if (report_is_news(&r)) {
+		if (is_write_end(h->slot))
+			format_pipe(&r, h);
+		else
+			format_listener(&r, h);
+	}
+	report_send(&r);
 }
 
 static bool held_is_listening(const struct fdt_detail *d)

@@ -8,16 +8,17 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/hash.h"
 #include "detect/detectors.h"
 #include "detect/exec_held.h"
 #include "detect/exec_inherit.h"
 #include "engine/engine_private.h"
+#include "engine/report.h"
 
 #define WATCHED_MAX 4096 /* FDT_TASK_WATCHED: numbers below it are */
 #define PENDING_MAX 65536
 #define RACE_NS 1000000000ull
 #define ACCUMULATES 3 /* images of one pid, each of which left something behind */
+#define LISTED 3      /* descriptors in the message */
 
 struct exec_inherit {
 	/* serial -> struct process (owned reference): images with what crossed, and was not used */
@@ -155,22 +156,21 @@ static void inherit_add_victims(struct engine *e, struct finding *f, const struc
 }
 
 /* "fd 5 (file /tmp/x), fd 6 (pipe) and 3 more" */
-static void list_victims(const struct finding *f, char *buffer, size_t size)
+static void inherit_add_list(struct report *r)
 {
-	size_t used = 0;
+	const struct finding *f = &r->finding;
 
-	buffer[0] = '\0';
-	for (unsigned int i = 0; i < f->victim_count && i < 3 && used < size; i++) {
+	for (unsigned int i = 0; i < f->victim_count && i < LISTED; i++) {
 		struct descriptor d = { .fd = f->victims[i].fd,
 					.kind = f->victims[i].kind,
 					.name = f->victims[i].name };
 		char what[128];
 
 		finding_describe(&d, what, sizeof(what));
-		used += snprintf(buffer + used, size - used, "%s%s", i ? ", " : "", what);
+		report_add_message(r, "%s%s", i ? ", " : "", what);
 	}
-	if (f->victim_total > 3 && used < size)
-		snprintf(buffer + used, size - used, " and %u more", f->victim_total - 3);
+	if (f->victim_total > LISTED)
+		report_add_message(r, " and %u more", f->victim_total - LISTED);
 }
 
 /* The opener's own descriptor of that number, where it still holds the same file. */
@@ -256,89 +256,94 @@ static int32_t first_dangerous(struct engine *e, const struct finding *f,
 }
 
 /* What is worth saying beyond "unused". */
-struct circumstances {
+struct inherited {
 	bool accumulates;
 	int32_t dangerous, raced; /* a number; -1: none */
 };
 
-static void inherit_format_why(const struct finding *f, const struct circumstances *c, char *why,
-			       size_t size)
+static void inherit_format_why(struct report *r, const struct inherited *c)
 {
+	const struct finding *f = &r->finding;
+
 	if (c->accumulates)
-		snprintf(why, size, "each re-exec of pid %u leaves more of them behind",
-			 f->process->pid);
+		report_why(r, "each re-exec of pid %u leaves more of them behind", f->process->pid);
 	else if (c->dangerous >= 0)
-		snprintf(why, size,
-			 "fd %d was opened by %s as root, and uid %u has it now; opened without "
-			 "close-on-exec",
-			 (int)c->dangerous, f->opened.name, f->process->uid);
+		report_why(r,
+			   "fd %d was opened by %s as root, and uid %u has it now; opened without "
+			   "close-on-exec",
+			   (int)c->dangerous, f->opened.name, f->process->uid);
 	else if (c->raced >= 0)
-		snprintf(why, size,
-			 "raced: fork came between open and fcntl(F_SETFD) in tid %u of %s, which "
-			 "holds fd %d marked close-on-exec; use O_CLOEXEC",
-			 f->opened.tid, f->opened.name, (int)c->raced);
+		report_why(
+			r,
+			"raced: fork came between open and fcntl(F_SETFD) in tid %u of %s, which "
+			"holds fd %d marked close-on-exec; use O_CLOEXEC",
+			f->opened.tid, f->opened.name, (int)c->raced);
 	else
-		snprintf(why, size, "opened without close-on-exec by %s", f->opened.name);
+		report_why(r, "opened without close-on-exec by %s", f->opened.name);
 }
 
-static void inherit_format(struct finding *f, const struct circumstances *c, char *message,
-			   char *why, size_t size)
+static void inherit_format(struct report *r, const struct inherited *c)
 {
-	char list[256];
+	const struct finding *f = &r->finding;
 
-	list_victims(f, list, sizeof(list));
-	snprintf(message, size, "%s inherited %u descriptor%s across exec and never used %s%s: %s",
-		 process_program(f->process), f->victim_total, f->victim_total == 1 ? "" : "s",
-		 f->victim_total == 1 ? "it" : "them", c->raced >= 0 ? " (raced)" : "", list);
-	inherit_format_why(f, c, why, size);
-	f->message = message;
-	f->why = why;
-	f->help = "open with O_CLOEXEC (SOCK_CLOEXEC, pipe2 ...), or close before exec";
+	report_message(r, "%s inherited %u descriptor%s across exec and never used %s%s: ",
+		       process_program(f->process), f->victim_total,
+		       f->victim_total == 1 ? "" : "s", f->victim_total == 1 ? "it" : "them",
+		       c->raced >= 0 ? " (raced)" : "");
+	inherit_add_list(r);
+	inherit_format_why(r, c);
+	r->finding.help = "open with O_CLOEXEC (SOCK_CLOEXEC, pipe2 ...), or close before exec";
 }
 
-/* The one to show: what is dangerous before what raced before whichever comes first. */
-static int32_t inherit_choose_shown(const struct finding *f, const struct circumstances *c)
+/*
+ * The number to show: what is dangerous before what raced before whichever comes first. Who raced
+ * is asked last: the question about the opener's descriptor is the last word on its file.
+ */
+static int32_t inherit_look(struct engine *e, struct finding *f, const struct fdtable *table,
+			    struct inherited *ret)
 {
-	if (c->dangerous >= 0)
-		return c->dangerous;
-	return c->raced >= 0 ? c->raced : f->victims[0].fd;
+	int32_t fd;
+
+	ret->accumulates = images_behind(table, f->process) >= ACCUMULATES;
+	ret->dangerous = first_dangerous(e, f, table);
+	fd = ret->dangerous >= 0 ? ret->dangerous : f->victims[0].fd;
+	f->descriptor = slots_descriptor(e, table, fd);
+	ret->raced = first_raced(e, f, table);
+	if (ret->dangerous >= 0 || ret->raced < 0)
+		return fd;
+	f->descriptor = slots_descriptor(e, table, ret->raced);
+	return ret->raced;
+}
+
+static void inherit_report(struct report *r, const struct fdtable *table)
+{
+	struct finding *f = &r->finding;
+	struct inherited c;
+	const struct slot *shown = fdtable_slot(table, inherit_look(r->engine, f, table, &c));
+
+	report_cause(r, RULE_EXEC_INHERIT, shown->site);
+	report_trust(r, table, CONFIDENCE_EXACT);
+	f->severity = c.accumulates || c.dangerous >= 0 ? SEVERITY_WARNING : SEVERITY_INFO;
+	f->subject = shown->site->process->name;
+	f->first_ns = f->process->exec_ns;
+	f->opened = party_opened(shown);
+	f->opened_is_culprit = true;
+	if (report_is_news(r))
+		inherit_format(r, &c);
+	report_send(r);
 }
 
 static void inherit_judge(struct engine *e, struct process *process, const struct fdtable *table)
 {
-	struct finding f = { .rule = RULE_EXEC_INHERIT,
-			     .process = process,
-			     .descriptor = { .fd = -1 },
-			     .opened_is_culprit = true };
-	struct circumstances c;
-	const struct slot *first;
-	char message[384], why[384];
-	int32_t fd;
+	struct report r;
 
-	if (!finding_wanted(e, f.rule) || !has_unused(table, process))
+	if (!finding_wanted(e, RULE_EXEC_INHERIT) || !has_unused(table, process))
 		return;
 	exec_ask_environment(e, process);
-	inherit_add_victims(e, &f, table, process);
-	if (!f.victim_count)
-		return;
-	c.accumulates = images_behind(table, process) >= ACCUMULATES;
-	c.dangerous = first_dangerous(e, &f, table);
-	fd = inherit_choose_shown(&f, &(struct circumstances){ false, c.dangerous, -1 });
-	f.descriptor = slots_descriptor(e, table, fd);
-	c.raced = first_raced(e, &f, table); /* asks about the opener's: the last word on a file */
-	if (c.dangerous < 0 && c.raced >= 0) {
-		fd = c.raced;
-		f.descriptor = slots_descriptor(e, table, fd);
-	}
-	first = fdtable_slot(table, fd);
-	f.opened = party_opened(first);
-	f.subject = first->site->process->name;
-	f.severity = c.accumulates || c.dangerous >= 0 ? SEVERITY_WARNING : SEVERITY_INFO;
-	f.first_ns = process->exec_ns;
-	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
-	f.fingerprint = finding_fingerprint(f.rule, process, first->site);
-	inherit_format(&f, &c, message, why, sizeof(message));
-	finding_report(e, &f);
+	report_begin(&r, e, RULE_EXEC_INHERIT, process, NULL); /* where: when all are known */
+	inherit_add_victims(e, &r.finding, table, process);
+	if (r.finding.victim_count)
+		inherit_report(&r, table);
 }
 
 /* Judged once; it stays on the list for as long as it may be holding what others wait for. */

@@ -7,12 +7,12 @@
  *
  * leak.exit: what a program had opened itself and left open when it ended.
  */
-#include <stdio.h>
-
+#include "base/clock.h"
 #include "detect/detectors.h"
 #include "engine/engine_private.h"
+#include "engine/report.h"
 
-#define SECOND_NS 1000000000ull
+#define SOON_S 3600
 #define YEAR_S (366ull * 24 * 3600)
 
 static const unsigned int window_multiple[GROWTH_SCALES] = { 1, 6, 36, 216 };
@@ -46,20 +46,34 @@ static bool is_site(const struct slot *slot, int32_t fd, const void *ctx)
 	return site_now(slot->site) == ctx;
 }
 
-/* "; of 64 asked 60 were idle for 12 s or longer, 30 in CLOSE_WAIT"; "" where nothing is known. */
-static void growth_format_idle(const struct site_row *row, char *buffer, size_t size)
+/* "; of 64 asked 60 were idle for 12 s or longer, 30 in CLOSE_WAIT", where anything is known. */
+static void growth_add_idle(struct report *r)
 {
+	const struct site_row *row = &r->finding.sites[0];
 	char span[32];
-	size_t used;
 
-	buffer[0] = '\0';
 	if (!row->idle && !row->close_wait)
 		return;
 	finding_format_time(row->idle_ns, span, sizeof(span));
-	used = (size_t)snprintf(buffer, size, "; of %u asked %u were idle for %s or longer",
-				row->asked, row->idle, span);
-	if (row->close_wait && used < size)
-		snprintf(buffer + used, size - used, ", %u in CLOSE_WAIT", row->close_wait);
+	report_add_why(r, "; of %u asked %u were idle for %s or longer", row->asked, row->idle,
+		       span);
+	if (row->close_wait)
+		report_add_why(r, ", %u in CLOSE_WAIT", row->close_wait);
+}
+
+/* "1, 2, 3; at this rate RLIMIT_NOFILE is reached in 2 h" */
+static void growth_add_minima(struct report *r, const struct site_growth *growth)
+{
+	uint64_t left_s = r->finding.limit.exhausted_in_s;
+	char left[32];
+
+	report_add_why(r, "%llu, %llu, %llu", (unsigned long long)growth->minimum[2],
+		       (unsigned long long)growth->minimum[1],
+		       (unsigned long long)growth->minimum[0]);
+	if (!left_s)
+		return;
+	finding_format_time(left_s * SEC_NS, left, sizeof(left));
+	report_add_why(r, "; at this rate RLIMIT_NOFILE is reached in %s", left);
 }
 
 static double rate_per_s(const struct engine *e, const struct site *site, int scale)
@@ -85,48 +99,48 @@ static struct finding_limit growth_forecast(const struct engine *e, const struct
 	return limit;
 }
 
-static void report_growth(struct engine *e, struct site *site, const struct fdtable *table,
+static enum severity growth_severity(const struct finding_limit *limit)
+{
+	return limit->exhausted_in_s && limit->exhausted_in_s <= SOON_S ? SEVERITY_ERROR
+									: SEVERITY_WARNING;
+}
+
+static void growth_format(struct report *r, const struct site *site, int scale)
+{
+	const struct finding *f = &r->finding;
+
+	report_message(r, "%s leaks %s descriptors: %llu open from %s, %.*f more each minute",
+		       process_program(site->process), fd_kind_name(site->kind),
+		       (unsigned long long)site->open, f->sites[0].label,
+		       f->limit.rate_per_min < 10, f->limit.rate_per_min);
+	report_why(r, "%llu opened here, %llu closed; fewest open in three windows running: ",
+		   (unsigned long long)site->opened, (unsigned long long)site->closed);
+	growth_add_minima(r, &site->growth[scale]);
+	growth_add_idle(r);
+	r->finding.help = "close it on every path, including error and retry paths";
+}
+
+static void growth_report(struct engine *e, struct site *site, const struct fdtable *table,
 			  int scale)
 {
-	struct finding f = { .rule = RULE_LEAK_GROWTH,
-			     .severity = SEVERITY_WARNING,
-			     .process = site->process,
-			     .descriptor = { .fd = -1 } };
+	struct report r;
+	struct finding *f = &r.finding;
 	struct site_labels labels;
-	char message[256], why[384], left[32], idle[96];
 
-	finding_sites(e, &f, table, is_site, site, &labels);
-	if (!f.site_count || f.sites[0].oldest_ns < e->options.settings.leak_min_age_ns)
+	report_begin(&r, e, RULE_LEAK_GROWTH, site->process, site);
+	finding_sites(e, f, table, is_site, site, &labels);
+	if (!f->site_count || f->sites[0].oldest_ns < e->options.settings.leak_min_age_ns)
 		return;
-	f.limit = growth_forecast(e, site, table, scale);
-	if (f.limit.exhausted_in_s && f.limit.exhausted_in_s <= 3600)
-		f.severity = SEVERITY_ERROR;
-	f.first_ns = e->now_ns - f.sites[0].oldest_ns;
-	f.confidence = finding_confidence(table, CONFIDENCE_INFERRED);
-	f.fingerprint = finding_fingerprint(f.rule, site->process, site);
+	report_trust(&r, table, CONFIDENCE_INFERRED);
+	f->limit = growth_forecast(e, site, table, scale);
+	f->severity = growth_severity(&f->limit);
+	f->first_ns = e->now_ns - f->sites[0].oldest_ns;
 	site->growth_told = true;
-	if (finding_is_news(e, &f))
-		finding_ask_idle(e, table, &f.sites[0], 0, ROW_IDLE_NS);
-	snprintf(message, sizeof(message),
-		 "%s leaks %s descriptors: %llu open from %s, %.*f more each minute",
-		 process_program(site->process), fd_kind_name(site->kind),
-		 (unsigned long long)site->open, labels.text[0], f.limit.rate_per_min < 10,
-		 f.limit.rate_per_min);
-	finding_format_time(f.limit.exhausted_in_s * SECOND_NS, left, sizeof(left));
-	growth_format_idle(&f.sites[0], idle, sizeof(idle));
-	snprintf(why, sizeof(why),
-		 "%llu opened here, %llu closed; fewest open in three windows running: %llu, %llu, "
-		 "%llu%s%s%s",
-		 (unsigned long long)site->opened, (unsigned long long)site->closed,
-		 (unsigned long long)site->growth[scale].minimum[2],
-		 (unsigned long long)site->growth[scale].minimum[1],
-		 (unsigned long long)site->growth[scale].minimum[0],
-		 f.limit.exhausted_in_s ? "; at this rate RLIMIT_NOFILE is reached in " : "",
-		 f.limit.exhausted_in_s ? left : "", idle);
-	f.message = message;
-	f.why = why;
-	f.help = "close it on every path, including error and retry paths";
-	finding_report(e, &f);
+	if (report_is_news(&r)) {
+		finding_ask_idle(e, table, &f->sites[0], 0, ROW_IDLE_NS);
+		growth_format(&r, site, scale);
+	}
+	report_send(&r);
 }
 
 /*
@@ -161,7 +175,7 @@ static void growth_judge(struct engine *e, struct site *site, int scale)
 
 	e->suspect_count += growth_rises(&site->growth[scale]);
 	if (table && growth_is_leak(e, site, scale))
-		report_growth(e, site, table, scale);
+		growth_report(e, site, table, scale);
 }
 
 /* ---- descriptors whose opener is not known ---- */
@@ -173,57 +187,51 @@ static bool is_unknown(const struct slot *slot, int32_t fd, const void *ctx)
 }
 
 /* "hooks were off 95 % of the time", or what else it may be. */
-static void format_unknown(const struct engine *e, const struct unknown_growth *growth,
-			   char *buffer, size_t size)
+static void unknown_add_reason(struct report *r, const struct unknown_growth *growth)
 {
+	const struct engine *e = r->engine;
 	uint64_t gap_ns = engine_gap_ns(e) - growth->gap_ns, passed = e->now_ns - growth->began_ns;
 
 	if (gap_ns && passed)
-		snprintf(buffer, size, "hooks were off %llu %% of the time",
-			 (unsigned long long)((gap_ns * 100 + passed / 2) / passed));
+		report_add_why(r, "hooks were off %llu %% of the time",
+			       (unsigned long long)((gap_ns * 100 + passed / 2) / passed));
 	else
-		snprintf(buffer, size, "no hook has seen them being made");
+		report_add_why(r, "no hook has seen them being made");
 }
 
-static void report_unknown(struct engine *e, const struct fdtable *table, int scale)
+static void unknown_format(struct report *r, const struct fdtable *table, int scale)
 {
-	const struct site *counts = &table->growth->counts;
-	struct finding f = { .rule = RULE_LEAK_GROWTH,
-			     .severity = SEVERITY_WARNING,
-			     .process = table->owner,
-			     .first_ns = table->growth->began_ns,
-			     .descriptor = { .fd = -1 } };
-	struct site_labels labels;
-	char message[256], why[384], left[32], reason[64];
+	double per_min = r->finding.limit.rate_per_min;
 
-	finding_sites(e, &f, table, is_unknown, NULL, &labels);
-	if (!f.site_count)
+	report_message(
+		r, "%s leaks descriptors: %u open whose opener is unknown, %.*f more each minute",
+		process_program(table->owner), table->unknown, per_min < 10, per_min);
+	report_why(r, "opener unknown: ");
+	unknown_add_reason(r, table->growth);
+	report_add_why(r, "; fewest such open in three windows running: ");
+	growth_add_minima(r, &table->growth->counts.growth[scale]);
+	r->finding.help = "trace this process alone (fdtrace -p PID): then every opener is seen";
+}
+
+static void unknown_report(struct engine *e, const struct fdtable *table, int scale)
+{
+	struct report r;
+	struct finding *f = &r.finding;
+	struct site_labels labels;
+
+	report_begin(&r, e, RULE_LEAK_GROWTH, table->owner, NULL);
+	finding_sites(e, f, table, is_unknown, NULL, &labels);
+	if (!f->site_count)
 		return;
-	f.limit = growth_forecast(e, counts, table, scale);
-	if (f.limit.exhausted_in_s && f.limit.exhausted_in_s <= 3600)
-		f.severity = SEVERITY_ERROR;
-	f.confidence = finding_confidence(table, CONFIDENCE_INFERRED);
-	f.fingerprint = finding_fingerprint(f.rule, table->owner, NULL);
-	if (finding_is_news(e, &f))
-		finding_ask_idle(e, table, &f.sites[0], 0, ROW_IDLE_NS);
-	snprintf(message, sizeof(message),
-		 "%s leaks descriptors: %u open whose opener is unknown, %.*f more each minute",
-		 process_program(table->owner), table->unknown, f.limit.rate_per_min < 10,
-		 f.limit.rate_per_min);
-	finding_format_time(f.limit.exhausted_in_s * SECOND_NS, left, sizeof(left));
-	format_unknown(e, table->growth, reason, sizeof(reason));
-	snprintf(why, sizeof(why),
-		 "opener unknown: %s; fewest such open in three windows running: %llu, %llu, "
-		 "%llu%s%s",
-		 reason, (unsigned long long)counts->growth[scale].minimum[2],
-		 (unsigned long long)counts->growth[scale].minimum[1],
-		 (unsigned long long)counts->growth[scale].minimum[0],
-		 f.limit.exhausted_in_s ? "; at this rate RLIMIT_NOFILE is reached in " : "",
-		 f.limit.exhausted_in_s ? left : "");
-	f.message = message;
-	f.why = why;
-	f.help = "trace this process alone (fdtrace -p PID): then every opener is seen";
-	finding_report(e, &f);
+	report_trust(&r, table, CONFIDENCE_INFERRED);
+	f->limit = growth_forecast(e, &table->growth->counts, table, scale);
+	f->severity = growth_severity(&f->limit);
+	f->first_ns = table->growth->began_ns;
+	if (report_is_news(&r)) {
+		finding_ask_idle(e, table, &f->sites[0], 0, ROW_IDLE_NS);
+		unknown_format(&r, table, scale);
+	}
+	report_send(&r);
 }
 
 /* A site of the process has been reported: that says more. */
@@ -260,7 +268,7 @@ static void judge_unknown(struct engine *e, struct fdtable *table, int scale)
 	counts->process = table->owner;
 	if (e->now_ns - table->growth->began_ns >= e->options.settings.leak_min_age_ns &&
 	    growth_is_leak(e, counts, scale) && !is_explained(e, table->owner))
-		report_unknown(e, table, scale);
+		unknown_report(e, table, scale);
 	counts->process = NULL;
 }
 
@@ -346,35 +354,40 @@ static bool left_open(const struct slot *slot, int32_t fd, const void *owner)
 	return fd > 2 && slot->site && slot->site->process == owner;
 }
 
-static void report_exit(struct engine *e, const struct fdtable *table, const struct site_row *row)
+static void exit_format(struct report *r)
+{
+	const struct finding *f = &r->finding;
+	const struct site_row *row = &f->sites[0];
+	char what[160];
+
+	finding_describe(&f->descriptor, what, sizeof(what));
+	if (row->open == 1)
+		report_message(r, "%s ended with %s still open, opened by %s",
+			       process_program(f->process), what, row->label);
+	else
+		report_message(r,
+			       "%s ended with %llu descriptors still open from %s, the oldest %s",
+			       process_program(f->process), (unsigned long long)row->open,
+			       row->label, what);
+	r->finding.help = "the kernel closes it at exit; close it when it is no longer needed";
+}
+
+static void exit_report(struct engine *e, const struct fdtable *table, const struct site_row *row)
 {
 	const struct slot *slot = fdtable_slot(table, row->example_fd);
-	struct finding f = { .rule = RULE_LEAK_EXIT,
-			     .process = table->owner,
-			     .severity = e->options.settings.leak_exit_severity,
-			     .descriptor = slots_descriptor(e, table, row->example_fd),
-			     .opened = party_opened(slot),
-			     .opened_is_culprit = true,
-			     .sites = { *row },
-			     .site_count = 1,
-			     .site_total = 1 };
-	char message[256], what[160];
+	struct report r;
 
-	finding_describe(&f.descriptor, what, sizeof(what));
-	f.first_ns = slot->opened_ns;
-	f.confidence = finding_confidence(table, CONFIDENCE_EXACT);
-	f.fingerprint = finding_fingerprint(f.rule, table->owner, row->site);
-	if (row->open == 1)
-		snprintf(message, sizeof(message), "%s ended with %s still open, opened by %s",
-			 process_program(table->owner), what, row->label);
-	else
-		snprintf(message, sizeof(message),
-			 "%s ended with %llu descriptors still open from %s, the oldest %s",
-			 process_program(table->owner), (unsigned long long)row->open, row->label,
-			 what);
-	f.message = message;
-	f.help = "the kernel closes it at exit; close it when it is no longer needed";
-	finding_report(e, &f);
+	report_begin(&r, e, RULE_LEAK_EXIT, table->owner, row->site);
+	report_trust(&r, table, CONFIDENCE_EXACT);
+	r.finding.severity = e->options.settings.leak_exit_severity;
+	r.finding.descriptor = slots_descriptor(e, table, row->example_fd);
+	r.finding.opened = party_opened(slot);
+	r.finding.opened_is_culprit = true;
+	r.finding.first_ns = slot->opened_ns;
+	finding_put_site(&r.finding, row);
+	if (report_is_news(&r))
+		exit_format(&r);
+	report_send(&r);
 }
 
 static void exit_table_ended(struct engine *e, struct fdtable *table)
@@ -382,7 +395,7 @@ static void exit_table_ended(struct engine *e, struct fdtable *table)
 	if (table->replaced || e->options.mode != ENGINE_COMMAND || e->finished ||
 	    !table->owner->ended_ns)
 		return;
-	finding_each_site(e, table, left_open, table->owner, report_exit);
+	finding_each_site(e, table, left_open, table->owner, exit_report);
 }
 
 const struct detector detector_leak_exit = {

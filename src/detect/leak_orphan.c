@@ -5,11 +5,10 @@
  * file that is empty and unused. Each must look the same at two looks at least orphan.after
  * apart. All tables are looked through again and again, with a bound on questions in time.
  */
-#include <stdio.h>
-
 #include "base/hash.h"
 #include "detect/detectors.h"
 #include "engine/engine_private.h"
+#include "engine/report.h"
 
 #define QUESTIONS_A_SECOND 500u /* about 2 us each: a thousandth of one CPU */
 #define SLOTS_A_TICK 20000u
@@ -141,49 +140,45 @@ static bool is_guilty(const struct slot *slot, int32_t fd, const void *ctx)
 	return slot->file && s && s->guilty;
 }
 
-static void format_connections(struct finding *f, const struct site_row *row, char *message,
-			       size_t size)
+static void format_connections(struct report *r, const struct site_row *row)
 {
-	snprintf(message, size,
-		 "%s keeps %llu connection%s whose peer has closed (CLOSE_WAIT), %s%s",
-		 process_program(f->process), (unsigned long long)row->open,
-		 row->open == 1 ? "" : "s", row->site ? "opened in " : "", row->label);
-	f->help = "close a connection when recv returns 0 or fails; give the server's reads a "
-		  "timeout";
+	report_message(r, "%s keeps %llu connection%s whose peer has closed (CLOSE_WAIT), %s%s",
+		       process_program(r->finding.process), (unsigned long long)row->open,
+		       row->open == 1 ? "" : "s", row->site ? "opened in " : "", row->label);
+	r->finding.help =
+		"close a connection when recv returns 0 or fails; give the server's reads a "
+		"timeout";
 }
 
-static void format_pipes(struct finding *f, const struct site_row *row, char *message, size_t size)
+static void format_pipes(struct report *r, const struct site_row *row)
 {
-	snprintf(message, size, "%s keeps %llu pipe end%s whose other end is gone, opened in %s",
-		 process_program(f->process), (unsigned long long)row->open,
-		 row->open == 1 ? "" : "s", row->label);
-	f->help = "close a pipe at end of file, and when its child has ended";
+	report_message(r, "%s keeps %llu pipe end%s whose other end is gone, opened in %s",
+		       process_program(r->finding.process), (unsigned long long)row->open,
+		       row->open == 1 ? "" : "s", row->label);
+	r->finding.help = "close a pipe at end of file, and when its child has ended";
 }
 
-static void format_files(struct finding *f, const struct site_row *row, char *message, size_t size)
+static void format_files(struct report *r, const struct site_row *row)
 {
-	snprintf(message, size,
-		 "%s keeps %llu deleted file%s that %s empty and unused, opened in %s",
-		 process_program(f->process), (unsigned long long)row->open,
-		 row->open == 1 ? "" : "s", row->open == 1 ? "is" : "are", row->label);
-	f->help = "close temporary files when they are no longer needed";
+	report_message(r, "%s keeps %llu deleted file%s that %s empty and unused, opened in %s",
+		       process_program(r->finding.process), (unsigned long long)row->open,
+		       row->open == 1 ? "" : "s", row->open == 1 ? "is" : "are", row->label);
+	r->finding.help = "close temporary files when they are no longer needed";
 }
 
-static void orphan_format(struct finding *f, uint64_t for_ns, char *message, char *why, size_t size)
+static void orphan_format(struct report *r, uint64_t for_ns)
 {
-	const struct site_row *row = &f->sites[0];
+	const struct site_row *row = &r->finding.sites[0];
 	char span[32];
 
 	switch (row->kind) {
-	case FD_KIND_TCP: format_connections(f, row, message, size); break;
-	case FD_KIND_PIPE: format_pipes(f, row, message, size); break;
-	default: format_files(f, row, message, size);
+	case FD_KIND_TCP: format_connections(r, row); break;
+	case FD_KIND_PIPE: format_pipes(r, row); break;
+	default: format_files(r, row);
 	}
 	finding_format_time(for_ns, span, sizeof(span));
-	snprintf(why, size, "the kernel says so, and nothing has changed for %s, e.g. of fd %d",
-		 span, (int)row->example_fd);
-	f->message = message;
-	f->why = why;
+	report_why(r, "the kernel says so, and nothing has changed for %s, e.g. of fd %d", span,
+		   (int)row->example_fd);
 }
 
 static enum severity severity_of(const struct site_row *row)
@@ -198,26 +193,24 @@ static void orphan_report(struct engine *e, const struct fdtable *table, const s
 	const struct slot *slot = fdtable_slot(table, row->example_fd);
 	struct suspect *s = suspects_now(&orphan_state(e)->suspects, table->key, row->example_fd,
 					 slot->generation);
-	struct finding f = { .rule = RULE_LEAK_ORPHAN,
-			     .severity = severity_of(row),
-			     .process = table->owner,
-			     .descriptor = slots_descriptor(e, table, row->example_fd),
-			     .opened = party_opened(slot),
-			     .opened_is_culprit = true,
-			     .sites = { *row },
-			     .site_count = 1,
-			     .site_total = 1,
-			     .first_ns = s->since_ns,
-			     .confidence = finding_confidence(table, CONFIDENCE_EXACT) };
-	char message[256], why[256];
+	struct report r;
+	struct finding *f = &r.finding;
 
-	f.fingerprint = hash_text(finding_fingerprint(f.rule, table->owner, row->site),
-				  fd_kind_name(row->kind));
-	if (!finding_is_news(e, &f) && s->reported)
+	report_begin(&r, e, RULE_LEAK_ORPHAN, table->owner, row->site);
+	report_trust(&r, table, CONFIDENCE_EXACT);
+	f->fingerprint = hash_text(report_fingerprint(&r), fd_kind_name(row->kind));
+	f->severity = severity_of(row);
+	f->descriptor = slots_descriptor(e, table, row->example_fd);
+	f->opened = party_opened(slot);
+	f->opened_is_culprit = true;
+	f->first_ns = s->since_ns;
+	finding_put_site(f, row);
+	if (!report_is_news(&r) && s->reported)
 		return;
 	s->reported = true;
-	orphan_format(&f, s->look_ns - s->since_ns, message, why, sizeof(message));
-	finding_report(e, &f);
+	if (r.is_news)
+		orphan_format(&r, s->look_ns - s->since_ns);
+	report_send(&r);
 }
 
 static void orphan_end_round(struct engine *e)

@@ -9,10 +9,9 @@
  *
  * One walk through all tables in each leak.window counts the stragglers.
  */
-#include <stdio.h>
-
 #include "detect/detectors.h"
 #include "engine/engine_private.h"
+#include "engine/report.h"
 
 #define CLOSED_MIN 100      /* fewer lifetimes say nothing of what is usual */
 #define USUAL_PERCENT 99    /* so many of them were shorter than t */
@@ -94,56 +93,52 @@ static bool are_unused(struct engine *e, const struct fdtable *table, struct sit
 	return row->idle >= STRAGGLERS_MIN && row->idle * 2 > row->asked;
 }
 
-static void straggler_format(struct finding *f, const struct site *site, int scale, char *message,
-			     char *why, size_t size)
+static void straggler_format(struct report *r, const struct site *site, int scale)
 {
-	const struct site_row *row = &f->sites[0];
+	const struct site_row *row = &r->finding.sites[0];
 	const uint32_t *count_of = site->stale.count[scale];
 	uint64_t closed, usual_ns = site_lifetime_ns(site, USUAL_PERCENT, &closed);
 	char age[32];
 
 	finding_format_time(row->oldest_ns, age, sizeof(age));
-	snprintf(
-		message, size,
+	report_message(
+		r,
 		"%s forgets to close some %s descriptors: %llu of %llu from %s are still open, the "
 		"oldest for %s",
 		process_program(site->process), fd_kind_name(row->kind),
 		(unsigned long long)row->open, (unsigned long long)row->opened, row->label, age);
-	snprintf(why, size,
-		 "of %llu closed ones %d %% lived less than %llu ms; those open more than %d times "
-		 "as long were %u, %u, %u, %u in four windows running",
-		 (unsigned long long)closed, USUAL_PERCENT, (unsigned long long)usual_ns / 1000000,
-		 TIMES, count_of[3], count_of[2], count_of[1], count_of[0]);
-	f->message = message;
-	f->why = why;
-	f->help = "most paths close what is opened here; look for one that returns early, an error "
-		  "or a timeout";
+	report_why(
+		r,
+		"of %llu closed ones %d %% lived less than %llu ms; those open more than %d times "
+		"as long were %u, %u, %u, %u in four windows running",
+		(unsigned long long)closed, USUAL_PERCENT, (unsigned long long)usual_ns / 1000000,
+		TIMES, count_of[3], count_of[2], count_of[1], count_of[0]);
+	r->finding.help =
+		"most paths close what is opened here; look for one that returns early, an error "
+		"or a timeout";
 }
 
 static void straggler_report(struct engine *e, const struct site *site, const struct fdtable *table,
 			     int scale)
 {
 	struct only only = { e, site };
-	struct finding f = { .rule = RULE_LEAK_STALE,
-			     .severity = SEVERITY_WARNING,
-			     .process = site->process,
-			     .descriptor = { .fd = -1 },
-			     .confidence = finding_confidence(table, CONFIDENCE_INFERRED),
-			     .fingerprint =
-				     finding_fingerprint(RULE_LEAK_STALE, site->process, site) };
 	struct site_labels labels;
-	char message[384], why[384];
+	struct report r;
+	struct finding *f = &r.finding;
 
-	finding_sites(e, &f, table, is_straggler_slot, &only, &labels);
-	if (!f.site_count || f.sites[0].open < STRAGGLERS_MIN)
+	report_begin(&r, e, RULE_LEAK_STALE, site->process, site);
+	report_trust(&r, table, CONFIDENCE_INFERRED);
+	finding_sites(e, f, table, is_straggler_slot, &only, &labels);
+	if (!f->site_count || f->sites[0].open < STRAGGLERS_MIN)
 		return;
-	if (finding_is_news(e, &f) && !are_unused(e, table, &f.sites[0]))
+	if (report_is_news(&r) && !are_unused(e, table, &f->sites[0]))
 		return;
-	f.first_ns = e->now_ns - f.sites[0].oldest_ns;
-	f.descriptor = slots_descriptor(e, table, f.sites[0].example_fd);
-	f.opened = party_opened(fdtable_slot(table, f.sites[0].example_fd));
-	straggler_format(&f, site, scale, message, why, sizeof(message));
-	finding_report(e, &f);
+	f->first_ns = e->now_ns - f->sites[0].oldest_ns;
+	f->descriptor = slots_descriptor(e, table, f->sites[0].example_fd);
+	f->opened = party_opened(fdtable_slot(table, f->sites[0].example_fd));
+	if (r.is_news)
+		straggler_format(&r, site, scale);
+	report_send(&r);
 }
 
 static bool straggler_rises(const struct site_stale *stale, int scale)

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* limit.emfile: a call failed because a table, or the system, is full: who holds the descriptors? */
 #include <errno.h>
-#include <stdio.h>
 
-#include "detect/detectors.h"
 #include "base/hash.h"
+#include "base/text.h"
+#include "detect/detectors.h"
 #include "engine/engine_private.h"
+#include "engine/report.h"
 #include "model/syscall_name.h"
 #include "fdtrace/syscall.h"
 
@@ -73,11 +74,11 @@ static void format_share(const struct finding *f, unsigned int part, char *buffe
 	const struct site_row *row = &f->sites[0];
 
 	if (row->asked < row->open)
-		snprintf(buffer, size, "%llu of %llu (%u of %u asked)",
-			 (unsigned long long)row->open, (unsigned long long)f->limit.open, part,
-			 row->asked);
+		text_format(buffer, size, "%llu of %llu (%u of %u asked)",
+			    (unsigned long long)row->open, (unsigned long long)f->limit.open, part,
+			    row->asked);
 	else
-		snprintf(buffer, size, "%u of %llu", part, (unsigned long long)f->limit.open);
+		text_format(buffer, size, "%u of %llu", part, (unsigned long long)f->limit.open);
 }
 
 static const char *idle_help(const struct site_row *row)
@@ -89,85 +90,102 @@ static const char *idle_help(const struct site_row *row)
 	       "limit only postpones it";
 }
 
-/* True: most of those that hold the table are idle, or given up by their peers, and this says so. */
-static bool limit_format_idle(struct finding *f, const char *call, char *message, size_t size)
+/* Most of those that hold the table are idle, or given up by their peers. */
+static bool are_idle(const struct finding *f)
 {
+	const struct site_row *row = &f->sites[0];
+
+	return f->site_count && row->asked &&
+	       (row->close_wait * 2 > row->asked || row->idle * 2 > row->asked);
+}
+
+static void limit_format_idle(struct report *r, const char *call)
+{
+	const struct finding *f = &r->finding;
 	const struct site_row *row = &f->sites[0];
 	bool waits = row->close_wait * 2 > row->asked;
 	char share[64], span[32];
 
-	if (!f->site_count || !row->asked || (!waits && row->idle * 2 <= row->asked))
-		return false;
 	format_share(f, waits ? row->close_wait : row->idle, share, sizeof(share));
 	finding_format_time(row->idle_ns, span, sizeof(span));
 	if (waits)
-		snprintf(message, size,
-			 "%s failed with EMFILE: the table is held by %s whose peers have closed: "
-			 "%s in CLOSE_WAIT, from %s",
-			 call, row_noun(row), share, row->label);
+		report_message(
+			r,
+			"%s failed with EMFILE: the table is held by %s whose peers have closed: "
+			"%s in CLOSE_WAIT, from %s",
+			call, row_noun(row), share, row->label);
 	else
-		snprintf(message, size,
-			 "%s failed with EMFILE: the table is held by idle %s: %s, idle for %s, "
-			 "from %s%s",
-			 call, row_noun(row), share, span, row->label,
-			 row->close_wait ? " (some peers have closed)" : "");
-	f->help = idle_help(row);
-	return true;
+		report_message(r,
+			       "%s failed with EMFILE: the table is held by idle %s: %s, idle for "
+			       "%s, from %s%s",
+			       call, row_noun(row), share, span, row->label,
+			       row->close_wait ? " (some peers have closed)" : "");
+	r->finding.help = idle_help(row);
 }
 
-static const char *full_help(const struct finding *f)
+static void limit_help_full(struct report *r)
 {
+	const struct finding *f = &r->finding;
 	enum fd_kind kind = f->site_count ? f->sites[0].kind : FD_KIND_UNKNOWN;
 
 	if (kind == FD_KIND_PIPE || kind == FD_KIND_FILE)
-		return "close on every path where the site that holds most does not (in Python: "
-		       "with, or close()); raising the limit only postpones it";
-	return "find out why the site that holds most does not close; raising the limit only "
-	       "postpones it";
+		report_help(r, HELP_FULL);
+	else
+		r->finding.help =
+			"find out why the site that holds most does not close; raising the limit "
+			"only postpones it";
 }
 
-static void limit_format(struct finding *f, enum fullness fullness, char *message, size_t size)
+static void limit_format_full(struct report *r, const char *call)
 {
-	const char *call = syscall_name(f->used.syscall);
-	unsigned long long open = f->limit.open, soft = f->limit.soft;
+	const struct finding *f = &r->finding;
+	const struct site_row *row = f->site_count ? &f->sites[0] : NULL;
+
+	if (are_idle(f)) {
+		limit_format_idle(r, call);
+		return;
+	}
+	report_message(r,
+		       "%s failed with EMFILE: %llu of %llu descriptors are open, most of them "
+		       "(%llu %s) from %s",
+		       call, (unsigned long long)f->limit.open, (unsigned long long)f->limit.soft,
+		       row ? (unsigned long long)row->open : 0, row ? fd_kind_name(row->kind) : "",
+		       row ? row->label : "nowhere");
+	limit_help_full(r);
+}
+
+static void limit_format(struct report *r, enum fullness fullness)
+{
+	const char *call = syscall_name(r->finding.used.syscall);
+	unsigned long long open = r->finding.limit.open, soft = r->finding.limit.soft;
 
 	switch (fullness) {
-	case TABLE_FULL:
-		if (limit_format_idle(f, call, message, size))
-			break;
-		f->help = full_help(f);
-		snprintf(message, size,
-			 "%s failed with EMFILE: %llu of %llu descriptors are open, most of them "
-			 "(%llu %s) from %s",
-			 call, open, soft, f->site_count ? (unsigned long long)f->sites[0].open : 0,
-			 f->site_count ? fd_kind_name(f->sites[0].kind) : "",
-			 f->site_count ? f->sites[0].label : "nowhere");
-		break;
+	case TABLE_FULL: limit_format_full(r, call); break;
 	case TABLE_UNSURE:
-		snprintf(message, size,
-			 "%s failed with EMFILE: of %llu descriptors at least %llu are open, and "
-			 "not all could be followed",
-			 call, soft, open);
-		f->help = "repeat the run with a larger ring.size or memory.max: see lost and "
-			  "refused in the summary";
+		report_message(r,
+			       "%s failed with EMFILE: of %llu descriptors at least %llu are open, "
+			       "and not all could be followed",
+			       call, soft, open);
+		r->finding.help =
+			"repeat the run with a larger ring.size or memory.max: see lost and "
+			"refused in the summary";
 		break;
 	case OTHER_LIMIT:
-		snprintf(message, size,
-			 "%s failed with EMFILE although only %llu of %llu descriptors are open: "
-			 "another limit was hit",
-			 call, open, soft);
-		f->help = "look at the limits of what was to be made, e.g. "
-			  "fs.inotify.max_user_instances";
+		report_message(r,
+			       "%s failed with EMFILE although only %llu of %llu descriptors are "
+			       "open: another limit was hit",
+			       call, open, soft);
+		r->finding.help = "look at the limits of what was to be made, e.g. "
+				  "fs.inotify.max_user_instances";
 		break;
 	case SYSTEM_FULL:
-		snprintf(message, size,
-			 "%s failed with ENFILE: the whole system has no file left; this process "
-			 "holds %llu",
-			 call, open);
-		f->help = "see fs.file-nr and fs.file-max for who needs so many";
+		report_message(r,
+			       "%s failed with ENFILE: the whole system has no file left; this "
+			       "process holds %llu",
+			       call, open);
+		r->finding.help = "see fs.file-nr and fs.file-max for who needs so many";
 		break;
 	}
-	f->message = message;
 }
 
 /* Everything about one failure, or several of them. */
@@ -184,26 +202,22 @@ static bool is_accept(const struct fdt_error *event)
 	return event->head.syscall == FDT_SYS_accept || event->head.syscall == FDT_SYS_accept4;
 }
 
-static void limit_format_why(const struct failure *x, const struct site_row *row, char *why,
-			     size_t size)
+static void limit_format_why(struct report *r, const struct failure *x)
 {
+	const struct site_row *row = r->finding.site_count ? &r->finding.sites[0] : NULL;
 	unsigned long long count = x->count;
-	size_t used = 0;
 
-	why[0] = '\0';
 	if (count >= SPINS && is_accept(x->event))
-		used = (size_t)snprintf(why, size,
-					"the accept loop spins: %llu failures within %llu ms, and "
-					"what waits in the backlog stays there",
-					count, (unsigned long long)x->span_ns / 1000000);
+		report_why(r,
+			   "the accept loop spins: %llu failures within %llu ms, and what waits in "
+			   "the backlog stays there",
+			   count, (unsigned long long)x->span_ns / 1000000);
 	else if (count > 1)
-		used = (size_t)snprintf(why, size, "the call has failed %llu times in a row",
-					count);
-	if (row->asked && used < size)
-		snprintf(why + used, size - used,
-			 "%sof %u asked %u are established, %u in CLOSE_WAIT, %u idle",
-			 used ? "; " : "", row->asked, row->established, row->close_wait,
-			 row->idle);
+		report_why(r, "the call has failed %llu times in a row", count);
+	if (row && row->asked)
+		report_add_why(r, "%sof %u asked %u are established, %u in CLOSE_WAIT, %u idle",
+			       count > 1 ? "; " : "", row->asked, row->established, row->close_wait,
+			       row->idle);
 }
 
 /* ---- looking up who holds a table means to walk through all of it: once a second must do ---- */
@@ -213,13 +227,11 @@ static struct full_table *full_of(struct engine *e, const struct fdtable *table)
 	return &limit_state(e)->full[(table->key * HASH_GOLDEN >> 32) % FULL_TABLES_MAX];
 }
 
-/* The fingerprint, where it is known without a walk. 0: it is not. */
+/* The fingerprint of a full table, where it is known without a walk. 0: it is not. */
 static uint64_t limit_recall(struct engine *e, const struct failure *x)
 {
 	const struct full_table *full = full_of(e, x->table);
 
-	if (x->fullness != TABLE_FULL)
-		return finding_fingerprint(RULE_LIMIT_EMFILE, x->actor.process, x->actor.site);
 	if (full->table != x->table->key || full->process != x->actor.process->serial ||
 	    e->now_ns - full->looked_ns >= LOOK_EVERY_NS)
 		return 0;
@@ -235,46 +247,55 @@ static void keep_in_mind(struct engine *e, const struct failure *x, uint64_t fin
 }
 
 /* True: it was one more of those that were reported, and has been counted. */
-static bool is_counted(struct engine *e, const struct failure *x, struct finding *f)
+static bool is_counted(struct report *r, const struct failure *x)
 {
-	f->fingerprint = limit_recall(e, x);
-	if (!f->fingerprint || finding_is_news(e, f))
+	if (x->fullness == TABLE_FULL) {
+		r->finding.fingerprint = limit_recall(r->engine, x);
+		if (!r->finding.fingerprint)
+			return false;
+	}
+	if (report_is_news(r))
 		return false;
-	f->message = "";
-	finding_report(e, f);
+	report_send(r);
 	return true;
+}
+
+/* Of a full table the site that holds most is to blame, wherever the call was. */
+static void blame_holder(struct report *r, const struct failure *x)
+{
+	const struct finding *f = &r->finding;
+	const struct site *holder = f->site_count ? f->sites[0].site : NULL;
+
+	report_cause(r, RULE_LIMIT_EMFILE, holder ? holder : x->actor.site);
+	keep_in_mind(r->engine, x, report_fingerprint(r));
 }
 
 static void limit_report(struct engine *e, const struct failure *x)
 {
-	struct finding f = {
-		.rule = RULE_LIMIT_EMFILE,
-		.process = x->actor.process,
-		.severity = x->fullness == OTHER_LIMIT ? SEVERITY_WARNING : SEVERITY_ERROR,
-		.descriptor = { .fd = -1 },
-		.used = party_actor(&x->actor, x->event->error),
-		.limit = { .present = true, .soft = x->event->nofile, .open = x->open },
-		.first_ns = x->event->first_ns,
-		.confidence = finding_confidence(x->table, CONFIDENCE_EXACT)
-	};
 	struct site_labels labels;
-	char message[384], why[320];
-	const struct site *place;
+	struct report r;
+	struct finding *f = &r.finding;
 
-	if (is_counted(e, x, &f))
+	report_begin(&r, e, RULE_LIMIT_EMFILE, x->actor.process, x->actor.site);
+	report_trust(&r, x->table, CONFIDENCE_EXACT);
+	f->severity = x->fullness == OTHER_LIMIT ? SEVERITY_WARNING : SEVERITY_ERROR;
+	f->first_ns = x->event->first_ns;
+	f->used = party_actor(&x->actor, x->event->error);
+	f->limit = (struct finding_limit){ .present = true,
+					   .soft = x->event->nofile,
+					   .open = x->open };
+	if (is_counted(&r, x))
 		return;
-	finding_sites(e, &f, x->table, NULL, NULL, &labels);
-	place = f.site_count && f.sites[0].site && x->fullness == TABLE_FULL ? f.sites[0].site
-									     : x->actor.site;
-	f.fingerprint = finding_fingerprint(f.rule, x->actor.process, place);
+	finding_sites(e, f, x->table, NULL, NULL, &labels);
 	if (x->fullness == TABLE_FULL)
-		keep_in_mind(e, x, f.fingerprint);
-	if (f.site_count && x->fullness == TABLE_FULL && finding_is_news(e, &f))
-		finding_ask_idle(e, x->table, &f.sites[0], 0, ROW_IDLE_NS);
-	limit_format(&f, x->fullness, message, sizeof(message));
-	limit_format_why(x, &f.sites[0], why, sizeof(why));
-	f.why = why;
-	finding_report(e, &f);
+		blame_holder(&r, x);
+	if (report_is_news(&r)) {
+		if (f->site_count && x->fullness == TABLE_FULL)
+			finding_ask_idle(e, x->table, &f->sites[0], 0, ROW_IDLE_NS);
+		limit_format(&r, x->fullness);
+		limit_format_why(&r, x);
+	}
+	report_send(&r);
 }
 
 /* ---- a server that can't accept is looked at for a moment: does it try again and again? ---- */

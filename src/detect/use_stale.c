@@ -4,10 +4,9 @@
  * and a third goes on using it. No call fails. A worker that is handed number after number does
  * the same by design, so the rule is off unless asked for.
  */
-#include <stdio.h>
-
 #include "detect/detectors.h"
 #include "engine/engine_private.h"
+#include "engine/report.h"
 #include "model/syscall_name.h"
 
 /* dup2() onto a number in use is how a log is changed under those who write to it. */
@@ -25,21 +24,22 @@ static bool was_opened_by_other(const struct slot *slot, const struct actor *act
 	       slot->site->process->pid == actor->process->pid;
 }
 
-static void use_format(struct finding *f, const struct past *past, uint32_t opener_tid,
-		       char *message, char *why, size_t size)
+static void use_format(struct report *r, const struct fdtable *table, int32_t fd,
+		       const struct past *past)
 {
+	const struct finding *f = &r->finding;
 	char what[160];
 
+	r->finding.descriptor = slots_descriptor(r->engine, table, fd);
 	finding_describe(&f->descriptor, what, sizeof(what));
-	snprintf(message, size, "tid %u kept using %s, which meanwhile is another file",
-		 f->used.tid, what);
-	snprintf(why, size,
-		 "it had used generation %u of the number, which tid %u closed; tid %u opened "
-		 "generation %u; %s went there, and nothing failed",
-		 past->generation, past->closer_tid, opener_tid, f->descriptor.generation,
-		 syscall_name(f->used.syscall));
-	f->why = why;
-	f->help = "close only after every user has let go, or give the users a duplicate";
+	report_message(r, "tid %u kept using %s, which meanwhile is another file", f->used.tid,
+		       what);
+	report_why(r,
+		   "it had used generation %u of the number, which tid %u closed; tid %u opened "
+		   "generation %u; %s went there, and nothing failed",
+		   past->generation, past->closer_tid, f->opened.tid, f->descriptor.generation,
+		   syscall_name(f->used.syscall));
+	r->finding.help = "close only after every user has let go, or give the users a duplicate";
 }
 
 static void use_report(struct engine *e, const struct fdtable *table, int32_t fd,
@@ -47,23 +47,17 @@ static void use_report(struct engine *e, const struct fdtable *table, int32_t fd
 {
 	const struct slot *slot = fdtable_slot(table, fd);
 	const struct past *past = past_at(&e->pasts, slot->past);
-	struct finding f = { .rule = RULE_USE_STALE,
-			     .severity = SEVERITY_WARNING,
-			     .process = actor->process,
-			     .opened = party_opened(slot),
-			     .used = party_actor(actor, 0),
-			     .first_ns = past->closed_ns };
-	char message[256] = "", why[256];
+	struct report r;
 
-	f.message = message;
-	finding_history(e, &f, slot->past);
-	f.confidence = finding_confidence(table, CONFIDENCE_INFERRED);
-	f.fingerprint = finding_fingerprint(f.rule, f.process, f.used.site);
-	if (finding_is_news(e, &f)) {
-		f.descriptor = slots_descriptor(e, table, fd);
-		use_format(&f, past, slot->opener_tid, message, why, sizeof(message));
-	}
-	finding_report(e, &f);
+	report_begin(&r, e, RULE_USE_STALE, actor->process, site_now(actor->site));
+	report_trust(&r, table, CONFIDENCE_INFERRED);
+	r.finding.opened = party_opened(slot);
+	r.finding.used = party_actor(actor, 0);
+	r.finding.first_ns = past->closed_ns;
+	finding_history(e, &r.finding, slot->past);
+	if (report_is_news(&r))
+		use_format(&r, table, fd, past);
+	report_send(&r);
 }
 
 static void use_stale(struct engine *e, struct fdtable *table, uint32_t fd,

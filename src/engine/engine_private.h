@@ -142,8 +142,8 @@ struct engine {
 	uint64_t throttled_ns;                    /* when the idle ones were last dropped */
 	uint64_t sequence;
 	bool finished; /* engine_finish() was called: nothing more is reported */
-	struct process
-		*root; /* the first process seen: in command mode the command; owned reference */
+	/* the first process seen: in command mode the command; owned reference */
+	struct process *root;
 };
 
 /* tasks.c */
@@ -212,11 +212,8 @@ struct party party_past_opened(const struct past *past);
 struct party party_past_closed(const struct past *past);
 struct party party_actor(const struct actor *actor, int32_t error);
 void finding_history(struct engine *e, struct finding *f, uint32_t past);
-enum confidence finding_confidence(const struct fdtable *table, enum confidence at_best);
 /* "fd 4 (tcp a -> b)": cut to size. */
 void finding_describe(const struct descriptor *d, char *buffer, size_t size);
-/* The usual remedy in the language of the culprit's site. */
-const char *finding_help(const struct finding *f, const char *in_c, const char *in_python);
 /*
  * Counts the finding under its fingerprint and reports it if it is news: the first of its kind,
  * more severe than before, or an hour after the last report; unless it is suppressed, or too many

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/text.h"
 #include "engine/engine_private.h"
 #include "model/syscall_name.h"
 #include "fdtrace/syscall.h"
@@ -85,11 +85,11 @@ void party_format(const struct party *party, char *buffer, size_t size)
 	if (party->site)
 		site_format_function(party->site, function, sizeof(function));
 	if (function[0])
-		snprintf(buffer, size, "%s%s", function, function[0] == '<' ? "" : "()");
+		text_format(buffer, size, "%s%s", function, function[0] == '<' ? "" : "()");
 	else if (party->known)
-		snprintf(buffer, size, "tid %u", party->tid);
+		text_format(buffer, size, "tid %u", party->tid);
 	else
-		snprintf(buffer, size, "somebody");
+		text_format(buffer, size, "somebody");
 }
 
 struct party party_past_opened(const struct past *past)
@@ -134,21 +134,17 @@ void finding_history(struct engine *e, struct finding *f, uint32_t index)
 	}
 }
 
-enum confidence finding_confidence(const struct fdtable *table, enum confidence at_best)
-{
-	return table->tainted ? CONFIDENCE_AFTER_LOSS : at_best;
-}
-
 void finding_describe(const struct descriptor *d, char *buffer, size_t size)
 {
 	if (d->kind == FD_KIND_UNKNOWN)
-		snprintf(buffer, size, "fd %d", d->fd);
+		text_format(buffer, size, "fd %d", d->fd);
 	else if (!d->name)
-		snprintf(buffer, size, "fd %d (%s)", d->fd, fd_kind_name(d->kind));
+		text_format(buffer, size, "fd %d (%s)", d->fd, fd_kind_name(d->kind));
 	else if (strncmp(d->name, fd_kind_name(d->kind), strlen(fd_kind_name(d->kind))) == 0)
-		snprintf(buffer, size, "fd %d (%.100s)", d->fd, d->name);
+		text_format(buffer, size, "fd %d (%.*s)", d->fd, text_fit(d->name, 100), d->name);
 	else
-		snprintf(buffer, size, "fd %d (%s %.100s)", d->fd, fd_kind_name(d->kind), d->name);
+		text_format(buffer, size, "fd %d (%s %.*s)", d->fd, fd_kind_name(d->kind),
+			    text_fit(d->name, 100), d->name);
 }
 
 struct past *finding_past(struct engine *e, const struct fdtable *table, uint32_t fd,
@@ -307,26 +303,19 @@ const struct site *finding_culprit(const struct finding *f)
 	return party ? party->site : NULL;
 }
 
-const char *finding_help(const struct finding *f, const char *in_c, const char *in_python)
-{
-	const struct site *site = finding_culprit(f);
-
-	return site && site_language(site) == LANGUAGE_PYTHON ? in_python : in_c;
-}
-
 static void site_of(const struct finding *f, char *buffer, size_t size)
 {
 	const struct party *party = culprit_party(f);
 
 	if (f->site_count && f->sites[0].site && f->sites[0].site->stack)
-		snprintf(buffer, size, "%s (%s)", f->sites[0].label,
-			 fd_kind_name(f->sites[0].kind));
+		text_format(buffer, size, "%s (%s)", f->sites[0].label,
+			    fd_kind_name(f->sites[0].kind));
 	else if (f->site_count)
-		snprintf(buffer, size, "%s", f->sites[0].label);
+		text_format(buffer, size, "%s", f->sites[0].label);
 	else if (party && party->site)
 		site_format(party->site, buffer, size);
 	else if (party)
-		snprintf(buffer, size, "%s", syscall_name(party->syscall));
+		text_format(buffer, size, "%s", syscall_name(party->syscall));
 }
 
 /* What the summary will say of it. */
@@ -335,7 +324,7 @@ static void remember(struct finding_entry *entry, const struct finding *f)
 	entry->open = f->limit.present ? f->limit.open : f->site_count ? f->sites[0].open : 0;
 	entry->rate_per_min = f->limit.rate_per_min;
 	site_of(f, entry->site, sizeof(entry->site));
-	snprintf(entry->message, sizeof(entry->message), "%s", f->message);
+	text_format(entry->message, sizeof(entry->message), "%s", f->message);
 }
 
 /* Told or not, a cause counts once, as the gravest it has been. */
@@ -388,12 +377,19 @@ static void withhold(struct engine *e, struct finding_entry *entry, const struct
 	throttle_withhold(e, f);
 }
 
-/* News: not yet reported, more severe than the last report, or an hour old. The second comes at once. */
+/* Not yet reported, more severe than when it last was, or an hour old. */
+static bool entry_is_due(const struct engine *e, const struct finding_entry *entry,
+			 enum severity severity)
+{
+	return !entry->reported || severity > entry->reported || is_long_ago(e, entry);
+}
+
+/* What has become more severe is reported at once, however many there are. */
 static void tell_if_news(struct engine *e, struct finding_entry *entry, struct finding *f)
 {
 	bool worse = entry->reported && f->severity > entry->reported;
 
-	if (entry->reported && !worse && !is_long_ago(e, entry))
+	if (!entry_is_due(e, entry, f->severity))
 		return;
 	if (worse || throttle_pass(e, f))
 		finding_deliver(e, entry, f);
@@ -430,8 +426,7 @@ bool finding_is_news(const struct engine *e, const struct finding *f)
 
 	if (!entry || !entry->judged)
 		return true;
-	return !entry->suppressed &&
-	       (!entry->reported || f->severity > entry->severity || is_long_ago(e, entry));
+	return !entry->suppressed && entry_is_due(e, entry, f->severity);
 }
 
 static bool is_elsewhere(struct engine *e, const struct finding *f)

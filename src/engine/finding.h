@@ -34,8 +34,8 @@ struct party {
 	const char *name; /* of the process then */
 	uint64_t time_ns; /* CLOCK_MONOTONIC */
 	uint32_t syscall; /* enum fdt_syscall; 0: by exec, exit or unknown */
-	const char
-		*how; /* "close", "dup3 (replaced)", "exec (close-on-exec)", "io_uring close" ... */
+	/* "close", "dup3 (replaced)", "exec (close-on-exec)", "io_uring close" ... */
+	const char *how;
 	int32_t error;           /* errno of a failed call, positive; 0: it succeeded */
 	const struct site *site; /* may be NULL */
 };
@@ -166,19 +166,19 @@ struct finding {
 	bool closed_is_culprit; /* mark `closed` as the one to blame; else `opened` if anyone */
 	bool opened_is_culprit;
 	bool used_is_culprit;
-	struct lifetime
-		history[FINDING_HISTORY_MAX]; /* generations before this one, newest first */
-	unsigned int history_count;
-	struct site_row sites[FINDING_SITES_MAX]; /* most open first */
-	unsigned int site_count;
-	unsigned int site_total; /* how many there are altogether */
-	struct victim victims[FINDING_VICTIMS_MAX];
-	unsigned int victim_count, victim_total;
 	struct finding_limit limit;
 	struct finding_sweep sweep;
 	const char *message; /* one sentence, no newline */
 	const char *why;     /* the evidence in a sentence; may be "" */
 	const char *help;    /* the usual remedy; may be "" */
+	/* How many of each there are below, and altogether; rows beyond that are not set. */
+	unsigned int history_count;
+	unsigned int site_count, site_total;
+	unsigned int victim_count, victim_total;
+	/* generations before this one, newest first */
+	struct lifetime history[FINDING_HISTORY_MAX];
+	struct site_row sites[FINDING_SITES_MAX]; /* most open first */
+	struct victim victims[FINDING_VICTIMS_MAX];
 };
 
 /*

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "engine/holdings.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/text.h"
 #include "engine/engine_private.h"
 #include "model/sockets.h"
 
@@ -202,10 +202,10 @@ static void look_at_inet(struct look *look, const struct fdt_detail *detail, enu
 		look->state = tcp_state_name(detail->state);
 	if (!socket_ends(detail, &ends))
 		return;
-	snprintf(look->own, sizeof(look->own), ends.peer[0] ? "to %s" : "on %s",
-		 ends.peer[0] ? ends.peer : ends.local);
+	text_format(look->own, sizeof(look->own), ends.peer[0] ? "to %s" : "on %s",
+		    ends.peer[0] ? ends.peer : ends.local);
 	if (ends.peer[0])
-		snprintf(look->group, sizeof(look->group), "on %s", ends.local);
+		text_format(look->group, sizeof(look->group), "on %s", ends.local);
 }
 
 static void look_at_unix(struct look *look, const struct fdt_detail *detail)
@@ -213,7 +213,7 @@ static void look_at_unix(struct look *look, const struct fdt_detail *detail)
 	char name[SOCKET_TEXT_SIZE];
 
 	if (detail && socket_name(detail, name, sizeof(name)))
-		snprintf(look->own, sizeof(look->own), "%.90s", name + strlen("unix "));
+		text_format(look->own, sizeof(look->own), "%.90s", name + strlen("unix "));
 }
 
 static void look_at_pipe(struct look *look, const struct slot *slot,
@@ -241,14 +241,14 @@ static void look_at_path(struct look *look, const char *path)
 		look->state = "deleted";
 	}
 	if (length < sizeof(look->own))
-		snprintf(look->own, sizeof(look->own), "%.*s", (int)length, path);
+		text_format(look->own, sizeof(look->own), "%.*s", (int)length, path);
 	else
-		snprintf(look->own, sizeof(look->own), "...%.*s", HOLDING_TEXT_SIZE - 4,
-			 path + length - (HOLDING_TEXT_SIZE - 4));
+		text_format(look->own, sizeof(look->own), "...%.*s", HOLDING_TEXT_SIZE - 4,
+			    path + length - (HOLDING_TEXT_SIZE - 4));
 	slash = strrchr(look->own, '/');
 	if (slash)
-		snprintf(look->group, sizeof(look->group), "%.*s/*", (int)(slash - look->own),
-			 look->own);
+		text_format(look->group, sizeof(look->group), "%.*s/*", (int)(slash - look->own),
+			    look->own);
 }
 
 static void look_at_fd(struct holdings *h, struct look *look)
@@ -334,8 +334,8 @@ static struct holding *holding_of_look(struct holdings *rows, const struct look 
 
 	if (holding && !index) {
 		holding->row.state = look->state;
-		snprintf(holding->target, sizeof(holding->target), "%s",
-			 look->by_group ? look->group : look->own);
+		text_format(holding->target, sizeof(holding->target), "%s",
+			    look->by_group ? look->group : look->own);
 	}
 	return holding;
 }
@@ -465,7 +465,7 @@ static struct site_row holdings_row(struct holdings *h, struct holding *holding,
 		row.oldest_ns = e->now_ns - holding->opened_ns;
 		return row;
 	}
-	snprintf(label, label_size, "opener unknown");
+	text_format(label, label_size, "opener unknown");
 	row.target = holding->target[0] ? holding->target : NULL;
 	return row;
 }
@@ -507,6 +507,12 @@ void finding_look_at_sites(struct engine *e, struct finding *f, const struct fdt
 	holdings_done(&h);
 }
 
+void finding_put_site(struct finding *f, const struct site_row *row)
+{
+	f->sites[0] = *row;
+	f->site_count = f->site_total = 1;
+}
+
 void finding_each_site(struct engine *e, const struct fdtable *table, holdings_only_fn only,
 		       const void *ctx,
 		       void (*row)(struct engine *e, const struct fdtable *table,
@@ -531,7 +537,7 @@ static void row_format_leads(const struct site_row *row, char *buffer, size_t si
 {
 	const char *target = row->target ? row->target : "", *state = row->state ? row->state : "";
 
-	snprintf(buffer, size, "%s%s%s", target, *target && *state ? ", " : "", state);
+	text_format(buffer, size, "%s%s%s", target, *target && *state ? ", " : "", state);
 }
 
 void site_row_format(const struct site_row *row, char *buffer, size_t size)
@@ -541,12 +547,12 @@ void site_row_format(const struct site_row *row, char *buffer, size_t size)
 
 	row_format_leads(row, leads, sizeof(leads));
 	if (row->calls > 1)
-		snprintf(buffer, size, "%s (%u calls)", label, row->calls);
+		text_format(buffer, size, "%s (%u calls)", label, row->calls);
 	else if (!leads[0])
-		snprintf(buffer, size, "%s", label);
+		text_format(buffer, size, "%s", label);
 	else if (row->looked)
-		snprintf(buffer, size, "%s; %u of %u looked at: %s", label, row->alike, row->looked,
-			 leads);
+		text_format(buffer, size, "%s; %u of %u looked at: %s", label, row->alike,
+			    row->looked, leads);
 	else
-		snprintf(buffer, size, "%s (%s)", leads, label);
+		text_format(buffer, size, "%s (%s)", leads, label);
 }

@@ -40,6 +40,9 @@ void finding_sites(struct engine *e, struct finding *f, const struct fdtable *ta
 void finding_look_at_sites(struct engine *e, struct finding *f, const struct fdtable *table,
 			   holdings_only_fn only, const void *ctx, struct site_labels *labels);
 
+/* The finding is about that row alone. */
+void finding_put_site(struct finding *f, const struct site_row *row);
+
 /* All rows, not looked at, one by one. */
 void finding_each_site(struct engine *e, const struct fdtable *table, holdings_only_fn only,
 		       const void *ctx,

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* What the descriptors of one site are like: how many lie idle, and how many peers have gone. */
-#include <stdio.h>
-
 #include "base/clock.h"
+#include "base/text.h"
 #include "engine/engine_private.h"
 
 /* Pipes keep no times, nor anything else that shows use. */
@@ -47,11 +46,11 @@ void finding_format_time(uint64_t ns, char *buffer, size_t size)
 	unsigned long long s = ns / SEC_NS;
 
 	if (s < 120)
-		snprintf(buffer, size, "%llu s", s);
+		text_format(buffer, size, "%llu s", s);
 	else if (s < 120 * 60)
-		snprintf(buffer, size, "%llu min", s / 60);
+		text_format(buffer, size, "%llu min", s / 60);
 	else if (s < 48 * 3600)
-		snprintf(buffer, size, "%llu h", s / 3600);
+		text_format(buffer, size, "%llu h", s / 3600);
 	else
-		snprintf(buffer, size, "%llu days", s / 86400);
+		text_format(buffer, size, "%llu days", s / 86400);
 }

@@ -124,17 +124,17 @@ struct fdtable {
 	struct mem *mem;
 	struct sites *sites;
 	unsigned int tasks; /* bound to it; the table dies with the last */
-	struct process *
-		owner; /* the process of the task bound first, later of the one that execs; owned reference */
+	/* the process of the task bound first, later of the one that execs; owned reference */
+	struct process *owner;
 	struct chunk **chunks; /* directory; NULL: no slot of that chunk was ever filled */
 	uint32_t chunk_count;
 	uint32_t open;    /* filled slots */
 	uint32_t peak;    /* the most there were, since its owner's image began */
 	uint32_t unknown; /* of them: opener unknown */
-	struct unknown_growth
-		*growth; /* detect/leak_growth.c: NULL until there are some of these; owned */
-	struct fdtable *
-		source; /* between birth and the last VEC of the birth: whose copy it is, held; else NULL */
+	/* detect/leak_growth.c: NULL until there are some of these; owned */
+	struct unknown_growth *growth;
+	/* between birth and the last VEC of the birth: whose copy it is, held; else NULL */
+	struct fdtable *source;
 	bool replaced; /* another table was born at its address: nothing more is heard of this one */
 	uint64_t changes;      /* events about it, snapshots not counted */
 	bool seen;             /* engine_each_table() */

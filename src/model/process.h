@@ -52,9 +52,9 @@ struct process {
 	uint64_t nofile;    /* soft RLIMIT_NOFILE; 0: not known */
 	unsigned int threads; /* tasks alive */
 	struct task *tasks;   /* they, in no order */
-	struct process *
-		before; /* the image that called exec, or the parent that forked; owned reference */
-	bool by_fork;   /* `before` is the parent's image, and no exec has happened since */
+	/* the image that called exec, or the parent that forked; owned reference */
+	struct process *before;
+	bool by_fork;     /* `before` is the parent's image, and no exec has happened since */
 	bool use_watched; /* FDT_TASK_WATCHED: its first uses of what crossed the exec are reported */
 	bool exec_pending; /* in pending_execs: detect/exec_inherit.c or detect/exec_held.c look at it */
 	bool exec_judged;             /* detect/exec_inherit.c has done so */
@@ -79,8 +79,8 @@ struct task {
 	struct process *process; /* owned reference */
 	struct fdtable *table;   /* bound: counted in table->tasks; NULL: not known */
 	struct sweep *sweep;     /* detect/close_sweep.c; owned; NULL most of the time */
-	uint32_t
-		seen_in; /* serial of the latest snapshot that began before we heard of it or found it */
+	/* serial of the latest snapshot that began before we heard of it or found it */
+	uint32_t seen_in;
 	unsigned int missed;          /* whole snapshots in a row that did not find it */
 	struct task *next, *previous; /* in process->tasks */
 };

@@ -50,6 +50,12 @@ struct sink_ops {
 	int (*state)(struct sink *sink, enum run_state state, uint64_t time_ns);
 	int (*coverage)(struct sink *sink, const struct coverage_change *change);
 	int (*finding)(struct sink *sink, const struct finding *finding);
+	/*
+	 * The same as the store of evidence takes it: see json_finding_line(), which is to be used
+	 * where this is NULL. finding() of the same finding comes next and shares the work.
+	 */
+	int (*evidence)(struct sink *sink, const struct finding *finding, char **ret_line,
+			size_t *ret_length);
 	int (*withheld)(struct sink *sink, const struct withheld *withheld);
 	int (*change)(struct sink *sink, const struct change *change);
 	int (*summary)(struct sink *sink, const struct summary *summary);

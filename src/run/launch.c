@@ -140,7 +140,7 @@ pid_t launch_pid(const struct launch *launch)
 static const char *exec_cause(const char *command, int error)
 {
 	if (error == ENOENT && !*command)
-		return "the name is empty";
+		return "the command name is empty";
 	if (error == ENOENT && strchr(command, '/') && access(command, F_OK) == 0)
 		return "the file exists, but the interpreter or loader it names does not";
 	if (error == ENOENT && !strchr(command, '/'))

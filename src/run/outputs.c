@@ -259,12 +259,20 @@ static int open_run_evidence(struct outputs *o)
 	return err;
 }
 
+static int evidence_line(struct outputs *o, const struct finding *finding, char **ret_line,
+			 size_t *ret_length)
+{
+	if (o->sink->ops->evidence)
+		return o->sink->ops->evidence(o->sink, finding, ret_line, ret_length);
+	return json_finding_line(o->host, o->redaction, finding, ret_line, ret_length);
+}
+
 /* A finding that is too long, or comes while another run holds the lock, is skipped; later ones are stored. */
 static int put_evidence(struct outputs *o, const struct finding *finding)
 {
 	size_t length;
 	char *line;
-	int err = json_finding_line(o->host, o->redaction, finding, &line, &length);
+	int err = evidence_line(o, finding, &line, &length);
 
 	if (err)
 		return err;
@@ -280,7 +288,7 @@ static bool give_full(struct outputs *o, const struct finding *finding)
 {
 	size_t length;
 	char *line;
-	int err = json_finding_line(o->host, o->redaction, finding, &line, &length);
+	int err = evidence_line(o, finding, &line, &length);
 
 	if (err)
 		return false;

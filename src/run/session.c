@@ -280,8 +280,8 @@ static int session_begin_fault(struct session *s)
 
 	if (s->config->replay || !(set->fault_drop_percent + set->fault_delay_percent))
 		return 0;
-	log_warn("faults on purpose: %" PRIu64 " %% of the assertions are dropped, %" PRIu64
-		 " %% are late",
+	log_warn("injecting faults: %" PRIu64 " %% of the slot events are dropped, %" PRIu64
+		 " %% are delayed",
 		 set->fault_drop_percent, set->fault_delay_percent);
 	if (fault_new((unsigned int)set->fault_drop_percent, (unsigned int)set->fault_delay_percent,
 		      &s->fault))
@@ -318,7 +318,7 @@ static int session_begin_parts(struct session *s)
 	if (!err)
 		return 0;
 	return trouble_set(s->trouble, -err, EXIT_INTERNAL, NULL, strerror(-err),
-			   "cannot begin to trace");
+			   "cannot start tracing");
 }
 
 static int session_begin_outputs(struct session *s)
@@ -422,8 +422,8 @@ static uint64_t session_report_verify(const struct session *s)
 			 " of other users (CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH show them)",
 			 c.hidden);
 	log_warn("verify: %" PRIu64 " tables compared with /proc, %" PRIu64
-		 " descriptors; left out: %" PRIu64 " changing at that moment, %" PRIu64
-		 " in need of repair%s; %" PRIu64 " difference%s",
+		 " descriptors; skipped: %" PRIu64 " that were changing, %" PRIu64
+		 " waiting for repair%s; %" PRIu64 " difference%s",
 		 c.compared, c.slots, c.busy, c.tainted, hidden, c.differences,
 		 c.differences == 1 ? "" : "s");
 	return c.differences;
@@ -436,7 +436,7 @@ static void session_fill_result(struct session *s, struct session_result *result
 	if (!s->engine)
 		return;
 	engine_counters(s->engine, &counters);
-	result->grave = counters.findings[SEVERITY_WARNING] + counters.findings[SEVERITY_ERROR];
+	result->serious = counters.findings[SEVERITY_WARNING] + counters.findings[SEVERITY_ERROR];
 	if (s->verify)
 		result->differences = session_report_verify(s);
 }

@@ -85,8 +85,8 @@ struct session_config {
 
 struct session_result {
 	bool command_started; /* the command was started */
-	uint64_t grave;       /* findings at or above warning */
-	uint64_t differences; /* from the kernel\'s tables (--verify) */
+	uint64_t serious;     /* findings at or above warning */
+	uint64_t differences; /* from the kernel's tables (--verify) */
 };
 
 /*

@@ -82,8 +82,8 @@ static void stream_read_meta(struct session *s, const struct fdt_meta *event, si
 	}
 	meta_read(&s->meta, event, size);
 	if (s->meta.settings.memory_max_bytes > memory) {
-		log_info("recorded with a larger memory.max; --set memory.max=... allows it here, "
-			 "too");
+		log_info("the recording was made with a larger memory.max; use --set "
+			 "memory.max=... to allow as much here");
 		s->meta.settings.memory_max_bytes = memory;
 	}
 }

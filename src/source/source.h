@@ -21,8 +21,8 @@ struct source;
 
 /* What a source can say about itself. The strings live as long as it does. */
 struct source_facts {
-	const char
-		*coverage; /* which hooks are in force, "tracepoint" or "function"; NULL: unknown */
+	/* which hooks are in force, "tracepoint" or "function"; NULL: unknown */
+	const char *coverage;
 	const char *not_seen; /* what these hooks do not see; NULL or "": nothing */
 	bool measures_cost;   /* cost() has figures: a budget can be kept */
 };

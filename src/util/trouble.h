@@ -20,8 +20,8 @@ enum exit_status {
 struct trouble {
 	int status;     /* enum exit_status that fits */
 	char what[256]; /* "cannot trace pid 4121: permission denied" */
-	char cause
-		[512]; /* "needs CAP_BPF and CAP_PERFMON; this process has neither (uid 1000)"; may be "" */
+	/* "needs CAP_BPF and CAP_PERFMON; this process has neither (uid 1000)"; may be "" */
+	char cause[512];
 	char remedy[256]; /* "try: sudo fdtrace -p 4121"; may be "" */
 };
 

@@ -29,8 +29,9 @@ import tempfile
 import time
 import traceback
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PYTHON = "/usr/bin/python3"
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from harness import PYTHON, TOP, free_port
+
 DEADLINE_S = 150
 PR_SET_CHILD_SUBREAPER = 36
 SETTLE_S = 3  # a sweep is told two seconds later: a finding belongs to the phase it is told in
@@ -128,12 +129,6 @@ class Daemon:
                 self.child.kill()
                 self.child.wait()
                 raise
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def answers(port):

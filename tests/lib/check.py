@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Runs the tests, one step after the other, and ends with the line
+"""Runs the tests, several steps at a time, and ends with the line
 
     N passed, N failed
 
@@ -12,19 +12,28 @@ valgrind, sanitize: the unit tests and the replays under these. list: prints the
 A step is one or more TAP programs run by prove, or a command that must succeed. A step prints one
 line with its time, and what failed; with V=1, everything. Skips are listed with their reasons; with
 CI=true they are failures.
+
+Most steps wait more than they work, so twice as many run at a time as there are processors. Those
+that must have the machine to themselves come last, one after the other.
 """
+import concurrent.futures
+import contextlib
+import functools
 import glob
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("BUILD", "build")
 VERBOSE = os.environ.get("V") == "1"
 PYTHON = "/usr/bin/python3"
-JOBS = f"-j{os.cpu_count() or 1}"
+CPUS = os.cpu_count() or 1
+STEPS_AT_A_TIME = 2 * CPUS
 VALGRIND = "valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,possible"
 ASAN = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
 # Why a unit test is not run under valgrind; the sanitizers run all of them.
@@ -34,38 +43,45 @@ NOT_UNDER_VALGRIND = {
     "test_verify": "compares its own descriptors with /proc, which also lists those of valgrind",
     "test_json_sink": "its lines of 40 MB take minutes",
 }
-# The only list of test programs: steps of `make check`, which can also be run one by one.
+# The only list of test programs: steps of `make check`, which can also be run one by one. The longest
+# come first, so that none is left to run by itself in the end.
 LIVE = {
-    "run": ["tests/live/run.py"],
-    "patterns": ["tests/live/patterns.py"],
-    "attach": ["tests/live/attach.py"],
-    "verify": ["tests/live/verify.py"],
-    "details": ["tests/live/details.py"],
-    "rates": ["tests/live/rates.py"],
-    "budget": ["tests/live/budget.py"],
-    "events": ["tests/live/events.py"],
-    "outputs": ["tests/live/outputs.py"],
-    "metrics": ["tests/live/metrics.py", "tests/fleet/prometheus.py"],
-    "cgroup": ["tests/live/cgroup.py", "tests/live/deploy.py"],
-    "stacks": ["tests/stacks/stacks.py", "tests/stacks/places.py"],
-    "failures": ["tests/live/failures.py", "tests/live/doctor.py"],
     "load": ["tests/live/load.py"],
-    "daemon": ["tests/live/daemon.py"],
+    "patterns": ["tests/live/patterns.py"],
     "long-life": ["tests/fleet/long_life.py"],
-    "daemon-failures": ["tests/live/daemon_failures.py"],
+    "run": ["tests/live/run.py"],
     "stories": ["tests/stories/run.py"],
+    "failures": ["tests/live/failures.py", "tests/live/doctor.py"],
+    "daemon-failures": ["tests/live/daemon_failures.py"],
+    "daemon": ["tests/live/daemon.py"],
+    "attach": ["tests/live/attach.py"],
+    "stacks": ["tests/stacks/stacks.py", "tests/stacks/places.py"],
+    "metrics": ["tests/live/metrics.py", "tests/fleet/prometheus.py"],
+    "rates": ["tests/live/rates.py"],
+    "details": ["tests/live/details.py"],
+    "verify": ["tests/live/verify.py"],
+    "events": ["tests/live/events.py"],
+    "cgroup": ["tests/live/cgroup.py", "tests/live/deploy.py"],
+    "outputs": ["tests/live/outputs.py"],
+}
+# They look at the whole machine, or load it: nothing else may run meanwhile.
+ALONE = {
+    "budget": ["tests/live/budget.py"],
+    "whole-machine": ["tests/live/whole_machine.py"],
 }
 STRUCTURE = ["tests/lib/structure.py"]
 OTHERS = {
-    "installation": ["tests/packaging/install.py", "tests/packaging/words.py", "tests/packaging/licences.py"],
+    "fleet": ["tests/fleet/shippers.py", "tests/fleet/fleet.py"],
     "cost": ["tests/bench/cost.py"],
+    "installation": ["tests/packaging/install.py", "tests/packaging/words.py", "tests/packaging/licences.py"],
     "replay": ["tests/replay/replay.py"],
     "property": ["tests/property/property.py"],
-    "fleet": ["tests/fleet/shippers.py", "tests/fleet/fleet.py"],
 }
-STEP_S = 420  # three times what the slowest step takes; a step that hangs is killed
+STEP_S = 900  # far more than the slowest takes; a step that hangs is killed
 
 passed, failed, skipped = 0, 0, []
+closing = threading.Lock()  # the three above, and what is printed
+running = set()  # the sessions of steps, by their pids
 
 
 def environment(extra):
@@ -75,23 +91,31 @@ def environment(extra):
 
 
 def execute(argv, extra):
-    """The exit status and all output."""
-    try:
-        done = subprocess.run(argv, cwd=TOP, env=environment(extra), stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=STEP_S, check=False)
-    except subprocess.TimeoutExpired as late:
-        return 1, (late.stdout or b"").decode("utf-8", "replace") + f"\nkilled after {STEP_S} s\n"
-    return done.returncode, done.stdout.decode("utf-8", "replace")
+    """The exit status and all output. In a session of its own: the kernel shares the processors among
+    sessions, so that a fork bomb in one step leaves the others their part (sched_autogroup)."""
+    with subprocess.Popen(argv, cwd=TOP, env=environment(extra), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, start_new_session=True) as child:
+        running.add(child.pid)
+        try:
+            out, _ = child.communicate(timeout=STEP_S)
+            late = ""
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            out, _ = child.communicate()
+            late = f"\nkilled after {STEP_S} s\n"
+        running.discard(child.pid)
+    return 1 if late else child.returncode, out.decode("utf-8", "replace") + late
 
 
 def close_step(name, good, bad, start, shown):
     global passed, failed
-    passed += good
-    failed += bad
-    print(f"{'ok  ' if not bad else 'FAIL'} {name}: {good} passed, {bad} failed ({time.monotonic() - start:.0f} s)",
-          flush=True)
-    if shown:
-        print(shown, flush=True)
+    with closing:
+        passed += good
+        failed += bad
+        print(f"{'ok  ' if not bad else 'FAIL'} {name}: {good} passed, {bad} failed "
+              f"({time.monotonic() - start:.0f} s)", flush=True)
+        if shown:
+            print(shown, flush=True)
 
 
 def command(name, argv, **extra):
@@ -136,7 +160,7 @@ def tests(name, files, interpreter="", jobs=1, **extra):
 
 
 def make(*words):
-    return ["make", "-s", JOBS, *words]
+    return ["make", "-s", f"-j{CPUS}", *words]
 
 
 def unit_programs(build):
@@ -144,65 +168,110 @@ def unit_programs(build):
             for c in sorted(glob.glob(os.path.join(TOP, "tests/unit/test_*.c")))]
 
 
+# --- groups of steps: what is to be built first is built, and the steps are returned ---
+
+step = functools.partial
+
+
+def listed_steps(programs):
+    return [step(tests, name, files, PYTHON) for name, files in programs.items()]
+
+
 def check_steps():
     if not command("build with gcc", make(f"B={BUILD}", "CC=gcc", "CFLAGS=-O2 -g -Werror", "all", "unit-programs",
                                           "live-programs", "bench-programs")):
-        return
-    clang = BUILD + "-clang"
-    command("build with clang", make(f"B={clang}", "CC=clang", "CFLAGS=-O2 -g -Werror", "objects"))
-    command("format", make("format-check"))
-    tests("structure", STRUCTURE, PYTHON)
-    command("purity", make(f"B={BUILD}", "purity"))
-    if os.path.exists("/sys/kernel/btf/vmlinux"):
-        command("vmlinux.h agrees with this kernel", make(f"B={BUILD}", "check-vmlinux"))
-    tests("unit", unit_programs(BUILD))
-    for name, files in {**OTHERS, **LIVE}.items():
-        tests(name, files, PYTHON)
+        return []
+    return [
+        *listed_steps(LIVE), *listed_steps(OTHERS),
+        # Its warnings do not depend on the optimizer, which takes half of the time.
+        step(command, "build with clang", make(f"B={BUILD}-clang", "CC=clang", "CFLAGS=-O0 -Werror", "objects")),
+        step(tests, "unit", unit_programs(BUILD)),
+        step(tests, "structure", STRUCTURE, PYTHON),
+        step(command, "purity", make(f"B={BUILD}", "purity")),
+        step(command, "format", make("format-check")),
+        *([step(command, "vmlinux.h agrees with this kernel", make(f"B={BUILD}", "check-vmlinux"))]
+          if os.path.exists("/sys/kernel/btf/vmlinux") else []),
+    ]
 
 
 def live_steps():
-    for name, files in LIVE.items():
-        tests(name, files, PYTHON)
+    return listed_steps(LIVE)
 
 
 def sanitizer_steps():
     asan = BUILD + "-asan"
     if not command("build with sanitizers", make(f"B={asan}", "CC=gcc", f"SANITIZE={ASAN}", "all", "unit-programs")):
-        return
+        return []
     recorder = os.path.abspath(os.path.join(TOP, BUILD, "fdtrace"))
-    tests("unit, sanitizers", unit_programs(asan), jobs=os.cpu_count() or 1)
-    tests("replay, sanitizers", ["tests/replay/replay.py"], PYTHON, BUILD=asan, FDTRACE_RECORDER=recorder)
+    return [step(tests, "replay, sanitizers", ["tests/replay/replay.py"], PYTHON, BUILD=asan, FDTRACE_RECORDER=recorder),
+            step(tests, "unit, sanitizers", unit_programs(asan), jobs=CPUS)]
 
 
 def valgrind_steps():
     """Takes three minutes, and is not part of `make check` to keep that below ten."""
-    tests("unit, valgrind", [p for p in unit_programs(BUILD) if os.path.basename(p) not in NOT_UNDER_VALGRIND],
-          VALGRIND, jobs=os.cpu_count() or 1)
-    tests("replay, valgrind", ["tests/replay/replay.py"], PYTHON, REPLAY_WRAPPER=VALGRIND)
+    programs = [p for p in unit_programs(BUILD) if os.path.basename(p) not in NOT_UNDER_VALGRIND]
+    return [step(tests, "replay, valgrind", ["tests/replay/replay.py"], PYTHON, REPLAY_WRAPPER=VALGRIND),
+            step(tests, "unit, valgrind", programs, VALGRIND, jobs=CPUS)]
 
 
 GROUPS = {"check": check_steps, "live": live_steps, "valgrind": valgrind_steps, "sanitize": sanitizer_steps}
+WITH_ALONE = {"check", "live"}
+
+
+def end_running():
+    for pid in list(running):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGINT)
+
+
+def run_beside(steps):
+    """Several at a time; an error in this file ends the run."""
+    with concurrent.futures.ThreadPoolExecutor(STEPS_AT_A_TIME) as pool:
+        try:
+            for done in concurrent.futures.as_completed([pool.submit(one) for one in steps]):
+                done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            end_running()  # the pool waits for them
+            raise
 
 
 def run_steps(names):
-    known = {"structure": STRUCTURE, **LIVE, **OTHERS}
-    for name in names:
-        if name not in GROUPS and name not in known:
-            sys.exit(f"check.py: unknown step '{name}'; the steps are: {' '.join([*GROUPS, *known])}")
+    beside = {"structure": STRUCTURE, **LIVE, **OTHERS}
+    steps, alone = [], {}
     for name in names:
         if name in GROUPS:
-            GROUPS[name]()
+            steps += GROUPS[name]()
+            alone.update(ALONE if name in WITH_ALONE else {})
+        elif name in ALONE:
+            alone[name] = ALONE[name]
         else:
-            tests(name, known[name], PYTHON)
+            steps += listed_steps({name: beside[name]})
+    run_beside(steps)
+    for one in listed_steps(alone):
+        one()
+
+
+def check_names(names):
+    known = [*GROUPS, "structure", *OTHERS, *LIVE, *ALONE]
+    if names == ["list"]:
+        print(*known)
+        sys.exit(0)
+    for name in names:
+        if name not in known:
+            sys.exit(f"check.py: unknown step '{name}'; the steps are: {' '.join(known)}")
 
 
 def main():
     global failed
-    if sys.argv[1:] == ["list"]:
-        print(*GROUPS, "structure", *OTHERS, *LIVE)
-        return
+    names = sys.argv[1:] or ["check"]
+    check_names(names)
     start = time.monotonic()
-    run_steps(sys.argv[1:] or ["check"])
+    try:
+        run_steps(names)
+    except KeyboardInterrupt:
+        end_running()
+        raise
     if os.environ.get("CI") == "true":
         failed += len(skipped)
     if skipped:

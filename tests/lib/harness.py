@@ -182,7 +182,9 @@ def run(argv, timeout=DEADLINE_S, text=None, **popen):
             out, err = child.communicate(text, timeout=timeout)
         except subprocess.TimeoutExpired:
             child.kill()
-            out, err = child.communicate()
+            out, err = b"", b""
+            with contextlib.suppress(subprocess.TimeoutExpired):  # who it has started may hold the pipes
+                out, err = child.communicate(timeout=5)
             raise AssertionError(
                 f"no end after {timeout} s\n{Result(argv, child.returncode, out or b'', err or b'')}") from None
     return Result(argv, child.returncode, out or b"", err or b"")

@@ -66,9 +66,7 @@ LANGUAGE_ALLOWED = {
     "src/daemon/daemon.c": "the same",
     "src/cli/options.c": "the values of --stacks",
     "src/cli/main.c": "the same",
-    "src/engine/finding.c": "help for the language of the site",
-    "src/engine/engine_private.h": "the same",
-    "src/detect/limit_emfile.c": "help for the language of the site",
+    "src/engine/help.c": "the table of remedies by language",
     "src/output/text/text_stack.c": "why a stack has no frames of the interpreter",
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Attaching to what runs already: a server with clients, a process in turmoil, the whole machine,
-and fdtrace itself. The tables that fdtrace reports must be the kernel's.
+"""Attaching to what runs already: a server with clients, a process in turmoil, and fdtrace itself.
+The tables that fdtrace reports must be the kernel's.
 """
 import contextlib
 import http.client
@@ -15,30 +15,12 @@ import threading
 
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import (BUILD, CAP_KILL, FDTRACE, NEEDED_CAPABILITIES, PYTHON, TOP, Background, alive, alone, attach,
+from harness import (BUILD, CAP_KILL, FDTRACE, NEEDED_CAPABILITIES, PYTHON, Background, alive, attach,
                      capabilities, case, expect_findings, fdtrace, judge_capabilities, main, need_tracing,
                      open_numbers, program, run, until)
+from tables import same_as_kernel, summary_of, totals
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-
-
-def summary_of(result, pid):
-    """What the final summary says about that process (its latest image)."""
-    rows = [s["fdtrace"] for s in result.dataset("summary")
-            if s["fdtrace"]["scope"] == "process" and s["fdtrace"]["final"] and s["process"]["pid"] == pid]
-    assert rows, f"no summary of pid {pid}\n{result}"
-    return max(rows, key=lambda row: row["image"])
-
-
-def totals(result):
-    rows = [s["fdtrace"] for s in result.dataset("summary") if s["fdtrace"]["scope"] == "run"]
-    assert rows and rows[-1]["final"], f"no final summary\n{result}"
-    return rows[-1]
-
-
-def same_as_kernel(result, pid, numbers):
-    row = summary_of(result, pid)
-    assert row["open"] == len(numbers), f"open {row['open']}, /proc says {numbers}\n{result}"
 
 
 def request(connection):
@@ -142,24 +124,6 @@ def cpu_ticks(pid):
     with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
         fields = stat.read().rsplit(")", 1)[1].split()
     return int(fields[11]) + int(fields[12])
-
-
-@case("-a while a compiler builds this project: no warning, no error, tables as the kernel's")
-@alone
-def whole_machine():
-    need_tracing()
-    with tempfile.TemporaryDirectory() as folder, Background([program("kinds"), "hold"]) as held:
-        held.wait_for(b"ready")
-        with Background([FDTRACE, "-j", "-a", "-d", "10s"]) as tracer:
-            tracer.wait_for(b"fdtrace.state")
-            build = run(["make", "-s", "-j2", f"B={folder}/b", "CC=gcc", f"{folder}/b/fdtrace"], cwd=TOP, timeout=240)
-            assert build.status == 0, f"{build}"
-            result = tracer.finish()
-        assert result.status == 0, f"{result.messages}"
-        grave = [f"{r['process'].get('command_line', r['process']['name'])}: {r['message']}" for r in result.grave()]
-        assert not grave, "\n".join(grave)
-        same_as_kernel(result, held.pid, open_numbers(held.pid))
-        held.finish()
 
 
 @case("fdtrace under fdtrace leaks nothing and hands nothing down")

@@ -75,7 +75,7 @@ def there_and_back():
 @case("a budget that pays for hardly a window: censuses find a leak, its opener unknown; the tables are right")
 @alone
 def census_only():
-    with machine("500ppm", "--verify", *FAST) as tracer, load("0", "1000", "0"), load("hold", "40"), \
+    with machine("1000ppm", "--verify", *FAST) as tracer, load("0", "1000", "0"), load("hold", "40"), \
             load("leak", "20", "1000") as leak:
         tracer.wait_for(b'"to":"duty"')
         tracer.wait_for(b'whose opener is unknown', 400)

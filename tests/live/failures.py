@@ -11,7 +11,7 @@ import tempfile
 
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import (FDTRACE, NOBODY, Background, Result, add_case, case, expect_findings, fdtrace, main,
+from harness import (FDTRACE, NOBODY, PYTHON, Background, Result, add_case, case, expect_findings, fdtrace, main,
                      need_tracing, open_numbers, program, run)
 
 
@@ -125,9 +125,10 @@ def full_disk_recording():
 @case("a reader that goes away ends the run quietly")
 def head():
     need_tracing()
-    with Background([program("churn")]) as racing:
-        racing.wait_for(b"running")
-        script = f"{FDTRACE} -j -e -p {racing.pid} -d 30s | head -1; echo ${{PIPESTATUS[0]}}"
+    slowly = "import time\nprint('running', flush=True)\nwhile True:\n    open('/dev/null').close()\n    time.sleep(0.01)\n"
+    with Background([PYTHON, "-c", slowly]) as opening:
+        opening.wait_for(b"running")
+        script = f"{FDTRACE} -j -e -p {opening.pid} -d 30s | head -1; echo ${{PIPESTATUS[0]}}"
         result = run(["/bin/bash", "-c", script], timeout=20)
         first, status = result.out.split(b"\n")[:2]
         json.loads(first)

@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include "program.h"
 
-#define BOMB_FORKS 3000
+#define BOMB_FORKS 3000 /* unless the command line says how many */
 #define SHORT_LIVES 2000
 #define SPAWNS 150
 #define CROWD 300
@@ -22,6 +22,7 @@
 #define STACK_BYTES 16384
 
 extern char **environ;
+static int bomb_forks = BOMB_FORKS;
 
 static void wait_for_all(void)
 {
@@ -55,7 +56,7 @@ static int with_bomb(void)
 
 	if (left == MAP_FAILED)
 		return PROGRAM_BROKEN;
-	for (atomic_init(left, BOMB_FORKS); atomic_load(left) > 0;)
+	for (atomic_init(left, bomb_forks); atomic_load(left) > 0;)
 		explode(left);
 	return 0;
 }
@@ -209,6 +210,8 @@ int main(int argc, char **argv)
 	char line[2];
 	int status;
 
+	if (argc > 2)
+		bomb_forks = atoi(argv[2]);
 	must(write(1, "running\n", 8));
 	must(read(0, line, 1));
 	status = run_variant(variants, argc > 1 ? argv[1] : NULL);

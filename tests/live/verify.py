@@ -5,20 +5,13 @@
 The tables are made wrong on purpose by dropping and delaying assertions (--set fault.*).
 """
 import os
-import re
 import signal
 import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from harness import Background, attach, case, fdtrace, main, need_tracing, open_numbers, program, until
-
-
-def verdict(messages):
-    """(tables compared, differences) of the closing message."""
-    found = re.search(r"verify: (\d+) tables? compared .*; (\d+) difference", messages)
-    assert found, f"no verdict: {messages}"
-    return int(found[1]), int(found[2])
+from tables import totals, verdict
 
 
 def race(pid, seconds_of_cpu=1):
@@ -49,7 +42,7 @@ def churned(*options):
 def racing_threads():
     need_tracing()
     result = churned()
-    compared, differences = verdict(result.messages)
+    compared, differences = verdict(result)
     assert compared and not differences and result.status == 0, f"{result}"
 
 
@@ -57,16 +50,15 @@ def racing_threads():
 def small_ring():
     need_tracing()
     result = churned("--set", "ring.size=64K")
-    totals = [s["fdtrace"] for s in result.dataset("summary") if s["fdtrace"]["scope"] == "run"][-1]
-    assert totals["lost"] > 0, f"nothing was lost\n{result}"
-    assert verdict(result.messages)[1] == 0 and result.status == 0, f"{result}"
+    assert totals(result)["lost"] > 0, f"nothing was lost\n{result}"
+    assert verdict(result)[1] == 0 and result.status == 0, f"{result}"
 
 
 @case("dropped assertions are noticed: exit 1, with what was heard of the slot")
 def noticed():
     need_tracing()
     result = churned("--set", "fault.drop=50", "--set", "ring.size=128M", "--set", "audit.interval=0")
-    assert verdict(result.messages)[1] > 0 and result.status == 1, f"{result}"
+    assert verdict(result)[1] > 0 and result.status == 1, f"{result}"
     assert "the kernel has" in result.messages, f"{result}"
 
 
@@ -87,16 +79,15 @@ def repaired():
         racing.finish()
     rows = [s["fdtrace"] for s in result.dataset("summary")
             if s["fdtrace"]["scope"] == "process" and not s["fdtrace"]["final"] and s["process"]["pid"] == racing.pid]
-    totals = [s["fdtrace"] for s in result.dataset("summary") if s["fdtrace"]["scope"] == "run"][-1]
     assert rows[-1]["open"] == held, f"open {rows[-1]['open']}, /proc says {held}\n{result}"
-    assert totals["corrections"] > 0, f"nothing was corrected\n{result}"
+    assert totals(result)["corrections"] > 0, f"nothing was corrected\n{result}"
 
 
 @case("the whole machine: no difference")
 def whole_machine():
     need_tracing()
     result = fdtrace("-j", "-a", "--verify", "-d", "2s")
-    compared, differences = verdict(result.messages)
+    compared, differences = verdict(result)
     assert compared > 5 and not differences and result.status == 0, f"{result}"
 
 
@@ -110,7 +101,7 @@ def sharers():
             sharing.wait_for(b"done")
             result = tracer.interrupt(signal.SIGINT)
         sharing.finish()
-    assert verdict(result.messages)[1] == 0 and result.status == 0, f"{result}"
+    assert verdict(result)[1] == 0 and result.status == 0, f"{result}"
 
 
 def vforked(*, until_over):
@@ -133,7 +124,7 @@ def pidfd_of_vfork():
     need_tracing()
     for until_over in (False, True):
         result = vforked(until_over=until_over)
-        assert verdict(result.messages)[1] == 0 and result.status == 0, f"{result}"
+        assert verdict(result)[1] == 0 and result.status == 0, f"{result}"
         opened = [e for e in result.dataset("event") if e["fdtrace"]["op"] == "open"]
         assert len(opened) == 1, f"told {len(opened)} times\n{result}"
 

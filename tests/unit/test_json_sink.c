@@ -7,6 +7,9 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "output/json/json.h"
+#include "output/json/json_text.h"
+
 #define SCHEMA "src/output/json/finding.schema.json"
 #define VALIDATOR "tests/live/validate_jsonl.py"
 #define LINE_MAX_BYTES 4000
@@ -570,6 +573,224 @@ static void what_gives_way_first(void **state)
 	capture_end(&c);
 }
 
+/* A line of at most max bytes, freed by the caller; the one of a builder with that cap. */
+static char *cut_to(const struct finding *f, const struct hostinfo *host, size_t max)
+{
+	struct builder b = { .host = host };
+	json_t *object = json_finding_object(&b, f);
+	size_t length;
+	char *line;
+
+	assert_false(b.failed);
+	assert_int_equal(json_cut_line(&b.parts, object, max, &line, &length), 0);
+	assert_int_equal(strlen(line), length);
+	json_decref(object);
+	json_builder_done(&b);
+	return line;
+}
+
+static bool is_said_of_cuts(const char *key)
+{
+	return !strcmp(key, "truncated") || !strcmp(key, "sites_total") ||
+	       !strcmp(key, "victims_total");
+}
+
+static bool shows_as_much(const json_t *more, const json_t *less);
+
+static bool text_shows_as_much(const char *more, const char *less)
+{
+	size_t length = strlen(less);
+
+	if (!strcmp(more, less))
+		return true;
+	return length >= 3 && !strcmp(less + length - 3, "...") && !strncmp(more, less, length - 3);
+}
+
+/* A stack: rows about missing frames aside, its frames are among those of the other one. */
+static bool stack_shows_as_much(const json_t *more, const json_t *less)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < json_array_size(less); i++) {
+		const char *frame = json_string_value(json_array_get(less, i));
+
+		if (!strncmp(frame, "... ", 4))
+			continue;
+		while (at < json_array_size(more) &&
+		       !text_shows_as_much(json_string_value(json_array_get(more, at)), frame))
+			at++;
+		if (at++ == json_array_size(more))
+			return false;
+	}
+	return true;
+}
+
+static bool array_shows_as_much(const json_t *more, const json_t *less)
+{
+	if (json_is_string(json_array_get(less, 0)))
+		return stack_shows_as_much(more, less);
+	for (size_t i = 0; i < json_array_size(less); i++)
+		if (!shows_as_much(json_array_get(more, i), json_array_get(less, i)))
+			return false;
+	return true;
+}
+
+static bool shows_as_much(const json_t *more, const json_t *less)
+{
+	const char *key;
+	json_t *value;
+
+	if (!more || json_typeof(more) != json_typeof(less))
+		return false;
+	if (json_is_array(less))
+		return array_shows_as_much(more, less);
+	if (json_is_string(less))
+		return text_shows_as_much(json_string_value(more), json_string_value(less));
+	json_object_foreach(
+		(json_t *)less, key,
+		value) if (strcmp(key, "stack_trace") && !is_said_of_cuts(key) &&
+			   !shows_as_much(json_object_get(more, key), value)) return false;
+	return json_is_object(less) || json_equal(more, less);
+}
+
+#define LONG_ROWS 3
+
+/* The number of rows there were is said exactly where fewer are shown. */
+static void assert_total(json_t *line, const char *key, const char *total_key, unsigned int total)
+{
+	json_t *said = at(line, total_key);
+
+	if (length_at(line, key) < total)
+		assert_int_equal(json_integer_value(said), total);
+	else
+		assert_null(said);
+}
+
+static void assert_well_cut(json_t *line, const json_t *full)
+{
+	json_t *copy = json_deep_copy(line);
+
+	assert_total(line, "fdtrace.sites", "fdtrace.sites_total", LONG_ROWS);
+	assert_total(line, "fdtrace.victims", "fdtrace.victims_total", LONG_ROWS);
+	assert_true(shows_as_much(full, line));
+	json_object_del(at(copy, "fdtrace"), "truncated");
+	assert_int_equal(!json_equal(copy, full), json_is_true(at(line, "fdtrace.truncated")));
+	json_decref(copy);
+}
+
+/* Frames, a gap, a cut end, rows, long texts: parts of every kind that may be cut. */
+static void make_long(struct worst *w, char frames[16][64])
+{
+	make_worst(w, "ab\"\n\xe2\x80\xae", 120, 16);
+	w->host = fixture_host;
+	for (int i = 0; i < 16; i++) {
+		snprintf(frames[i], 64, "frame_%02d\n\xc3\xa4 (some/file.c:%d)", i, i * i);
+		w->frames[i].text = frames[i];
+		w->frames[i].flags = i % 3 == 2 ? PYTHON : i % 3 == 1 ? FDT_SITE_FRAME_SYSTEM : 0;
+	}
+	w->stack.left_out = 3;
+	w->stack.left_out_at = 5;
+	w->stack.flags = FDT_SITE_CUT;
+	w->finding.history_count = 0;
+	w->finding.site_total = w->finding.site_count = LONG_ROWS;
+	w->finding.victim_total = w->finding.victim_count = LONG_ROWS;
+}
+
+/* Lines of ever larger caps, and the one of the last cap. */
+struct caps {
+	struct worst w;
+	json_t *full, *object;
+	char *line;
+	unsigned int changes;
+};
+
+/*
+ * A line unlike that of the cap before has exactly the length of its cap: sizes are worked out to
+ * the byte, and nothing is cut that there was room for.
+ */
+static void take_cap(struct caps *caps, size_t cap)
+{
+	char *line = cut_to(&caps->w.finding, &caps->w.host, cap);
+	json_t *object;
+
+	assert_true(strlen(line) <= cap);
+	if (strcmp(line, caps->line)) {
+		object = parse(line);
+		assert_int_equal(strlen(line), cap);
+		assert_true(shows_as_much(object, caps->object));
+		assert_well_cut(object, caps->full);
+		json_decref(caps->object);
+		caps->object = object;
+		caps->changes++;
+	}
+	free(caps->line);
+	caps->line = line;
+}
+
+#define CAPS_STEP 64
+
+/* Where two caps give the same line, so do those between them: only the others are tried one by one. */
+static void take_caps(struct caps *caps, size_t from, size_t to)
+{
+	char *line = cut_to(&caps->w.finding, &caps->w.host, to);
+
+	for (size_t cap = from; strcmp(caps->line, line) && cap <= to; cap++)
+		take_cap(caps, cap);
+	assert_string_equal(caps->line, line);
+	free(line);
+}
+
+static void each_cap_is_used(void **state)
+{
+	static char frames[16][64];
+	static struct caps caps;
+	char *full_line;
+
+	(void)state;
+	make_long(&caps.w, frames);
+	full_line = cut_to(&caps.w.finding, &caps.w.host, JSON_ALL);
+	caps.full = parse(full_line);
+	caps.line = cut_to(&caps.w.finding, &caps.w.host, 0);
+	caps.object = parse(caps.line);
+	for (size_t cap = strlen(caps.line); cap <= strlen(full_line); cap += CAPS_STEP)
+		take_caps(&caps, cap, cap + CAPS_STEP - 1);
+	assert_string_equal(caps.line, full_line);
+	assert_true(caps.changes > 10);
+	json_decref(caps.object);
+	json_decref(caps.full);
+	free(caps.line);
+	free(full_line);
+}
+
+/* The line for the store is the same whoever makes it, and the one that follows it, too. */
+static void evidence_is_built_once(void **state)
+{
+	static struct capture a, b;
+	static struct worst w;
+	char *line, *expected;
+	size_t length, expected_length;
+
+	(void)state;
+	make_worst(&w, "a", 100, 10);
+	begin(&a, false);
+	begin(&b, false);
+	assert_int_equal(
+		json_finding_line(&fixture_host, NULL, &w.finding, &expected, &expected_length), 0);
+	assert_int_equal(a.sink->ops->evidence(a.sink, &w.finding, &line, &length), 0);
+	assert_int_equal(length, expected_length);
+	assert_string_equal(line, expected);
+	assert_non_null(strstr(line, "\"stack_ids\":["));
+	render(&b, &w.finding);
+	assert_string_equal(render(&a, &w.finding), b.text);
+	assert_string_equal(render(&a, &w.finding), b.text);
+	free(line);
+	assert_int_equal(a.sink->ops->evidence(a.sink, &w.finding, &line, &length), 0);
+	free(line);
+	free(expected);
+	capture_end(&a);
+	capture_end(&b);
+}
+
 static void full_lines_keep_everything(void **state)
 {
 	static struct capture c;
@@ -633,6 +854,27 @@ static void want_of_memory_is_told(void **state)
 		}
 	}
 	assert_true(failures > 300);
+	capture_end(&c);
+}
+
+/* The same while a line is cut: every few allocations, since there are thousands. */
+static void want_of_memory_while_cutting(void **state)
+{
+	static struct capture c;
+	static struct worst w;
+	int err = -ENOMEM;
+
+	(void)state;
+	make_worst(&w, "a\"", 100, 6);
+	begin(&c, false);
+	for (long n = 1; err; n += 5) {
+		allocations_left = n;
+		json_set_alloc_funcs(scarce_malloc, free);
+		err = c.sink->ops->finding(c.sink, &w.finding);
+		json_set_alloc_funcs(malloc, free);
+		assert_true(!err || err == -ENOMEM);
+		assert_int_equal(captured(&c)[0], err ? '\0' : '{');
+	}
 	capture_end(&c);
 }
 
@@ -833,9 +1075,12 @@ int main(void)
 		cmocka_unit_test(the_system_gives_way_first),
 		cmocka_unit_test(a_line_is_never_too_long),
 		cmocka_unit_test(what_gives_way_first),
+		cmocka_unit_test(each_cap_is_used),
+		cmocka_unit_test(evidence_is_built_once),
 		cmocka_unit_test(full_lines_keep_everything),
 		cmocka_unit_test(the_same_every_time),
 		cmocka_unit_test(want_of_memory_is_told),
+		cmocka_unit_test(want_of_memory_while_cutting),
 		cmocka_unit_test(a_line_is_one_write),
 		cmocka_unit_test(the_summary_counts),
 		cmocka_unit_test(every_line_obeys_the_schema),

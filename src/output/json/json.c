@@ -27,6 +27,9 @@ struct json_sink {
 	struct sink_options options;
 	uint64_t states, changes, summaries, withheld; /* lines so far: sequence numbers */
 	uint64_t now_ns; /* the latest time, for lines without one of their own */
+	/* the whole line of the finding that comes next, from write_evidence(); NULL: none */
+	json_t *built;
+	struct builder built_with;
 };
 
 static struct json_sink *json_sink(struct sink *sink)
@@ -67,24 +70,23 @@ static int build_line(const struct json_sink *s, build_fn build, const void *wha
 	return finish_line(s, &b, line, ret_line, ret_length);
 }
 
-static int emit_finding(struct json_sink *s, build_fn build, const void *what,
-			const struct finding *finding)
+/* Takes line. finding: what it reports, NULL for other datasets. */
+static int emit_line(struct json_sink *s, char *line, size_t length, const struct finding *finding)
 {
-	size_t length;
-	char *line;
-	int err = build_line(s, build, what, &line, &length);
+	int err = s->options.write ? s->options.write(s->options.write_ctx, line, length, finding)
+				   : write_all(s->options.fd, line, length);
 
-	if (err)
-		return err;
-	err = s->options.write ? s->options.write(s->options.write_ctx, line, length, finding)
-			       : write_all(s->options.fd, line, length);
 	free(line);
 	return err;
 }
 
 static int json_emit(struct json_sink *s, build_fn build, const void *what)
 {
-	return emit_finding(s, build, what, NULL);
+	size_t length;
+	char *line;
+	int err = build_line(s, build, what, &line, &length);
+
+	return err ? err : emit_line(s, line, length, NULL);
 }
 
 static void json_see_time(struct json_sink *s, uint64_t time_ns)
@@ -236,26 +238,86 @@ static json_t *finding_object(struct builder *b, const void *what)
 	return json_finding_object(b, what);
 }
 
+/* Its uncut line, and what it was made from, for a line that is cut. 0 or -ENOMEM. */
+static int finding_line_whole(struct builder *b, const struct finding *f, json_t **ret_object,
+			      char **ret_line, size_t *ret_length)
+{
+	json_t *object = json_finding_object(b, f);
+	int err = b->failed || b->parts.failed ? -ENOMEM : json_line(object, ret_line, ret_length);
+
+	if (!err) {
+		*ret_object = object;
+		return 0;
+	}
+	json_decref(object);
+	json_builder_done(b);
+	return err;
+}
+
 int json_finding_line(const struct hostinfo *host, const struct redaction *redaction,
 		      const struct finding *f, char **ret_line, size_t *ret_length)
 {
 	struct builder b = { .host = host, .redaction = redaction, .identities = true };
-	json_t *object = json_finding_object(&b, f);
-	int err = b.failed || b.parts.failed ? -ENOMEM : json_line(object, ret_line, ret_length);
+	json_t *object;
+	int err = finding_line_whole(&b, f, &object, ret_line, ret_length);
 
+	if (err)
+		return err;
 	json_decref(object);
 	json_builder_done(&b);
-	return err;
+	return 0;
+}
+
+static void drop_built(struct json_sink *s)
+{
+	json_decref(s->built);
+	s->built = NULL;
+	json_builder_done(&s->built_with);
+}
+
+static int write_evidence(struct sink *sink, const struct finding *finding, char **ret_line,
+			  size_t *ret_length)
+{
+	struct json_sink *s = json_sink(sink);
+	struct builder b = begin_line(s);
+	json_t *object;
+	int err;
+
+	drop_built(s);
+	b.identities = true;
+	err = finding_line_whole(&b, finding, &object, ret_line, ret_length);
+	if (err)
+		return err;
+	json_drop_identities(&b.parts);
+	s->built_with = b;
+	s->built = object;
+	return 0;
+}
+
+/* Takes what write_evidence() has built of this finding. */
+static int take_built(struct json_sink *s, char **ret_line, size_t *ret_length)
+{
+	json_t *object = s->built;
+
+	s->built = NULL;
+	return finish_line(s, &s->built_with, object, ret_line, ret_length);
 }
 
 static int write_finding(struct sink *sink, const struct finding *finding)
 {
 	struct json_sink *s = json_sink(sink);
+	size_t length;
+	char *line;
+	int err;
 
 	json_see_time(s, finding->time_ns);
-	if (finding->severity < s->options.min_severity)
+	if (finding->severity < s->options.min_severity) {
+		drop_built(s);
 		return 0;
-	return emit_finding(s, finding_object, finding, finding);
+	}
+	err = s->built ? take_built(s, &line, &length)
+		       : build_line(s, finding_object, finding, &line, &length);
+	return err ? err : emit_line(s, line, length, finding);
 }
 
 struct withheld_line {
@@ -709,6 +771,7 @@ static int write_summary(struct sink *sink, const struct summary *summary)
 
 static void json_free(struct sink *sink)
 {
+	drop_built(json_sink(sink));
 	free(json_sink(sink));
 }
 
@@ -718,6 +781,7 @@ static int json_new(const struct sink_options *options, struct sink **ret_sink)
 		.state = write_state,
 		.coverage = write_coverage,
 		.finding = write_finding,
+		.evidence = write_evidence,
 		.withheld = write_withheld,
 		.change = write_change,
 		.summary = write_summary,

@@ -418,24 +418,22 @@ static int choose_limits(struct json_parts *parts, const json_t *line, size_t le
 	return ret->failed ? -ENOMEM : 0;
 }
 
+/* The limits that the line needs, by which it is cut. 0 or -ENOMEM. */
+static int cut_to_fit(struct json_parts *parts, json_t *line, size_t max)
+{
+	struct cut cut;
+	size_t length = json_written(line);
+	int err = length ? choose_limits(parts, line, length + strlen("\n"), max, &cut) : -ENOMEM;
+
+	return err || !cut.any ? err : cut_parts(parts, line, cut.limits);
+}
+
 int json_cut_line(struct json_parts *parts, json_t *line, size_t max, char **ret_line,
 		  size_t *ret_length)
 {
-	size_t length;
-	struct cut cut;
-	char *whole;
-	int err = parts->failed ? -ENOMEM : json_line(line, &whole, &length);
+	int err = parts->failed ? -ENOMEM : 0;
 
-	if (err)
-		return err;
-	err = max == JSON_ALL ? 0 : choose_limits(parts, line, length, max, &cut);
-	if (!err && (max == JSON_ALL || !cut.any)) {
-		*ret_line = whole;
-		*ret_length = length;
-		return 0;
-	}
-	free(whole);
-	if (!err)
-		err = cut_parts(parts, line, cut.limits);
+	if (!err && max != JSON_ALL)
+		err = cut_to_fit(parts, line, max);
 	return err ? err : json_line(line, ret_line, ret_length);
 }

@@ -12,39 +12,40 @@
 
 #define GAP_SIZE 48
 
-struct frame_size {
-	size_t written, newlines;
+struct frame_facts {
+	enum frame_rank rank;
+	size_t written, newlines; /* of the whole text; see measured */
 };
 
 struct json_stack {
 	const struct stack *stack;
-	json_t *frames;            /* all of them */
-	size_t longest;            /* bytes of the longest frame, not as written */
-	bool measured;             /* sizes are filled in */
-	struct frame_size sizes[]; /* of each frame, uncut */
+	enum frame_rank best; /* of its frames */
+	json_t *array;        /* all of them */
+	size_t longest;       /* bytes of the longest frame, not as written */
+	bool measured;
+	struct frame_facts frames[];
 };
 
 /* Which frames are shown: the first and the last of those that may be, and how many are not. */
 struct stack_view {
-	const struct stack *stack;
+	const struct json_stack *stack;
 	enum frame_rank worst;
 	size_t count, head, hidden, tail;
 };
 
 static bool may_show(const struct stack_view *view, unsigned int index)
 {
-	return stack_frame_rank(&view->stack->frames[index]) <= view->worst;
+	return view->stack->frames[index].rank <= view->worst;
 }
 
-static struct stack_view view_stack(const struct stack *stack, const struct json_limits *limits)
+static struct stack_view view_stack(const struct json_stack *s, const struct json_limits *limits)
 {
-	struct stack_view view = { .stack = stack };
+	struct stack_view view = { .stack = s, .worst = s->best };
 	size_t shown;
 
-	view.worst = stack_best_rank(stack);
 	if (view.worst < limits->worst)
 		view.worst = limits->worst;
-	for (unsigned int i = 0; i < stack->frame_count; i++)
+	for (unsigned int i = 0; i < s->stack->frame_count; i++)
 		view.count += may_show(&view, i);
 	shown = view.count < limits->frames ? view.count : limits->frames;
 	view.head = shown - shown / 2;
@@ -69,8 +70,10 @@ static void give_gap(size_t frames, row_fn row, void *ctx)
 static void give_next(const struct stack_view *view, unsigned int index, size_t done, row_fn row,
 		      void *ctx)
 {
-	if (view->stack->left_out && index == view->stack->left_out_at)
-		give_gap(view->stack->left_out, row, ctx);
+	const struct stack *stack = view->stack->stack;
+
+	if (stack->left_out && index == stack->left_out_at)
+		give_gap(stack->left_out, row, ctx);
 	if (!may_show(view, index))
 		return;
 	if (view->hidden && done == view->head)
@@ -81,13 +84,14 @@ static void give_next(const struct stack_view *view, unsigned int index, size_t 
 
 static void give_rows(const struct stack_view *view, row_fn row, void *ctx)
 {
+	const struct stack *stack = view->stack->stack;
 	size_t done = 0;
 
-	for (unsigned int i = 0; i < view->stack->frame_count; i++) {
+	for (unsigned int i = 0; i < stack->frame_count; i++) {
 		give_next(view, i, done, row, ctx);
 		done += may_show(view, i);
 	}
-	if (view->stack->flags & FDT_SITE_CUT)
+	if (stack->flags & FDT_SITE_CUT)
 		row(ctx, NO_FRAME, "...");
 }
 
@@ -114,37 +118,49 @@ static void append_whole(void *ctx, unsigned int frame, const char *words)
 		a->stack->longest = length;
 }
 
-struct json_stack *json_stack_new(const struct stack *stack)
+static struct json_stack *stack_alloc(const struct stack *stack)
 {
-	static const struct json_limits unlimited = { .frames = JSON_ALL, .worst = FRAME_SYSTEM };
-	struct json_stack *s =
-		calloc(1, sizeof(*s) + stack->frame_count * sizeof(struct frame_size));
-	struct stack_view view = view_stack(stack, &unlimited);
-	struct stack_array whole = { .stack = s };
+	struct json_stack *s = calloc(1, sizeof(*s) + stack->frame_count * sizeof(s->frames[0]));
 
 	if (!s)
 		return NULL;
 	s->stack = stack;
-	whole.array = s->frames = json_array();
-	give_rows(&view, append_whole, &whole);
-	if (whole.failed) {
-		json_stack_free(s);
-		return NULL;
-	}
+	s->best = stack_best_rank(stack);
+	for (unsigned int i = 0; i < stack->frame_count; i++)
+		s->frames[i].rank = stack_frame_rank(&stack->frames[i]);
+	s->array = json_array();
 	return s;
+}
+
+struct json_stack *json_stack_new(const struct stack *stack)
+{
+	static const struct json_limits unlimited = { .frames = JSON_ALL, .worst = FRAME_SYSTEM };
+	struct json_stack *s = stack_alloc(stack);
+	struct stack_array whole = { .stack = s };
+	struct stack_view view;
+
+	if (!s)
+		return NULL;
+	view = view_stack(s, &unlimited);
+	whole.array = s->array;
+	give_rows(&view, append_whole, &whole);
+	if (!whole.failed)
+		return s;
+	json_stack_free(s);
+	return NULL;
 }
 
 void json_stack_free(struct json_stack *stack)
 {
 	if (!stack)
 		return;
-	json_decref(stack->frames);
+	json_decref(stack->array);
 	free(stack);
 }
 
 json_t *json_stack_frames(const struct json_stack *stack)
 {
-	return stack->frames;
+	return stack->array;
 }
 
 /* The array has a row more than the stack has frames, from where some were left out. */
@@ -152,7 +168,7 @@ static json_t *frame_string(const struct json_stack *s, unsigned int frame)
 {
 	bool behind_gap = s->stack->left_out && frame >= s->stack->left_out_at;
 
-	return json_array_get(s->frames, frame + behind_gap);
+	return json_array_get(s->array, frame + behind_gap);
 }
 
 static struct json_text_fit fit_frame(const struct json_stack *s, unsigned int frame, size_t max)
@@ -167,7 +183,8 @@ static void measure_frames(struct json_stack *s)
 	for (unsigned int i = 0; i < s->stack->frame_count; i++) {
 		struct json_text_fit fit = fit_frame(s, i, JSON_ALL);
 
-		s->sizes[i] = (struct frame_size){ fit.written, fit.newlines };
+		s->frames[i].written = fit.written;
+		s->frames[i].newlines = fit.newlines;
 	}
 	s->measured = true;
 }
@@ -181,7 +198,7 @@ struct stack_sum {
 static void sum_row(void *ctx, unsigned int frame, const char *words)
 {
 	struct stack_sum *sum = ctx;
-	const struct frame_size *whole;
+	const struct frame_facts *whole;
 	struct json_text_fit fit;
 
 	sum->size.rows++;
@@ -189,7 +206,7 @@ static void sum_row(void *ctx, unsigned int frame, const char *words)
 		sum->size.written += strlen(words);
 		return;
 	}
-	whole = &sum->stack->sizes[frame];
+	whole = &sum->stack->frames[frame];
 	fit = (struct json_text_fit){ .written = whole->written, .newlines = whole->newlines };
 	if (fit.written > sum->frame_bytes)
 		fit = fit_frame(sum->stack, frame, sum->frame_bytes);
@@ -205,14 +222,14 @@ bool json_stack_fits(const struct json_stack *s, const struct json_limits *limit
 	if (s->stack->frame_count > limits->frames ||
 	    JSON_WRITTEN_MAX * s->longest > limits->frame_bytes)
 		return false;
-	view = view_stack(s->stack, limits);
+	view = view_stack(s, limits);
 	return view.count == s->stack->frame_count;
 }
 
 struct json_stack_size json_stack_measure(struct json_stack *s, const struct json_limits *limits)
 {
 	struct stack_sum sum = { .stack = s, .frame_bytes = limits->frame_bytes };
-	struct stack_view view = view_stack(s->stack, limits);
+	struct stack_view view = view_stack(s, limits);
 
 	sum.size.cut = view.head + view.tail < s->stack->frame_count;
 	if (!view.head)
@@ -236,7 +253,7 @@ static void append_cut(void *ctx, unsigned int frame, const char *words)
 json_t *json_stack_cut(struct json_stack *s, const struct json_limits *limits)
 {
 	struct stack_array cut = { .stack = s, .frame_bytes = limits->frame_bytes };
-	struct stack_view view = view_stack(s->stack, limits);
+	struct stack_view view = view_stack(s, limits);
 
 	cut.array = json_array();
 	give_rows(&view, append_cut, &cut);

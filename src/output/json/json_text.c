@@ -26,23 +26,36 @@ static size_t written_bytes(uint32_t character, size_t size)
 		       : JSON_WRITTEN_MAX;
 }
 
+/* Bytes at the beginning of text that are written as they are; nearly all texts have no others. */
+static size_t plain_bytes(const char *text, size_t length)
+{
+	size_t plain = 0;
+
+	while (plain < length && text[plain] >= ' ' && text[plain] <= '~' && text[plain] != '"' &&
+	       text[plain] != '\\')
+		plain++;
+	return plain;
+}
+
 /* The longest beginning of valid text that takes at most max bytes as written. */
 static struct json_text_fit text_beginning(const char *text, size_t length, size_t max)
 {
 	struct json_text_fit fit = { 0 };
 
-	while (fit.length < length) {
+	for (;;) {
+		size_t left = length - fit.length, room = max - fit.written;
+		size_t plain = plain_bytes(text + fit.length, left < room ? left : room), size;
 		uint32_t character = 0;
-		size_t size = utf8_decode(text + fit.length, length - fit.length, &character);
-		size_t needed = written_bytes(character, size);
 
-		if (!size || needed > max - fit.written)
-			break;
-		fit.written += needed;
+		fit.length += plain;
+		fit.written += plain;
+		size = utf8_decode(text + fit.length, length - fit.length, &character);
+		if (!size || written_bytes(character, size) > max - fit.written)
+			return fit;
+		fit.written += written_bytes(character, size);
 		fit.newlines += character == '\n';
 		fit.length += size;
 	}
-	return fit;
 }
 
 struct json_text_fit json_text_fit(const char *text, size_t length, size_t max)
@@ -59,12 +72,24 @@ struct json_text_fit json_text_fit(const char *text, size_t length, size_t max)
 	return fit;
 }
 
+static bool is_ascii(const char *text, size_t length)
+{
+	unsigned char all = 0;
+
+	for (size_t i = 0; i < length; i++)
+		all |= (unsigned char)text[i];
+	return all < 0x80;
+}
+
 json_t *json_text_new(const char *text, size_t length)
 {
 	size_t size = 3 * length + 1; /* an invalid byte becomes three */
-	char *clean = malloc(size);
+	char *clean;
 	json_t *value;
 
+	if (is_ascii(text, length))
+		return json_stringn_nocheck(text, length);
+	clean = malloc(size);
 	if (!clean)
 		return NULL;
 	length = sanitize_utf8(clean, size, text, length);
@@ -130,27 +155,70 @@ int json_line(const json_t *object, char **ret_line, size_t *ret_length)
 	return 0;
 }
 
-/* The writer hands over whole characters. */
-static int count_written(const char *text, size_t length, void *ctx)
+static size_t string_written(const char *text, size_t length)
 {
-	size_t *bytes = ctx;
+	return json_text_fit(text, length, JSON_ALL).written + strlen("\"\"");
+}
 
-	for (size_t i = 0; i < length;) {
-		uint32_t character = 0;
-		size_t size = utf8_decode(text + i, length - i, &character);
+static size_t integer_written(json_int_t number)
+{
+	size_t digits = 1 + (number < 0);
 
-		size += !size;
-		*bytes += must_escape(character) ? JSON_WRITTEN_MAX : size;
-		i += size;
+	while (number /= 10)
+		digits++;
+	return digits;
+}
+
+static size_t add_written(const json_t *value, bool *failed);
+
+static size_t array_written(const json_t *array, bool *failed)
+{
+	size_t bytes = strlen("[]"), index;
+	json_t *value;
+
+	json_array_foreach(array, index, value) bytes += !!index + add_written(value, failed);
+	return bytes;
+}
+
+static size_t object_written(const json_t *object, bool *failed)
+{
+	size_t bytes = strlen("{}") + (json_object_size(object) ? json_object_size(object) - 1 : 0);
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)object, key, value) bytes +=
+		strlen(key) + strlen("\"\":") + add_written(value, failed);
+	return bytes;
+}
+
+static size_t other_written(const json_t *value, bool *failed)
+{
+	size_t bytes = json_dumpb(value, NULL, 0, LINE_FLAGS | JSON_ENCODE_ANY);
+
+	*failed |= !bytes;
+	return bytes;
+}
+
+static size_t add_written(const json_t *value, bool *failed)
+{
+	switch (json_typeof(value)) {
+	case JSON_OBJECT: return object_written(value, failed);
+	case JSON_ARRAY: return array_written(value, failed);
+	case JSON_STRING:
+		return string_written(json_string_value(value), json_string_length(value));
+	case JSON_INTEGER: return integer_written(json_integer_value(value));
+	case JSON_REAL:
+	case JSON_TRUE:
+	case JSON_FALSE:
+	case JSON_NULL: break;
 	}
-	return 0;
+	return other_written(value, failed);
 }
 
 size_t json_written(const json_t *value)
 {
-	size_t bytes = 0;
+	bool failed = false;
+	size_t bytes = add_written(value, &failed);
 
-	return json_dump_callback(value, count_written, &bytes, LINE_FLAGS | JSON_ENCODE_ANY)
-		       ? 0
-		       : bytes;
+	return failed ? 0 : bytes;
 }

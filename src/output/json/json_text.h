@@ -33,7 +33,7 @@ json_t *json_text_cut(json_t *string, size_t max);
  */
 int json_line(const json_t *object, char **ret_line, size_t *ret_length);
 
-/* The bytes that value takes in a line. 0: no memory. */
+/* The bytes that value takes in a line, found without writing it; 0: no memory. */
 size_t json_written(const json_t *value);
 
 #endif

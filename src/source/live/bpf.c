@@ -267,9 +267,9 @@ static int live_walk_all(struct bpf_source *s, unsigned int why)
 	log_debug("tables walked by the kernel in %.2f ms", (double)s->walk_ns / 1e6);
 	if (!err && why != FDT_WHY_AUDIT && why != FDT_WHY_CENSUS && why != FDT_WHY_END)
 		err = snapshot_report(&s->found, live_coarse_now(), s->event, s->ctx);
-	err = err
-		      ?: live_report_lost(
-				 s); /* what a snapshot did not find is gone only if it could report all */
+	/* what a snapshot did not find is gone only if it could report all */
+	if (!err)
+		err = live_report_lost(s);
 	return err ?: live_report_border(s, FDT_OP_END, why);
 }
 

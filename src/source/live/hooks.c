@@ -272,16 +272,17 @@ void hooks_free(struct hooks *h)
 static int hooks_share_maps(struct fdtrace_bpf *to, const struct fdtrace_bpf *from)
 {
 	struct bpf_map *map = NULL;
-	int err = 0;
 
 	bpf_object__for_each_map(map, to->obj)
 	{
 		const char *name = bpf_map__name(map);
 		const struct bpf_map *other = bpf_object__find_map_by_name(from->obj, name);
+		int err = other ? bpf_map__reuse_fd(map, bpf_map__fd(other)) : -ENOENT;
 
-		err = err ?: other ? bpf_map__reuse_fd(map, bpf_map__fd(other)) : -ENOENT;
+		if (err)
+			return err;
 	}
-	return err;
+	return 0;
 }
 
 /* Only these programs, on the maps of the first. NULL: they cannot be loaded. second may be NULL. */

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Remedies that depend on the language of the code they are for. */
+#ifndef FDTRACE_ENGINE_HELP_H
+#define FDTRACE_ENGINE_HELP_H
+
+#include "model/language.h"
+
+/* What has to be done about ... */
+enum help {
+	HELP_SWEEP,  /* a loop that closes whatever it finds */
+	HELP_OWNER,  /* a close under the feet of a user */
+	HELP_USE,    /* using a number that one has closed */
+	HELP_DOUBLE, /* closing a number twice */
+	HELP_FULL,   /* a table full of what one site has left open */
+	HELP_COUNT
+};
+
+/* One sentence, static. A language without a row has the sentences of native code. */
+const char *help_text(enum help help, enum language language);
+
+#endif

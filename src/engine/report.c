@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "engine/report.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "engine/engine_private.h"
+
+void report_begin(struct report *r, struct engine *e, enum rule rule, const struct process *process,
+		  const struct site *site)
+{
+	memset(&r->finding, 0, offsetof(struct finding, history)); /* the rest is most of it */
+	r->engine = e;
+	r->finding.process = process;
+	r->finding.descriptor.fd = -1;
+	r->finding.confidence = CONFIDENCE_EXACT;
+	r->is_news = false;
+	r->message.length = r->why.length = 0;
+	r->message.text[0] = r->why.text[0] = '\0';
+	report_cause(r, rule, site);
+}
+
+void report_cause(struct report *r, enum rule rule, const struct site *site)
+{
+	r->finding.rule = rule;
+	r->finding.severity = rule_info(rule)->severity;
+	r->finding.fingerprint = 0;
+	r->cause = site;
+}
+
+uint64_t report_fingerprint(struct report *r)
+{
+	struct finding *f = &r->finding;
+
+	if (!f->fingerprint)
+		f->fingerprint = finding_fingerprint(f->rule, f->process, r->cause);
+	return f->fingerprint;
+}
+
+void report_trust(struct report *r, const struct fdtable *table, enum confidence at_best)
+{
+	r->finding.confidence = table->tainted ? CONFIDENCE_AFTER_LOSS : at_best;
+}
+
+bool report_is_news(struct report *r)
+{
+	report_fingerprint(r);
+	r->is_news = finding_wanted(r->engine, r->finding.rule) && !r->engine->finished &&
+		     finding_is_news(r->engine, &r->finding);
+	return r->is_news;
+}
+
+/* Behind the first `length` bytes. */
+static void report_format(const struct report *r, struct report_text *text, size_t length,
+			  const char *format, va_list arguments)
+{
+	if (r->is_news)
+		text->length =
+			length + text_vformat(text->text + length, sizeof(text->text) - length,
+					      format, arguments);
+}
+
+void report_message(struct report *r, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	report_format(r, &r->message, 0, format, arguments);
+	va_end(arguments);
+}
+
+void report_add_message(struct report *r, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	report_format(r, &r->message, r->message.length, format, arguments);
+	va_end(arguments);
+}
+
+void report_why(struct report *r, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	report_format(r, &r->why, 0, format, arguments);
+	va_end(arguments);
+}
+
+void report_add_why(struct report *r, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	report_format(r, &r->why, r->why.length, format, arguments);
+	va_end(arguments);
+}
+
+void report_help(struct report *r, enum help help)
+{
+	const struct site *site = finding_culprit(&r->finding);
+
+	r->finding.help = help_text(help, site ? site_language(site) : LANGUAGE_NATIVE);
+}
+
+void report_send(struct report *r)
+{
+	report_fingerprint(r);
+	r->finding.message = r->message.text;
+	r->finding.why = r->why.text;
+	finding_report(r->engine, &r->finding);
+}
