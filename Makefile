@@ -153,6 +153,10 @@ steps:
 fleet property replay: all live-programs
 	$(Q)$(CHECK) $@
 
+# A service after thousands of processes and millions of descriptors: a minute or two, as root.
+soak: all live-programs
+	$(Q)BUILD=$(B) LONG_LIFE=soak prove -v -e /usr/bin/python3 tests/fleet/long_life.py
+
 # Weeks of a service's work in an hour or so, as root.
 long-life: all live-programs
 	$(Q)BUILD=$(B) LONG_LIFE=full prove -v -e /usr/bin/python3 tests/fleet/long_life.py
@@ -233,6 +237,7 @@ help:
 	@echo 'make check        install what is missing, build, run the tests (as root; under ten minutes)'
 	@echo 'make unit         unit tests: no privileges needed'
 	@echo 'make live         guilty and innocent programs, attaching, load, failures (as root)'
+	@echo 'make soak         the service after millions of descriptors: it has not grown (as root; two minutes)'
 	@echo 'make long-life    the service with 100,000 processes and 100 million descriptors: an hour or more'
 	@echo 'make fleet        log shippers and a fleet of three hosts (as root, after make deps-test)'
 	@echo 'make replay       recordings give the same findings; damaged files (recording needs root)'
@@ -253,7 +258,7 @@ help:
 	@echo 'make clean        remove $(B) and $(B)-*'
 	@echo 'B=FOLDER builds elsewhere, CC=clang with clang, V=1 shows the commands'
 
-.PHONY: all static objects unit-programs fuzz-programs fuzz live-programs unit live fleet long-life replay property steps purity structure sanitize valgrind format-check check-vmlinux
+.PHONY: all static objects unit-programs fuzz-programs fuzz live-programs unit live fleet soak long-life replay property steps purity structure sanitize valgrind format-check check-vmlinux
 .PHONY: deps deps-test deps-healthy demo check healthy clean help
 .SECONDARY:
 -include $(shell find $(B) -type f -name '*.d' 2>/dev/null)

@@ -25,7 +25,8 @@
 #define FDT_ABI 2
 
 /*
- * Every kind of event, once: NAME in FDT_NAME, its number, its struct, and the bytes of that. What has a trailing array (names, stacks, arguments) is that size or larger.
+ * Every kind of event, once: NAME in FDT_NAME, its number, its struct, and the bytes of that;
+ * one with a trailing array (names, stacks, arguments) is that size or larger.
  * Sizes, names, the engine's dispatch and the checks of a replay follow from this table: a kind
  * that one of them lacks does not compile.
  *
@@ -52,7 +53,7 @@
  *   DETAIL    what an open file is like at this moment
  *   SITE      the stack that a site's hash stands for
  *   ENVIRON   descriptor numbers that an environment names
- *   PLACE     the cgroup of a process
+ *   CGROUP    the cgroup of a process
  */
 /* clang-format off */
 #define FDT_EVENTS(X) \
@@ -76,7 +77,7 @@
 	X(DETAIL,   22, fdt_detail,    352) \
 	X(SITE,     23, fdt_site,       48) \
 	X(ENVIRON,  24, fdt_environ,   544) \
-	X(PLACE,    25, fdt_place,      40)
+	X(CGROUP,   25, fdt_cgroup,     40)
 /* clang-format on */
 
 enum fdt_event_kind {
@@ -92,7 +93,7 @@ enum fdt_op {
 	FDT_OP_OPEN = 1,    /* this syscall put a new description or duplicate in the slot */
 	FDT_OP_MAYBE = 2,   /* the syscall's small result may be a descriptor it made (ioctl ...);
 				 * it is one if the slot differs from what was known */
-	FDT_OP_CLOSE = 3,   /* close(fd); result 0, or -EINTR, -EIO ...: closed all the same */
+	FDT_OP_CLOSE = 3,   /* close(fd); result 0, or -EINTR, -EIO ...: closed nevertheless */
 	FDT_OP_REPLACE = 4, /* dup2, dup3: the old occupant, if any, ended */
 	FDT_OP_RANGE = 5,   /* close_range */
 	FDT_OP_RECEIVE = 6, /* SCM_RIGHTS or SCM_PIDFD through recvmsg, recvmmsg */
@@ -184,7 +185,7 @@ struct fdt_words {
 #define FDT_TASK_VFORK 8  /* FORK: CLONE_VFORK */
 #define FDT_TASK_WATCHED \
 	16 /* EXEC, FORK: the first use of each inherited number from 3 to 4095
-				 * will be reported (FDT_USE); without it silence says nothing */
+				 * will be reported (FDT_USE); without it, no report does not mean no use */
 
 struct fdt_task {
 	struct fdt_head head; /* tgid, tid: the task itself */
@@ -241,10 +242,10 @@ struct fdt_limit {
 enum fdt_loss_cause {
 	FDT_LOSS_RING = 1,      /* no room in the ring buffer */
 	FDT_LOSS_RECURSION = 2, /* bpf_prog_info.recursion_misses rose */
-	FDT_LOSS_KRETPROBE = 3, /* a kretprobe missed for want of an instance */
+	FDT_LOSS_KRETPROBE = 3, /* a kretprobe missed because all instances were in use */
 	/*
 	 * The hooks on system calls are off from here on (head.op FDT_OP_BEGIN), or on again
-	 * (FDT_OP_END): what happened in between was not seen. Forks, execs and exits were. count: 0.
+	 * (FDT_OP_END): in between only forks, execs and exits were seen. count: 0.
 	 */
 	FDT_LOSS_COVERAGE = 4,
 };
@@ -333,15 +334,15 @@ struct fdt_lock {
 	struct fdt_head head;
 	__s32 fd;
 	__u32 type;   /* enum fdt_lock_type */
-	__s64 start;  /* as in struct flock, with l_whence worked out */
+	__s64 start;  /* as in struct flock, l_whence already applied */
 	__s64 length; /* 0: to the end; never negative (start is then the lower end) */
 	__u64 site;
 	struct fdt_file file;
 };
 
 /*
- * epoll_ctl() that succeeded, on an epoll that another process had made or used before; not reported
- * once that process has ended. In head.flags: EPOLL_CTL_ADD 1, DEL 2, MOD 3.
+ * epoll_ctl() that succeeded, on an epoll that another process had made or used before; not
+ * reported once that process has ended. In head.flags: EPOLL_CTL_ADD 1, DEL 2, MOD 3.
  */
 struct fdt_register {
 	struct fdt_head head;
@@ -361,9 +362,9 @@ struct fdt_environ {
 	__u64 word[FDT_ENVIRON_WORDS];
 };
 
-/* Where head.tgid is, as of time_ns: the path of its cgroup, cut, not NUL-terminated, any byte. */
-#define FDT_PLACE_MAX 512
-struct fdt_place {
+/* The path of head.tgid's cgroup as of time_ns; cut, not NUL-terminated, any byte. */
+#define FDT_CGROUP_MAX 512
+struct fdt_cgroup {
 	struct fdt_head head; /* variable length: head.size says how long */
 	__u32 inner_pid;      /* as the process itself sees it; 0: not known */
 	__u32 pad;
@@ -400,9 +401,10 @@ struct fdt_meta {
 struct fdt_site_frame {
 	__u64 identity;
 	__u16 flags;
-	__u16 text_size; /* bytes of text that follow: "function (file:line)" or "function (module+0xoffset)" */
+	__u16 text_size; /* bytes of text */
 	__u32 pad;
-	char text[]; /* any byte; the next frame begins at the next multiple of 8 */
+	/* "function (file:line)" or "function (module+0xoffset)", any byte; padded to 8 bytes */
+	char text[];
 };
 
 /* head.flags of SITE */
@@ -413,12 +415,12 @@ struct fdt_site_frame {
 #define FDT_SITE_AT_EXIT 16       /* while the interpreter was ending */
 #define FDT_SITE_UNKNOWN_BUILD 32 /* an interpreter whose frames cannot be read */
 
-/* Told before the first event whose site is this hash, and again when it has become better. */
+/* Sent before the first event whose site is this hash, and again once more of it is known. */
 struct fdt_site {
 	struct fdt_head head; /* of the task whose stack it was */
 	__u64 hash;
 	__u16 frame_count;     /* frames that follow, innermost first */
-	__u16 frames_left_out; /* in the middle, for want of room */
+	__u16 frames_left_out; /* in the middle, to save room */
 	__u16 left_out_at;     /* index of the first frame behind the gap */
 	__u16 pad;
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What the BPF programs (bpf/) and their loader (src/source/live/bpf.c) share besides events: how
- * each system call of this machine is to be treated, counters, and the cursor of a snapshot.
+ * each system call of this machine is to be handled, counters, and the cursor of a snapshot.
  */
 #ifndef FDTRACE_KERNEL_H
 #define FDTRACE_KERNEL_H
@@ -29,7 +29,7 @@ enum fdt_call_class {
 	FDT_CALL_RECVMMSG,
 	FDT_CALL_GETSOCKOPT, /* SO_PEERPIDFD: one at argument 3 */
 	FDT_CALL_UNSHARE,
-	FDT_CALL_MAP, /* mmap and munmap: of interest to the walkers of stacks only */
+	FDT_CALL_MAP, /* mmap and munmap: they matter to stack walks only */
 	FDT_CALL_UNMAP,
 	FDT_CALL_SETRLIMIT,
 	FDT_CALL_PRLIMIT,
@@ -56,7 +56,7 @@ struct fdt_counter {
 	__u64 pad[7];
 };
 
-/* Of stacks, by the CPU: a line that all of them wrote for each event would go to and fro. */
+/* Of stacks, by the CPU: a line that all of them wrote for each event would bounce between them. */
 struct fdt_walk_counts {
 	__u64 taken;
 	__u64 skipped;    /* left out to keep to the budget */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What only some rules need of the source: what nobody needs is not observed, and costs nothing. */
+/* What only some rules need from the source. What no rule needs is not observed and costs nothing. */
 #ifndef FDTRACE_NEEDS_H
 #define FDTRACE_NEEDS_H
 

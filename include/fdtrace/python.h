@@ -9,19 +9,19 @@
 #include "fdtrace/event.h"
 
 /* struct fdt_python.flags */
-#define FDT_PY_CFRAME 1      /* 3.11, 3.12: tstate holds a _PyCFrame, that the frame */
-#define FDT_PY_LASTI 2       /* up to 3.10: the frame holds an index (int), not an address */
-#define FDT_PY_OWNER 4       /* 3.11 on: frames say who owns them */
-#define FDT_PY_SHIM 8        /* 3.12 on: a frame owned by the C stack marks an entry */
-#define FDT_PY_IS_ENTRY 16   /* 3.11: the frame has a flag of its own for that */
-#define FDT_PY_STR2 64       /* 2.7: names are byte strings */
+#define FDT_PY_CFRAME 1    /* 3.11, 3.12: tstate points to a _PyCFrame, which points to the frame */
+#define FDT_PY_LASTI 2     /* up to 3.10: the frame holds an index (int), not an address */
+#define FDT_PY_OWNER 4     /* 3.11 on: frames say who owns them */
+#define FDT_PY_SHIM 8      /* 3.12 on: a frame owned by the C stack marks an entry */
+#define FDT_PY_IS_ENTRY 16 /* 3.11: the frame has a flag of its own for that */
+#define FDT_PY_STR2 64     /* 2.7: names are byte strings */
 #define FDT_PY_LIST_WALK 128 /* 2.7, 3.6: no TSS key: the list of thread states is walked */
 
 struct fdt_python {
 	__u64 runtime_vaddr; /* of _PyRuntime (2.7, 3.6: of the variable interp_head) in the file */
 	__u16 version;       /* 0x030b: 3.11 */
 	__u16 flags;
-	__u16 tss_key; /* in _PyRuntime: of autoTSSkey._key (u32); the word before it: initialised */
+	__u16 tss_key; /* in _PyRuntime: of autoTSSkey._key (u32), after its flag `initialised` */
 	__u16 runtime_interpreters;
 	__u16 interpreter_next, interpreter_threads;
 	__u16 thread_next, thread_id, thread_frame, thread_datastack;

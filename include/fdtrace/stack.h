@@ -32,7 +32,7 @@
 
 #define FDT_PAGE_SIZE 4096u /* of text, whatever the machine's pages are */
 
-/* A file as the kernel names it. dev is s_dev: major << 20 | minor. */
+/* A file as the kernel identifies it. dev is s_dev: major << 20 | minor. */
 struct fdt_elf_key {
 	__u64 inode;
 	__u32 dev;
@@ -97,11 +97,11 @@ enum fdt_rule_kind {
 #define FDT_NATIVE_MAX 320
 #define FDT_INTERPRETED_MAX 128
 
-/* Where a walk ended; the first is the only proper one. */
+/* Where a walk ended; only the first means that the stack is whole. */
 enum fdt_walk_end {
 	/* native: at _start or clone; interpreted: at the thread's first frame */
 	FDT_END_WHOLE = 0,
-	FDT_END_NO_TABLE,   /* in a file whose table is not there (yet) */
+	FDT_END_NO_TABLE,   /* in a file that has no table (yet) */
 	FDT_END_NO_MODULE,  /* in no file's mapping, and the frame pointer did not help */
 	FDT_END_NO_RULE,    /* in a file's text that no rule describes */
 	FDT_END_OTHER_RULE, /* at a rule that only DWARF can follow */
@@ -157,7 +157,7 @@ struct fdt_stack {
 #define FDT_CODE_TABLE_MAX 16384
 
 /*
- * An interpreted function at first sight: it may be gone before user space could read it. Its
+ * An interpreted function when it is first seen: user space may come too late to read it. Its
  * file, qualified name and line table follow, one after the other, in terms of its language.
  */
 struct fdt_code {
@@ -182,7 +182,10 @@ struct fdt_elf_wanted {
 };
 
 #define FDT_COPY_MAX 16384 /* bytes of stack */
-/* Registers in DWARF's order on x86-64: 0 rax, 1 rdx, 2 rcx, 3 rbx, 4 rsi, 5 rdi, 6 rbp, 7 rsp, 8-15, 16 rip. */
+/*
+ * Registers in DWARF's order on x86-64: 0 rax, 1 rdx, 2 rcx, 3 rbx, 4 rsi, 5 rdi, 6 rbp, 7 rsp,
+ * 8-15, 16 rip.
+ */
 #define FDT_REGS 17
 #define FDT_REG_SP 7
 #define FDT_REG_PC 16
@@ -217,8 +220,8 @@ struct fdt_module {
 /* What is known of one mm_struct. */
 struct fdt_space {
 	__u64 serial; /* 1, 2, 3 ...: a new one at exec and fork; names functions' addresses */
-	__u32 count;  /* of modules ever put; they take turns */
-	__u32 epoch; /* what was mapped then may have been replaced unseen when it is no longer current */
+	__u32 count;  /* of modules ever put; the oldest is overwritten */
+	__u32 epoch;  /* of the modules: if it is no longer current, they may have been replaced */
 	struct fdt_space_python python; /* a member for each language that is walked */
 	struct fdt_module module[FDT_MODULES_MAX];
 };
@@ -226,9 +229,9 @@ struct fdt_space {
 /* --stacks; user space may lower it while running to keep to stacks.budget */
 enum fdt_stack_level {
 	FDT_STACKS_OFF = 0,
-	FDT_STACKS_ERRORS, /* EBADF, EMFILE, ENFILE only */
-	FDT_STACKS_FEW,    /* and one of every 64 calls */
-	FDT_STACKS_NO_CLOSE, /* all but closes by the thread that opened (as far as it is remembered) */
+	FDT_STACKS_ERRORS,   /* EBADF, EMFILE, ENFILE only */
+	FDT_STACKS_FEW,      /* and one of every 64 calls */
+	FDT_STACKS_NO_CLOSE, /* all but closes by the opening thread, if known */
 	FDT_STACKS_ALL,
 };
 

@@ -23,7 +23,7 @@ enum option_group {
  *   operand     the one word that must follow; NULL: none
  *   groups      the options that go with it
  *   usage       lines of syntax, a tab, and what it does; "": it is in the list of options
- * From HELP on they print a list and end; whatever else is on the command line is not looked at.
+ * Those from HELP on print a list and exit; the rest of the command line is then ignored.
  */
 /* clang-format off */
 #define COMMANDS(X) \

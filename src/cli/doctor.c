@@ -22,7 +22,7 @@ static const char *const verdict_names[] = {
 	[VERDICT_UNKNOWN] = "unknown",
 };
 
-/* Marks that runtimes leave; the variable is systemd's and podman's. */
+/* Files that container runtimes create; systemd and podman set the variable. */
 static bool in_container(void)
 {
 	return getenv("container") || access("/.dockerenv", F_OK) == 0 ||
@@ -107,14 +107,14 @@ static void print_line(FILE *out, const struct probe_line *line, const struct co
 	}
 }
 
-/* What that line costs whoever traces here. */
+/* The consequences of lines that are not ok: what tracing here lacks. */
 static bool degrades(const struct probe_line *line)
 {
 	return (line->verdict == VERDICT_WARN || line->verdict == VERDICT_FAIL) &&
 	       line->consequence[0];
 }
 
-/* Once, however many lines say so. */
+/* Each consequence once, even if several lines have it. */
 static bool is_news(const struct probe_report *report, unsigned int i)
 {
 	if (!degrades(&report->line[i]))
@@ -137,7 +137,7 @@ static void list_degraded(const struct probe_report *report, char *buffer, size_
 						 used ? "; " : "", report->line[i].consequence);
 }
 
-/* Wrapped beneath its first word. Nothing if there is no text. */
+/* Wrapped under its first word; prints nothing if there is no text. */
 static void print_ending(FILE *out, const char *title, const char *text,
 			 const struct columns *columns)
 {

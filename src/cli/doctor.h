@@ -9,7 +9,7 @@
 #include "source/doctor/probe.h"
 #include "util/hostinfo.h"
 
-/* width: columns, 0 is unlimited; long lines are wrapped under their column. */
+/* width: in columns, 0: unlimited; longer lines are wrapped under their column. */
 void doctor_print_text(FILE *out, const struct probe_report *report, const struct hostinfo *host,
 		       unsigned int width);
 

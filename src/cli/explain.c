@@ -11,9 +11,9 @@
 #include "util/io.h"
 #include "util/trouble.h"
 
-#define LABEL 15 /* columns: where what belongs to a label begins */
+#define LABEL 15 /* column at which the text after a label begins */
 
-/* --- values, wherever they are --- */
+/* --- values by their path --- */
 
 static const json_t *at(const json_t *value, const char *path)
 {
@@ -60,7 +60,7 @@ static void text_line(struct page *page, const char *name, const char *text)
 	page_wrap(page, LABEL, text, NULL);
 }
 
-/* " kept", where there is something to say. */
+/* The text after a separator; nothing if it is empty. */
 static void more(struct page *page, const char *before, const char *text)
 {
 	if (text[0])
@@ -227,12 +227,12 @@ static void victim(struct page *page, const json_t *row)
 }
 
 static void each(struct page *page, const json_t *array,
-		 void (*tell)(struct page *page, const json_t *row))
+		 void (*print)(struct page *page, const json_t *row))
 {
 	size_t index;
 	json_t *row;
 
-	json_array_foreach(array, index, row) tell(page, row);
+	json_array_foreach(array, index, row) print(page, row);
 }
 
 static void amounts(struct page *page, const json_t *own)
@@ -320,7 +320,7 @@ static int explain_print(int fd, struct page *page, const struct lines *lines, u
 	if (json)
 		return write_all(fd, text, length);
 	if (explain_line(page, text, length)) {
-		page_text(page, "(not a line of JSON: not written by fdtrace)", PAGE_ALL);
+		page_text(page, "(not a JSON line: not written by fdtrace)", PAGE_ALL);
 		page_newline(page);
 	}
 	return page_write(page, fd);

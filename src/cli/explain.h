@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* `fdtrace explain FINGERPRINT`: what this host has kept of a finding, for people or as JSON lines. */
+/* `fdtrace explain FINGERPRINT`: what this host has stored about a finding, as text or JSON lines. */
 #ifndef FDTRACE_CLI_EXPLAIN_H
 #define FDTRACE_CLI_EXPLAIN_H
 
@@ -9,10 +9,10 @@
 struct page;
 struct trouble;
 
-/* Puts one JSON line of a finding on the page. 0; -EINVAL: it is none; page->failed: no memory. */
+/* Puts one JSON line of a finding on the page. 0; -EINVAL: it is not JSON; page->failed: no memory. */
 int explain_line(struct page *page, const char *line, size_t length);
 
-/* Newest first, to fd; json: the lines as they were kept. 0 or -errno with *trouble filled. */
+/* Newest first, to fd; json: the lines as they were stored. 0 or -errno with *trouble filled. */
 int explain(int fd, const char *fingerprint, bool json, unsigned int width, bool color,
 	    struct trouble *trouble);
 

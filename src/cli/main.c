@@ -36,13 +36,13 @@
 #define OWN_DESCRIPTORS 4096 /* most of them for ELF files of traced processes */
 #define LARGE_BYTES (64 << 10)
 
-/* Bits of stdio_guard(): which of 0, 1 and 2 were closed when we began. */
+/* was_closed: from stdio_guard(), which of 0, 1 and 2 were closed when we started. */
 struct start {
 	const struct options *options;
 	unsigned int was_closed;
 };
 
-/* What a run holds, in the order in which it is made. */
+/* What a run owns, in order of creation. */
 struct run {
 	struct suppression_list *suppressions;
 	struct outputs *outputs;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The queue of a channel and when it is opened. When it is full, new lines are dropped,
- * so that the waiting ones have no gaps: how a trouble began is worth more than its hundredth
- * line, and a line that is half sent cannot be taken back. Lines are queued again once half of
- * the queue is gone; a marker stands where lines are missing.
+ * The queue of a channel and when it is opened. When it is full, new lines are dropped, so that the
+ * waiting ones have no gaps: the first lines of an incident are worth more than its hundredth, and
+ * a line that is half sent cannot be taken back. Lines are queued again once half of the queue is
+ * gone; a marker stands where lines are missing.
  */
 #include "daemon/channel.h"
 
@@ -86,7 +86,7 @@ static void drop_line(struct channel *c)
 	c->unreported++;
 }
 
-/* The first in the queue can never be taken: too long for a datagram. */
+/* The first line in the queue can never be sent: it is too long for a datagram. */
 static void drop_first_waiting(struct channel *c)
 {
 	if (!c->first->marker)
@@ -100,7 +100,7 @@ static void pause_it(struct channel *c, uint64_t now_ns)
 	c->pause_ns = c->pause_ns * 2 > PAUSE_MAX ? PAUSE_MAX : c->pause_ns * 2;
 }
 
-/* Only once, until it works again. */
+/* Once, until it works again. */
 static void complain_once(struct channel *c, int err, const char *what)
 {
 	c->counters.failures++;
@@ -163,7 +163,7 @@ static void not_taken(struct channel *c, int err, uint64_t now_ns)
 	pause_it(c, now_ns);
 }
 
-/* Which socket there will be is only known once it is open: each line is ready for either. */
+/* The kind of socket is only known once it is open, so each line is prepared for either. */
 static size_t begin_of(const struct channel *c, const struct waiting *w)
 {
 	return c->stream ? 0 : w->frame_before;
@@ -186,7 +186,7 @@ static void note_taken(struct channel *c, size_t size)
 	remove_first(c);
 }
 
-/* Sends until the queue is empty or the receiver takes no more. */
+/* Sends until the queue is empty or the receiver accepts no more. */
 static void flush_queue(struct channel *c, uint64_t now_ns)
 {
 	while (c->first && now_ns >= c->retry_ns && open_it(c, now_ns)) {

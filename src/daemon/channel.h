@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A destination of lines that may be slow, full or gone, and is never waited for. Lines that it
- * does not take now wait in a bounded queue; those that do not fit there are dropped, counted, and
- * reported once it takes lines again. A channel reopens a file that was rotated away, and a
+ * A destination of lines that may be slow, full or gone; nothing ever waits for it. Lines that it
+ * does not accept now wait in a bounded queue; those that do not fit are dropped, counted, and
+ * reported once it accepts lines again. A channel reopens a file that was rotated away, and a
  * connection that was refused or hung up.
  */
 #ifndef FDTRACE_DAEMON_CHANNEL_H
@@ -30,7 +30,10 @@ struct line {
 
 #define CHANNEL_QUEUE_MIN 16384 /* a smaller queue_bytes counts as this: a few lines must fit */
 
-/* Every line that was put and wanted is sent, dropped or waits. The marker of a gap is not counted. */
+/*
+ * Every line that was put and is wanted has been sent or dropped, or waits. The marker of a gap is
+ * not counted.
+ */
 struct channel_counters {
 	uint64_t sent, dropped; /* lines */
 	uint64_t queued_bytes;
@@ -41,19 +44,20 @@ struct channel;
 
 /*
  * The process must ignore SIGPIPE and SIGXFSZ. When the queue is full, new lines are dropped until
- * half of it is free again; then one "fdtrace.state" line with fdtrace.dropped stands where they are missing.
+ * half of it is free again; then one "fdtrace.state" line with fdtrace.dropped marks where they are
+ * missing.
  *
- * A permanent fault (a folder where a file should be, a path owned by another user)
- * is refused here: -errno with *trouble filled. A collector that is not there yet is not a
- * fault: the channel tries again. Files: opened O_APPEND|O_NOFOLLOW, 0640, one write(2) a line; must be
- * regular and owned by us or root.
+ * A permanent fault (a folder where a file should be, a path owned by another user) is refused
+ * here: -errno with *trouble filled. A collector that is not there yet is not a fault: the channel
+ * tries again. Files: opened O_APPEND|O_NOFOLLOW, 0640, one write(2) a line; must be regular and
+ * owned by us or root.
  */
 int channel_open(const struct output_config *config, struct channel **ret_channel,
 		 struct trouble *trouble);
-/* Waiting lines get one last try. */
+/* Tries once more to send waiting lines. */
 void channel_free(struct channel *channel);
 
-/* Takes the line or drops it; never waits. now_ns: CLOCK_MONOTONIC. */
+/* Queues the line or drops it; never waits. now_ns: CLOCK_MONOTONIC. */
 void channel_put(struct channel *channel, const struct line *line, uint64_t now_ns);
 /* Tries to send waiting lines, and checks whether a file was rotated away. Call it every second. */
 void channel_tick(struct channel *channel, uint64_t now_ns);

@@ -10,7 +10,7 @@
 
 #include "daemon/channel_private.h"
 
-/* Never append to a file that another user could read through or make us overwrite. */
+/* Never append to a file that another user could read or make us overwrite. */
 static int check_log_file(const struct stat *file)
 {
 	if (S_ISDIR(file->st_mode))
@@ -43,7 +43,7 @@ static int prepare_log_file(int fd)
 	return err ? err : end_last_line(fd, file.st_size);
 }
 
-/* O_NONBLOCK: a FIFO in its place must not hold us up; of no effect on a file. */
+/* O_NONBLOCK: a FIFO in its place must not block us; it has no effect on a file. */
 static int file_open(struct channel *c)
 {
 	int fd = open(c->config.path,
@@ -87,7 +87,10 @@ static struct waiting *file_form(struct channel *c, const struct line *line)
 	return waiting_wrap("", 0, line, true);
 }
 
-/* The position after an O_APPEND write is the end of what it wrote. True: as if never written. */
+/*
+ * The position after an O_APPEND write is the end of what it wrote. True: the file is as if it had
+ * never been written.
+ */
 static bool take_back(int fd, ssize_t written)
 {
 	off_t end = lseek(fd, 0, SEEK_CUR);

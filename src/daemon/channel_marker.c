@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* The line that stands where lines were dropped. */
+/* The line that marks where lines were dropped. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -9,7 +9,7 @@
 #include "output/json/json_build.h"
 #include "output/json/json_text.h"
 
-/* Several channels may lead to one store: the channel takes part in the id. */
+/* Several channels may lead to one store, so the channel is part of the id. */
 static void put_marker_event(struct builder *b, json_t *line, const struct channel *c)
 {
 	json_t *event = json_put_object(b, line, "event");

@@ -8,12 +8,12 @@
 #include "daemon/channel.h"
 #include "util/hostinfo.h"
 
-/* What waits: one line in the form its receiver wants. */
+/* One waiting line in the form its receiver expects. */
 struct waiting {
 	struct waiting *next;
 	size_t size, sent;                /* bytes */
-	size_t frame_before, frame_after; /* of size: only streams need them */
-	bool marker; /* stands where lines were dropped, and does not count as a line */
+	size_t frame_before, frame_after; /* part of size: only streams need them */
+	bool marker; /* marks where lines were dropped, and does not count as a line */
 	char data[];
 };
 
@@ -40,14 +40,14 @@ struct channel {
 	int fd;          /* -1: not open */
 	bool stream;     /* lines need an end of their own; else each is one datagram */
 	bool priorities; /* stdout is journald's: "<3>" first */
-	size_t piece;    /* stdout that may block: at most so much after a poll; 0: any */
+	size_t piece;    /* stdout that may block: at most this many bytes after a poll; 0: any */
 	struct waiting *first, **last;
 	struct channel_counters counters;
-	uint64_t unreported;         /* dropped, without a marker so far */
+	uint64_t unreported;         /* dropped and not yet covered by a marker */
 	uint64_t markers;            /* queued so far */
 	uint64_t now_ns;             /* as of the last call */
 	uint64_t retry_ns, pause_ns; /* not before; the next pause */
-	bool complained;             /* since it last worked */
+	bool complained;             /* a warning was printed since it last worked */
 	struct hostinfo host;
 };
 

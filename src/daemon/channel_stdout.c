@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Standard output. Others share its open file description (a shell, the other end of a pipeline's
- * terminal), so it is not made non-blocking: a pipe or terminal is opened again, a socket is sent to
- * without waiting, and where neither can be done as much is written as poll() says there is room for.
+ * terminal), so it is not made non-blocking: a pipe or terminal is opened again, a socket is sent
+ * to without waiting, and where neither can be done as much is written as poll() says there is room
+ * for.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +19,7 @@
 
 #include "daemon/channel_private.h"
 
-#define TERMINAL_PIECE 128 /* poll() reports at least that much room (n_tty.c: WAKEUP_CHARS 256) */
+#define TERMINAL_PIECE 128 /* POLLOUT promises this much room (n_tty.c: WAKEUP_CHARS 256) */
 
 /* systemd.exec(5): "device:inode" of the stream that journald reads. */
 static bool is_journal(const struct stat *out)

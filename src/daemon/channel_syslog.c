@@ -14,7 +14,7 @@
 #define FACILITY_DAEMON (3 << 3)
 #define HEAD_SIZE 256
 
-/* Names as the protocol has them, whatever the locale. */
+/* Names of the protocol, whatever the locale. */
 static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
 				    "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
 

@@ -23,27 +23,27 @@ struct trouble;
 
 enum output_type { OUTPUT_STDOUT, OUTPUT_FILE, OUTPUT_JOURNAL, OUTPUT_SYSLOG, OUTPUT_UNIX };
 
-/* One place where lines go. */
+/* One destination of lines. */
 struct output_config {
 	enum output_type type;
-	const char *path; /* file, unix socket, syslog: socket; NULL: the usual one */
+	const char *path; /* file, unix socket, syslog: socket; NULL: the default */
 	bool rfc5424;     /* syslog: octet-counted RFC 5424; else the BSD form of /dev/log */
 	enum severity min_severity; /* of findings */
 	bool summaries;             /* also fdtrace.summary and fdtrace.state lines */
-	uint64_t queue_bytes;       /* bound of what waits for a slow reader */
+	uint64_t queue_bytes;       /* limit of what waits for a slow reader */
 };
 
 struct config {
 	const char *path; /* where it was read; "" for the built-in one */
 	rule_set rules;
-	struct settings settings; /* the standard ones and what `set:` says */
+	struct settings settings; /* the defaults and what `set:` changes */
 	enum stack_mode stacks;
 	enum hook_set hooks;
 	struct output_config outputs[CONFIG_OUTPUTS_MAX];
-	unsigned int output_count;    /* at least 1: stdout, if none was named */
+	unsigned int output_count;    /* at least 1: stdout if none is given */
 	uint64_t summary_interval_ns; /* 0: none */
 	enum command_line command_line;
-	/* POSIX extended regular expressions, checked; the match, or its first group, is redacted */
+	/* POSIX extended regular expressions, checked; the match, or its first group, is hidden */
 	const char **redact;
 	unsigned int redact_count;
 	/* globs of cgroup paths: findings of others are not reported; 0: all are */
@@ -56,17 +56,17 @@ struct config {
 	const char *metrics_listen;   /* "127.0.0.1:9893"; NULL: no server */
 	bool metrics_remote;          /* the address need not be a loopback one */
 	const char *metrics_textfile; /* NULL: none */
-	const char *state_path;       /* what was reported already; NULL: forgotten at each start */
-	const char *evidence_path;    /* folder; NULL: no store */
-	uint64_t evidence_bytes;      /* bound of it */
+	const char *state_path;       /* what has been reported; NULL: not kept over a restart */
+	const char *evidence_path;    /* directory; NULL: no store */
+	uint64_t evidence_bytes;      /* size limit of that directory */
 };
 
 /* The built-in one: what an empty file gives. 0 or -ENOMEM. */
 int config_default(struct config **ret_config);
 
 /*
- * Reads and checks everything, relative paths refused. 0; -ENOENT and other -errno of reading;
- * -EINVAL: trouble names line and column. More than one mistake: the first is reported.
+ * Reads and checks everything; relative paths are refused. 0; -ENOENT and other -errno of reading;
+ * -EINVAL: trouble names line and column. Only the first mistake is reported.
  */
 int config_load(const char *path, struct config **ret_config, struct trouble *trouble);
 void config_free(struct config *config); /* NULL is allowed */

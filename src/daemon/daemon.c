@@ -34,8 +34,8 @@
 
 struct daemon {
 	const struct daemon_options *options;
-	struct config *config;  /* the latest that could be read */
-	struct config *started; /* what needs a restart is in force as it stands here */
+	struct config *config;  /* the last one that was valid */
+	struct config *started; /* as of the start: what needs a restart still follows it */
 	struct suppression_list *suppressions;
 	struct lines lines;
 	struct signals signals;
@@ -48,9 +48,9 @@ struct daemon {
 	struct session_service service;
 	struct session_config session;
 	uint64_t tick_ns, save_ns, status_ns, watchdog_ns; /* not before */
-	uint64_t watchdog_every_ns;                        /* 0: nobody watches */
+	uint64_t watchdog_every_ns;                        /* 0: no watchdog */
 	int lock_fd;
-	uint64_t saved;   /* lines.findings when it was last done */
+	uint64_t saved;   /* lines.findings at the last save */
 	bool save_failed; /* and reported */
 };
 
@@ -123,7 +123,7 @@ static void warn_restart(void *ctx, const char *what)
 	log_warn("%s: %s changed; restart fdtrace to apply it", config_name(ctx), what);
 }
 
-/* Compared with the start: what waits for a restart is named by every reload until then. */
+/* Compared with the start, so that each reload names whatever still waits for a restart. */
 static void warn_of_what_waits(const struct daemon *d, struct config *next)
 {
 	const struct config *was = d->started;
@@ -189,7 +189,7 @@ static bool on_reload(void *ctx)
 	done = reload(ctx);
 	notify("READY=1\nSTATUS=%s",
 	       done ? "configuration reloaded"
-		    : "the new configuration is wrong; keeping the previous one");
+		    : "the new configuration is invalid; keeping the previous one");
 	return done;
 }
 
@@ -241,7 +241,7 @@ static void save_now(struct daemon *d)
 		d->saved = d->lines.findings;
 }
 
-/* Where nothing new was reported the minute does not begin: the next finding is kept within a second. */
+/* Without news the minute does not start, so the next finding is saved within a second. */
 static void save(struct daemon *d)
 {
 	if (d->saved == d->lines.findings)
@@ -368,7 +368,7 @@ static void prepare(struct daemon *d)
 	d->watchdog_every_ns = notify_watchdog_ns() / 2;
 }
 
-/* SIGHUP means us even where we were started with it ignored. */
+/* SIGHUP reloads, even if fdtrace was started with it ignored. */
 static int begin_signals(struct daemon *d, struct trouble *trouble)
 {
 	int err;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The service: in the foreground, until it is told to end. Ties a configuration to a session over
+ * The service: in the foreground, until a signal ends it. Ties a configuration to a session over
  * the whole machine, and its lines to channels.
  */
 #ifndef FDTRACE_DAEMON_DAEMON_H
@@ -11,14 +11,14 @@
 #include "run/session.h"
 #include "source/live/stacking.h"
 
-/* All borrowed. What is given on the command line goes on top of the file. */
+/* All borrowed. The command line takes precedence over the file. */
 struct daemon_options {
 	const char *config_path; /* NULL: CONFIG_PATH if there is one, else the built-in */
 	const struct run_options *run;
 	enum stack_mode stacks; /* auto: what the file says */
 	enum hook_set hooks;    /* the same */
 	/*
-	 * The kernel as a source, which main.c alone knows; one that measures its cost. 0 or
+	 * Opens the kernel as a source that measures its cost; only main.c links it. 0 or
 	 * -errno with *trouble filled.
 	 */
 	int (*open_kernel)(const struct config *config, struct source **ret_source,
@@ -28,7 +28,10 @@ struct daemon_options {
 /* An exit status (util/trouble.h); what is wrong has been reported. */
 int daemon_run(const struct daemon_options *options);
 
-/* Reads the configuration and what it names, and says on stdout that it is good. An exit status. */
+/*
+ * Reads the configuration and the files it names, and reports on stdout that they are valid. An
+ * exit status.
+ */
 int daemon_check_config(const struct daemon_options *options);
 
 #endif

@@ -30,7 +30,7 @@ static bool is_same_channel(const struct output_config *a, const char *a_path,
 	       (!a_path || strcmp(a_path, b->path) == 0);
 }
 
-/* The channel that is there already; NULL: none is. */
+/* The channel that is already open; NULL: there is none. */
 static struct channel *find_channel(const struct lines *lines, const struct output_config *config)
 {
 	for (unsigned int i = 0; i < lines->count; i++)
@@ -77,7 +77,7 @@ static void drop_channels(struct lines *lines, const struct lines *other)
 	}
 }
 
-/* Findings without their full evidence are better than none: a message is enough. */
+/* Findings without stored evidence are better than none, so this is only a warning. */
 static void open_lines_evidence(struct lines *lines, const struct config *config)
 {
 	struct trouble trouble;
@@ -153,7 +153,7 @@ static void put_finding(struct lines *lines, const char *json, size_t length,
 	put_line_to_channels(lines, &line);
 }
 
-/* These are few, so parsing them again is cheap enough. */
+/* Findings are few, so parsing them again is cheap enough. */
 static void put_other(struct lines *lines, const char *json, size_t length)
 {
 	json_t *root = json_loadb(json, length, 0, NULL);

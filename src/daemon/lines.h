@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* All channels of a configuration, and the store of evidence: what a line goes to. */
+/* All destinations of a line: the channels of a configuration and the store of evidence. */
 #ifndef FDTRACE_DAEMON_LINES_H
 #define FDTRACE_DAEMON_LINES_H
 
@@ -12,7 +12,7 @@ struct finding;
 struct trouble;
 
 struct lines {
-	struct output_config configs[CONFIG_OUTPUTS_MAX]; /* paths are not to be followed */
+	struct output_config configs[CONFIG_OUTPUTS_MAX]; /* its paths must not be used */
 	char *paths[CONFIG_OUTPUTS_MAX];
 	struct channel *channels[CONFIG_OUTPUTS_MAX];
 	unsigned int count;
@@ -22,9 +22,9 @@ struct lines {
 };
 
 /*
- * Opens what the configuration names. Channels of *lines that are wanted as they are stay, with
- * what waits in them, and are opened again; the others get one last try. 0, or -errno with
- * *trouble filled: *lines is as before.
+ * Opens what the configuration names. Channels of *lines whose configuration is unchanged keep
+ * their queue and are reopened; the others get one last try. 0, or -errno with *trouble filled:
+ * *lines is as before.
  */
 int lines_apply(struct lines *lines, const struct config *config, uint64_t now_ns,
 		struct trouble *trouble);

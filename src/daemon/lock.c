@@ -14,7 +14,7 @@
 
 #define FOLDER "/run/fdtrace"
 
-/* systemd names several, with colons between them; the first is ours. */
+/* systemd may give several, separated by colons; the first is ours. */
 static void find_path(char *path, size_t size)
 {
 	const char *given = getenv("RUNTIME_DIRECTORY");

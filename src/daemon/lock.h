@@ -6,8 +6,9 @@
 struct trouble;
 
 /*
- * Takes the lock in $RUNTIME_DIRECTORY (made by a service manager) or else /run/fdtrace (made here).
- * *ret_fd: holds it until it is closed. -EBUSY: *trouble says which process has it; or -errno.
+ * Takes the lock in $RUNTIME_DIRECTORY (created by a service manager) or else in /run/fdtrace
+ * (created here). *ret_fd holds it until it is closed. -EBUSY: *trouble names the process that
+ * holds it; or -errno.
  */
 int lock_take(int *ret_fd, struct trouble *trouble);
 

@@ -21,10 +21,10 @@ struct trouble;
 struct metrics {
 	struct engine_counters counters;
 	const char *version;   /* fdtrace's own */
-	uint64_t resyncs;      /* snapshots because of losses */
+	uint64_t resyncs;      /* snapshots taken after losses */
 	const char *coverage;  /* hook set in force: "tracepoint" ... */
 	double coverage_ratio; /* share of the last minutes in which the hooks were on */
-	double overhead_ratio; /* measured cost of it all, of the machine's CPU time */
+	double overhead_ratio; /* measured total cost, as a share of the machine's CPU time */
 	unsigned int program_count;
 	struct {
 		const char *name;
@@ -61,9 +61,9 @@ struct metrics_process {
 void metrics_process(struct metrics_process *ret_process);
 
 /*
- * Which tables are published by program and unit: the fullest, but so that series stay. One that
- * is published makes room only for another that is fuller by at least a quarter, or when it is
- * not offered any more. All zero is empty.
+ * Which tables are published by program and unit: the fullest, but such that series are stable. A
+ * published one is replaced only by another that is fuller by at least a quarter, or when it is no
+ * longer offered. All zero is empty.
  */
 struct metrics_usage {
 	char exe[METRICS_LABEL_BYTES + 1], unit[METRICS_LABEL_BYTES + 1];
@@ -77,7 +77,10 @@ struct metrics_usages {
 	unsigned int offered_count;
 };
 void metrics_usages_begin(struct metrics_usages *usages);
-/* The same program and unit again: the larger counts. Beyond METRICS_OFFERED: offer the fullest first. */
+/*
+ * If a program and unit are offered twice, the larger counts. Beyond METRICS_OFFERED: offer the
+ * fullest first.
+ */
 void metrics_usages_offer(struct metrics_usages *usages, const char *exe, const char *unit,
 			  double ratio);
 void metrics_usages_end(struct metrics_usages *usages);
@@ -92,33 +95,34 @@ double metrics_usages_update(struct metrics_usages *usages, const struct engine 
 void metrics_usages_give(const struct metrics_usages *usages, struct metrics *metrics);
 
 /*
- * For node_exporter's textfile collector, which reads *.prom: writes path.tmp beside it and
- * renames that, 0644. Never follows a symbolic link at either name. 0 or -errno, and what was
- * there stays; -EINVAL: the path is not absolute or does not end in ".prom"; -EPERM: everybody
- * may write to its folder.
+ * For node_exporter's textfile collector, which reads *.prom: writes path.tmp beside it and renames
+ * that, 0644. Never follows a symbolic link at either name. 0; or -errno, and the old file stays;
+ * -EINVAL: the path is not absolute or does not end in ".prom"; -EPERM: everybody may write to its
+ * folder.
  */
 int metrics_textfile(const char *path, const char *text, size_t length);
 
 /*
- * A server on a thread of its own: it hands out what was published last, and 503 before, and
- * never touches the engine. At most 32 connections at once, each for 10 s at most; more of
- * them wait to be accepted. HTTP/1.0 and 1.1, one answer a connection.
+ * A server on its own thread. It serves what was published last (503 before that) and never touches
+ * the engine. At most 32 connections at once, each for at most 10 s; others wait to be accepted.
+ * HTTP/1.0 and 1.1, one answer a connection.
  */
 struct metrics_server;
 /*
  * Listens; clients wait until metrics_server_run(). "address:port" or "[v6]:port", numbers only;
- * port 0: any free one. Refuses what is not loopback unless `remote`. 0 or -errno with *trouble.
+ * port 0: any free one. Refuses an address that is not loopback unless `remote`. 0 or -errno with
+ * *trouble.
  */
 int metrics_server_open(const char *listen, bool remote, struct metrics_server **ret_server,
 			struct trouble *trouble);
 /*
- * Serves, in a thread with the capabilities of the caller: to be called once those that nobody
- * needs are dropped. 0 or -errno with *trouble.
+ * Serves, in a thread with the capabilities of the caller: call it after dropping
+ * those that are not needed. 0 or -errno with *trouble.
  */
 int metrics_server_run(struct metrics_server *server, struct trouble *trouble);
 /* Where it listens: "127.0.0.1:9893". Lives as long as the server. */
 const char *metrics_server_address(const struct metrics_server *server);
-/* Copies; never waits for a client. Out of memory: what was published before stays. */
+/* Copies; never waits for a client. If out of memory, what was published before stays. */
 void metrics_server_publish(struct metrics_server *server, const char *text, size_t length);
 void metrics_server_stop(struct metrics_server *server); /* NULL is allowed */
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * One page over HTTP. A thread of its own polls a few connections; whatever a client does, it
- * costs one of their places for ten seconds at most, and no other client waits. What a client
+ * occupies one connection for at most ten seconds, and no other client waits for it. What a client
  * sends after its first line is read and ignored.
  */
 #include <errno.h>
@@ -25,7 +25,7 @@
 #define CONNECTIONS 32
 #define REQUEST_BYTES 4096
 #define LIFE_MS 10000
-#define REST_MS 1000 /* after accept() failed: nothing is gained by trying at once */
+#define REST_MS 1000 /* after accept() failed: trying again at once would fail, too */
 #define BACKLOG 128
 
 /* What was published; readable with a reference. */
@@ -40,19 +40,19 @@ enum stage { RECEIVING, SENDING, LINGERING };
 struct connection {
 	int fd;
 	enum stage stage;
-	int64_t end_ms; /* it lives until then at most */
+	int64_t end_ms; /* when it is closed at the latest */
 	size_t got;     /* of request */
 	char request[REQUEST_BYTES + 1];
 	char head[512]; /* of the answer, and a short body */
 	size_t head_length, sent;
-	struct page *page; /* the body; NULL: none but what stands in head */
+	struct page *page; /* the body; NULL: only what is in head */
 };
 
 struct metrics_server {
 	pthread_t thread;
-	bool is_running;      /* the thread; its owner's alone */
+	bool is_running;      /* the thread; only for its owner */
 	pthread_mutex_t lock; /* page and all refs */
-	struct page *page;    /* NULL: nothing was published yet */
+	struct page *page;    /* NULL: nothing has been published */
 	int listener, stop;
 	char address[64];
 	/* of the thread */
@@ -191,7 +191,7 @@ static const struct answer *check_request_line(const struct request_line *line)
 	return strcmp(line->target, "/") == 0 ? &index_answer : &not_found;
 }
 
-/* The whole of the first line is there; `end` is its newline. A NUL in it ends it early. */
+/* The first line is complete; `end` is its newline. A NUL in it ends it early. */
 static void answer_line(struct metrics_server *s, struct connection *c, char *end)
 {
 	const struct answer *answer = &malformed;
@@ -206,7 +206,7 @@ static void answer_line(struct metrics_server *s, struct connection *c, char *en
 	prepare_polls(s, c, answer, strcmp(line.method, "HEAD") != 0);
 }
 
-/* Its headers are not looked at, but the answer waits for the empty line after them. */
+/* The headers are ignored, but the answer waits for the empty line after them. */
 static bool has_ended(const char *line_end)
 {
 	return strstr(line_end, "\n\r\n") || strstr(line_end, "\n\n");
@@ -240,7 +240,7 @@ static void connection_free(struct metrics_server *s, struct connection *c)
 	free(c);
 }
 
-/* False: it is over. */
+/* False: the connection is done. */
 static bool receive_request(struct metrics_server *s, struct connection *c)
 {
 	ssize_t got = recv(c->fd, c->request + c->got, REQUEST_BYTES - c->got, 0);
@@ -254,8 +254,8 @@ static bool receive_request(struct metrics_server *s, struct connection *c)
 }
 
 /*
- * Closing a socket with something unread in it would reset the connection, and the client may
- * then not see the answer: what it still says is read and dropped.
+ * Closing a socket with unread data would reset the connection, and the client
+ * might not see the answer, so what it still sends is read and dropped.
  */
 static bool linger_connection(struct connection *c)
 {
@@ -300,7 +300,7 @@ static bool serve_connection(struct metrics_server *s, struct connection *c)
 	}
 }
 
-/* Memory and descriptors come back; until then new connections wait. */
+/* Memory or descriptors ran out for now; until that changes, new connections wait. */
 static void accept_one(struct metrics_server *s, int64_t now)
 {
 	int fd = accept4(s->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -324,7 +324,7 @@ static void accept_one(struct metrics_server *s, int64_t now)
 #define POLL_LISTENER 1
 #define POLL_FIRST 2
 
-/* Fills the list; returns how long to wait at most, -1: for ever. */
+/* Fills the list. Returns how long to wait at most; -1: for ever. */
 static int poll_list(const struct metrics_server *s, struct pollfd *list, int64_t now)
 {
 	bool rests = now < s->rest_until_ms;
@@ -375,7 +375,7 @@ static void *run_server(void *ctx)
 		int64_t now;
 
 		if (poll(list, POLL_FIRST + s->count, wait_ms) < 0)
-			continue; /* all signals are blocked here: for want of memory, if ever */
+			continue; /* all signals are blocked here: only if out of memory */
 		if (list[POLL_STOP].revents)
 			return NULL;
 		now = now_ms();
@@ -482,7 +482,7 @@ static void name_address(struct metrics_server *s)
 		 ntohs(is_v6 ? address.v6.sin6_port : address.v4.sin_port));
 }
 
-/* Signals are for the main thread. */
+/* Signals are handled by the main thread. */
 static int start_thread(struct metrics_server *s)
 {
 	sigset_t all, before;
@@ -507,7 +507,7 @@ static void server_free(struct metrics_server *s)
 	free(s);
 }
 
-/* Takes the listener over. */
+/* Takes ownership of the listener. */
 static int server_new(int listener, struct metrics_server **ret_server)
 {
 	struct metrics_server *s = calloc(1, sizeof(*s));

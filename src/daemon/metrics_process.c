@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* What the standard process_* metrics say, of this process. */
+/* The standard process_* metrics, for this process. */
 #include <dirent.h>
 #include <math.h>
 #include <stdio.h>
@@ -46,7 +46,7 @@ static double resident_bytes(void)
 	return (double)pages * (double)sysconf(_SC_PAGESIZE);
 }
 
-/* Without the one it takes to look. */
+/* Without the descriptor of the directory that is read. */
 static double open_fds(void)
 {
 	DIR *folder = opendir("/proc/self/fd");

@@ -20,7 +20,7 @@ static void put_family_head(FILE *out, const char *name, const char *type, const
 	fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-/* Made safe and cut; done twice it is the same. */
+/* Made safe and cut; doing it twice changes nothing. */
 struct label {
 	char text[METRICS_LABEL_BYTES + 1];
 };
@@ -55,7 +55,7 @@ static void put_metric_label(FILE *out, const char *name, const char *text)
 	fputc('"', out);
 }
 
-/* Go reads "NaN" and "+Inf", but not all of what printf makes of them. */
+/* Go parses "NaN" and "+Inf", but not every spelling that printf uses. */
 static void put_double(FILE *out, double value)
 {
 	if (isnan(value))
@@ -102,7 +102,7 @@ static void put_build(FILE *out, const struct metrics *m)
 	put_count(out, 1);
 }
 
-/* Every pair from the start: a counter that is born at 1 has never increased. */
+/* Every pair from the start: to Prometheus, a counter that appears at 1 has never increased. */
 static void put_finding_metrics(FILE *out, const struct engine_counters *c)
 {
 	static const char name[] = "fdtrace_findings_total";

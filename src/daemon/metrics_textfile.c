@@ -14,7 +14,7 @@
 struct target {
 	int folder;
 	const char *name;
-	char temporary[256]; /* NAME_MAX and a NUL: what does not fit cannot be made either */
+	char temporary[256]; /* NAME_MAX and a NUL: a longer name could not be created either */
 };
 
 /* Other users who can write there could replace our file, unless the folder is sticky. */
@@ -74,7 +74,7 @@ static int make_temporary(const struct target *target)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Not synced: after a crash of the machine there is a new one within seconds. */
+/* Not synced: after a crash of the machine a new one is written within seconds. */
 static int fill_textfile(int fd, const char *text, size_t length)
 {
 	int err = write_all(fd, text, length);

@@ -6,7 +6,7 @@
 #include "daemon/metrics.h"
 #include "util/escape.h"
 
-/* Fuller by a quarter: this much more a table needs to displace a published one. */
+/* A table must be fuller by a quarter to displace a published one. */
 #define STAYS 1.25
 
 void metrics_usages_begin(struct metrics_usages *u)
@@ -41,7 +41,7 @@ void metrics_usages_offer(struct metrics_usages *u, const char *exe, const char 
 		u->offered[u->offered_count++] = offer;
 }
 
-/* Those of before that are still there, as full as they are now. */
+/* Updates those published before that still exist. */
 static void keep_usages(struct metrics_usages *u)
 {
 	unsigned int kept = 0;

@@ -16,7 +16,7 @@
 #include "util/log.h"
 
 #define PUBLISH_NS (5 * SEC_NS)
-#define USAGES_NS (15 * SEC_NS) /* two files of /proc are read for each of some hundred processes */
+#define USAGES_NS (15 * SEC_NS) /* it reads two files of each of a few hundred processes */
 
 int publisher_begin(struct publisher *p, const struct config *config, struct trouble *trouble)
 {
@@ -124,7 +124,7 @@ void publisher_publish(struct publisher *p, const struct publish_sources *from, 
 	gather_metrics(p, from, now_ns, &metrics);
 	text = metrics_text(&metrics, &length, &textfile_length);
 	if (!text)
-		return; /* no memory: the old ones stay */
+		return; /* out of memory: the old ones stay */
 	if (p->server)
 		metrics_server_publish(p->server, text, length);
 	if (from->config->metrics_textfile)

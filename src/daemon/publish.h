@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Gathers the metrics from all parts of the daemon, and publishes it every few seconds. */
+/* Gathers the metrics from all parts of the daemon and publishes them every few seconds. */
 #ifndef FDTRACE_DAEMON_PUBLISH_H
 #define FDTRACE_DAEMON_PUBLISH_H
 
@@ -31,10 +31,10 @@ struct publish_sources {
 	const char *coverage_words; /* "tracepoint" */
 };
 
-/* Listens if the configuration wants a server. 0 or -errno with *trouble filled. */
+/* Listens if the configuration names an address. 0 or -errno with *trouble filled. */
 int publisher_begin(struct publisher *publisher, const struct config *config,
 		    struct trouble *trouble);
-/* Serves from now on, with the capabilities that are left. 0 or -errno with *trouble filled. */
+/* Starts serving, with the remaining capabilities. 0 or -errno with *trouble filled. */
 int publisher_run(struct publisher *publisher, struct trouble *trouble);
 void publisher_done(struct publisher *publisher);
 

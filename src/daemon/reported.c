@@ -3,8 +3,8 @@
  *     { "format": 2, "reported": [ { "fingerprint": "0123456789abcdef", "rule": "leak.growth",
  *       "severity": "warning", "count": 3, "reported": 1763769600 }, ... ] }
  *
- * Times are wall clock times in seconds: the monotonic clock starts again at each boot. Format 1
- * is still read: there, both keys "reported" are named "told", and a warning "warn".
+ * Times are wall clock times in seconds: the monotonic clock starts again at each boot. Format 1 is
+ * still read: in it, both keys "reported" are named "told", and a warning "warn".
  */
 #include "daemon/reported.h"
 
@@ -158,7 +158,7 @@ static int load_named(const char *path, struct engine *engine)
 	return count;
 }
 
-/* The file in the same directory that versions with format 1 wrote by default. */
+/* The default file of versions with format 1, in the same directory. */
 static int load_old(const char *path, struct engine *engine)
 {
 	const char *slash = strrchr(path, '/');
@@ -182,7 +182,7 @@ int reported_load(const char *path, struct engine *engine)
 /* --- writing --- */
 
 struct saving {
-	json_t *reported; /* NULL: no memory */
+	json_t *reported; /* NULL: out of memory */
 	uint64_t wall_ns, now_ns;
 };
 
@@ -190,7 +190,7 @@ static void save_row(void *ctx, const struct reported_row *row)
 {
 	struct saving *saving = ctx;
 	char fingerprint[17];
-	/* Signed: after a restart of the machine a row may be older than the clock. */
+	/* Signed: after a reboot a row may be older than the clock. */
 	int64_t age_ns = (int64_t)(saving->now_ns - row->reported_ns);
 	json_t *entry;
 
@@ -222,7 +222,7 @@ static char *state_text(struct engine *engine)
 	return text;
 }
 
-/* The name is ours alone: a file that is already there is removed, a link never followed. */
+/* Only fdtrace uses this name: an existing file is removed, and a link is never followed. */
 static int write_beside(const char *path, const char *text)
 {
 	int fd, err;

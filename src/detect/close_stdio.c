@@ -151,7 +151,7 @@ static void stdio_opened(struct engine *e, struct fdtable *table, const struct f
 		wait_for(e, table, event->fd);
 }
 
-static void stdio_settle(struct engine *e, unsigned int index)
+static void stdio_resolve(struct engine *e, unsigned int index)
 {
 	struct close_stdio *stdio = detector_state(e, DETECTOR_CLOSE_STDIO);
 	struct stdio_guest guest = stdio->guests[index];
@@ -169,14 +169,14 @@ static void stdio_tick(struct engine *e)
 
 	for (unsigned int i = stdio->count; i-- > 0;)
 		if (e->now_ns - stdio->guests[i].time_ns >= STAYS_NS)
-			stdio_settle(e, i);
+			stdio_resolve(e, i);
 }
 
 /*
  * Nobody reads a directory as stdin by mistake, nor anything in the last moments: rsync closes 0
  * and looks through its directories before it exits.
  */
-static bool may_be_told_at_the_end(const struct stdio_guest *guest, const struct fdtable *table)
+static bool stdio_counts_at_the_end(const struct stdio_guest *guest, const struct fdtable *table)
 {
 	const struct slot *slot = fdtable_slot(table, (int32_t)guest->fd);
 
@@ -192,8 +192,8 @@ static void stdio_table_ended(struct engine *e, struct fdtable *table)
 
 		if (guest.table != table->key)
 			continue;
-		if (may_be_told_at_the_end(&guest, table))
-			stdio_settle(e, i);
+		if (stdio_counts_at_the_end(&guest, table))
+			stdio_resolve(e, i);
 		else
 			stdio->guests[i] = stdio->guests[--stdio->count];
 	}

@@ -25,20 +25,20 @@ struct hit {
 	int32_t fd;
 	uint32_t generation;
 	bool foreign; /* opened by another thread, or not known by whom in a running program */
-	uint32_t hurt_tid, hurt_syscall;
-	uint64_t hurt_ns;     /* 0: nobody was seen to miss it */
-	struct site *hurt_at; /* owned reference; may be NULL */
+	uint32_t affected_tid, affected_syscall;
+	uint64_t affected_ns;     /* 0: nobody was seen to miss it */
+	struct site *affected_at; /* owned reference; may be NULL */
 };
 
 struct sweep {
 	struct sweep *next;      /* of those that are over */
-	struct fdtable *table;   /* alive: its death settles the sweep */
+	struct fdtable *table;   /* alive: the sweep is reported before it dies */
 	struct process *process; /* owned reference */
 	uint32_t tid;
 	uint32_t syscall;
 	struct site *site;         /* where it was begun; owned reference; may be NULL */
 	int32_t first, last, step; /* step 0: only one number so far */
-	uint64_t tries, closed, foreign, hurt;
+	uint64_t tries, closed, foreign, affected;
 	uint64_t start_ns, end_ns;
 	uint64_t run; /* of failing closes, as the kernel side counts them */
 	uint32_t run_count;
@@ -62,7 +62,7 @@ static struct close_sweep *sweep_state(struct engine *e)
 static void forget_hits(struct engine *e, struct sweep *sweep)
 {
 	for (unsigned int i = 0; i < sweep->hit_count; i++)
-		site_unref(&e->sites, sweep->hits[i].hurt_at);
+		site_unref(&e->sites, sweep->hits[i].affected_at);
 	sweep->hit_count = 0;
 }
 
@@ -93,7 +93,7 @@ static struct sweep *sweep_begin(struct engine *e, struct sweep *sweep, struct f
 	sweep->site = actor->site ? site_ref(actor->site) : NULL;
 	sweep->first = sweep->last = fd;
 	sweep->step = 0;
-	sweep->tries = sweep->closed = sweep->foreign = sweep->hurt = 0;
+	sweep->tries = sweep->closed = sweep->foreign = sweep->affected = 0;
 	sweep->start_ns = sweep->end_ns = actor->time_ns;
 	sweep->newborn = process_is_newborn(actor->process, actor->time_ns);
 	sweep->run = 0;
@@ -109,26 +109,26 @@ static struct victim sweep_victim_of(struct engine *e, const struct sweep *sweep
 				 .name = names_get_key(&e->names, past->name),
 				 .opened = party_past_opened(past) };
 
-	if (hit->hurt_ns)
+	if (hit->affected_ns)
 		victim.hurt = (struct party){ .known = true,
 					      .pid = sweep->process->pid,
-					      .tid = hit->hurt_tid,
+					      .tid = hit->affected_tid,
 					      .name = sweep->process->name,
 					      .error = EBADF,
-					      .time_ns = hit->hurt_ns,
-					      .syscall = hit->hurt_syscall,
-					      .site = site_now(hit->hurt_at) };
+					      .time_ns = hit->affected_ns,
+					      .syscall = hit->affected_syscall,
+					      .site = site_now(hit->affected_at) };
 	return victim;
 }
 
 static void sweep_add_victims(struct engine *e, struct finding *f, const struct sweep *sweep,
-			      bool foreign, bool hurt)
+			      bool foreign, bool is_affected)
 {
 	for (unsigned int i = 0; i < sweep->hit_count; i++) {
 		const struct hit *hit = &sweep->hits[i];
 		const struct past *past;
 
-		if (hit->foreign != foreign || (hit->hurt_ns != 0) != hurt ||
+		if (hit->foreign != foreign || (hit->affected_ns != 0) != is_affected ||
 		    f->victim_count == FINDING_VICTIMS_MAX)
 			continue;
 		past = finding_past(e, sweep->table, hit->fd, hit->generation);
@@ -176,11 +176,12 @@ static void sweep_format(struct report *r, const struct sweep *sweep)
 		sweep_add_hits(r, (unsigned int)sweep->foreign);
 	report_why(r, "%llu numbers tried, %llu of them closed something",
 		   (unsigned long long)sweep->tries, (unsigned long long)sweep->closed);
-	if (sweep->hurt)
+	if (sweep->affected)
 		report_add_why(r,
 			       "; afterwards %llu call%s on a number it had closed failed with "
 			       "EBADF",
-			       (unsigned long long)sweep->hurt, sweep->hurt == 1 ? "" : "s");
+			       (unsigned long long)sweep->affected,
+			       sweep->affected == 1 ? "" : "s");
 	report_help(r, HELP_SWEEP);
 }
 
@@ -199,7 +200,7 @@ static bool sweep_is_worth_a_report(const struct sweep *sweep)
 {
 	if (sweep->newborn)
 		return sweep->tries >= SLOW_TRIES;
-	return sweep->foreign || sweep->hurt || sweep->tries >= SLOW_TRIES ||
+	return sweep->foreign || sweep->affected || sweep->tries >= SLOW_TRIES ||
 	       sweep->end_ns - sweep->start_ns >= SECOND_NS;
 }
 
@@ -314,9 +315,9 @@ static void add_hit(struct engine *e, struct sweep *sweep, const struct hit *hit
 	for (unsigned int i = 0; hit->foreign && i < HITS_MAX; i++) {
 		struct hit *own = &sweep->hits[i];
 
-		if (own->foreign || own->hurt_ns)
+		if (own->foreign || own->affected_ns)
 			continue;
-		site_unref(&e->sites, own->hurt_at);
+		site_unref(&e->sites, own->affected_at);
 		*own = *hit;
 		return;
 	}
@@ -395,8 +396,8 @@ bool sweep_failed(struct engine *e, struct fdtable *table, const struct fdt_erro
 	return sweep->recognized;
 }
 
-static bool note_hurt(struct engine *e, struct sweep *sweep, const struct fdtable *table,
-		      const struct past *past, int32_t fd, const struct actor *actor)
+static bool sweep_note_affected(struct engine *e, struct sweep *sweep, const struct fdtable *table,
+				const struct past *past, int32_t fd, const struct actor *actor)
 {
 	if (sweep->table != table || sweep->tid != past->closer_tid)
 		return false;
@@ -405,12 +406,12 @@ static bool note_hurt(struct engine *e, struct sweep *sweep, const struct fdtabl
 
 		if (hit->fd != fd || hit->generation != past->generation)
 			continue;
-		sweep->hurt++;
-		hit->hurt_ns = actor->time_ns;
-		hit->hurt_tid = actor->tid;
-		hit->hurt_syscall = actor->syscall;
-		site_unref(&e->sites, hit->hurt_at);
-		hit->hurt_at = actor->site ? site_ref(actor->site) : NULL;
+		sweep->affected++;
+		hit->affected_ns = actor->time_ns;
+		hit->affected_tid = actor->tid;
+		hit->affected_syscall = actor->syscall;
+		site_unref(&e->sites, hit->affected_at);
+		hit->affected_at = actor->site ? site_ref(actor->site) : NULL;
 		return true;
 	}
 	return false;
@@ -424,14 +425,14 @@ bool sweep_in_progress(struct engine *e, const struct fdtable *table, const stru
 	       e->now_ns - task->sweep->end_ns < GAP_NS;
 }
 
-bool sweep_hurt(struct engine *e, struct fdtable *table, const struct past *past, int32_t fd,
-		const struct actor *actor)
+bool sweep_affected(struct engine *e, struct fdtable *table, const struct past *past, int32_t fd,
+		    const struct actor *actor)
 {
 	for (struct task *task = actor->process->tasks; task; task = task->next)
-		if (task->sweep && note_hurt(e, task->sweep, table, past, fd, actor))
+		if (task->sweep && sweep_note_affected(e, task->sweep, table, past, fd, actor))
 			return true;
 	for (struct sweep *sweep = sweep_state(e)->over; sweep; sweep = sweep->next)
-		if (note_hurt(e, sweep, table, past, fd, actor))
+		if (sweep_note_affected(e, sweep, table, past, fd, actor))
 			return true;
 	return false;
 }
@@ -441,10 +442,10 @@ static void sweep_task_ended(struct engine *e, struct task *task)
 	sweep_finish(e, task);
 }
 
-static void settle_if(struct engine *e,
-		      bool (*due)(const struct engine *e, const struct sweep *sweep,
-				  const void *ctx),
-		      const void *ctx)
+static void sweep_report_if(struct engine *e,
+			    bool (*due)(const struct engine *e, const struct sweep *sweep,
+					const void *ctx),
+			    const void *ctx)
 {
 	struct sweep **link = &sweep_state(e)->over;
 
@@ -517,7 +518,7 @@ static bool sweep_waited(const struct engine *e, const struct sweep *sweep, cons
 /* The table's slots go: a sweep in it must be reported now. */
 static void sweep_table_ended(struct engine *e, struct fdtable *table)
 {
-	settle_if(e, of_table, table);
+	sweep_report_if(e, of_table, table);
 }
 
 static void sweep_tick(struct engine *e)
@@ -531,7 +532,7 @@ static void sweep_tick(struct engine *e)
 		if (task->sweep && e->now_ns - task->sweep->end_ns >= GAP_NS)
 			sweep_finish(e, task);
 	}
-	settle_if(e, sweep_waited, NULL);
+	sweep_report_if(e, sweep_waited, NULL);
 }
 
 static void sweep_done(struct engine *e)

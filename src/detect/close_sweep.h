@@ -16,8 +16,8 @@ struct past;
 bool sweep_failed(struct engine *e, struct fdtable *table, const struct fdt_error *event,
 		  const struct actor *actor);
 /* Somebody used a number that a sweep had closed. True: a sweep not yet reported took note. */
-bool sweep_hurt(struct engine *e, struct fdtable *table, const struct past *past, int32_t fd,
-		const struct actor *actor);
+bool sweep_affected(struct engine *e, struct fdtable *table, const struct past *past, int32_t fd,
+		    const struct actor *actor);
 /* The closer is closing one number after the other just now: it may become a sweep. */
 bool sweep_in_progress(struct engine *e, const struct fdtable *table, const struct past *past);
 /* fcntl failed with EBADF: a run of a million is reported. */

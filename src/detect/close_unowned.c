@@ -20,24 +20,24 @@
 #include "model/syscall_name.h"
 #include "fdtrace/syscall.h"
 
-/* A failure is kept back this long where it may turn out to belong to a sweep. */
-#define KEEP_BACK_NS 300000000ull
+/* A failure is deferred this long where it may turn out to belong to a sweep. */
+#define DEFER_NS 300000000ull
 
 /* Opens and closes are timed by the kernel's tick, which may be as slow as 100 Hz. */
 #define TICK_NS 10000000ull
 
-/* A call that failed with EBADF, kept back for a moment: a sweep may turn out to be behind it. */
-struct kept_failure {
+/* A call that failed with EBADF, deferred for a moment: a sweep may turn out to be behind it. */
+struct deferred_failure {
 	uint64_t table, time_ns;
 	struct site *site; /* owned reference; may be NULL */
 	uint32_t tid, syscall, fd;
 	uint32_t generation;     /* of the number's newest past then */
 	struct process *process; /* owned reference */
 };
-#define KEPT_MAX 256
+#define DEFERRED_MAX 256
 
 struct close_unowned {
-	struct kept_failure kept[KEPT_MAX]; /* oldest first */
+	struct deferred_failure deferred[DEFERRED_MAX]; /* oldest first */
 	unsigned int count;
 };
 
@@ -56,7 +56,7 @@ static uint64_t close_since(uint64_t later_ns, uint64_t earlier_ns)
 	return later_ns > earlier_ns ? later_ns - earlier_ns : 0;
 }
 
-/* Calls that ask whether a number is open, or tidy up after it: their EBADF hurts nobody. */
+/* Calls that ask whether a number is open, or tidy up after it: their EBADF harms nobody. */
 static bool is_probe(unsigned int syscall)
 {
 	switch (syscall) {
@@ -337,7 +337,7 @@ static void judge_use(struct engine *e, const struct actor *actor, struct fdtabl
 	struct finding *f = &r.finding;
 	bool is_stale;
 
-	if (past->flags & PAST_SWEPT && sweep_hurt(e, table, past, fd, actor))
+	if (past->flags & PAST_SWEPT && sweep_affected(e, table, past, fd, actor))
 		return;
 	if (past->ending == END_EXEC)
 		return; /* a number from before the exec: not this program's mistake with a descriptor */
@@ -396,62 +396,63 @@ static void close_judge(struct engine *e, const struct actor *actor, struct fdta
 }
 
 /* table NULL: it is gone, or nothing is to be said. */
-static void close_settle(struct engine *e, unsigned int index, struct fdtable *table)
+static void close_resolve(struct engine *e, unsigned int index, struct fdtable *table)
 {
 	struct close_unowned *state = detector_state(e, DETECTOR_CLOSE_UNOWNED);
-	struct kept_failure kept = state->kept[index];
-	struct actor actor = { .process = kept.process,
-			       .tid = kept.tid,
-			       .syscall = kept.syscall,
-			       .site = kept.site,
-			       .time_ns = kept.time_ns };
-	const struct past *past = table ? finding_past(e, table, kept.fd, kept.generation) : NULL;
+	struct deferred_failure deferred = state->deferred[index];
+	struct actor actor = { .process = deferred.process,
+			       .tid = deferred.tid,
+			       .syscall = deferred.syscall,
+			       .site = deferred.site,
+			       .time_ns = deferred.time_ns };
+	const struct past *past =
+		table ? finding_past(e, table, deferred.fd, deferred.generation) : NULL;
 
-	/* In order: of too many, the one kept longest is settled, while its past is still known. */
-	memmove(&state->kept[index], &state->kept[index + 1],
-		(--state->count - index) * sizeof(kept));
+	/* In order: of too many, the oldest is resolved, while its past is still known. */
+	memmove(&state->deferred[index], &state->deferred[index + 1],
+		(--state->count - index) * sizeof(deferred));
 	if (past)
-		close_judge(e, &actor, table, kept.fd, past);
-	site_unref(&e->sites, kept.site);
-	process_unref(&e->mem, kept.process);
+		close_judge(e, &actor, table, deferred.fd, past);
+	site_unref(&e->sites, deferred.site);
+	process_unref(&e->mem, deferred.process);
 }
 
 /*
- * What is kept back of earlier generations of the number is settled first: two failures of one
+ * Deferred failures of earlier generations of the number are resolved first: two failures of one
  * number are no loop over numbers, and only the latest generations are remembered.
  */
-static void settle_number(struct engine *e, struct fdtable *table, int32_t fd)
+static void close_resolve_number(struct engine *e, struct fdtable *table, int32_t fd)
 {
 	const struct close_unowned *state = detector_state(e, DETECTOR_CLOSE_UNOWNED);
 
 	for (unsigned int i = 0; i < state->count; i++) {
-		const struct kept_failure *kept = &state->kept[i];
+		const struct deferred_failure *deferred = &state->deferred[i];
 
-		if (kept->fd == (uint32_t)fd && kept->table == table->key) {
-			close_settle(e, i, table);
+		if (deferred->fd == (uint32_t)fd && deferred->table == table->key) {
+			close_resolve(e, i, table);
 			return;
 		}
 	}
 }
 
-static void keep_back(struct engine *e, const struct actor *actor, struct fdtable *table,
-		      int32_t fd, const struct past *past)
+static void close_defer(struct engine *e, const struct actor *actor, struct fdtable *table,
+			int32_t fd, const struct past *past)
 {
 	struct close_unowned *state = detector_state(e, DETECTOR_CLOSE_UNOWNED);
 
-	settle_number(e, table, fd);
-	if (state->count == KEPT_MAX)
-		close_settle(e, 0, map_get(&e->tables, state->kept[0].table));
+	close_resolve_number(e, table, fd);
+	if (state->count == DEFERRED_MAX)
+		close_resolve(e, 0, map_get(&e->tables, state->deferred[0].table));
 	tasks_ask_place(e, actor->process);
-	state->kept[state->count++] =
-		(struct kept_failure){ .table = table->key,
-				       .site = actor->site ? site_ref(actor->site) : NULL,
-				       .time_ns = actor->time_ns,
-				       .tid = actor->tid,
-				       .syscall = actor->syscall,
-				       .fd = fd,
-				       .generation = past->generation,
-				       .process = process_ref(actor->process) };
+	state->deferred[state->count++] =
+		(struct deferred_failure){ .table = table->key,
+					   .site = actor->site ? site_ref(actor->site) : NULL,
+					   .time_ns = actor->time_ns,
+					   .tid = actor->tid,
+					   .syscall = actor->syscall,
+					   .fd = fd,
+					   .generation = past->generation,
+					   .process = process_ref(actor->process) };
 }
 
 static void close_failed(struct engine *e, const struct fdt_error *event, const struct actor *actor,
@@ -471,7 +472,7 @@ static void close_failed(struct engine *e, const struct fdt_error *event, const 
 	if (!past || event->count != 1 || (!is_close && is_probe(event->head.syscall)))
 		return; /* never seen open; the rest of a run that has been judged; a question */
 	if (is_close || sweep_in_progress(e, table, past))
-		keep_back(e, actor, table, event->fd, past);
+		close_defer(e, actor, table, event->fd, past);
 	else
 		judge_use(e, actor, table, event->fd, past);
 }
@@ -481,10 +482,10 @@ static void close_tick(struct engine *e)
 	const struct close_unowned *state = detector_state(e, DETECTOR_CLOSE_UNOWNED);
 
 	for (unsigned int i = state->count; i-- > 0;) {
-		const struct kept_failure *kept = &state->kept[i];
+		const struct deferred_failure *deferred = &state->deferred[i];
 
-		if (e->now_ns - kept->time_ns >= KEEP_BACK_NS)
-			close_settle(e, i, map_get(&e->tables, kept->table));
+		if (e->now_ns - deferred->time_ns >= DEFER_NS)
+			close_resolve(e, i, map_get(&e->tables, deferred->table));
 	}
 }
 
@@ -493,8 +494,8 @@ static void close_table_ended(struct engine *e, struct fdtable *table)
 	const struct close_unowned *state = detector_state(e, DETECTOR_CLOSE_UNOWNED);
 
 	for (unsigned int i = state->count; i-- > 0;)
-		if (state->kept[i].table == table->key)
-			close_settle(e, i, table);
+		if (state->deferred[i].table == table->key)
+			close_resolve(e, i, table);
 }
 
 void close_forget(struct engine *e, uint32_t tid, uint64_t table)
@@ -502,10 +503,11 @@ void close_forget(struct engine *e, uint32_t tid, uint64_t table)
 	const struct close_unowned *state = detector_state(e, DETECTOR_CLOSE_UNOWNED);
 
 	for (unsigned int i = state->count; i-- > 0;) {
-		const struct kept_failure *kept = &state->kept[i];
+		const struct deferred_failure *deferred = &state->deferred[i];
 
-		if (kept->tid == tid && kept->table == table && kept->syscall == FDT_SYS_close)
-			close_settle(e, i, NULL);
+		if (deferred->tid == tid && deferred->table == table &&
+		    deferred->syscall == FDT_SYS_close)
+			close_resolve(e, i, NULL);
 	}
 }
 
@@ -514,7 +516,7 @@ static void close_done(struct engine *e)
 	const struct close_unowned *state = detector_state(e, DETECTOR_CLOSE_UNOWNED);
 
 	while (state->count)
-		close_settle(e, state->count - 1, NULL);
+		close_resolve(e, state->count - 1, NULL);
 }
 
 const struct detector detector_close_unowned = {

@@ -6,7 +6,7 @@
 
 struct engine;
 
-/* What is kept back of that thread turns out to be part of a sweep. */
+/* The deferred failures of that thread turn out to be part of a sweep. */
 void close_forget(struct engine *e, uint32_t tid, uint64_t table);
 
 #endif

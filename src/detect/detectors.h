@@ -7,7 +7,7 @@
 
 /*
  * In the order in which they are called, which is meaning: close.unowned before close.sweep, which
- * takes note of those that a sweep has hurt; leak.growth before leak.stale, which is silent where
+ * takes note of those that a sweep has affected; leak.growth before leak.stale, which is silent where
  * that one has spoken; exec.inherit before exec.held, which goes through its list.
  */
 /* clang-format off */

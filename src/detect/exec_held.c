@@ -4,7 +4,7 @@
  * its opener has closed: a listening socket (the port is busy, clients are let in and never
  * served) or a pipe's write end (its reader never sees the end of file).
  *
- * Told only if nobody who may use it holds it: whoever opened it, got it by a mere fork, has
+ * Reported only if nobody who may use it holds it: whoever opened it, got it by a mere fork, has
  * used it, or was meant to have it. detect/exec_inherit.c keeps the images in question.
  */
 #include <stdlib.h>
@@ -266,7 +266,7 @@ static void held_judge(struct hold *h, struct suspect *now, struct budget *budge
 }
 
 /* A socket that did not listen when it crossed will hardly begin to: asked once. */
-static bool is_settled(const struct hold *h)
+static bool held_is_resolved(const struct hold *h)
 {
 	return !is_write_end(h->slot) && h->detail &&
 	       h->detail->head.time_ns >= h->table->owner->exec_ns && !held_is_listening(h->detail);
@@ -284,7 +284,7 @@ static void held_look(struct engine *e, struct fdtable *table, int32_t fd, struc
 	if (!now.reported && budget->questions) {
 		budget->questions--;
 		h.detail = slots_look(e, table, fd);
-		now.reported = is_settled(&h);
+		now.reported = held_is_resolved(&h);
 	}
 	if (!now.reported && !looks_held(&h))
 		return;

@@ -347,7 +347,7 @@ static void inherit_judge(struct engine *e, struct process *process, const struc
 }
 
 /* Judged once; it stays on the list for as long as it may be holding what others wait for. */
-static void inherit_settle(struct engine *e, struct process *process, const struct fdtable *table)
+static void inherit_resolve(struct engine *e, struct process *process, const struct fdtable *table)
 {
 	bool judged = process->exec_judged;
 
@@ -375,7 +375,7 @@ static bool inherit_is_due(const struct engine *e, const struct process *process
 	return process->ended_ns || (!process->exec_judged && is_old_enough(e, process));
 }
 
-/* One that is settled is no longer due: it has left the map, and another may stand there, or not. */
+/* One that is resolved is no longer due: it has left the map, and another may stand there, or not. */
 static void exec_tick(struct engine *e)
 {
 	const struct map *pending = exec_pending(e);
@@ -384,8 +384,8 @@ static void exec_tick(struct engine *e)
 		struct process *process = pending->entries[i].value;
 
 		if (process && inherit_is_due(e, process))
-			inherit_settle(e, process,
-				       process->ended_ns ? NULL : process_table(process));
+			inherit_resolve(e, process,
+					process->ended_ns ? NULL : process_table(process));
 		else
 			i++;
 	}
@@ -397,7 +397,7 @@ static void exec_run_ended(struct engine *e, struct fdtable *table)
 
 	if (process->exec_pending && !process->exec_judged &&
 	    (process->ended_ns || is_old_enough(e, process)))
-		inherit_settle(e, process, table);
+		inherit_resolve(e, process, table);
 }
 
 static void exec_table_ended(struct engine *e, struct fdtable *table)

@@ -135,7 +135,7 @@ static void growth_report(struct engine *e, struct site *site, const struct fdta
 	f->limit = growth_forecast(e, site, table, scale);
 	f->severity = growth_severity(&f->limit);
 	f->first_ns = e->now_ns - f->sites[0].oldest_ns;
-	site->growth_told = true;
+	site->growth_reported = true;
 	if (report_is_news(&r)) {
 		finding_ask_idle(e, table, &f->sites[0], 0, ROW_IDLE_NS);
 		growth_format(&r, site, scale);
@@ -240,7 +240,7 @@ static bool is_explained(struct engine *e, const struct process *process)
 	map_each (&e->sites.map, entry) {
 		const struct site *site = entry->value;
 
-		if (site->growth_told && process_same(site->process, process))
+		if (site->growth_reported && process_same(site->process, process))
 			return true;
 	}
 	return false;

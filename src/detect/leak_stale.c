@@ -192,7 +192,7 @@ static void straggler_judge(struct engine *e, struct site *site)
 		if (stale_state(e)->round % window_multiple[scale])
 			continue;
 		straggler_push(stale, scale);
-		if (table && !site->growth_told && straggler_rises(stale, scale)) {
+		if (table && !site->growth_reported && straggler_rises(stale, scale)) {
 			straggler_report(e, site, table, scale);
 			return;
 		}

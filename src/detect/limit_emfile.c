@@ -14,7 +14,7 @@
 #define LOOK_EVERY_NS 1000000000ull
 #define SPINS 3 /* failures to accept within that time */
 
-/* A call that failed for want of descriptors, kept back to see whether its loop spins. */
+/* A call that failed for want of descriptors, deferred to see whether its loop spins. */
 struct kept_limit {
 	struct fdt_error event;  /* the latest of them */
 	uint64_t table, time_ns; /* time_ns: of the first */

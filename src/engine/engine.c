@@ -78,7 +78,7 @@ void engine_free(struct engine *e)
 	e->sites.stacks.ask = NULL;
 	detectors_end(e); /* while the tables are there */
 	tasks_done(e);
-	findings_done(e);
+	causes_done(e);
 	throttle_done(e);
 	pasts_done(&e->pasts);
 	sites_done(&e->sites);
@@ -93,7 +93,7 @@ void engine_reconfigure(struct engine *e, const struct settings *settings, rule_
 	settings_reload(&e->options.settings, settings);
 	e->options.rules = rules;
 	detectors_choose(e);
-	findings_judge_anew(e);
+	causes_judge_again(e);
 }
 
 static int apply_error(struct engine *e, const struct fdt_error *event)
@@ -123,7 +123,7 @@ static int apply_error(struct engine *e, const struct fdt_error *event)
 	actor.site = site_get(&e->sites, actor.process, actor.syscall, actor.site_hash);
 	change.site = actor.site;
 	e->counters.changes[CHANGE_ERROR]++;
-	engine_tell_change(e, &change);
+	engine_report_change(e, &change);
 	detectors_call(e, failed, event, &actor, task->table);
 	site_unref(&e->sites, actor.site);
 	return 0;
@@ -242,11 +242,11 @@ static int apply_environ(struct engine *e, const struct fdt_environ *event)
 	return 0;
 }
 
-static int apply_place(struct engine *e, const struct fdt_place *event, size_t size)
+static int apply_cgroup(struct engine *e, const struct fdt_cgroup *event, size_t size)
 {
 	struct process *process;
 
-	if (size - sizeof(*event) > FDT_PLACE_MAX)
+	if (size - sizeof(*event) > FDT_CGROUP_MAX)
 		return -EINVAL;
 	process = tasks_process(e, event->head.tgid);
 	if (!process)
@@ -278,7 +278,7 @@ static int apply_fops(struct engine *e, const struct fdt_fops *event)
 #define apply_SITE(e, event, size) sites_told(&(e)->sites, event, size)
 #define apply_DETAIL(e, event, size) apply_detail(e, event)
 #define apply_ENVIRON(e, event, size) apply_environ(e, event)
-#define apply_PLACE(e, event, size) apply_place(e, event, size)
+#define apply_CGROUP(e, event, size) apply_cgroup(e, event, size)
 #define apply_FOPS(e, event, size) apply_fops(e, event)
 #define apply_META(e, event, size) 0 /* not the engine's concern */
 #define apply_LOCK(e, event, size) detectors_apply(e, event)
@@ -380,7 +380,7 @@ void engine_counters(const struct engine *e, struct engine_counters *ret_counter
 	ret_counters->last_ns = e->now_ns;
 }
 
-static void tell_process(const struct process *process,
+static void list_process(const struct process *process,
 			 void (*row)(void *ctx, const struct process_row *row), void *ctx)
 {
 	struct process_row out = { .process = process, .peak = process->peak };
@@ -419,7 +419,7 @@ void engine_each_process(struct engine *e, void (*row)(void *ctx, const struct p
 	map_each (&e->processes, entry)
 		list[count++] = entry->value;
 	map_each (&e->findings, entry) {
-		struct process *process = finding_entry_process(entry->value);
+		struct process *process = cause_process(entry->value);
 
 		if (process && process->ended_ns)
 			list[count++] = process;
@@ -429,7 +429,7 @@ void engine_each_process(struct engine *e, void (*row)(void *ctx, const struct p
 	qsort(list, count, sizeof(*list), by_pid_then_image);
 	for (size_t i = 0; i < count; i++)
 		if (!i || list[i] != list[i - 1])
-			tell_process(list[i], row, ctx);
+			list_process(list[i], row, ctx);
 	mem_free(&e->mem, list, max * sizeof(*list));
 }
 
@@ -494,7 +494,7 @@ size_t engine_fullest(const struct engine *e, struct usage_row *ret_rows, size_t
 	return count;
 }
 
-static void tell_slots(const struct fdtable *table, engine_slot_fn tell, void *ctx)
+static void list_slots(const struct fdtable *table, engine_slot_fn list, void *ctx)
 {
 	fdtable_each (table, fd) {
 		const struct slot *slot = fdtable_slot(table, fd);
@@ -504,7 +504,7 @@ static void tell_slots(const struct fdtable *table, engine_slot_fn tell, void *c
 					 .mode = slot->mode,
 					 .detail = slot->detail };
 
-		tell(ctx, fd, &file, slot->generation);
+		list(ctx, fd, &file, slot->generation);
 	}
 }
 
@@ -515,7 +515,7 @@ int engine_each_slot(struct engine *e, uint32_t pid, engine_slot_fn slot, void *
 
 	if (!table)
 		return -ESRCH;
-	tell_slots(table, slot, ctx);
+	list_slots(table, slot, ctx);
 	return 0;
 }
 
@@ -525,7 +525,7 @@ int engine_each_slot_of(struct engine *e, uint64_t key, engine_slot_fn slot, voi
 
 	if (!table)
 		return -ENOENT;
-	tell_slots(table, slot, ctx);
+	list_slots(table, slot, ctx);
 	return 0;
 }
 
@@ -547,7 +547,7 @@ static bool is_doubtful(const struct engine *e, const struct task *task)
 	return task->seen_in < e->loss_serial;
 }
 
-static void tell_tables(struct engine *e, bool doubtful,
+static void list_tables(struct engine *e, bool doubtful,
 			void (*row)(void *ctx, const struct table_row *row), void *ctx)
 {
 	map_each (&e->tasks, entry) {
@@ -570,8 +570,8 @@ void engine_each_table(struct engine *e, void (*row)(void *ctx, const struct tab
 {
 	map_each (&e->tables, entry)
 		((struct fdtable *)entry->value)->seen = false;
-	tell_tables(e, false, row, ctx);
-	tell_tables(e, true, row, ctx);
+	list_tables(e, false, row, ctx);
+	list_tables(e, true, row, ctx);
 }
 
 /* The one asked for if it is bound to the table; else another, one certain to be alive if any is. */

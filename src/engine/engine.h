@@ -76,7 +76,7 @@ struct engine_host {
 	int (*environment)(void *ctx, uint32_t pid, struct fdt_environ *ret_environment);
 	/*
 	 * The cgroup of a process that is alive: at most `size` bytes and no NUL needed,
-	 * *ret_length says how many; recorded as FDT_PLACE.
+	 * *ret_length says how many; recorded as FDT_CGROUP.
 	 */
 	int (*place)(void *ctx, uint32_t pid, char *cgroup, size_t size, size_t *ret_length,
 		     uint32_t *ret_inner_pid);

@@ -5,10 +5,12 @@
  *   tasks.c    processes, threads and the tables they are bound to
  *   slots.c    assertions about slots become generations that begin and end
  *   detectors.c which detectors (src/detect) are called for what; each looks at the tables and
- *              reports through finding.c
+ *              reports through report.c (report.h)
+ *   report.c   a finding under construction, and its words; help.c: remedies by language
+ *   finding.c  fills parts of a finding: who did it, the history of a number
  *   holdings.c who holds a table: the rows of a finding
  *   left.c     what a process leaves open when it ends
- *   finding.c  one finding per cause: counted, rated, handed to the callback
+ *   cause.c    one finding per cause: counted, rated, handed to the listener
  */
 #ifndef FDTRACE_ENGINE_PRIVATE_H
 #define FDTRACE_ENGINE_PRIVATE_H
@@ -84,14 +86,14 @@ struct detector_hearing {
 			(*d_)->hook((e), ##__VA_ARGS__);                              \
 	} while (0)
 
-struct finding_entry;
+struct cause;
 
 /* Of memory.max, for findings alone: mem.max_bytes is so much less. */
 #define FINDINGS_RESERVE_BYTES (32u << 10)
 
-/* Entries by when they were last seen; finding.c. */
-struct finding_list {
-	struct finding_entry *oldest, *newest;
+/* By when they were last seen; cause.c. */
+struct cause_list {
+	struct cause *oldest, *newest;
 };
 
 /* Tokens of one rule in one image; throttle.c. */
@@ -134,12 +136,12 @@ struct engine {
 	void *detector_states[DETECTORS_MAX]; /* by detector.id; NULL: it has none */
 	struct correction corrections[CORRECTIONS_MAX];
 	unsigned int correction_count;
-	struct map findings;                      /* fingerprint -> struct finding_entry */
-	struct finding_list unreported, reported; /* the same */
-	struct map throttles;                     /* throttle.c: serial -> struct throttle */
-	struct throttle throttle_shared;          /* for what these have no room for */
-	bool withheld_pending;                    /* some throttle has something to report */
-	uint64_t throttled_ns;                    /* when the idle ones were last dropped */
+	struct map findings;                    /* fingerprint -> struct cause */
+	struct cause_list unreported, reported; /* the same */
+	struct map throttles;                   /* throttle.c: serial -> struct throttle */
+	struct throttle throttle_shared;        /* for what these have no room for */
+	bool withheld_pending;                  /* some throttle has something to report */
+	uint64_t throttled_ns;                  /* when the idle ones were last dropped */
 	uint64_t sequence;
 	bool finished; /* engine_finish() was called: nothing more is reported */
 	/* the first process seen: in command mode the command; owned reference */
@@ -199,12 +201,12 @@ const struct fdt_detail *slots_known_detail(struct engine *e, const struct slot 
 /* Both may learn what kind it really is. */
 const char *slots_name(struct engine *e, const struct fdtable *table, int32_t fd);
 void slots_learn_kind(const struct fdtable *table, uint32_t fd, const char *name);
-void engine_tell_change(struct engine *e, const struct change *change);
+void engine_report_change(struct engine *e, const struct change *change);
 
 /* left.c: keeps what the owner of a table leaves open as it ends. Of a command; else nothing. */
 void left_note(struct engine *e, const struct fdtable *table);
 
-/* finding.c: helpers that fill parts of a finding, and the way out */
+/* finding.c: helpers that fill parts of a finding */
 struct party party_opened(const struct slot *slot);
 /* "worker()", else "tid 7", else "somebody": cut to size. */
 void party_format(const struct party *party, char *buffer, size_t size);
@@ -215,28 +217,27 @@ void finding_history(struct engine *e, struct finding *f, uint32_t past);
 /* "fd 4 (tcp a -> b)": cut to size. */
 void finding_describe(const struct descriptor *d, char *buffer, size_t size);
 /*
- * Counts the finding under its fingerprint and reports it if it is news: the first of its kind,
- * more severe than before, or an hour after the last report; unless it is suppressed, or too many
- * were reported (throttle.c). Fills sequence, state, count.
- */
-void finding_report(struct engine *e, struct finding *f);
-/*
- * Whether it would be reported, by fingerprint and severity alone: where it would not, the
- * host need not be asked for names and details that nobody reads.
- */
-bool finding_is_news(const struct engine *e, const struct finding *f);
-/*
- * Of the rule and the place; of the program too, except where the place is in Python: there
- * the program is an interpreter, by whatever name. site may be NULL.
+ * Of the rule and the place; of the program too, except where the place is in a language with an
+ * interpreter: there the program has any name. site may be NULL.
  */
 uint64_t finding_fingerprint(enum rule rule, const struct process *process,
 			     const struct site *site);
 bool finding_wanted(const struct engine *e, enum rule rule);
-struct process *
-finding_entry_process(const struct finding_entry *entry); /* borrowed; may be NULL */
-/* The suppressions have changed. */
-void findings_judge_anew(struct engine *e);
-void findings_done(struct engine *e);
+/* Who is to blame, else who failed; NULL: nobody is known. */
+const struct party *finding_culprit_party(const struct finding *f);
+
+/* cause.c: for report.c alone; detectors call that */
+/* Whether the finding would be reported, by fingerprint and severity alone. */
+bool cause_is_news(const struct engine *e, const struct finding *f);
+/*
+ * Counts the finding under its fingerprint and reports it if it is news: the first of its kind,
+ * more severe than at the last report, or an hour after it; unless it is suppressed, or too many
+ * were reported (throttle.c). Fills sequence, state, count.
+ */
+void cause_report(struct engine *e, struct finding *f);
+struct process *cause_process(const struct cause *cause); /* borrowed; may be NULL */
+void causes_judge_again(struct engine *e);                /* the suppressions have changed */
+void causes_done(struct engine *e);
 
 /* throttle.c: may the finding be reported now? Takes a token if so. */
 bool throttle_pass(struct engine *e, const struct finding *f);

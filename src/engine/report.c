@@ -47,7 +47,7 @@ bool report_is_news(struct report *r)
 {
 	report_fingerprint(r);
 	r->is_news = finding_wanted(r->engine, r->finding.rule) && !r->engine->finished &&
-		     finding_is_news(r->engine, &r->finding);
+		     cause_is_news(r->engine, &r->finding);
 	return r->is_news;
 }
 
@@ -109,5 +109,5 @@ void report_send(struct report *r)
 	report_fingerprint(r);
 	r->finding.message = r->message.text;
 	r->finding.why = r->why.text;
-	finding_report(r->engine, &r->finding);
+	cause_report(r->engine, &r->finding);
 }

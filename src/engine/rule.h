@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The rules: what fdtrace can find, how grave it is, and which of them are switched on. */
+/* The rules: what fdtrace can find, how serious it is, and which rules are switched on. */
 #ifndef FDTRACE_CORE_RULE_H
 #define FDTRACE_CORE_RULE_H
 

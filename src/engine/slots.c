@@ -24,7 +24,7 @@ struct place {
 	struct slot *slot;
 };
 
-void engine_tell_change(struct engine *e, const struct change *change)
+void engine_report_change(struct engine *e, const struct change *change)
 {
 	if (e->options.listener->change)
 		e->options.listener->change(e->options.ctx, change);
@@ -172,8 +172,8 @@ static struct site *actor_site(struct engine *e, const struct actor *actor)
 	return site_get(&e->sites, actor->process, actor->syscall, actor->site_hash);
 }
 
-static void tell_change(const struct place *p, enum change_op op, const struct actor *actor,
-			const char *how)
+static void slots_report_change(const struct place *p, enum change_op op, const struct actor *actor,
+				const char *how)
 {
 	const struct slot *slot = p->slot;
 	struct site *site = actor_site(p->e, actor);
@@ -194,7 +194,7 @@ static void tell_change(const struct place *p, enum change_op op, const struct a
 	else
 		change.descriptor = slots_descriptor(p->e, p->table, (int32_t)p->fd);
 	change.descriptor.kind = slot->kind;
-	engine_tell_change(p->e, &change);
+	engine_report_change(p->e, &change);
 	site_unref(&p->e->sites, site);
 }
 
@@ -202,7 +202,7 @@ static inline void slot_report_change(const struct place *p, enum change_op op,
 				      const struct actor *actor, const char *how)
 {
 	if (p->e->options.listener->change)
-		tell_change(p, op, actor, how);
+		slots_report_change(p, op, actor, how);
 }
 
 static void end_counts(const struct place *p)
@@ -393,8 +393,8 @@ static bool duplicates(const struct fdt_head *head)
 	}
 }
 
-static void tell_opened(const struct place *p, const struct fdt_slot *event,
-			const struct actor *actor)
+static void slots_report_opened(const struct place *p, const struct fdt_slot *event,
+				const struct actor *actor)
 {
 	p->e->counters.changes[CHANGE_OPEN]++;
 	slot_report_change(p, CHANGE_OPEN, actor, NULL);
@@ -419,7 +419,7 @@ static void opened(const struct place *p, const struct fdt_slot *event, const st
 		set_opener(p, actor);
 		if (slot->site)
 			count_unknown(p, -1);
-		tell_opened(p, event, actor);
+		slots_report_opened(p, event, actor);
 		return;
 	}
 	if (slot->file)
@@ -427,7 +427,7 @@ static void opened(const struct place *p, const struct fdt_slot *event, const st
 	if (!event->file.file)
 		return opened_and_gone(p, actor);
 	slot_begin(p, &event->file, actor, 0);
-	tell_opened(p, event, actor);
+	slots_report_opened(p, event, actor);
 }
 
 /* ioctl, bpf ...: the result may be a descriptor this call made. It is if the slot is news. */

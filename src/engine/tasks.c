@@ -192,14 +192,14 @@ void tasks_ask_place(struct engine *e, struct process *process)
 {
 	const struct engine_host *host = e->options.host;
 	struct process *current = map_get(&e->processes, process->pid);
-	char cgroup[FDT_PLACE_MAX];
+	char cgroup[FDT_CGROUP_MAX];
 	uint32_t inner_pid = 0;
 	size_t length = 0;
 
 	if (process->cgroup || !current || !process_same(current, process))
 		return;
-	if (!current->place_known && !current->ended_ns && host->place) {
-		current->place_known = true;
+	if (!current->cgroup_known && !current->ended_ns && host->place) {
+		current->cgroup_known = true;
 		if (!host->place(e->options.ctx, current->pid, cgroup, sizeof(cgroup), &length,
 				 &inner_pid))
 			process_set_place(&e->mem, current, cgroup, length, inner_pid);
@@ -322,8 +322,8 @@ static void set_name(struct process *process, const char *comm)
 	process->name[PROCESS_NAME_SIZE - 1] = '\0';
 }
 
-static void tell_task(struct engine *e, enum change_op op, const struct task *task,
-		      const struct process *process, uint32_t other_pid)
+static void tasks_report_change(struct engine *e, enum change_op op, const struct task *task,
+				const struct process *process, uint32_t other_pid)
 {
 	struct change change = { .op = op,
 				 .time_ns = e->now_ns,
@@ -333,7 +333,7 @@ static void tell_task(struct engine *e, enum change_op op, const struct task *ta
 				 .descriptor = { .fd = -1 } };
 
 	e->counters.changes[op]++;
-	engine_tell_change(e, &change);
+	engine_report_change(e, &change);
 }
 
 static void inherit(struct engine *e, struct process *child, struct process *parent)
@@ -391,7 +391,7 @@ static int apply_fork(struct engine *e, const struct fdt_task *event)
 		return -ENOMEM;
 	set_facts(process, event);
 	if (creator && !(event->head.flags & FDT_TASK_THREAD))
-		tell_task(e, CHANGE_FORK, creator, creator->process, process->pid);
+		tasks_report_change(e, CHANGE_FORK, creator, creator->process, process->pid);
 	if (event->head.flags & FDT_TASK_SHARED)
 		return bind_known(e, task, event->head.table);
 	return bind_newborn(e, task, event->head.table, creator ? creator->table : NULL);
@@ -471,7 +471,7 @@ static int apply_exec(struct engine *e, const struct fdt_task *event)
 	set_facts(process, event);
 	set_name(process, event->comm);
 	process->use_watched = event->head.flags & FDT_TASK_WATCHED && !e->uncovered;
-	tell_task(e, CHANGE_EXEC, task, process, 0);
+	tasks_report_change(e, CHANGE_EXEC, task, process, 0);
 	return bind_after_exec(e, task, event->head.table);
 }
 
@@ -487,7 +487,7 @@ static int apply_exit(struct engine *e, const struct fdt_task *event)
 	}
 	process = map_get(&e->processes, event->head.tgid);
 	if (task)
-		tell_task(e, CHANGE_EXIT, task, task->process, 0);
+		tasks_report_change(e, CHANGE_EXIT, task, task->process, 0);
 	if (process)
 		process_end(e, process, event->exit_code);
 	return 0;

@@ -127,7 +127,7 @@ static void throttle_report(struct engine *e, struct throttle *t)
 		e->options.listener->withheld(e->options.ctx, &withheld);
 }
 
-static void tell_if_due(struct engine *e, struct throttle *t, bool at_end)
+static void throttle_report_if_due(struct engine *e, struct throttle *t, bool at_end)
 {
 	if (is_empty(t))
 		return;
@@ -147,27 +147,27 @@ static int by_serial(const void *a, const void *b)
 }
 
 /* In the order of processes: the map's depends on what was in it before. */
-static void tell_all(struct engine *e, bool at_end)
+static void throttle_report_all(struct engine *e, bool at_end)
 {
 	size_t bytes = e->throttles.count * sizeof(struct throttle *), count = 0;
 	struct throttle **list = bytes ? mem_alloc_beyond(&e->mem, bytes) : NULL;
 
 	e->withheld_pending = bytes && !list;
-	tell_if_due(e, &e->throttle_shared, at_end);
+	throttle_report_if_due(e, &e->throttle_shared, at_end);
 	if (!list)
 		return;
 	map_each (&e->throttles, entry)
 		list[count++] = entry->value;
 	qsort(list, count, sizeof(*list), by_serial);
 	for (size_t i = 0; i < count; i++)
-		tell_if_due(e, list[i], at_end);
+		throttle_report_if_due(e, list[i], at_end);
 	mem_free(&e->mem, list, bytes);
 }
 
 void throttle_tick(struct engine *e)
 {
 	if (e->withheld_pending)
-		tell_all(e, false);
+		throttle_report_all(e, false);
 	if (e->throttles.count >= THROTTLES_MAX / 2 || e->now_ns - e->throttled_ns >= LINE_NS) {
 		e->throttled_ns = e->now_ns;
 		drop_idle(e);
@@ -176,7 +176,7 @@ void throttle_tick(struct engine *e)
 
 void throttle_finish(struct engine *e)
 {
-	tell_all(e, true);
+	throttle_report_all(e, true);
 }
 
 void throttle_done(struct engine *e)

@@ -20,13 +20,13 @@ struct known_detail;
 struct details {
 	struct mem *mem;
 	struct map map;
-	struct known_detail **ring; /* DETAILS_MAX of them once the first comes */
+	struct known_detail **ring; /* DETAILS_MAX of them, allocated with the first */
 	uint32_t next;
 };
 
 /*
  * Replaces what was known of the same file. serial: of the event that is being applied, so
- * that the host is asked once for each. Without memory it is not kept.
+ * that the host is asked once for each. It is not stored if there is no memory.
  */
 void details_put(struct details *details, const struct fdt_detail *detail, uint64_t serial);
 /* Lives until DETAILS_MAX others have been put. *ret_serial: of details_put(). NULL: not known. */

@@ -80,7 +80,7 @@ static void let_go(struct pasts *pasts, struct past *past)
 	site_unref(pasts->sites, past->closed_at);
 }
 
-/* Cuts the oldest generation off a list that is full, or off any list when `any`. 0: nothing to cut. */
+/* Cuts the oldest generation off a full list, or off any list if `any`. 0: nothing to cut. */
 static uint32_t cut_oldest(struct pasts *pasts, uint32_t head, bool any)
 {
 	uint32_t *link = &head, index;

@@ -7,8 +7,8 @@
  * can't be explained. Slots are reached through a directory of chunks of 64, so a table costs
  * memory for the numbers in use, not for the highest of them.
  *
- * A table that is born as a copy borrows its source's chunks, and whoever changes a chunk that
- * others have as well takes a copy of its own first. So there are two ways to a slot:
+ * A table that begins as a copy borrows its source's chunks; a table that changes a chunk which
+ * others share copies it first. So there are two ways to a slot:
  * fdtable_slot() reads it, fdtable_own() is for changing it.
  */
 #ifndef FDTRACE_CORE_FDTABLE_H
@@ -28,16 +28,17 @@ struct unknown_growth;
 #define FD_MAX (1 << 30)
 
 enum slot_flag {
-	SLOT_COUNTED = 1,         /* in site->open of the opener's site */
-	SLOT_INHERITED = 2,       /* copied from the parent's table by fork or unshare */
-	SLOT_CROSSED_EXEC = 4,    /* survived an exec of its process */
-	SLOT_USED = 8,            /* used since that exec */
-	SLOT_OPENER_PENDING = 16, /* we know that it is filled, but have not yet heard by whom */
-	SLOT_WRITES = 32,         /* open for writing */
-	SLOT_READS = 64,          /* open for reading */
-	SLOT_SHARED = 128,        /* another table got a copy by fork or unshare */
-	SLOT_CLOEXEC = 256,       /* last heard (FDT_MARK): close-on-exec was set ... */
-	SLOT_MEANT = 512,         /* ... was cleared: it is to cross an exec */
+	SLOT_COUNTED = 1,      /* in site->open of the opener's site */
+	SLOT_INHERITED = 2,    /* copied from the parent's table by fork or unshare */
+	SLOT_CROSSED_EXEC = 4, /* survived an exec of its process */
+	SLOT_USED = 8,         /* used since that exec */
+	SLOT_OPENER_PENDING =
+		16,         /* known to be filled; the event with the opener has not come yet */
+	SLOT_WRITES = 32,   /* open for writing */
+	SLOT_READS = 64,    /* open for reading */
+	SLOT_SHARED = 128,  /* another table got a copy by fork or unshare */
+	SLOT_CLOEXEC = 256, /* by the last FDT_MARK: close-on-exec was set ... */
+	SLOT_MEANT = 512,   /* ... was cleared: meant to survive an exec */
 };
 
 #define SLOT_ACCESS (SLOT_WRITES | SLOT_READS) /* of the file itself, whoever holds it */
@@ -63,7 +64,7 @@ enum ending { END_CLOSE, END_RANGE, END_REPLACE, END_URING, END_EXEC, END_UNKNOW
 const char *ending_text(enum ending ending);
 
 enum past_flag {
-	PAST_CLOSER_PENDING = 1, /* it has ended, but we have not yet heard by whom */
+	PAST_CLOSER_PENDING = 1, /* it has ended; the event with the closer has not come yet */
 	PAST_SWEPT = 2,          /* ended by a loop over descriptor numbers */
 };
 
@@ -108,7 +109,7 @@ struct chunk {
 	uint32_t filled, unknown; /* slots; of them: without a site */
 	uint32_t tables;          /* that have it */
 	bool copied;              /* its slots are marked SLOT_SHARED, and have not changed since */
-	/* Whose counts, pasts and marks are in the slots: others see slot_inherit(). NULL: that one is gone. */
+	/* table whose counts, pasts and marks are in the slots; others use slot_inherit(); NULL: gone */
 	const struct fdtable *owner;
 	struct slot slots[CHUNK_SLOTS];
 };
@@ -133,17 +134,17 @@ struct fdtable {
 	uint32_t unknown; /* of them: opener unknown */
 	/* detect/leak_growth.c: NULL until there are some of these; owned */
 	struct unknown_growth *growth;
-	/* between birth and the last VEC of the birth: whose copy it is, held; else NULL */
+	/* until the last VEC of its birth: the table it is copied from, held; else NULL */
 	struct fdtable *source;
-	bool replaced; /* another table was born at its address: nothing more is heard of this one */
+	bool replaced; /* another table was made at its address: no more events are about this one */
 	uint64_t changes;      /* events about it, snapshots not counted */
 	bool seen;             /* engine_each_table() */
 	uint32_t facts;        /* bits of enum table_fact */
 	uint32_t locked_files; /* detect/close_lock.c: on which locks of this table are known */
 	bool complete;         /* every slot was reported once (birth or snapshot) */
 	bool tainted;          /* events about it may be missing */
-	bool has_orphans;      /* detect/leak_orphan.c: found in the round that goes on */
-	bool refused; /* memory for it was, since the snapshot of it began: that repairs nothing */
+	bool has_orphans;      /* detect/leak_orphan.c: found in the current round */
+	bool refused; /* memory was refused since its snapshot began, which so cannot repair it */
 };
 
 struct fdtable *fdtable_new(struct mem *m, struct sites *sites, uint64_t key);
@@ -176,11 +177,11 @@ void fdtable_count(struct fdtable *table, uint32_t fd, int change);
 void fdtable_count_unknown(struct fdtable *table, uint32_t fd, int change);
 
 /*
- * Gives a newborn table, which must have nothing there, a share in chunk `index` of its source:
- * both hold the same 64 slots. -ENOMEM: it got none.
+ * Lets a new table, which must have nothing there, share chunk `index` of its source: both hold
+ * the same 64 slots. -ENOMEM: not shared.
  */
 int fdtable_borrow(struct fdtable *table, const struct fdtable *source, uint32_t index);
-/* Lets go of chunk `index`. The owner's counts and pasts must have been given up before. */
+/* Releases chunk `index`. The owner's counts and pasts must have been given up before. */
 void fdtable_release(struct fdtable *table, uint32_t index);
 
 #define fdtable_each(table, fd) \

@@ -58,7 +58,7 @@ struct parts {
 	size_t place_size;
 };
 
-/* A C++ function may have blanks and parentheses in its name; in other languages the first " (" ends it. */
+/* C++ names may have blanks and parentheses; in other languages the first " (" ends the name. */
 static const char *find_place(const struct stack_frame *frame)
 {
 	const char *found = strstr(frame->text, " ("), *later = found;

@@ -132,7 +132,7 @@ static enum fd_kind by_mode(const struct fdt_file *file, unsigned int syscall)
 	}
 }
 
-/* The file system decides first: since 6.16 anonymous inodes look like regular files inside the kernel. */
+/* The file system decides first: since 6.16 anonymous inodes look like regular files. */
 enum fd_kind fd_kind_of(const struct fdt_file *file, unsigned int syscall,
 			const struct kind_fops *fops)
 {

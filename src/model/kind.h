@@ -43,7 +43,7 @@ const char *fd_kind_name(enum fd_kind kind);
 
 /*
  * Anonymous inodes (eventfd, epoll ...) differ only by their file operations. The source
- * learns on this very kernel which operations mean which kind and reports it in FDT_FOPS
+ * finds out on the running kernel which operations mean which kind and reports it in FDT_FOPS
  * events; they are kept here. At most KIND_FOPS_MAX are kept, later ones are ignored.
  */
 #define KIND_FOPS_MAX 64

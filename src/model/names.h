@@ -19,11 +19,11 @@ struct name;
 struct names {
 	struct mem *mem;
 	struct map map;
-	struct name **ring; /* NAMES_MAX of them once the first name comes */
+	struct name **ring; /* NAMES_MAX of them, allocated with the first */
 	uint32_t next;
 };
 
-/* Replaces an older name of the same file. Without memory the name is not kept. */
+/* Replaces an older name of the same file. The name is not stored if there is no memory. */
 void names_put(struct names *names, uint64_t file, uint64_t inode, uint32_t dev, const char *text,
 	       size_t size);
 /* NUL-terminated, any byte; lives until the next names_put(). NULL: not known. */

@@ -80,7 +80,7 @@ void process_set_args(struct mem *m, struct process *p, const char *args, size_t
 void process_set_place(struct mem *m, struct process *p, const char *cgroup, size_t size,
 		       uint32_t inner_pid)
 {
-	p->place_known = true;
+	p->cgroup_known = true;
 	p->inner_pid = inner_pid;
 	set_string(m, &p->cgroup, &p->cgroup_size, cgroup, strnlen(cgroup, size));
 }

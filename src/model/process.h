@@ -4,7 +4,7 @@
  *
  * A struct process is one program image in one process: exec makes a new one that keeps a
  * reference to the one before. It outlives the process as long as a descriptor, a site or a
- * finding refers to it, so that a culprit who has exited still has a name.
+ * finding refers to it, so that a culprit that has exited still has a name.
  * A struct task is one thread, alive, bound to one descriptor table.
  */
 #ifndef FDTRACE_CORE_PROCESS_H
@@ -45,22 +45,22 @@ struct process {
 	uint32_t image;     /* 0 for the first image seen in this pid, then one more at each exec */
 	uint32_t serial;    /* unique in this engine; never reused before 2^32 images */
 	uint64_t start_ns;  /* CLOCK_BOOTTIME; (pid, start_ns) is unique per boot */
-	uint64_t forked_ns; /* event time of the fork we saw; 0: was there before us */
+	uint64_t forked_ns; /* event time of the fork; 0: not seen */
 	uint64_t exec_ns;   /* event time of the exec that made this image; 0: not seen */
 	uint64_t ended_ns;  /* 0: alive */
 	int32_t exit_code;  /* as wait(2) encodes it */
 	uint64_t nofile;    /* soft RLIMIT_NOFILE; 0: not known */
 	unsigned int threads; /* tasks alive */
-	struct task *tasks;   /* they, in no order */
+	struct task *tasks;   /* in no order */
 	/* the image that called exec, or the parent that forked; owned reference */
 	struct process *before;
-	bool by_fork;     /* `before` is the parent's image, and no exec has happened since */
-	bool use_watched; /* FDT_TASK_WATCHED: its first uses of what crossed the exec are reported */
-	bool exec_pending; /* in pending_execs: detect/exec_inherit.c or detect/exec_held.c look at it */
-	bool exec_judged;             /* detect/exec_inherit.c has done so */
+	bool by_fork;      /* `before` is the parent's image, and no exec has happened since */
+	bool use_watched;  /* FDT_TASK_WATCHED: first uses of inherited descriptors are reported */
+	bool exec_pending; /* in pending_execs: not yet judged by detect/exec_*.c */
+	bool exec_judged;  /* detect/exec_inherit.c has done so */
 	bool environment_known;       /* answered, if only with "unknown" */
 	uint64_t *environment;        /* as in struct fdt_environ; NULL: it names none; owned */
-	bool place_known;             /* answered, if only with "unknown" */
+	bool cgroup_known;            /* answered, if only with "unknown" */
 	uint32_t inner_pid;           /* as it sees itself; 0: not known */
 	char *cgroup;                 /* NUL-terminated path; NULL: not known; owned */
 	size_t cgroup_size;           /* bytes allocated */
@@ -79,7 +79,7 @@ struct task {
 	struct process *process; /* owned reference */
 	struct fdtable *table;   /* bound: counted in table->tasks; NULL: not known */
 	struct sweep *sweep;     /* detect/close_sweep.c; owned; NULL most of the time */
-	/* serial of the latest snapshot that began before we heard of it or found it */
+	/* serial of the latest snapshot that found it, or that began before it was known */
 	uint32_t seen_in;
 	unsigned int missed;          /* whole snapshots in a row that did not find it */
 	struct task *next, *previous; /* in process->tasks */
@@ -88,12 +88,12 @@ struct task {
 /* NULL: out of memory. */
 struct process *process_new(struct mem *m, uint32_t pid);
 struct process *process_ref(struct process *p);
-/* NULL is allowed. Frees with the last reference; `before` chains are released without recursion. */
+/* NULL is allowed. The last reference frees; chains of `before` without recursion. */
 void process_unref(struct mem *m, struct process *p);
 
 /*
  * Makes `before` (a new reference is taken) the predecessor of p and forgets all but the
- * nearest few of the chain, so that a program which re-executes itself for ever stays small.
+ * nearest few of the chain, so that a program which re-executes itself forever stays small.
  */
 void process_set_before(struct mem *m, struct process *p, struct process *before);
 
@@ -113,16 +113,16 @@ bool process_same(const struct process *a, const struct process *b);
 
 /* The new task is in process->tasks and holds a reference. NULL: out of memory. */
 struct task *task_new(struct mem *m, uint32_t tid, struct process *process);
-/* The table and the sweep must have been let go before. */
+/* Its table and sweep must have been released. */
 void task_free(struct mem *m, struct task *task);
 
 /*
- * A child that tidies up between fork and exec, or turns into a daemon: forked within the last
- * second before now_ns, no exec since, a single thread.
+ * A child that cleans up between fork and exec, or becomes a daemon: forked less than a second
+ * before now_ns, no exec since, a single thread.
  */
 bool process_is_newborn(const struct process *p, uint64_t now_ns);
 
-/* Last component of exe, else the name: what a site and a fingerprint call the program. Never NULL. */
+/* Last component of exe, else the name: names the program in sites and fingerprints. Never NULL. */
 const char *process_program(const struct process *p);
 
 #endif

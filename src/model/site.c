@@ -128,7 +128,7 @@ struct site *site_ref(struct site *site)
 	return site;
 }
 
-/* A site further along a chain of colliding keys must be found after this one has gone: it moves up. */
+/* A site further along a chain of colliding keys must be found without this one: it moves up. */
 static void site_forget(struct sites *sites, const struct site *site)
 {
 	struct place place = site_place(site);
@@ -197,7 +197,7 @@ static void site_merge(struct site *into, struct site *from)
 	into->high += from->high;
 	into->tooth += from->tooth;
 	into->falls += from->falls;
-	into->growth_told |= from->growth_told;
+	into->growth_reported |= from->growth_reported;
 	into->stale = (struct site_stale){ 0 }; /* the sum is not what either was before */
 	for (int scale = 0; scale < GROWTH_SCALES; scale++)
 		merge_growth(&into->growth[scale], &from->growth[scale]);

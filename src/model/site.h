@@ -2,11 +2,11 @@
 /*
  * A site: the place in a program where descriptors are opened or closed. It is identified by
  * the process image, the syscall and the stack; where no stack was taken the syscall alone
- * stands for the place, and it prints so.
+ * stands for the place and is what is printed.
  *
- * What a stack is may become known, or better known, after a site was made; two sites may then
- * turn out to be one. The one that is given up leads to the other (`same`); its counts have
- * gone there. site_now() follows; the functions below do so by themselves.
+ * A stack may become known, or better known, after its site was made; two sites may then turn out
+ * to be one. The one given up points to the other (`same`), which has taken over its counts.
+ * site_now() follows the pointer; so do the functions below.
  */
 #ifndef FDTRACE_CORE_SITE_H
 #define FDTRACE_CORE_SITE_H
@@ -22,23 +22,23 @@
 struct process;
 struct mem;
 
-/* Smallest open counts over windows of time, at several window lengths; see detect/leak_growth.c. */
+/* Smallest open counts in windows of time, at several lengths; see detect/leak_growth.c. */
 #define GROWTH_SCALES 4
 #define GROWTH_WINDOWS 3
 struct site_growth {
-	uint64_t min_now;                 /* in the window that runs */
+	uint64_t min_now;                 /* in the current window */
 	uint64_t minimum[GROWTH_WINDOWS]; /* of finished windows, newest first */
 	uint32_t windows;                 /* how many of them are filled */
 	uint32_t falls[GROWTH_WINDOWS];   /* site->falls at the end of each */
 };
 
 /*
- * Stragglers: descriptors open much longer than this site's usually are; see detect/leak_stale.c. The
- * latest counts of them at each window length, newest first.
+ * Stragglers: descriptors open much longer than this site's usually are; see detect/leak_stale.c.
+ * The latest counts of them at each window length, newest first.
  */
 #define STALE_COUNTS 4
 struct site_stale {
-	uint32_t round;  /* the last one that came across this site */
+	uint32_t round;  /* the last one that met this site */
 	uint32_t now;    /* stragglers it has counted so far */
 	uint32_t last;   /* those of the round before */
 	uint64_t late;   /* how many had been closed when they were as old, by then */
@@ -61,10 +61,11 @@ struct site {
 	enum fd_kind kind;       /* of what was opened here last */
 	/* Descriptors opened here: now, ever, ended, most at once. */
 	uint64_t open, opened, closed, peak;
-	uint64_t high;    /* most at once since the last fall ... */
-	uint64_t tooth;   /* ... and the most of which half or more were then closed; 0: never so */
-	uint32_t falls;   /* how often that was */
-	bool growth_told; /* leak.growth speaks of it */
+	uint64_t high; /* most at once since the last fall ... */
+	uint64_t
+		tooth; /* highest `high` before a fall, that is half or more of them closed; 0: none */
+	uint32_t falls;       /* number of such falls */
+	bool growth_reported; /* by leak.growth */
 	struct site_growth growth[GROWTH_SCALES];
 	struct site_stale stale;
 	uint32_t lifetime[LIFETIME_BUCKETS]; /* of those opened and closed here */
@@ -114,7 +115,7 @@ static inline struct site *site_now(struct site *site)
 /* Counting what is opened here and ended, wherever it is ended. */
 void site_count_open(struct site *site, enum fd_kind kind);
 void site_count_close(struct site *site);
-/* It was not opened here after all. */
+/* Takes an opening back: it was not opened here. */
 void site_uncount_open(struct site *site);
 void site_count_lifetime(struct site *site, uint64_t lifetime_ns);
 /* Half of what was opened and closed here lived less than this (a power of two); 0: none was. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What sockets are called. */
+/* Names of sockets. */
 #ifndef FDTRACE_CORE_SOCKETS_H
 #define FDTRACE_CORE_SOCKETS_H
 

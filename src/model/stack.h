@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Stacks, as FDT_SITE events describe them. Events name a stack by the kernel's hash of it, in which
- * addresses take part: two processes, or one that was started twice, have different hashes for
- * one place. Hashes with the same frames stand for one struct stack.
+ * Stacks, as FDT_SITE events describe them. Events identify a stack by the kernel's hash of it,
+ * which includes addresses: two processes, or two runs of one program, have different hashes for
+ * one place. Hashes with the same frames share one struct stack.
  *
- * Hashes that no site holds may be forgotten, least recently used first, to keep to the bound.
+ * Hashes that no site holds may be forgotten, least recently used first, to stay within the bound.
  */
 #ifndef FDTRACE_CORE_STACK_H
 #define FDTRACE_CORE_STACK_H
@@ -54,7 +54,7 @@ struct stacks {
 	struct map hashes, contents;
 	struct stack_hash *oldest, *newest; /* idle ones, by use */
 	uint64_t count;                     /* different stacks now */
-	uint64_t forgotten;                 /* hashes that had to go */
+	uint64_t forgotten;                 /* hashes dropped to make room */
 	uint64_t unknown;                   /* hashes that came with an event but without a stack */
 	void (*ask)(void *ctx, uint64_t hash); /* send it again with its next event; may be NULL */
 	void *ctx;
@@ -72,7 +72,7 @@ void stacks_drop(struct stacks *stacks, struct stack *stack); /* a reference; NU
 
 /*
  * The entry of a hash; made, without a stack, if need be. Counts as use of it. NULL: out of
- * memory. Whoever gives it its first site, or takes the last, calls stacks_settle().
+ * memory. A caller that adds its first site or removes the last calls stacks_settle().
  */
 struct stack_hash *stacks_hash(struct stacks *stacks, uint64_t hash);
 /* No site: it may be forgotten from now on, and is at once if it has no stack. Else it stays. */
@@ -97,7 +97,8 @@ int stack_next_frame(const struct stack *stack, enum frame_rank rank, unsigned i
 
 /*
  * Who called the C library: the identity of the innermost native frame that lies in another
- * module than the very innermost one, and no further out than the first frame of another language. 0: unknown.
+ * module than the innermost one, and no further out than the first frame of another language.
+ * 0: unknown.
  */
 uint64_t stack_caller(const struct stack *stack);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A round through every slot of every table, a few at a time. Which tables it visits is settled
- * when it begins, by their owners' pids: one that dies meanwhile is left out, one that is born
- * waits for the next round.
+ * A round through every slot of every table, a few at a time. The tables it visits are
+ * fixed when it begins, in the order of their owners' pids: one that ends meanwhile is left out, a
+ * new one waits for the next round.
  */
 #ifndef FDTRACE_CORE_WALK_H
 #define FDTRACE_CORE_WALK_H
@@ -15,7 +15,7 @@ struct fdtable;
 struct map;
 struct mem;
 
-/* All zero: none goes on. */
+/* All zero: no round. */
 struct walk {
 	uint64_t *keys; /* of tables; owned */
 	size_t count, at;

@@ -7,15 +7,15 @@
 
 #define PPM 1000000
 
-#define STEP_NS (SEC_NS / 10)          /* how soon to ask again */
-#define SAVED_NS (30 * SEC_NS)         /* the account holds the income of so long */
-#define DEBT_NS (5 * SEC_NS)           /* and owes no more than all CPUs for so long */
-#define COST_NS (3 * SEC_NS)           /* the cost with hooks on is smoothed over so long */
-#define SHARE_NS (60 * SEC_NS)         /* what is published looks back so far */
-#define OFF_MIN_NS SEC_NS              /* each change costs a look at all tables */
-#define FULL_AFTER_NS (10 * SEC_NS)    /* hooks on for so long, and ... */
+#define STEP_NS (SEC_NS / 10)          /* until the next decision */
+#define SAVED_NS (30 * SEC_NS)         /* how much income can be saved */
+#define DEBT_NS (5 * SEC_NS)           /* the largest debt: all CPUs for this long */
+#define COST_NS (3 * SEC_NS)           /* the cost with hooks on is averaged over this */
+#define SHARE_NS (60 * SEC_NS)         /* the published figures are averages over this */
+#define OFF_MIN_NS SEC_NS              /* each change costs a snapshot of all tables */
+#define FULL_AFTER_NS (10 * SEC_NS)    /* full coverage: hooks on for this long, and ... */
 #define FULL_BELOW 0.9                 /* ... cheaper than this part of the budget */
-#define CENSUS_AFTER_NS (300 * SEC_NS) /* no window for so long */
+#define CENSUS_AFTER_NS (300 * SEC_NS) /* without a window for this long */
 #define CENSUS_MIN_NS (2 * SEC_NS)
 #define CENSUS_MAX_NS (60 * SEC_NS)
 #define CENSUS_PART 0.25
@@ -54,7 +54,7 @@ void budget_set(struct budget *b, uint64_t ppm)
 		b->credit = 0;
 }
 
-/* One that ran back was started again: what it says is a new beginning, not a cost. */
+/* A counter that went back was restarted: it is a new base, not a cost. */
 static double budget_rise(uint64_t *last, uint64_t now)
 {
 	uint64_t before = *last;
@@ -63,7 +63,7 @@ static double budget_rise(uint64_t *last, uint64_t now)
 	return now > before ? (double)(now - before) : 0;
 }
 
-/* CPU time since the last sample; no more than there was. */
+/* CPU time since the last sample, at most what all CPUs had. */
 static double budget_spent(struct budget *b, const struct budget_sample *sample, double passed,
 			   unsigned int cpus)
 {
@@ -73,7 +73,7 @@ static double budget_spent(struct budget *b, const struct budget_sample *sample,
 	return used < passed * cpus ? used : passed * cpus;
 }
 
-/* The mean since the beginning until that is `over` ago; from then on what is old fades. */
+/* The mean since the beginning; once that is `over` ago, a moving average. */
 static void budget_smooth(double *mean, double now, double passed, double over)
 {
 	*mean += (now - *mean) * (passed < over ? passed / over : 1);
@@ -96,7 +96,7 @@ static void note_census(struct budget *b, double used)
 	b->census_ordered = false;
 }
 
-/* Windows alone make debts: what we cost without them cannot be helped. */
+/* Only windows make debts: what fdtrace costs without them cannot be avoided. */
 static void budget_save(struct budget *b, double income, double passed, double used,
 			unsigned int cpus)
 {
@@ -116,7 +116,7 @@ static void budget_account(struct budget *b, const struct budget_sample *sample,
 	bool first = b->own_ns == UINT64_MAX;
 	double used = budget_spent(b, sample, passed, cpus);
 
-	if (first) /* we begin with savings: starting costs something */
+	if (first) /* begin with savings, because starting is expensive */
 		b->credit = savings_max(income);
 	b->last_ns = sample->now_ns;
 	if (passed <= 0 || first)
@@ -137,7 +137,7 @@ static void budget_turn(struct budget *b, bool on, uint64_t now_ns)
 {
 	b->on = on;
 	b->since_ns = now_ns;
-	b->census_ns = now_ns; /* tables have just been true */
+	b->census_ns = now_ns; /* the window has kept the tables true until now */
 	b->census_ordered = false;
 	b->debt = b->credit < 0 ? b->credit : 0;
 	b->coverage = COVERAGE_DUTY;
@@ -157,7 +157,7 @@ static void while_on(struct budget *b, double income, uint64_t now_ns)
 		b->coverage = COVERAGE_FULL;
 }
 
-/* Enough for a window, as far as its own income will not pay for it. */
+/* Whether the account pays for the part of a window that its own income does not. */
 static bool can_pay_window(const struct budget *b, double income)
 {
 	double price = (b->cost - income) * BUDGET_WINDOW_NS, most = savings_max(income);

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How much of the machine fdtrace may cost, and what that buys. Pure: it is given measurements
- * and says what to do; the daemon does it.
+ * How much CPU time fdtrace may cost, and how much coverage that buys. Pure: it is given
+ * measurements and decides; run/coverage.c acts.
  *
  * The hooks on system calls are on all the time while they cost less than the budget. If they
- * cost more they are on for as large a share of the time as the budget pays for (a duty cycle
- * of windows of a second or more), and tables are read by a census in between. Hooks on exec, fork
+ * cost more, they are on for the share of the time that the budget pays for (a duty cycle
+ * of windows of a second or more), and a census reads the tables in between. Hooks on exec, fork
  * and exit stay on always.
  *
- * The budget is an account: what may be spent comes in with time, what all of it costs goes out
- * (our programs in the kernel, and fdtrace itself). Hooks go off when the account is empty and on
- * again when it can pay for a window; half a minute's income can be saved, so that a short burst
- * of work on the machine changes nothing, and what a window has cost beyond the account is paid
- * back before the next. The average keeps to the budget so, however wrong a forecast was.
+ * The budget is an account: the budget is paid in as time passes, and the cost is paid out (our
+ * programs in the kernel, and fdtrace itself). Hooks are switched off when the account is empty
+ * and on again when it can pay for a window. Half a minute's income can be saved, so that a short
+ * burst of work on the machine changes nothing; what a window has cost beyond the account is paid
+ * back before the next. So the average keeps to the budget, even if a forecast was wrong.
  * A quarter of the income may go into censuses; a twentieth while there are suspects, as
- * windows, which show who opens, are worth more then.
+ * windows, which show where descriptors are opened, are worth more then.
  */
 #ifndef FDTRACE_RUN_BUDGET_H
 #define FDTRACE_RUN_BUDGET_H
@@ -29,7 +29,7 @@ struct budget_sample {
 	uint64_t run_ns;     /* time in our programs so far, all CPUs */
 	uint64_t own_cpu_ns; /* of fdtrace itself so far */
 	unsigned int cpus;
-	bool suspects; /* some table grows or fills: coverage is worth more just now */
+	bool suspects; /* a table grows or is nearly full: coverage is worth more now */
 };
 
 enum coverage { COVERAGE_FULL, COVERAGE_DUTY, COVERAGE_CENSUS };
@@ -38,7 +38,7 @@ const char *coverage_name(enum coverage coverage); /* "full" "duty" "census" */
 struct budget_decision {
 	bool hooks;       /* on system calls: on or off from now */
 	bool census;      /* read all tables now */
-	uint64_t next_ns; /* ask again then, or earlier */
+	uint64_t next_ns; /* the next decision is due then, or earlier */
 	enum coverage coverage;
 	double share;    /* of the time with hooks on, over the last minutes */
 	double overhead; /* measured, of all CPUs' time */
@@ -66,8 +66,8 @@ struct budget {
 void budget_init(struct budget *budget, uint64_t ppm, uint64_t now_ns);
 
 /*
- * Another budget from now on. Debts of the old one are forgotten, and share and overhead begin
- * again: they then describe what the new one comes to.
+ * Changes the budget. Debts of the old one are forgotten, and share and overhead are measured
+ * from here on: they describe the new one.
  */
 void budget_set(struct budget *budget, uint64_t ppm);
 

@@ -12,7 +12,7 @@
 #include "util/log.h"
 
 #define REPORT_NS (60 * SEC_NS) /* between two lines about changes */
-#define WORDS_NS (5 * SEC_NS)   /* the share in findings is no older */
+#define WORDS_NS (5 * SEC_NS)   /* how old the share in findings may be */
 
 void coverage_begin(struct coverage_keeper *k, struct source *source, const char *hook_set,
 		    uint64_t ppm)
@@ -23,7 +23,7 @@ void coverage_begin(struct coverage_keeper *k, struct source *source, const char
 				       .hook_set = hook_set,
 				       .cpus = cpus > 0 ? (unsigned int)cpus : 1 };
 	budget_init(&k->budget, ppm, clock_ns(CLOCK_MONOTONIC));
-	/* as they are now; the first step may turn them off */
+	/* the present state; the first step may turn them off */
 	k->decision = (struct budget_decision){ .hooks = true, .share = 1 };
 }
 
@@ -58,7 +58,7 @@ static void coverage_order_words(struct coverage_keeper *k, uint64_t now_ns,
 	orders->words = true;
 }
 
-/* A change that did not last until it may be reported is not. */
+/* A change that is over before it may be reported is not reported. */
 static void coverage_order_report(struct coverage_keeper *k, uint64_t now_ns,
 				  struct coverage_orders *orders)
 {
@@ -112,7 +112,7 @@ bool coverage_is_off(const struct session *s)
 	return s->keeps_budget && !s->coverage.decision.hooks;
 }
 
-/* Findings and summaries say it from now on; a replay of the recording, too. */
+/* Findings and summaries state it from now on, and so does a replay of the recording. */
 static void coverage_put_words(struct session *s)
 {
 	struct hostinfo *host = &s->meta.host;
@@ -136,7 +136,7 @@ static void coverage_report(struct session *s, struct coverage_change *change)
 	outputs_coverage(s->config->outputs, change);
 }
 
-/* Before the hooks go off, what the window has left is compared (--verify). */
+/* --verify compares the tables before the hooks are switched off. */
 static int coverage_turn_hooks(struct session *s, bool on)
 {
 	struct source *source = s->config->source;
@@ -145,7 +145,7 @@ static int coverage_turn_hooks(struct session *s, bool on)
 	return err ? err : source->ops->hooks(source, on, stream_event, s, s->trouble);
 }
 
-/* Hooks that cannot be turned on again end the run: a gap without an end is no trace. */
+/* Hooks that cannot be turned on again end the run: nothing would be traced from then on. */
 int coverage_keep(struct session *s)
 {
 	struct coverage_orders orders;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Keeps a run to its overhead budget (run/budget.h): asks the source what it costs, turns the
- * hooks on system calls off and on, and says in words which coverage is in force. To be called
- * each turn of the session's loop.
+ * hooks on system calls off and on, and describes the present coverage in words. To be called
+ * in each turn of the session's loop.
  */
 #ifndef FDTRACE_RUN_COVERAGE_H
 #define FDTRACE_RUN_COVERAGE_H
@@ -16,11 +16,11 @@
 struct source;
 
 struct coverage_keeper {
-	struct source *source; /* one that can hooks() and cost() */
+	struct source *source; /* has hooks() and cost() */
 	const char *hook_set;  /* "tracepoint" */
 	unsigned int cpus;
 	struct budget budget;
-	/* the latest: share, overhead and mode for whoever publishes */
+	/* the latest: share, overhead and mode, to be published */
 	struct budget_decision decision;
 	uint64_t asked_ns, worded_ns;
 	/* reported last */
@@ -42,10 +42,10 @@ struct coverage_orders {
 void coverage_begin(struct coverage_keeper *keeper, struct source *source, const char *hook_set,
 		    uint64_t ppm);
 
-/* Another budget from now on; the next step acts on it. One that is in force already changes nothing. */
+/* Changes the budget from the next step on. The same budget again changes nothing. */
 void coverage_set_budget(struct coverage_keeper *keeper, uint64_t ppm);
 
-/* A few times a second at most something is decided. suspects: engine_suspects(). */
+/* Decides at most a few times a second. suspects: engine_suspects(). */
 struct coverage_orders coverage_step(struct coverage_keeper *keeper, bool suspects);
 
 /* "tracepoint", "tracepoint 12 %", "census": which coverage was in force in the last minute. */

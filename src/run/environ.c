@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define BLOCK_MAX (128 * 1024)
-#define FIRST 3 /* 0 to 2 are everyone's */
+#define FIRST 3 /* every process has 0 to 2 */
 #define NUMBERS (FDT_ENVIRON_WORDS * 64)
 
 struct reading {
@@ -39,7 +39,7 @@ static bool is_decimal_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* Decimal digits at *at, which is moved behind them. What no descriptor can be comes out as NUMBERS. */
+/* Reads the decimal digits at *at and moves it behind them; NUMBERS if it cannot be a descriptor. */
 static unsigned long parse_number_at(const char **at)
 {
 	unsigned long number = 0;
@@ -55,7 +55,7 @@ static bool is_separator(char c)
 	return c && strchr(",:; ", c);
 }
 
-/* Numbers and separators, and nothing else. */
+/* Only numbers and separators. */
 static bool is_list(const char *text)
 {
 	for (; *text; text++)
@@ -79,7 +79,7 @@ static bool is_named(const struct variable *v, const char *name)
 	return strlen(name) == v->name_size && !memcmp(v->name, name, v->name_size);
 }
 
-/* Whatever the case. */
+/* Ignores case. */
 static bool has_word(const struct variable *v, const char *word)
 {
 	size_t size = strlen(word);
@@ -101,7 +101,7 @@ static bool speaks_of_descriptors(const struct variable *v)
 	return false;
 }
 
-/* Its values are full of numbers and equal signs. */
+/* Values full of numbers and equal signs. */
 static bool is_noise(const struct variable *v)
 {
 	static const char *const names[] = { "SHLVL", "COLUMNS", "LINES", "LS_COLORS" };
@@ -112,7 +112,7 @@ static bool is_noise(const struct variable *v)
 	return false;
 }
 
-/* sd_listen_fds(3) and its later additions: they count, and are not descriptors. */
+/* sd_listen_fds(3) and its later additions: counts, not descriptors. */
 static bool take_listen(struct reading *r, const struct variable *v)
 {
 	const char *at = v->value;
@@ -127,7 +127,7 @@ static bool take_listen(struct reading *r, const struct variable *v)
 	return true;
 }
 
-/* Behind each place where the mark stands: a number, and with pair another behind a comma. */
+/* After each mark: a number and, with pair, a comma and another number. */
 static void set_marked(struct reading *r, const char *value, const char *mark, bool pair)
 {
 	const char *at = value;

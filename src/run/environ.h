@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Descriptor numbers that a process's environment names: it has them on purpose, even if it has
- * not used them yet (jobservers, socket activation, channels to a parent).
+ * Descriptor numbers named by a process's environment: they were inherited on purpose, even if
+ * not used yet (jobservers, socket activation, channels to a parent).
  */
 #ifndef FDTRACE_RUN_ENVIRON_H
 #define FDTRACE_RUN_ENVIRON_H
@@ -14,8 +14,8 @@
 /*
  * Sets the bits of the numbers from 3 to 4095 that an environment names as descriptors and clears
  * all others. block: NAME=VALUE strings, each ended by NUL, as in /proc/PID/environ; what follows
- * the last NUL is cut off and not looked at. Any byte may stand anywhere. Named are
- *   - numbers that are all a variable holds, alone or as a list with , : ; or blanks, if its name
+ * the last NUL was cut off and is ignored. Any byte may occur anywhere. Named are
+ *   - numbers, if the variable holds nothing else, alone or as a list with , : ; or blanks, if its name
  *     has FD, FILENO, PIPE, SOCK, LISTEN, NOTIFY, JOBSERVER, CHANNEL, HANDLE or NGINX in it;
  *   - those behind fd: fd= /dev/fd/ /proc/self/fd/ --jobserver-auth= --jobserver-fds= in any value;
  *   - 3 to 2+n if LISTEN_FDS is n and LISTEN_PID is pid or not there (sd_listen_fds(3)).

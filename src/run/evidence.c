@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Files are written beside their name and renamed, under a lock that all runs of fdtrace share.
- * Whatever else lies in the folder is neither followed, read, counted nor removed.
+ * Other files in the folder are not followed, read, counted or removed.
  */
 #include "run/evidence.h"
 
@@ -28,9 +28,9 @@
 #define LOCK_NAME ".lock"
 #define NEW_NAME ".new"
 #define FILE_MAX (16u << 20) /* a longer one was not written by us */
-#define BLOCK 4096           /* what a file takes at least */
-#define LOCK_TRIES 100       /* of a millisecond: its holder writes one file */
-#define COUNT_EVERY 64       /* others write, too: count again */
+#define BLOCK 4096           /* the least that a file takes on disk */
+#define LOCK_TRIES 100       /* 1 ms apart: its holder writes one file */
+#define COUNT_EVERY 64       /* puts; other runs write, too */
 
 struct evidence {
 	int folder, lock;
@@ -71,7 +71,7 @@ static bool is_ours(const struct stat *file)
 	return S_ISREG(file->st_mode) && (!file->st_uid || file->st_uid == geteuid());
 }
 
-/* The whole file; an empty text where there is none that is ours. To be freed. 0 or -errno. */
+/* The whole file; "" if there is none or it is not one of ours. To be freed. 0 or -errno. */
 static int read_evidence_file(int folder, const char *name, char **ret_text, size_t *ret_size)
 {
 	int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -146,7 +146,7 @@ static DIR *list_folder(int folder)
 	return list;
 }
 
-/* The next file of ours; NULL: no more. */
+/* The next of our files; NULL: no more. */
 static const char *next_file(DIR *list, struct stat *ret_file)
 {
 	struct dirent *entry;
@@ -159,7 +159,7 @@ static const char *next_file(DIR *list, struct stat *ret_file)
 	return NULL;
 }
 
-/* --- the bound --- */
+/* --- the size limit --- */
 
 struct kept {
 	struct timespec time;
@@ -201,7 +201,7 @@ static struct kept *read_list(int folder, size_t *ret_count)
 	return kept;
 }
 
-/* Counts what there is and removes the files untouched longest until `room` more would fit. */
+/* Counts the files and removes the oldest until `room` more bytes fit. */
 static void make_store_room(struct evidence *e, uint64_t room)
 {
 	size_t count;
@@ -307,7 +307,7 @@ static int write_new(struct evidence *e, const char *before, size_t before_size,
 {
 	int fd, err;
 
-	unlinkat(e->folder, NEW_NAME, 0); /* left by one that was killed */
+	unlinkat(e->folder, NEW_NAME, 0); /* left by a run that was killed */
 	fd = openat(e->folder, NEW_NAME, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 		    0600);
 	if (fd < 0)

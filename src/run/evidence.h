@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * All evidence of the findings of this host, by fingerprint: JSON lines without the 4,000-byte
- * cap, in a bounded folder. `fdtrace explain` reads it. One file a fingerprint, named after it;
- * the latest EVIDENCE_KEPT lines of each; the files untouched longest go first.
+ * cap, in a folder of bounded size. `fdtrace explain` reads it. One file per fingerprint, named
+ * after it, with the latest EVIDENCE_KEPT lines; the least recently changed files go first.
  */
 #ifndef FDTRACE_RUN_EVIDENCE_H
 #define FDTRACE_RUN_EVIDENCE_H
@@ -22,7 +22,7 @@ struct evidence;
 /* $FDTRACE_EVIDENCE or EVIDENCE_PATH. */
 const char *evidence_path(void);
 
-/* Makes the folder (0700) if need be; refuses one that others may write to. 0 or -errno with *trouble. */
+/* Makes the folder (0700) if needed; refuses one that others may write to. 0 or -errno with *trouble. */
 int evidence_open(const char *path, uint64_t max_bytes, struct evidence **ret_evidence,
 		  struct trouble *trouble);
 void evidence_free(struct evidence *evidence); /* NULL is allowed */
@@ -35,7 +35,7 @@ int evidence_put(struct evidence *evidence, uint64_t fingerprint, const char *li
 
 /*
  * Every line of the fingerprints that begin with these 4 to 16 hex digits, oldest first. 0;
- * -ENOENT: there is none; -EINVAL: not hex digits; -ENOTUNIQ: several fingerprints begin so.
+ * -ENOENT: there is none; -EINVAL: not hex digits; -ENOTUNIQ: several fingerprints begin with them.
  */
 int evidence_find(const char *path, const char *prefix,
 		  int (*line)(void *ctx, const char *line, size_t length), void *ctx,

@@ -41,7 +41,7 @@ static int release_held(struct fault *f, unsigned int index, source_event_fn fn,
 	return fn(ctx, &event, sizeof(event));
 }
 
-/* Nothing is held back for longer than to the next tick. */
+/* Nothing is held back beyond the next tick. */
 static int release_all(struct fault *f, source_event_fn fn, void *ctx)
 {
 	int err = 0;

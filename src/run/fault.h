@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Faults on purpose (--set fault.drop, fault.delay): assertions about slots that are dropped, or
- * held back so that they arrive late and out of order. Nothing else makes
- * the tables wrong on purpose; tests check that --verify notices and that audits repair it.
+ * Injected faults (--set fault.drop, fault.delay): slot events that are dropped, or held back so
+ * that they arrive late and out of order. Tests check that --verify notices and that audits repair
+ * the tables.
  */
 #ifndef FDTRACE_RUN_FAULT_H
 #define FDTRACE_RUN_FAULT_H
@@ -17,7 +17,7 @@ struct fault;
 int fault_new(unsigned int drop, unsigned int delay, struct fault **ret_fault);
 void fault_free(struct fault *fault); /* NULL is allowed */
 
-/* Passes the event on to fn, or not, or others with it. What fn returned, if not 0. */
+/* Passes the event on to fn, or drops or delays it; late ones may follow. Returns what fn did. */
 int fault_pass(struct fault *fault, const void *event, size_t size, source_event_fn fn, void *ctx);
 
 #endif

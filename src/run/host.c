@@ -53,16 +53,16 @@ static int host_environment(void *ctx, uint32_t pid, struct fdt_environ *ret_env
 
 static void host_record_place(struct host *host, uint32_t pid, const struct container *c)
 {
-	_Alignas(8) char event[sizeof(struct fdt_place) + FDT_PLACE_MAX];
-	struct fdt_place *place = (struct fdt_place *)event;
+	_Alignas(8) char event[sizeof(struct fdt_cgroup) + FDT_CGROUP_MAX];
+	struct fdt_cgroup *place = (struct fdt_cgroup *)event;
 	size_t length = strlen(c->cgroup);
 
-	*place = (struct fdt_place){ .head = { .kind = FDT_PLACE,
-					       .size = (uint16_t)(sizeof(*place) + length),
-					       .tgid = pid,
-					       .tid = pid,
-					       .time_ns = *host->now_ns },
-				     .inner_pid = c->inner_pid };
+	*place = (struct fdt_cgroup){ .head = { .kind = FDT_CGROUP,
+						.size = (uint16_t)(sizeof(*place) + length),
+						.tgid = pid,
+						.tid = pid,
+						.time_ns = *host->now_ns },
+				      .inner_pid = c->inner_pid };
 	memcpy(place->cgroup, c->cgroup, length);
 	outputs_record(host->outputs, event, place->head.size);
 }

@@ -2,7 +2,7 @@
 /*
  * Answers what the engine asks about this machine (struct engine_host): the name and the state of a
  * descriptor, the environment and the cgroup of a process. Each answer goes into the recording
- * before the event that the engine is working on, so that a replay, which can ask nobody, knows it.
+ * before the event that the engine is working on, so that a replay, which cannot ask, finds it there.
  */
 #ifndef FDTRACE_RUN_HOST_H
 #define FDTRACE_RUN_HOST_H
@@ -31,7 +31,7 @@ void host_done(struct host *host);
 /* For engine_options; their ctx is a struct host, or begins with one. */
 const struct engine_host *host_answers(void);
 
-/* After each event: what was opened is looked at by host_look_up() while it is open. */
+/* After each event: remembers what was opened, for host_look_up(). */
 void host_note(struct host *host, const struct fdt_head *event);
 
 /* At most `count` of those, each as an event of the stream. */

@@ -27,9 +27,9 @@ struct launch {
 };
 
 /*
- * What fdtrace has open itself goes before tracing begins, so that it does not show up as the
- * command's. Close-on-exec marks it; inherited descriptors lack that; the two pipes are the latest of
- * all and hence the highest numbers.
+ * Closes fdtrace's own descriptors before tracing begins, so that they do not show up as the
+ * command's. They are close-on-exec, inherited ones are not; the two pipes were opened last and so
+ * have the highest numbers.
  */
 static void close_ours(int go_fd, int error_fd)
 {
@@ -61,7 +61,7 @@ static void run_child(char **argv, const struct signals *signals, int go_fd, int
 	execvp(argv[0], argv);
 	err = errno;
 	got = write(error_fd, &err, sizeof(err));
-	(void)got; /* there is no one left to report to */
+	(void)got; /* nobody is left to report to */
 	_exit(err == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
 }
 
@@ -160,7 +160,7 @@ static int exec_failed(const struct launch *l, int error, struct trouble *troubl
 			   *name ? name : "\"\"", strerror(error));
 }
 
-/* A child that a signal ended before it could go leaves the pipe empty: not our error. */
+/* A child killed before it could start leaves the pipe empty; that is not an error of ours. */
 int launch_go(struct launch *launch, struct trouble *trouble)
 {
 	int error = 0;
@@ -195,7 +195,7 @@ bool launch_ended(struct launch *launch)
 	return true;
 }
 
-/* By pidfd: it cannot meet another process that got the number. */
+/* By pidfd: it cannot reach another process with the same number. */
 void launch_signal(const struct launch *launch, int signal)
 {
 	if (!launch->ended)

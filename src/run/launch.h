@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The command of run mode. Its process exists before the first BPF object is loaded and waits
- * for the signal to start; it never runs untraced: without that signal it ends.
+ * for the signal to start. It never runs untraced: without that signal it exits.
  */
 #ifndef FDTRACE_RUN_LAUNCH_H
 #define FDTRACE_RUN_LAUNCH_H
@@ -35,10 +35,10 @@ bool launch_ended(struct launch *launch);
 /* Passes a signal on; does nothing if the command has ended. */
 void launch_signal(const struct launch *launch, int signal);
 
-/* Waits for the command, passing signals on. Its exit code, or 128 + the signal that ended it. */
+/* Waits for the command, passing signals on. Returns its exit code, or 128 + the signal that killed it. */
 int launch_wait(struct launch *launch, struct signals *signals);
 
-/* A child that was not started yet ends without having run anything. NULL is allowed. */
+/* A child that was not started yet exits without running anything. NULL is allowed. */
 void launch_free(struct launch *launch);
 
 #endif

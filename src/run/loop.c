@@ -36,7 +36,7 @@ int due_run(struct due_list *list, uint64_t now_ns)
 	return err;
 }
 
-/* What is overdue waits for the source's next tick, which does it: no race to that. */
+/* An overdue item waits for the source's next tick, which runs it: come back soon. */
 static int due_left_ms(const struct due *due, uint64_t now_ns, int most_ms)
 {
 	uint64_t left;

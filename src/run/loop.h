@@ -16,15 +16,15 @@
 /* Something to do at a time. Embed it where it belongs; `due_ns` may be changed at any time. */
 struct due {
 	uint64_t due_ns;    /* not before; DUE_NEVER: not until someone sets a time */
-	uint64_t period_ns; /* then again so much later; 0: once */
+	uint64_t period_ns; /* repeated at this interval; 0: once */
 	/* 0; anything else stops due_run(), which returns it. now_ns: as given to that. */
 	int (*fn)(void *ctx, uint64_t now_ns);
 	void *ctx;
-	/* The loop wakes up for it; the others are soon enough with the next turn. */
+	/* The loop wakes up for it; other items can wait for the next turn. */
 	bool wakes;
 };
 
-/* What is due by one clock, done in the order in which it was added. */
+/* The items of one clock; those that are due run in the order in which they were added. */
 struct due_list {
 	struct due *item[DUE_ITEMS];
 	unsigned int count;
@@ -35,7 +35,7 @@ void due_add(struct due_list *list, struct due *due);
 
 /*
  * Does what is due. The next time is set before fn is called, so that fn may choose another. 0, or
- * the first value other than 0 that a function returned; what comes after it stays due.
+ * the first value other than 0 that a function returned; the items after it stay due.
  */
 int due_run(struct due_list *list, uint64_t now_ns);
 
@@ -47,7 +47,7 @@ typedef void (*loop_fn)(void *ctx, uint32_t events);
 
 struct loop {
 	int epoll_fd; /* -1: not begun */
-	int pace_ms;  /* between drains: as long as was asked for, longer when nothing happens */
+	int pace_ms;  /* between drains: as asked for, longer when nothing happens */
 	unsigned int watch_count;
 	struct loop_watch {
 		loop_fn fn;

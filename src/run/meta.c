@@ -16,7 +16,7 @@ const char *engine_mode_name(enum engine_mode mode)
 #define TEXT_SIZE 512
 
 struct writer {
-	void (*tell)(void *ctx, const void *event, size_t size);
+	void (*emit)(void *ctx, const void *event, size_t size);
 	void *ctx;
 };
 
@@ -30,7 +30,7 @@ static void write_text(void *ctx, const char *text)
 	meta->head.kind = FDT_META;
 	meta->head.size = (__u16)(sizeof(*meta) + length);
 	memcpy(meta->text, text, length);
-	w->tell(w->ctx, meta, meta->head.size);
+	w->emit(w->ctx, meta, meta->head.size);
 }
 
 static void write_settings(struct writer *w, const struct settings *settings)
@@ -48,9 +48,9 @@ static void write_settings(struct writer *w, const struct settings *settings)
 }
 
 void meta_write(const struct run_meta *meta,
-		void (*tell)(void *ctx, const void *event, size_t size), void *ctx)
+		void (*emit)(void *ctx, const void *event, size_t size), void *ctx)
 {
-	struct writer w = { .tell = tell, .ctx = ctx };
+	struct writer w = { .emit = emit, .ctx = ctx };
 	char rules[TEXT_SIZE] = "rules=";
 
 	hostinfo_each(&meta->host, write_text, &w);
@@ -59,9 +59,9 @@ void meta_write(const struct run_meta *meta,
 	write_text(&w, rules);
 }
 
-void meta_text(const char *text, void (*tell)(void *ctx, const void *event, size_t size), void *ctx)
+void meta_text(const char *text, void (*emit)(void *ctx, const void *event, size_t size), void *ctx)
 {
-	struct writer w = { .tell = tell, .ctx = ctx };
+	struct writer w = { .emit = emit, .ctx = ctx };
 
 	write_text(&w, text);
 }
@@ -85,7 +85,7 @@ void meta_read(struct run_meta *meta, const struct fdt_meta *event, size_t size)
 	memcpy(text, event->text, length);
 	text[length] = '\0';
 	hostinfo_parse(&meta->host, event->text, length);
-	/* what a newer version knows is left out: the standard value is the best there is */
+	/* a newer version may know more: what this one does not know stays at its default */
 	if (strncmp(text, "set.", 4) == 0)
 		settings_parse(&meta->settings, text + 4, NULL);
 	else if (strncmp(text, "rules=", 6) == 0)

@@ -15,15 +15,15 @@ struct run_meta {
 	enum engine_mode mode;
 };
 
-/* Emits all of it as FDT_META events. */
+/* Emits all of it as FDT_META events, one per key. */
 void meta_write(const struct run_meta *meta,
-		void (*tell)(void *ctx, const void *event, size_t size), void *ctx);
+		void (*emit)(void *ctx, const void *event, size_t size), void *ctx);
 
-/* Takes in one event of `size` bytes; unknown keys and invalid values are ignored. */
-/* One more "key=value" for the recording. */
-void meta_text(const char *text, void (*tell)(void *ctx, const void *event, size_t size),
+/* Emits one more "key=value". */
+void meta_text(const char *text, void (*emit)(void *ctx, const void *event, size_t size),
 	       void *ctx);
 
+/* Reads one event of `size` bytes; unknown keys and invalid values are ignored. */
 void meta_read(struct run_meta *meta, const struct fdt_meta *event, size_t size);
 
 const char *engine_mode_name(enum engine_mode mode); /* "pid", "command", "all" */

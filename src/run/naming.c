@@ -23,7 +23,7 @@ struct watched {
 	uint64_t table;
 	uint32_t pid;
 	int32_t fd;
-	struct fdt_file file; /* all zero: the place is free */
+	struct fdt_file file; /* all zero: the entry is free */
 	uint64_t due_ns;
 	unsigned int tries;
 	bool pending;
@@ -93,7 +93,7 @@ static void tidy_path(char *path, const struct fdt_detail *detail)
 
 /*
  * No file system is asked: a server of a network or FUSE file system, which may be the traced
- * program itself, could let us wait for ever. The file is compared after the path was read.
+ * program itself, could block us for ever. The file is compared after the path was read.
  */
 static int path_name(struct naming *n, uint32_t pid, int32_t fd, const struct fdt_file *file,
 		     char *buffer, size_t size)
@@ -242,7 +242,7 @@ void naming_note_found(struct naming *n, const struct fdt_vec *event)
 struct round {
 	struct naming *naming;
 	uint64_t now_ns;
-	naming_fn tell;
+	naming_fn emit;
 	void *ctx;
 };
 
@@ -252,7 +252,7 @@ static void emit_name(const struct round *r, const struct watched *w, const char
 	size_t size = naming_event(event, w->pid, w->fd, &w->file, r->now_ns, name);
 
 	((struct fdt_name *)event)->head.table = w->table;
-	r->tell(r->ctx, event, size);
+	r->emit(r->ctx, event, size);
 }
 
 static void resolve_path(const struct round *r, struct watched *w)
@@ -287,14 +287,14 @@ static void resolve_socket(const struct round *r, struct watched *w)
 	}
 	set_pending(r->naming, w, false);
 	detail.head.time_ns = r->now_ns;
-	r->tell(r->ctx, &detail, sizeof(detail));
+	r->emit(r->ctx, &detail, sizeof(detail));
 	emit_name(r, w, name);
 }
 
-void naming_resolve(struct naming *n, uint64_t now_ns, unsigned int budget, naming_fn tell,
+void naming_resolve(struct naming *n, uint64_t now_ns, unsigned int budget, naming_fn emit,
 		    void *ctx)
 {
-	struct round r = { .naming = n, .now_ns = now_ns, .tell = tell, .ctx = ctx };
+	struct round r = { .naming = n, .now_ns = now_ns, .emit = emit, .ctx = ctx };
 
 	for (unsigned int i = 0; i < WATCHED && n->pending && budget; i++) {
 		struct watched *w = &n->watched[n->cursor++ & (WATCHED - 1)];

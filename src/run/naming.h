@@ -27,14 +27,14 @@ typedef int (*naming_inspect_fn)(void *ctx, uint32_t pid, int32_t fd,
 int naming_new(naming_inspect_fn inspect, void *ctx, struct naming **ret_naming);
 void naming_free(struct naming *naming); /* NULL is allowed */
 
-/* 0; -ESTALE: the number holds something else by now; or what the inspect function returned. */
+/* 0; -ESTALE: the number holds another file by now; or what the inspect function returned. */
 int naming_inspect(struct naming *naming, uint32_t pid, int32_t fd, const struct fdt_file *file,
 		   struct fdt_detail *ret_detail);
 
 /*
  * The path ("/var/log/x", "/tmp/y (deleted)", "memfd:z") or the endpoints (sockets.h) of a
- * descriptor open now. The path is that of the process's own mount namespace, from its root
- * on, whatever the process's chroot. NUL-terminated, cut to size, any byte. 0; -ENODATA: it has
+ * descriptor open now. The path is that of the process's own mount namespace, from its root,
+ * even if the process has changed its root. NUL-terminated, cut to size, any byte. 0; -ENODATA: it has
  * no name; or as naming_inspect(), or -errno.
  */
 int naming_lookup(struct naming *naming, uint32_t pid, int32_t fd, const struct fdt_file *file,
@@ -43,7 +43,7 @@ int naming_lookup(struct naming *naming, uint32_t pid, int32_t fd, const struct 
 /* A slot changed: new descriptors are remembered (about a thousand), closed ones forgotten. */
 void naming_note(struct naming *naming, const struct fdt_slot *event);
 
-/* Slots were looked at: those whose kind only the name shows are remembered in the same way. */
+/* A snapshot of slots: those whose kind only the name shows are remembered in the same way. */
 void naming_note_found(struct naming *naming, const struct fdt_vec *event);
 
 /* An FDT_NAME or FDT_DETAIL event of `size` bytes. */
@@ -53,7 +53,7 @@ typedef void (*naming_fn)(void *ctx, const void *event, size_t size);
  * Looks up at most `budget` of those remembered. now_ns: event time, becomes the time of the events
  * made. Sockets not yet connected are tried again later.
  */
-void naming_resolve(struct naming *naming, uint64_t now_ns, unsigned int budget, naming_fn tell,
+void naming_resolve(struct naming *naming, uint64_t now_ns, unsigned int budget, naming_fn emit,
 		    void *ctx);
 
 /* Makes an FDT_NAME event in event[0 .. FDT_SIZE_MAX). Returns its size. */

@@ -29,14 +29,14 @@ struct file {
 struct outputs {
 	const struct run_options *options;
 	struct file data, recording;
-	struct outputs_lines lines; /* all NULL: data has a file */
+	struct outputs_lines lines; /* all NULL: data is a file */
 	const struct output_format *format;
 	struct sink *sink;
 	struct recorder *recorder;
 	const struct hostinfo *host;
 	struct redaction *redaction;
 	struct evidence *evidence; /* opened with the first finding */
-	uint64_t evidence_bytes;   /* 0: nothing is kept (any more) */
+	uint64_t evidence_bytes;   /* 0: nothing is stored (any more) */
 	enum severity min_severity;
 	bool reader_gone;
 	bool lost;
@@ -50,7 +50,7 @@ static int open_stdout(struct file *file, unsigned int was_closed, struct troubl
 		return 0;
 	return trouble_set(trouble, EBADF, EXIT_USAGE, "name a file with -o FILE",
 			   "fdtrace was started with its standard output closed",
-			   "there is no output to write the results to");
+			   "cannot write the results to standard output");
 }
 
 static int open_file(struct file *file, const char *path, mode_t mode, unsigned int was_closed,
@@ -283,7 +283,7 @@ static int put_evidence(struct outputs *o, const struct finding *finding)
 	return err;
 }
 
-/* To the store that belongs to the receiver of the lines. */
+/* To the store of the service that receives the lines. */
 static bool give_full(struct outputs *o, const struct finding *finding)
 {
 	size_t length;

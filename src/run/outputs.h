@@ -24,8 +24,8 @@ int outputs_open(const struct run_options *options, unsigned int was_closed,
 		 struct outputs **ret_outputs, struct trouble *trouble);
 
 /*
- * The same for a service: JSON lines go to callbacks (see struct sink_options), which answer for
- * them. `full` gets each finding once more, without the size cap; NULL: not wanted.
+ * The same for a service: JSON lines go to callbacks (see struct sink_options), which are
+ * responsible for them. `full` also gets each finding without the size cap; NULL: not wanted.
  */
 struct outputs_lines {
 	void *ctx;
@@ -39,13 +39,15 @@ int outputs_open_lines(const struct run_options *options, const struct outputs_l
 int outputs_begin(struct outputs *outputs, const struct hostinfo *host, struct trouble *trouble);
 
 /*
- * From now on the findings of runs as root are stored for explain, in at most `bytes`; 0: not at
- * all. A failure is reported once, with -v. Not for replays: their findings are of another time and host.
+ * From now on the findings of runs as root are stored for explain, in at most `bytes`; 0: none
+ * are. A failure is reported once, with -v. Not for replays: their findings are of another time and
+ * host.
  */
 void outputs_keep(struct outputs *outputs, uint64_t max_bytes);
 
 /*
- * How command lines are redacted from now on; without it, only what redact.h always hides. 0, or -errno with *trouble filled: as before.
+ * Sets how command lines are redacted from now on; at first, only what redact.h always hides. 0, or
+ * -errno with *trouble filled and nothing changed.
  */
 int outputs_redact(struct outputs *outputs, enum command_line mode, const char *const *patterns,
 		   unsigned int pattern_count, struct trouble *trouble);
@@ -59,16 +61,16 @@ void outputs_withheld(struct outputs *outputs, const struct withheld *withheld);
 void outputs_change(struct outputs *outputs, const struct change *change);
 void outputs_summary(struct outputs *outputs, const struct summary *summary);
 
-/* Polls with an error or a hang-up when the reader of findings has gone; call outputs_reader_left() then. */
+/* Polls an error or a hang-up once the reader of findings has gone: call outputs_reader_left(). */
 int outputs_poll_fd(const struct outputs *outputs);
 void outputs_reader_left(struct outputs *outputs);
 
 /* False once a reader has gone (a closed pipe: end quietly) or nothing is left to write to. */
 bool outputs_alive(const struct outputs *outputs);
-/* Something was not written for another reason than a reader that has gone. */
+/* Something could not be written, for a reason other than a reader that has gone. */
 bool outputs_lost(const struct outputs *outputs);
 
-/* Writes out what is buffered and closes the files; outputs_lost() is final then. */
+/* Writes the buffers and closes the files; outputs_lost() is final after that. */
 void outputs_close(struct outputs *outputs);
 void outputs_free(struct outputs *outputs); /* NULL is allowed */
 

@@ -98,7 +98,7 @@ int session_begin_engine(struct session *s)
 	int err;
 
 	session_choose_callbacks(s);
-	/* a recording may have changed them since */
+	/* a recording may have changed them in the meantime */
 	overrides_apply(&s->config->options->overrides, &s->meta.settings, &s->meta.rules);
 	engine.mode = s->meta.mode;
 	engine.settings = s->meta.settings;
@@ -137,13 +137,13 @@ static int session_end_duration(void *ctx, uint64_t now_ns)
 	return 0;
 }
 
-/* Again so much later, or never if that is 0. */
+/* The next time, one period later; never if the period is 0. */
 static void session_set_due(struct due *due, uint64_t from_ns, uint64_t period_ns)
 {
 	due->due_ns = period_ns ? from_ns + period_ns : DUE_NEVER;
 }
 
-/* At the beginning, and after a reload: an audit is never put off by it. */
+/* At the beginning and after a reload, which does not postpone an audit. */
 static void session_set_periods(struct session *s, uint64_t from_ns)
 {
 	uint64_t audit_ns = s->audit.due_ns;
@@ -301,7 +301,7 @@ static void session_begin_coverage(struct session *s)
 		service->coverage(service->ctx, &s->coverage);
 }
 
-/* What a run is made of, before anything is known of the tables. */
+/* The parts of a run, before anything is known about the tables. */
 static int session_begin_parts(struct session *s)
 {
 	const struct session_config *config = s->config;
@@ -354,7 +354,7 @@ static int session_begin(struct session *s)
 	return err == -ECANCELED ? 0 : err;
 }
 
-/* --verify: the hooks may be off, and what was missed meanwhile not yet repaired. */
+/* For --verify: the hooks may be off, and losses not yet repaired. */
 static void session_prepare_verify(struct session *s)
 {
 	struct source *source = s->config->source;
@@ -365,7 +365,7 @@ static void session_prepare_verify(struct session *s)
 		stream_drain(s);
 }
 
-/* One more look at the tables that are left, so that the last word is the kernel's. */
+/* One last snapshot of the remaining tables, so that the run ends with the kernel's view. */
 static void session_look_last(struct session *s)
 {
 	struct trouble ignored, *trouble = s->trouble;
@@ -386,7 +386,7 @@ static bool session_command_lives(const struct session *s)
 	return s->config->launch && !launch_ended(s->config->launch);
 }
 
-/* If a reader or a disk holds up the last words, a signal must be able to end us. */
+/* If a reader or a disk blocks the last lines, a signal must be able to end us. */
 static int session_end(struct session *s, int err)
 {
 	const struct session_service *service = session_service(s);

@@ -3,8 +3,8 @@
  * One run: events from a source through the engine to the outputs, until something ends it.
  *
  * For each event the engine comes first and the recording second: facts that were looked up
- * for the event (names) then stand before it in the recording, and a replay, which cannot
- * look anything up, finds the same.
+ * for the event (names) then precede it in the recording, and a replay, which cannot look anything
+ * up, finds the same.
  */
 #ifndef FDTRACE_RUN_SESSION_H
 #define FDTRACE_RUN_SESSION_H
@@ -24,7 +24,7 @@ struct source;
 struct suppression_list;
 struct trouble;
 
-/* What the user asked for, whatever the source. Strings are borrowed. */
+/* What the user asked for, for any source. Strings are borrowed. */
 struct run_options {
 	const struct output_format *format; /* NULL: text */
 	bool full;                          /* no size cap on a JSON line */
@@ -44,27 +44,27 @@ struct run_options {
 };
 
 /*
- * What a service adds to a run: it goes on until it is asked to end, and SIGHUP means to reload. All
+ * What a service adds to a run: it runs until it is asked to end, and reloads on SIGHUP. All
  * functions but `wanted` are called between events, never from within the engine; each may be NULL.
  */
 struct session_service {
 	void *ctx;
 	/* Whether findings of processes in this cgroup are reported; NULL: it is not known. */
 	bool (*wanted)(void *ctx, const char *cgroup);
-	/* Not NULL: in force instead of the standard ones and the overrides of the options. */
+	/* Not NULL: used instead of the standard ones and the overrides of the options. */
 	const struct settings *settings;
 	rule_set rules;
-	/* The engine is made, and knows nothing yet. It lives until `ended` returns. */
+	/* The engine exists and knows nothing yet. It lives until `ended` returns. */
 	void (*engine)(void *ctx, struct engine *engine);
-	/* Where a budget is kept: what it comes to. Lives until `ended` returns. */
+	/* If a budget is kept: the coverage it allows. Lives until `ended` returns. */
 	void (*coverage)(void *ctx, const struct coverage_keeper *keeper);
-	/* All hooks are attached and every table was looked at once. */
+	/* All hooks are attached and every table has been read once. */
 	void (*ready)(void *ctx);
 	/* Ten times a second or more often; now_ns: CLOCK_MONOTONIC. */
 	void (*turn)(void *ctx, uint64_t now_ns);
 	/*
-	 * SIGHUP, however many: at most once a second. True: settings, rules, and the suppressions and
-	 * the interval of the session's config have changed and are to be applied.
+	 * After SIGHUP, at most once a second. True: settings, rules, and the suppressions and the
+	 * interval of the session's config have changed and are to be applied.
 	 */
 	bool (*reload)(void *ctx);
 	void (*ending)(void *ctx);
@@ -92,8 +92,8 @@ struct session_result {
 /*
  * Runs to the end: the source's, the command's, that of the processes, -d, or a signal. 0, or
  * -errno with *trouble filled if tracing could not begin or broke down; *ret_result is filled
- * in any case. The source is left attached: free it. What could not be written is known to the
- * outputs.
+ * in any case. The source is left attached: free it. The outputs know what could not be
+ * written.
  */
 int session_run(const struct session_config *config, struct session_result *ret_result,
 		struct trouble *trouble);

@@ -39,20 +39,20 @@ struct session {
 	uint64_t now_ns;   /* latest time of an event */
 	uint64_t began_ns; /* time of the first event */
 
-	/* Due at a tick, by event time: a replay then does the same at the same place. */
+	/* Due at a tick, by event time, so that a replay does the same at the same place. */
 	struct due_list at_tick;
 	struct due flush, summary, duration;
 	/* Due between two drains, by event time. */
 	struct due_list after_drain;
 	struct due repair; /* a snapshot because events are missing; DUE_NEVER: none is */
 	struct due audit, check;
-	/* A service's, by the clock. */
+	/* Those of a service, by the clock. */
 	struct due_list service;
 	struct due wall_clock, reload;
 
-	uint64_t repaired_ns, reloaded_ns;    /* not again for a pause from then on; 0: never */
+	uint64_t repaired_ns, reloaded_ns;    /* a pause follows each; 0: not yet */
 	uint64_t real_began_ns, cpu_began_ns; /* for the share of CPU */
-	uint64_t events;                      /* other than ticks, of the drain going on */
+	uint64_t events;                      /* of the current drain, without ticks */
 	unsigned int ends;                    /* signals that asked to end */
 	bool memory_reported;
 	bool stop;
@@ -63,7 +63,7 @@ struct session {
 /* What a service adds; without one, a struct of NULLs. */
 const struct session_service *session_service(const struct session *session);
 
-/* Settings and rules are known by now: the recording's, or those asked for. 0 or -errno. */
+/* Called once settings and rules are known, the recording's or the user's. 0 or -errno. */
 int session_begin_engine(struct session *session);
 
 /* The first event that has a time starts the clocks of -d and -i. */
@@ -71,28 +71,28 @@ void session_begin_time(struct session *session, uint64_t time_ns);
 
 void session_summarise(struct session *session, bool final);
 
-/* SIGHUP: the service has read its configuration; what can change in a run changes. */
+/* SIGHUP: has the service read its configuration and applies what can change in a run. */
 void session_reload(struct session *session);
 
 /* --- stream.c --- */
 
 /* source_event_fn, with the session as ctx. -ECANCELED: the run is over. */
 int stream_event(void *ctx, const void *event, size_t size);
-/* The same for the start of the stream, which is spared the faults that are made on purpose. */
+/* The same without injected faults, for the start of the stream. */
 int stream_event_as_is(void *ctx, const void *event, size_t size);
 
 /* Puts an event into the recording only. */
 void stream_record(void *ctx, const void *event, size_t size);
 
-/* All that the source has. 0, or -errno with the session's trouble filled. */
+/* Takes all that the source has. 0, or -errno with the session's trouble filled. */
 int stream_drain(struct session *session);
 int stream_snapshot(struct session *session, enum fdt_why why);
 
 /* --- turn.c --- */
 
-/* What the loop waits for and does. 0 or -errno. */
+/* Sets up what the loop waits for and does. 0 or -errno. */
 int turn_begin(struct session *session);
-/* Until the run is to stop. 0, or -errno with the session's trouble filled. */
+/* Runs until the run is to stop. 0, or -errno with the session's trouble filled. */
 int turn_loop(struct session *session);
 
 /* --verify: compares all tables now. 0, or what a drain returned. */
@@ -102,7 +102,7 @@ int turn_verify_all(struct session *session);
 
 /* Does what the budget asks for. 0, or -errno with the session's trouble filled. */
 int coverage_keep(struct session *session);
-/* The hooks on system calls: then a census looks at the tables. */
+/* Whether the hooks on system calls are off; a census reads the tables then. */
 bool coverage_is_off(const struct session *session);
 
 #endif

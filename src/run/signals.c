@@ -40,7 +40,7 @@ int signals_init(struct signals *signals, bool with_command)
 	sigprocmask(SIG_BLOCK, &set, &signals->inherited_mask);
 	signals->inherited_pipe = signal(SIGPIPE, SIG_IGN);
 	signals->inherited_child =
-		signal(SIGCHLD, SIG_DFL); /* ignored, it would eat the command's status */
+		signal(SIGCHLD, SIG_DFL); /* if ignored, the command's status would be lost */
 	return 0;
 }
 

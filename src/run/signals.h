@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Signals as things to read. SIGHUP and SIGQUIT stay ignored if they were (nohup); SIGINT is
- * taken even so, because a shell ignores it for its background jobs and `kill -INT` must work.
+ * Signals, read from a descriptor. SIGHUP and SIGQUIT stay ignored if they were (nohup). SIGINT is
+ * read even then: a shell ignores it for its background jobs, and `kill -INT` must work.
  */
 #ifndef FDTRACE_RUN_SIGNALS_H
 #define FDTRACE_RUN_SIGNALS_H
@@ -18,7 +18,7 @@ struct signals {
 
 /*
  * Ignores SIGPIPE and blocks what is read from fd. With a command, signals that mean nothing to
- * fdtrace (SIGQUIT, SIGUSR1, SIGUSR2) are read, too, to be passed on. 0 or -errno.
+ * fdtrace (SIGQUIT, SIGUSR1, SIGUSR2) are also read, to be passed on. 0 or -errno.
  */
 int signals_init(struct signals *signals, bool with_command);
 void signals_done(struct signals *signals);
@@ -36,8 +36,8 @@ int signals_read(struct signals *signals, bool *ret_sent);
 bool signals_ask_to_end(int signal);
 
 /*
- * What has come so far is forgotten; from now on SIGINT and SIGTERM kill, whatever fdtrace is
- * waiting for (the kernel then takes all hooks away).
+ * Forgets the signals that have arrived; from now on SIGINT and SIGTERM kill fdtrace even while it
+ * waits for something (the kernel then removes all hooks).
  */
 void signals_release(struct signals *signals);
 

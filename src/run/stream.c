@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* What comes from the source goes to the engine, then into the recording. */
+/* Events from the source go to the engine, then into the recording. */
 #include <errno.h>
 #include <inttypes.h>
 
@@ -11,8 +11,7 @@
 #include "util/log.h"
 #include "util/trouble.h"
 
-#define LOSS_PAUSE_NS \
-	SEC_NS /* between snapshots because of losses: they load the ring themselves */
+#define LOSS_PAUSE_NS SEC_NS /* between snapshots after losses, which load the ring themselves */
 #define NAMES_A_DRAIN 200
 #define NAMES_A_DRAIN_ALL 50 /* the whole machine opens more than is worth knowing */
 
@@ -41,7 +40,7 @@ static void stream_report_memory(struct session *s)
 		 value);
 }
 
-/* Where the hooks are off there is nothing to repair until they are on again: then at once. */
+/* While the hooks are off nothing can be repaired; it is due as soon as they are on again. */
 static void stream_note_loss(struct session *s, const struct fdt_head *head)
 {
 	bool of_coverage = head->flags == FDT_LOSS_COVERAGE;
@@ -52,14 +51,14 @@ static void stream_note_loss(struct session *s, const struct fdt_head *head)
 		s->repair.due_ns = s->repaired_ns ? s->repaired_ns + LOSS_PAUSE_NS : 0;
 }
 
-/* Time has passed. What is due then sets flags and writes: it cannot fail. */
+/* Time has passed. What is due at a tick only sets flags and writes: it cannot fail. */
 static void stream_tick(struct session *s)
 {
 	s->events--;
 	due_run(&s->at_tick, s->now_ns);
 }
 
-/* What the stream itself asks of the session. */
+/* Events that ask something of the session. */
 static void stream_look_at(struct session *s, const struct fdt_head *head)
 {
 	host_note(&s->host, head);
@@ -69,7 +68,7 @@ static void stream_look_at(struct session *s, const struct fdt_head *head)
 		stream_tick(s);
 }
 
-/* The bound that protects us is not for a recording to raise. */
+/* A recording may not raise the limit that protects this machine. */
 static void stream_read_meta(struct session *s, const struct fdt_meta *event, size_t size)
 {
 	uint64_t memory = s->meta.settings.memory_max_bytes;

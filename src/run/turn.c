@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* What a run does between two waits: signals, a drain, and whatever is due after it. */
+/* What a run does between two waits: signals, a drain, and what is due after it. */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -20,7 +20,7 @@
 
 /* --- due between two drains --- */
 
-/* What ended unseen is known by the second look: an audit follows soon. */
+/* Two snapshots show which tables ended unseen: an audit follows soon. */
 static int turn_repair(void *ctx, uint64_t now_ns)
 {
 	struct session *s = ctx;
@@ -59,7 +59,7 @@ int turn_verify_all(struct session *s)
 	return turn_verify(s, 0);
 }
 
-/* Every second some of the tables; all of them in the end. */
+/* Some of the tables every second, all of them at the end. */
 static int turn_check(void *ctx, uint64_t now_ns)
 {
 	struct session *s = ctx;
@@ -112,12 +112,12 @@ static void turn_serve(struct session *s)
 		service->turn(service->ctx, now_ns);
 }
 
-/* --- what the loop hears --- */
+/* --- what wakes the loop --- */
 
 /*
- * With a command, what comes from the terminal is the command's business (it may live on, as
- * an interpreter's prompt does) and what was sent to us is passed on; the run then ends with
- * the command, or when asked a second time.
+ * With a command, signals from the terminal are for the command (which may survive them, as an
+ * interpreter's prompt does), and those sent to us are passed on. The run then ends with the
+ * command, or when asked a second time.
  */
 static void turn_take_signal(struct session *s, int signal, bool sent)
 {
@@ -157,8 +157,8 @@ static void turn_on_output(void *ctx, uint32_t events)
 }
 
 /*
- * Edges only from the kernel's ring: it polls readable whenever it holds anything, and without
- * that we would turn once for each event instead of once in drain.interval.
+ * Edge-triggered for the kernel's ring: it polls readable whenever it holds anything, so we would
+ * wake for each event instead of once in drain.interval.
  */
 static int turn_watch_source(struct session *s)
 {
@@ -166,7 +166,7 @@ static int turn_watch_source(struct session *s)
 	uint32_t events = s->config->replay ? EPOLLIN : EPOLLIN | EPOLLET;
 	int err = fd < 0 ? -EPERM : loop_watch(&s->loop, fd, events, NULL, NULL);
 
-	if (err != -EPERM) /* what epoll does not know (a plain file) is always ready */
+	if (err != -EPERM) /* what epoll refuses (a plain file) is always ready */
 		return err;
 	s->always_ready = s->config->replay;
 	return 0;
@@ -181,7 +181,7 @@ static int turn_watch(struct session *s)
 		err = loop_watch(&s->loop, config->signals->fd, EPOLLIN, turn_on_signals, s);
 	if (!err && config->launch)
 		err = loop_watch(&s->loop, launch_poll_fd(config->launch), EPOLLIN, NULL, NULL);
-	if (!err) /* errors and hang-ups come unasked; a plain file has none, epoll refuses it */
+	if (!err) /* epoll always reports errors and hang-ups; it refuses plain files, which have none */
 		loop_watch(&s->loop, outputs_poll_fd(config->outputs), 0, turn_on_output, s);
 	return err;
 }
@@ -219,8 +219,8 @@ static int turn_wait_ms(const struct session *s)
 }
 
 /*
- * The command's end is looked at before the drain and the stop comes after it: all that the
- * command did is then in.
+ * Whether the command has ended is checked before the drain, and the run stops after it, so that
+ * everything the command did is included.
  */
 static int turn_once(struct session *s)
 {

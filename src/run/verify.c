@@ -17,13 +17,13 @@
 #include "model/syscall_name.h"
 #include "util/log.h"
 
-#define LOOKS 9       /* at a table that differs, before it is believed */
+#define LOOKS 9       /* comparisons of a table before a difference is believed */
 #define PAUSE_MS 10   /* before the second look; doubled before each later one */
-#define DRAIN_MS 10   /* while we pause or read: the ring must not fill up meanwhile */
+#define DRAIN_MS 10   /* between drains while we pause or read, so that the ring does not fill up */
 #define NUMBERS 256   /* read in /proc between two drains */
 #define TASKS_SHOWN 8 /* of a table that differs */
 #define SHOWN 20      /* differences shown in full */
-#define CALLS 64      /* in the middle of which tasks of a table are */
+#define CALLS 64      /* unfinished calls noted for a table */
 #define NOTES 32768   /* events kept, a power of two */
 #define NOTES_SHOWN 8 /* of them, for one difference */
 
@@ -48,7 +48,7 @@ struct pairs {
 	bool failed; /* out of memory */
 };
 
-/* A call that changes tables, and that a task is in the middle of. proc_pid_syscall(5). */
+/* A call that changes tables and that a task has not finished. proc_pid_syscall(5). */
 struct call {
 	uint32_t tid;
 	int64_t number;
@@ -63,10 +63,10 @@ struct calls {
 struct verify {
 	struct verify_counters counters;
 	struct pairs kernel, ours;
-	struct calls calls;     /* that a differing table's tasks were in during a whole look */
-	struct table_row *rows; /* of the round going on */
+	struct calls calls;     /* unfinished during a whole comparison, of a table that differs */
+	struct table_row *rows; /* of the current round */
 	size_t row_count, row_capacity;
-	int (*drain)(void *ctx); /* of the round going on */
+	int (*drain)(void *ctx); /* of the current round */
 	void *drain_ctx;
 	uint64_t cursor; /* key after which the next round begins */
 	uint64_t noted;
@@ -278,7 +278,7 @@ static int read_kernel(struct verify *v, const struct table_row *row, int *ret_e
 	return fdinfo < 0 ? fdinfo : fd < 0 ? fd : !numbers ? -ENOENT : 0;
 }
 
-/* --- calls that are not over --- */
+/* --- unfinished calls --- */
 
 static bool read_task_file(uint32_t pid, uint32_t tid, const char *what, char *text, size_t size)
 {
@@ -297,8 +297,8 @@ static bool read_task_file(uint32_t pid, uint32_t tid, const char *what, char *t
 }
 
 /*
- * Those that change the table and may wait before they are over, and so are reported late. Not those
- * that wait first: most servers are always in the middle of one.
+ * Calls that change the table and may then wait, and so are reported late. Not those that wait
+ * first, such as accept: most servers are always in one.
  */
 static bool call_explains(const struct call *call, int32_t fd)
 {
@@ -320,7 +320,7 @@ static bool call_explains(const struct call *call, int32_t fd)
 	}
 }
 
-/* A task that runs in the kernel says "running": it is about to be over, or to wait. */
+/* A task that is running in the kernel shows "running": its call will soon finish or wait. */
 static void add_call(void *ctx, uint32_t pid, uint32_t tid)
 {
 	struct calls *calls = ctx;
@@ -345,7 +345,7 @@ static bool same_call(const struct call *a, const struct call *b)
 	       a->args[1] == b->args[1];
 }
 
-/* Of the calls noted, those that are still going on. */
+/* Keeps those of the calls noted that are still unfinished. */
 static void keep_calls(struct verify *v, struct engine *engine, uint64_t key)
 {
 	struct calls now = { 0 };
@@ -391,7 +391,7 @@ static void show_difference(struct verify *v, const struct table_row *row, int32
  * How many slots differ. When they are shown, those that an unfinished call explains are left out.
  * Both lists are in order.
  */
-static size_t count_differing(struct verify *v, const struct table_row *row, bool tell)
+static size_t count_differing(struct verify *v, const struct table_row *row, bool show)
 {
 	const struct pair *k = v->kernel.pair, *k_end = k + v->kernel.count;
 	const struct pair *o = v->ours.pair, *o_end = o + v->ours.count;
@@ -408,10 +408,10 @@ static size_t count_differing(struct verify *v, const struct table_row *row, boo
 		    (kernel->inode == ours->inode || !kernel->inode || !ours->inode))
 			continue;
 		fd = kernel ? kernel->fd : ours->fd;
-		if (tell && is_difference_explained(v, fd))
+		if (show && is_difference_explained(v, fd))
 			continue;
 		count++;
-		if (tell)
+		if (show)
 			show_difference(v, row, fd, kernel, ours);
 	}
 	return count;
@@ -488,10 +488,10 @@ static int pause_ms(struct verify *v, unsigned int ms)
 }
 
 /*
- * A call changes the table first and is reported when it is over. In between its thread may wait for
- * a processor, on a busy machine for many time slices; an exec or a large close_range takes its
- * time, too. So a difference is believed if it lasts: more than two seconds, until many were shown,
- * and if no task is then in the middle of a call that explains it.
+ * A call changes the table first and is reported when it returns. In between its thread may wait for
+ * a processor, on a busy machine for many time slices; an exec or a large close_range takes a while,
+ * too. So a difference is believed if it lasts for more than two seconds (until many were shown) and
+ * no task is then in a call that explains it.
  */
 static int verify_table(struct verify *v, struct engine *engine, struct table_row row)
 {

@@ -4,8 +4,8 @@
  * with the way the tables are kept.
  *
  * A table can be compared only while it does not change: it is read from /proc between two
- * drains, and the comparison counts if no event about it came in between. What differs then
- * is looked at again, a few times, because a change may still have been on its way.
+ * drains, and the comparison counts if no event about it arrived in between. A difference is
+ * checked again a few times, because the event of a change may still be on its way.
  */
 #ifndef FDTRACE_RUN_VERIFY_H
 #define FDTRACE_RUN_VERIFY_H
@@ -21,9 +21,9 @@ struct verify;
 struct verify_counters {
 	uint64_t compared;    /* tables, each time they were compared */
 	uint64_t slots;       /* filled slots in them */
-	uint64_t tainted;     /* tables that wait for repair after a loss: no comparison */
-	uint64_t hidden;      /* tables that we may not read: no comparison */
-	uint64_t busy;        /* tables that changed while they were read: no comparison */
+	uint64_t tainted;     /* tables that wait for repair after a loss: not compared */
+	uint64_t hidden;      /* tables that we may not read: not compared */
+	uint64_t busy;        /* tables that changed while they were read: not compared */
 	uint64_t differences; /* slots that differ, or tasks that one side does not know */
 };
 

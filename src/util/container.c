@@ -169,7 +169,7 @@ static bool is_unit(const struct piece *p)
 	return false;
 }
 
-/* The innermost; but the manager of a user or container itself is in init.scope below its unit. */
+/* The innermost; but the manager of a user or container is itself in init.scope, below its unit. */
 static void take_unit(const struct piece *name, struct container *ret)
 {
 	struct piece p = *name;
@@ -258,7 +258,7 @@ static bool split_cgroup_line(const struct piece *line, struct piece *ret_contro
 	return true;
 }
 
-/* How much a hierarchy says; between equals the unified one wins, then that of systemd. */
+/* How informative a hierarchy is; among equals the unified one wins, then that of systemd. */
 static unsigned int hierarchy_worth(const struct piece *controllers, const struct container *c)
 {
 	unsigned int said = c->id[0] ? 3 : c->pod_uid[0] || c->unit[0] ? 2 : c->cgroup[1] != '\0';
@@ -290,7 +290,7 @@ void container_parse(const char *text, size_t length, struct container *ret)
 	}
 }
 
-/* The number of bytes, or -errno; at most size - 1, and a NUL behind. */
+/* The number of bytes, or -errno; at most size - 1, followed by a NUL. */
 static ssize_t read_proc_file(uint32_t pid, const char *name, char *buffer, size_t size)
 {
 	char path[48];

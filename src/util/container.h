@@ -20,8 +20,8 @@ struct container {
 };
 
 /*
- * The text of /proc/PID/cgroup, any bytes. Never fails: what is not understood stays "". Of
- * several hierarchies the one that says most is taken, the unified one first.
+ * The text of /proc/PID/cgroup, any bytes. Never fails: what is not recognised stays "". Of several
+ * hierarchies the most informative is used, preferably the unified one.
  */
 void container_parse(const char *text, size_t length, struct container *ret_container);
 

@@ -43,7 +43,10 @@ static void read_line(const char *path, char *buffer, size_t size)
 	buffer[strcspn(buffer, "\n")] = '\0';
 }
 
-/* The wall clock is read between two readings of the other, so the error is half of their distance. */
+/*
+ * The wall clock is read between two readings of the other, so the error is at most half of their
+ * distance.
+ */
 int64_t hostinfo_wall_offset(void)
 {
 	int64_t before = (int64_t)clock_monotonic_ns();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Where and when a stream of events was made. Gathered from this machine when tracing, from
- * FDT_META records when replaying: sinks see no difference.
+ * FDT_META records when replaying: to sinks it makes no difference.
  */
 #ifndef FDTRACE_UTIL_HOSTINFO_H
 #define FDTRACE_UTIL_HOSTINFO_H
@@ -25,8 +25,8 @@ struct hostinfo {
 };
 
 /*
- * From this machine; never fails (unknown parts are ""). coverage, not_seen and mode come out "": they
- * are the caller's to set afterwards.
+ * From this machine; never fails (unknown parts are ""). coverage, not_seen and mode are "": the
+ * caller sets them afterwards.
  */
 void hostinfo_gather(struct hostinfo *info);
 
@@ -35,7 +35,7 @@ int64_t hostinfo_wall_offset(void);
 
 /*
  * One "key=value" of an FDT_META record (length bytes, no NUL). 0; -ENOENT for other keys;
- * -EINVAL for a clock offset that is not a number. Text too long is cut.
+ * -EINVAL for a clock offset that is not a number. Text that is too long is cut.
  */
 int hostinfo_parse(struct hostinfo *info, const char *text, size_t length);
 

@@ -4,12 +4,16 @@
 
 #include <stddef.h>
 
-/* Writes everything, going on after short writes and EINTR, waiting while fd is not ready. 0 or -errno. */
+/*
+ * Writes everything: continues after short writes and EINTR, waits while fd is not ready. 0 or
+ * -errno.
+ */
 int write_all(int fd, const void *data, size_t size);
 
 /*
- * All that can be read, at most max bytes: into *ret_text, which the caller frees. 0, -EFBIG when there
- * is more, -ENOMEM or -errno; then *ret_text is NULL. The size is found by reading: a pipe has none.
+ * Reads to the end, at most max bytes, into *ret_text, which the caller frees. 0; -EFBIG if there
+ * is more, -ENOMEM or another -errno, then *ret_text is NULL. The size is found by reading, since a
+ * pipe has none.
  */
 int read_bounded(int fd, size_t max, char **ret_text, size_t *ret_size);
 

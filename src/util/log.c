@@ -14,7 +14,7 @@
 
 #define PREFIX "fdtrace: "
 #define TEXT_BYTES 1024    /* longer messages (a verifier's log) take memory from the heap */
-#define ESCAPED_PER_BYTE 4 /* no byte becomes longer than \xHH */
+#define ESCAPED_PER_BYTE 4 /* no byte becomes longer than that: \xHH */
 
 static enum log_level level_now = LOG_INFO;
 
@@ -79,7 +79,7 @@ static void log_v(const char *format, va_list args, bool keep_newlines)
 	errno = saved_errno;
 }
 
-/* One function a level: a wrapper is what lets the compiler check each caller's format. */
+/* One function per level, so that the compiler can check the format of each caller. */
 #define LOG_FUNCTION(name, threshold)        \
 	void name(const char *format, ...)   \
 	{                                    \

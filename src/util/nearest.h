@@ -5,12 +5,12 @@
 
 #include <stddef.h>
 
-/* Of several candidates the one most like a mistyped word. Begin with { .word = ..., .length = ... }. */
+/* The candidate most like a mistyped word. Start with { .word = ..., .length = ... }. */
 struct nearest {
 	const char *word; /* length bytes */
 	size_t length;
 	const char *best; /* NULL: nothing is near enough */
-	size_t distance;  /* of best: edits, a swap of neighbours counting two */
+	size_t distance;  /* of best: edits; swapping two neighbours counts as two */
 };
 
 void nearest_try(struct nearest *nearest, const char *candidate);

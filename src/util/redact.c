@@ -86,7 +86,7 @@ static size_t name_length(const char *argument)
 	return length;
 }
 
-/* "scheme://user:password@host": where the password lies. */
+/* "scheme://user:password@host": where the password is. */
 static bool find_password(const char *text, const char **ret_begin, const char **ret_end)
 {
 	const char *host = strstr(text, "://"), *at, *colon;
@@ -130,7 +130,7 @@ static void put_up_to(struct text *t, const char *argument, const char *end)
 
 enum next { NEXT_SHOWN, NEXT_SECRET, NEXT_LOGIN };
 
-/* "-u user:password": the name may be seen. */
+/* "-u user:password": the name may be shown. */
 static void put_login(struct text *t, const char *argument)
 {
 	const char *colon = strchr(argument, ':');
@@ -211,7 +211,7 @@ static regmatch_t what_to_hide(const regex_t *pattern, const regmatch_t match[2]
 	return pattern->re_nsub && match[1].rm_so >= 0 ? match[1] : match[0];
 }
 
-/* Takes text. Where the matcher gives up nothing of the rest is shown. */
+/* Takes ownership of text. If the matcher fails, nothing of the rest is shown. */
 static char *apply_pattern(const regex_t *pattern, char *text)
 {
 	struct text t = { 0 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Why something could not be done, in words: filled in where it is known, printed once at the
- * edge. Every function that takes a struct trouble fills all of it when it returns an error.
+ * Why something could not be done, in words: filled in where it is known, and printed once, by the
+ * caller that ends the attempt. Every function that takes a struct trouble fills all of it when it
+ * returns an error.
  */
 #ifndef FDTRACE_UTIL_TROUBLE_H
 #define FDTRACE_UTIL_TROUBLE_H

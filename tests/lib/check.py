@@ -13,8 +13,8 @@ A step is one or more TAP programs run by prove, or a command that must succeed.
 line with its time, and what failed; with V=1, everything. Skips are listed with their reasons; with
 CI=true they are failures.
 
-Most steps wait more than they work, so twice as many run at a time as there are processors. Those
-that must have the machine to themselves come last, one after the other.
+One step that traces the whole machine runs at a time, and as many others beside it as there are
+processors. Those that must have the machine to themselves come last, one after the other.
 """
 import concurrent.futures
 import contextlib
@@ -33,7 +33,6 @@ BUILD = os.environ.get("BUILD", "build")
 VERBOSE = os.environ.get("V") == "1"
 PYTHON = "/usr/bin/python3"
 CPUS = os.cpu_count() or 1
-STEPS_AT_A_TIME = 2 * CPUS
 VALGRIND = "valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,possible"
 ASAN = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
 # Why a unit test is not run under valgrind; the sanitizers run all of them.
@@ -45,38 +44,45 @@ NOT_UNDER_VALGRIND = {
 }
 # The only list of test programs: steps of `make check`, which can also be run one by one. The longest
 # come first, so that none is left to run by itself in the end.
-LIVE = {
-    "load": ["tests/live/load.py"],
-    "patterns": ["tests/live/patterns.py"],
+
+# They trace the whole machine, one of them at a time, and others may be at work meanwhile.
+WATCHING = {
+    "fleet": ["tests/fleet/shippers.py", "tests/fleet/fleet.py"],
+    "daemon-failures": ["tests/live/daemon_failures.py"],
+    "daemon": ["tests/live/daemon.py"],
+    "verify": ["tests/live/verify.py"],
     "long-life": ["tests/fleet/long_life.py"],
+    "cgroup": ["tests/live/cgroup.py", "tests/live/deploy.py"],
+}
+# They trace what they have started.
+TRACING = {
+    "patterns": ["tests/live/patterns.py"],
     "run": ["tests/live/run.py"],
     "stories": ["tests/stories/run.py"],
     "failures": ["tests/live/failures.py", "tests/live/doctor.py"],
-    "daemon-failures": ["tests/live/daemon_failures.py"],
-    "daemon": ["tests/live/daemon.py"],
+    "load": ["tests/live/load.py"],
     "attach": ["tests/live/attach.py"],
     "stacks": ["tests/stacks/stacks.py", "tests/stacks/places.py"],
     "metrics": ["tests/live/metrics.py", "tests/fleet/prometheus.py"],
     "rates": ["tests/live/rates.py"],
     "details": ["tests/live/details.py"],
-    "verify": ["tests/live/verify.py"],
     "events": ["tests/live/events.py"],
-    "cgroup": ["tests/live/cgroup.py", "tests/live/deploy.py"],
+    "property": ["tests/property/property.py"],
     "outputs": ["tests/live/outputs.py"],
 }
-# They look at the whole machine, or load it: nothing else may run meanwhile.
+# They load the whole machine or judge all of it: nothing else may run meanwhile, so they come last.
 ALONE = {
+    "storms": ["tests/live/storms.py"],
     "budget": ["tests/live/budget.py"],
     "whole-machine": ["tests/live/whole_machine.py"],
 }
-STRUCTURE = ["tests/lib/structure.py"]
 OTHERS = {
-    "fleet": ["tests/fleet/shippers.py", "tests/fleet/fleet.py"],
     "cost": ["tests/bench/cost.py"],
     "installation": ["tests/packaging/install.py", "tests/packaging/words.py", "tests/packaging/licences.py"],
     "replay": ["tests/replay/replay.py"],
-    "property": ["tests/property/property.py"],
+    "structure": ["tests/lib/structure.py"],
 }
+BESIDE = {**WATCHING, **TRACING, **OTHERS}
 STEP_S = 900  # far more than the slowest takes; a step that hangs is killed
 
 passed, failed, skipped = 0, 0, []
@@ -170,7 +176,7 @@ def unit_programs(build):
 
 # --- groups of steps: what is to be built first is built, and the steps are returned ---
 
-step = functools.partial
+step = functools.partial  # of a function whose first argument is the step's name
 
 
 def listed_steps(programs):
@@ -182,11 +188,11 @@ def check_steps():
                                           "live-programs", "bench-programs")):
         return []
     return [
-        *listed_steps(LIVE), *listed_steps(OTHERS),
+        *listed_steps({**WATCHING, **TRACING}),
         # Its warnings do not depend on the optimizer, which takes half of the time.
         step(command, "build with clang", make(f"B={BUILD}-clang", "CC=clang", "CFLAGS=-O0 -Werror", "objects")),
         step(tests, "unit", unit_programs(BUILD)),
-        step(tests, "structure", STRUCTURE, PYTHON),
+        *listed_steps(OTHERS),
         step(command, "purity", make(f"B={BUILD}", "purity")),
         step(command, "format", make("format-check")),
         *([step(command, "vmlinux.h agrees with this kernel", make(f"B={BUILD}", "check-vmlinux"))]
@@ -195,7 +201,7 @@ def check_steps():
 
 
 def live_steps():
-    return listed_steps(LIVE)
+    return listed_steps({**WATCHING, **TRACING})
 
 
 def sanitizer_steps():
@@ -226,18 +232,19 @@ def end_running():
 
 def run_beside(steps):
     """Several at a time; an error in this file ends the run."""
-    with concurrent.futures.ThreadPoolExecutor(STEPS_AT_A_TIME) as pool:
+    with concurrent.futures.ThreadPoolExecutor(1) as watching, concurrent.futures.ThreadPoolExecutor(CPUS) as others:
         try:
-            for done in concurrent.futures.as_completed([pool.submit(one) for one in steps]):
+            started = [(watching if one.args[0] in WATCHING else others).submit(one) for one in steps]
+            for done in concurrent.futures.as_completed(started):
                 done.result()
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            end_running()  # the pool waits for them
+            for pool in watching, others:
+                pool.shutdown(wait=False, cancel_futures=True)
+            end_running()  # the pools wait for them
             raise
 
 
 def run_steps(names):
-    beside = {"structure": STRUCTURE, **LIVE, **OTHERS}
     steps, alone = [], {}
     for name in names:
         if name in GROUPS:
@@ -246,14 +253,14 @@ def run_steps(names):
         elif name in ALONE:
             alone[name] = ALONE[name]
         else:
-            steps += listed_steps({name: beside[name]})
+            steps += listed_steps({name: BESIDE[name]})
     run_beside(steps)
     for one in listed_steps(alone):
         one()
 
 
 def check_names(names):
-    known = [*GROUPS, "structure", *OTHERS, *LIVE, *ALONE]
+    known = [*GROUPS, *BESIDE, *ALONE]
     if names == ["list"]:
         print(*known)
         sys.exit(0)

@@ -4,7 +4,7 @@ import struct
 from collections import namedtuple
 
 HEADER = 24
-SLOT, ERROR, USE, LOCK, REGISTER, MARK, DETAIL, SITE, ENVIRON, PLACE = 1, 5, 6, 13, 14, 15, 22, 23, 24, 25
+SLOT, ERROR, USE, LOCK, REGISTER, MARK, DETAIL, SITE, ENVIRON, CGROUP = 1, 5, 6, 13, 14, 15, 22, 23, 24, 25
 OP_USE, OP_STALE_USE = 13, 18
 READ_LOCK, WRITE_LOCK, UNLOCK = 0, 1, 2
 FACTS = {"idle": 128, "regular": 256, "mapped": 512, "locked": 1024, "cloexec": 2048, "waited": 4096, "watched": 8192}
@@ -59,7 +59,7 @@ def _environ(head, r):
     return Environ(head, [n for n in range(64 * 64) if words[n // 64] >> n % 64 & 1])
 
 
-def _place(head, r):
+def _cgroup(head, r):
     return Place(head, struct.unpack_from("<I", r, 32)[0], r[40:head.size])
 
 
@@ -68,7 +68,7 @@ def _error(head, r):
 
 
 _DECODERS = {SLOT: _slot, USE: _slot, MARK: _slot, ERROR: _error, LOCK: _lock, REGISTER: _register,
-             DETAIL: _detail, ENVIRON: _environ, PLACE: _place}
+             DETAIL: _detail, ENVIRON: _environ, CGROUP: _cgroup}
 
 
 def events(path, *kinds):

@@ -50,6 +50,7 @@ class Place:
     def __init__(self, folder):
         self.folder = folder
         self.config, self.out, self.state = (os.path.join(folder, n) for n in ("c.yaml", "out.jsonl", "reported.json"))
+        self.known = {}  # records by their lines: the file is polled, and others' findings are in it, too
         self.environment = {**os.environ, "RUNTIME_DIRECTORY": os.path.join(folder, "run")}
         self.write()
 
@@ -66,13 +67,18 @@ class Place:
         except FileNotFoundError:
             return []
 
+    def record(self, line):
+        if line not in self.known:
+            self.known[line] = check_line(line, self.out)
+        return self.known[line]
+
     def records(self):
-        return [check_line(line, self.out) for line in self.lines()]
+        return [self.record(line) for line in self.lines()]
 
     def findings(self, name):
         """Those about the program whose functions are called so."""
-        return [r for r, line in zip(self.records(), self.lines())
-                if r["event"]["dataset"] == "fdtrace.finding" and name.encode() + b"_twice" in line]
+        return [record for line, record in [(line, self.record(line)) for line in self.lines()]
+                if record["event"]["dataset"] == "fdtrace.finding" and name.encode() + b"_twice" in line]
 
     def wait(self, name, count=1):
         return until(f"{count} finding(s) of {name} in {self.lines()[-5:]}",

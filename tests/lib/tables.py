@@ -1,6 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Judging the tables that fdtrace keeps: by what --verify says in the end, and by /proc."""
 import re
+import signal
+
+from harness import Background, attach
+
+NAMESPACES = {
+    "another pid namespace": ["unshare", "-p", "-f", "--mount-proc", "--kill-child"],
+    "a user namespace": ["unshare", "-U", "-r"],
+    "user, pid and mount namespaces": ["unshare", "-U", "-r", "-p", "-f", "--mount-proc", "--kill-child"],
+}
 
 
 def totals(result):
@@ -36,3 +45,17 @@ def same_as_kernel(result, pid, numbers):
     """numbers: of the descriptors that /proc lists."""
     row = summary_of(result, pid)
     assert row["open"] == len(numbers), f"open {row['open']}, /proc says {numbers}\n{result}"
+
+
+def traced(argv, *options, act=None):
+    """fdtrace's result for a helper that was attached before its line came and stood still after it."""
+    with Background(argv) as helper:
+        helper.wait_for(b"running")
+        with attach(helper.pid, "--verify", *options) as tracer:
+            helper.say(b"\n")
+            helper.wait_for(b"ready")
+            if act:
+                act(helper, tracer)
+            result = tracer.interrupt(signal.SIGINT)
+        assert helper.finish().status == 0, f"{argv}"
+    return result

@@ -114,7 +114,7 @@ def by_pid():
             tracer.wait_for(b'"limit.emfile"')
             result = tracer.interrupt()
         check_docker(full_table(result), pid, path)
-        places = recording.events(folder + "/rec", recording.PLACE)
+        places = recording.events(folder + "/rec", recording.CGROUP)
         assert [(p.head.tgid, p.inner_pid, p.cgroup) for p in places] == [(pid, 1, path.encode())], places
         again = fdtrace("replay", "-j", folder + "/rec")
         check_docker(full_table(again), pid, path)

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Load on the tables: fork bombs, lives of microseconds, full tables, tracees that are killed,
-frozen or elsewhere (namespaces), too little memory, few privileges. The tables stay the kernel's,
-memory stays bounded, and what could not be kept is reported."""
+"""Load on the tables: full tables, tracees that are killed, frozen or elsewhere (namespaces), too
+little memory, few privileges. The tables stay the kernel's, memory stays bounded, and what could
+not be kept is reported."""
 import contextlib
 import os
 import re
@@ -13,107 +13,14 @@ import tempfile
 
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import (FDTRACE, Background, Skip, add_case, attach, case, fdtrace, main, need_tracing,
+from harness import (FDTRACE, Background, Skip, attach, case, fdtrace, main, need_tracing,
                      program, run, until)
-from tables import judge_true, totals
+from tables import NAMESPACES, judge_true, totals, traced
 
 MIB = 1 << 20
-# Where it does not go by their number: 1,000 forks instead of 3,000.
-BOMB = [program("short_lives"), "bomb", "1000"]
 FREEZERS = (("/sys/fs/cgroup/freezer", "freezer.state", "FROZEN", "THAWED"),
             ("/sys/fs/cgroup/unified", "cgroup.freeze", "1", "0"),
             ("/sys/fs/cgroup", "cgroup.freeze", "1", "0"))
-
-
-def peak_bytes(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as status:
-        return int(re.search(r"VmHWM:\s*(\d+) kB", status.read())[1]) * 1024
-
-
-def traced(argv, *options, act=None):
-    """fdtrace's result for a helper that was attached before its line came and stood still after it."""
-    with Background(argv) as helper:
-        helper.wait_for(b"running")
-        with attach(helper.pid, "--verify", *options) as tracer:
-            helper.say(b"\n")
-            helper.wait_for(b"ready")
-            if act:
-                act(helper, tracer)
-            result = tracer.interrupt(signal.SIGINT)
-        assert helper.finish().status == 0, f"{argv}"
-    return result
-
-
-# --- short lives ---
-
-def storm(kind):
-    def check():
-        need_tracing()
-        result = traced([program("short_lives"), kind])
-        judge_true(result)
-        assert totals(result)["events"] > 150, f"{result}"
-    return check
-
-
-for _kind in ("bomb", "forks", "vforks", "spawns", "clones", "threads", "dead-leaders"):
-    add_case(f"{_kind} at full speed: no difference", storm(_kind))
-
-
-@case("what a storm has left is forgotten: no task, no table, no descriptor too many")
-def nothing_stays():
-    need_tracing()
-    for kind in ("bomb", "clones", "dead-leaders"):
-        result = traced(BOMB if kind == "bomb" else [program("short_lives"), kind], "--set", "ring.size=64M")
-        seen = totals(result)
-        assert (seen["lost"], seen["tasks"], seen["tables"]) == (0, 1, 1), f"{kind}: {seen}\n{result}"
-
-
-@case("a fork bomb with a ring far too small: losses are reported, tables true, memory bounded")
-def bomb_with_losses():
-    need_tracing()
-    peak = []
-    result = traced([program("short_lives"), "bomb"], "--set", "ring.size=64K",
-                    act=lambda _, tracer: peak.append(peak_bytes(tracer.pid)))
-    assert totals(result)["lost"] > 0, f"{result}"
-    assert peak[0] < 64 * MIB, f"fdtrace's own memory reached {peak[0]} bytes"
-    judge_true(result, at_least=0)
-
-
-@case("a fork bomb with too little memory: it holds, and refusals are reported")
-def bomb_out_of_memory():
-    need_tracing()
-    result = traced(BOMB, "--set", "memory.max=1M")
-    seen = totals(result)
-    assert seen["refused"] > 0 and seen["memory_bytes"] <= MIB, f"{seen}\n{result}"
-    judge_true(result, at_least=0)
-
-
-@case("a fork bomb as a command")
-def bomb_as_command():
-    need_tracing()
-    result = fdtrace("-j", "--verify", "--", *BOMB, text=b"\n")
-    judge_true(result, at_least=0)
-
-
-@case("fdtrace itself is stopped while a crowd of tracees ends: they are not alive for ever")
-def tracer_stopped():
-    need_tracing()
-    with Background([program("short_lives"), "crowd"]) as helper:
-        helper.wait_for(b"running")
-        with attach(helper.pid, "--verify", "-i", "200ms", "--set", "ring.size=4M") as tracer:
-            helper.say(b"\n")
-            helper.wait_for(b"crowded")
-            tracer.wait_for(b'"tasks":301,')
-            os.kill(tracer.pid, signal.SIGSTOP)
-            until("fdtrace stands still", lambda: set(states(tracer.pid)) == {"T"})
-            helper.say(b"\n")
-            helper.wait_for(b"ready")
-            os.kill(tracer.pid, signal.SIGCONT)
-            tracer.wait_for(b'"tasks":1,', since=len(tracer.out))
-            result = tracer.interrupt()
-        helper.finish()
-    assert totals(result)["lost"] > 0, f"{result}"
-    judge_true(result)
 
 
 # --- full tables ---
@@ -155,6 +62,27 @@ def out_of_memory_in_words():
 
 
 # --- killed, frozen ---
+
+@case("fdtrace itself is stopped while a crowd of tracees ends: they are not alive for ever")
+def tracer_stopped():
+    need_tracing()
+    with Background([program("short_lives"), "crowd"]) as helper:
+        helper.wait_for(b"running")
+        with attach(helper.pid, "--verify", "-i", "200ms", "--set", "ring.size=4M") as tracer:
+            helper.say(b"\n")
+            helper.wait_for(b"crowded")
+            tracer.wait_for(b'"tasks":301,')
+            os.kill(tracer.pid, signal.SIGSTOP)
+            until("fdtrace stands still", lambda: set(states(tracer.pid)) == {"T"})
+            helper.say(b"\n")
+            helper.wait_for(b"ready")
+            os.kill(tracer.pid, signal.SIGCONT)
+            tracer.wait_for(b'"tasks":1,', since=len(tracer.out))
+            result = tracer.interrupt()
+        helper.finish()
+    assert totals(result)["lost"] > 0, f"{result}"
+    judge_true(result)
+
 
 @case("killed in the middle of opening: fdtrace ends with it, nothing is left")
 def killed():
@@ -282,49 +210,6 @@ def remaining(group):
 
 
 # --- elsewhere ---
-
-NAMESPACES = {
-    "another pid namespace": ["unshare", "-p", "-f", "--mount-proc", "--kill-child"],
-    "a user namespace": ["unshare", "-U", "-r"],
-    "user, pid and mount namespaces": ["unshare", "-U", "-r", "-p", "-f", "--mount-proc", "--kill-child"],
-}
-
-
-def outer_pid(helper, name):
-    """The pid, as we see it, of the program that unshare turned into or started."""
-    def look():
-        with open(f"/proc/{helper.pid}/task/{helper.pid}/children", encoding="ascii") as children:
-            for pid in [helper.pid, *map(int, children.read().split())]:
-                with open(f"/proc/{pid}/comm", encoding="ascii") as comm:
-                    if comm.read().strip() == name:
-                        return pid
-        return None
-    return until(f"{name} runs", look)
-
-
-def elsewhere(namespace, kind):
-    def check():
-        need_tracing()
-        argv = BOMB if kind == "bomb" else [program("short_lives"), kind]
-        with Background([*NAMESPACES[namespace], *argv]) as helper:
-            helper.wait_for(b"running")
-            pid = outer_pid(helper, "short_lives")
-            with attach(pid, "--verify") as tracer:
-                helper.say(b"\n")
-                helper.wait_for(b"ready")
-                result = tracer.interrupt()
-            helper.finish()
-        judge_true(result)
-        rows = [s for s in result.dataset("summary") if s["fdtrace"]["scope"] == "process"]
-        assert pid in [r["process"]["pid"] for r in rows], f"{pid} is not told by its outer pid\n{result}"
-        assert totals(result)["events"] > 150, f"{result}"
-    return check
-
-
-for _namespace in NAMESPACES:
-    for _kind in ("clones", "bomb"):
-        add_case(f"{_kind} in {_namespace}: no difference", elsewhere(_namespace, _kind))
-
 
 @case("a command that unshares: its children are seen, by outer pids, and are guilty as ever")
 def unsharing_command():

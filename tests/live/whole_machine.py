@@ -9,7 +9,7 @@ import tempfile
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from harness import FDTRACE, TOP, Background, alone, case, main, need_tracing, open_numbers, program, run
-from tables import judge_true, same_as_kernel
+from tables import NAMESPACES, judge_true, same_as_kernel
 
 
 @case("-a while a compiler builds this project: no warning, no error, tables as the kernel's")
@@ -35,8 +35,7 @@ def compiler():
 @alone
 def storms():
     need_tracing()
-    elsewhere = ["unshare", "-p", "-f", "--mount-proc", "--kill-child"]
-    with Background([*elsewhere, program("short_lives"), "bomb"]) as inside, \
+    with Background([*NAMESPACES["another pid namespace"], program("short_lives"), "bomb"]) as inside, \
             Background([program("short_lives"), "clones"]) as outside:
         inside.wait_for(b"running")
         outside.wait_for(b"running")

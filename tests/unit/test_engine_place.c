@@ -9,7 +9,7 @@ struct world {
 	unsigned int asked;
 	uint32_t asked_pid;
 	int answer; /* 0, or -errno */
-	char place[FDT_PLACE_MAX + 1];
+	char place[FDT_CGROUP_MAX + 1];
 	uint32_t inner_pid;
 	unsigned int reported;
 };
@@ -58,11 +58,11 @@ static void start(struct world *w, bool live, uint64_t fail_at)
 
 static void told_place(struct world *w, uint32_t pid, size_t length, const char *cgroup)
 {
-	_Alignas(8) char buffer[sizeof(struct fdt_place) + FDT_PLACE_MAX + 8] = { 0 };
-	struct fdt_place *e = (struct fdt_place *)buffer;
+	_Alignas(8) char buffer[sizeof(struct fdt_cgroup) + FDT_CGROUP_MAX + 8] = { 0 };
+	struct fdt_cgroup *e = (struct fdt_cgroup *)buffer;
 
-	*e = (struct fdt_place){ .head = HEAD(&w->s, FDT_PLACE, 0, fdt_place, pid, pid, 0),
-				 .inner_pid = 9 };
+	*e = (struct fdt_cgroup){ .head = HEAD(&w->s, FDT_CGROUP, 0, fdt_cgroup, pid, pid, 0),
+				  .inner_pid = 9 };
 	e->head.size = (uint16_t)(sizeof(*e) + length);
 	memcpy(e->cgroup, cgroup, length);
 	stream_apply(&w->s, e);
@@ -229,16 +229,16 @@ static void recorded_and_live(void **state)
 
 static void hostile_places(void **state)
 {
-	static char text[FDT_PLACE_MAX + 8];
+	static char text[FDT_CGROUP_MAX + 8];
 	struct world w;
 
 	(void)state;
 	memset(text, '/', sizeof(text));
 	start(&w, false, 0);
 	task(&w.s, FDT_OP_SNAPSHOT, PID, PID, TABLE, PID, 0);
-	told_place(&w, PID, FDT_PLACE_MAX + 1, text);
+	told_place(&w, PID, FDT_CGROUP_MAX + 1, text);
 	assert_int_equal(w.s.last_err, -EINVAL);
-	told_place(&w, PID, FDT_PLACE_MAX, text);
+	told_place(&w, PID, FDT_CGROUP_MAX, text);
 	assert_int_equal(w.s.last_err, 0);
 	told_place(&w, PID, 0, text);
 	assert_int_equal(w.s.last_err, 0);

@@ -11,7 +11,10 @@
 /* The whole line as an object owned by the caller; complete unless b->failed. May be NULL then. */
 json_t *json_finding_object(struct builder *b, const struct finding *f);
 
-/* The line without the size cap and with the identities of frames ("stack_ids"), to be freed by the caller. 0 or -ENOMEM. */
+/*
+ * The line without the size cap and with the identities of frames ("stack_ids"), to be freed by
+ * the caller. 0 or -ENOMEM.
+ */
 int json_finding_line(const struct hostinfo *host, const struct redaction *redaction,
 		      const struct finding *f, char **ret_line, size_t *ret_length);
 

@@ -123,7 +123,7 @@ void json_put_format(struct builder *b, json_t *object, const char *key, const c
 	json_put(b, object, key, json_text_new(text, strlen(text)));
 }
 
-/* A damaged recording may hold any time: a time outside the format's range becomes the nearest end of it. */
+/* A damaged recording may hold any time: one out of range becomes the nearest that is in range. */
 static int64_t wall_ns_clamped(uint64_t time_ns, int64_t wall_offset_ns)
 {
 	__int128 wall = (__int128)time_ns + wall_offset_ns;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * JSON lines without mishaps: every string becomes valid UTF-8, what may have to be cut is noted,
+ * JSON lines that are always valid: every string becomes valid UTF-8, what may have to be cut is noted,
  * numbers stay within what every reader keeps exactly, nothing is ever null, and lack of memory
  * is remembered. The same input gives the same bytes.
  */
@@ -25,8 +25,8 @@ struct site_row;
 struct builder {
 	const struct hostinfo *host;
 	const struct redaction *redaction; /* NULL: nothing is hidden */
-	size_t summary_rows;               /* at most, of a list in a summary */
-	bool identities;                   /* of each frame, beside its words */
+	size_t summary_rows;               /* most rows of a list in a summary */
+	bool identities;                   /* of each frame, beside its text */
 	bool cut;    /* something was left out already: rows of a summary, part of a name */
 	bool failed; /* no memory: the object is incomplete */
 	struct json_parts parts; /* that may be cut; freed by json_builder_done() */
@@ -61,8 +61,8 @@ void json_put_time(struct builder *b, json_t *object, const char *key, uint64_t 
 json_t *json_site_row(struct builder *b, const struct site_row *row); /* owned by the caller */
 void json_put_host(struct builder *b, json_t *line);
 void json_put_process(struct builder *b, json_t *line, const struct process *p);
-/* Its "service", "container" and pod; nothing where it is in none, or its place is not known. */
-void json_put_place(struct builder *b, json_t *line, const struct process *p);
+/* Its "service", "container" and pod; nothing if it is in none, or its cgroup is not known. */
+void json_put_workload(struct builder *b, json_t *line, const struct process *p);
 /* The path as the kernel reports it, under fdtrace. */
 void json_put_cgroup(struct builder *b, json_t *fdtrace, const struct process *p);
 /* "file" or "network", by kind; nothing where neither fits. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Dataset fdtrace.finding. The order of the keys is part of the interface: identity first, bulk last. */
+/* Dataset fdtrace.finding. The order of keys is part of the interface: what identifies it first. */
 #include "base/clock.h"
 #include "output/json/json.h"
 
@@ -352,7 +352,7 @@ json_t *json_finding_object(struct builder *b, const struct finding *f)
 	json_put_text(b, rule, "category", info->category);
 	json_put_host(b, line);
 	json_put_process(b, line, f->process);
-	json_put_place(b, line, f->process);
+	json_put_workload(b, line, f->process);
 	json_put_target(b, line, &f->descriptor);
 	put_finding_event(b, line, f);
 	json_put_text(b, json_put_object(b, line, "log"), "level", severity_name(f->severity));

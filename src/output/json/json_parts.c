@@ -33,7 +33,7 @@ void json_put_host(struct builder *b, json_t *line)
 		json_put_text(b, json_put_object(b, host, "boot"), "id", b->host->boot_id);
 }
 
-/* Arguments with blanks between them, as ECS has it; where each one ends is lost. */
+/* Arguments with blanks between them, as ECS has it; where each one ends is no longer visible. */
 static void put_command_line(struct builder *b, json_t *process, const struct process *p)
 {
 	char *text = p->args ? redact_arguments(b->redaction, p->args, p->args_size) : NULL;
@@ -93,7 +93,7 @@ static void put_pod(struct builder *b, json_t *line, const char *uid)
 		      uid);
 }
 
-void json_put_place(struct builder *b, json_t *line, const struct process *p)
+void json_put_workload(struct builder *b, json_t *line, const struct process *p)
 {
 	struct container c;
 	json_t *container;

@@ -10,7 +10,7 @@
 #define JSON_ALL ((size_t)-1)
 #define JSON_WRITTEN_MAX 6 /* bytes that one byte of text can take: \u0001 */
 
-/* What a string of at most so many bytes shows of a text; all sizes are as written, escapes included. */
+/* How much of a text a string shows that is cut to a number of bytes, as written with escapes. */
 struct json_text_fit {
 	size_t length;   /* bytes of the text, not as written; "..." follows where it is cut */
 	size_t written;  /* without the quotes */

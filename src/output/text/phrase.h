@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Numbers, times and errors in the words a person reads. All cut to size and NUL-terminated. */
+/* Numbers, times and errors as people read them. All cut to size and NUL-terminated. */
 #ifndef FDTRACE_OUTPUT_PHRASE_H
 #define FDTRACE_OUTPUT_PHRASE_H
 
@@ -21,9 +21,9 @@ void phrase_count(char *buffer, size_t size, uint64_t count, const char *one, co
 void phrase_duration(char *buffer, size_t size, uint64_t duration_ns);
 
 /*
- * How far time is from moment, both of one clock: "-18.1 s", "+2.0 s", "0". What is nearer
- * than a timer tick can be (4 ms) is "<4 ms": one of the two was read from a coarse clock.
- * The last two columns are the unit or blank, so that a column of them stands in line.
+ * How far time is from moment, both of one clock: "-18.1 s", "+2.0 s", "0". Less than
+ * a timer tick (up to 4 ms) is "<4 ms": one of the two was read from a coarse clock.
+ * The last two columns are the unit or blank, so that a column of them is aligned.
  */
 void phrase_relative(char *buffer, size_t size, uint64_t time_ns, uint64_t moment_ns);
 
@@ -39,10 +39,10 @@ void phrase_error(char *buffer, size_t size, int error);
  */
 const char *phrase_name(enum fd_kind kind, const char *name);
 
-/* Of a TCP socket: "established", "close-wait", "listening" ...; NULL: it has none, or not known. */
+/* Of a TCP socket: "established", "close-wait", "listening" ...; NULL: none, or not known. */
 const char *phrase_tcp_state(const struct descriptor *d);
 
-/* "other end: python3[123] fd 4, cat[124] fd 0, 3 more", "other end closed"; "" if there is none. */
+/* "other end: python3[123] fd 4, cat[124] fd 0, 3 more", "other end closed"; "" for none. */
 void phrase_other_end(char *buffer, size_t size, const struct other_end *end);
 
 /* "+2.5"; "-" for 0 or NaN */

@@ -378,15 +378,15 @@ static void say_victim_opener(char *buffer, size_t size, const struct finding *f
 }
 
 /* What happened to it; nothing if no failure was seen. */
-static void victim_hurt(struct page *page, const struct finding *f, const struct party *hurt)
+static void victim_failure(struct page *page, const struct finding *f, const struct party *failure)
 {
 	char when[PHRASE_SIZE], what[96], who[2 * PHRASE_SIZE];
 
-	if (!hurt->known)
+	if (!failure->known)
 		return;
-	text_say_when(when, sizeof(when), hurt, f);
-	text_say_what(what, sizeof(what), hurt);
-	snprintf(who, sizeof(who), " tid %" PRIu32 " %s", hurt->tid, when);
+	text_say_when(when, sizeof(when), failure, f);
+	text_say_what(what, sizeof(what), failure);
+	snprintf(who, sizeof(who), " tid %" PRIu32 " %s", failure->tid, when);
 	page_tab(page, 0, 2);
 	text_make_room(page, page_columns(what) + page_columns(who), 13);
 	page_style(page, STYLE_ERROR);
@@ -409,7 +409,7 @@ static void victim_line(struct page *page, const struct finding *f, const struct
 	say_victim_opener(opener, sizeof(opener), f, &v->opened);
 	text_make_room(page, page_columns(opener), 13);
 	page_text(page, opener, PAGE_ALL);
-	victim_hurt(page, f, &v->hurt);
+	victim_failure(page, f, &v->hurt);
 	page_newline(page);
 }
 

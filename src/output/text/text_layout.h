@@ -8,7 +8,7 @@
 /* The left edge of a block, "   | " or with a number " 1 | "; what follows begins at column 5. */
 void text_frame(struct page *page, unsigned int number);
 
-/* Continues on the next line of the block, at `indent`, unless this line has so many columns left. */
+/* Continues on the next line of the block, at `indent`, if fewer columns are left on this one. */
 void text_make_room(struct page *page, unsigned int columns, unsigned int indent);
 
 /* Puts text so that it ends `width` columns after `column`. */

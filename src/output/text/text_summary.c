@@ -561,7 +561,7 @@ static uint64_t hidden_notes(const struct overview *o, const struct engine_count
 	return hidden;
 }
 
-/* "3 slots differed from the kernel's table at an audit (2 filled, 1 after loss) and were corrected." */
+/* "3 slots differed from the kernel's table at an audit (2 filled ...) and were corrected." */
 static void what_was_corrected(struct page *page, const struct engine_counters *c)
 {
 	char meaning[160];
