@@ -46,19 +46,52 @@ static struct limit_emfile *limit_state(struct engine *e)
 
 enum fullness { TABLE_FULL, TABLE_UNSURE, OTHER_LIMIT, SYSTEM_FULL };
 
+/* Calls that fail with EMFILE for limits of their own (inotify instances, message queues ...), too. */
+static bool has_own_limit(unsigned int syscall)
+{
+	switch (syscall) {
+	case FDT_SYS_inotify_init:
+	case FDT_SYS_inotify_init1:
+	case FDT_SYS_fanotify_init:
+	case FDT_SYS_mq_open: return true;
+	default: return false;
+	}
+}
+
+/* Numbers that calls of other threads may hold at this moment: they are taken, and in no slot yet. */
+static uint64_t numbers_in_flight(const struct fdtable *table, uint64_t nofile)
+{
+	uint64_t calls = table->tasks ? table->tasks - 1 : 0;
+
+	return calls < nofile / 16 ? calls : nofile / 16;
+}
+
 /*
- * EMFILE also comes from per-user limits (inotify instances, io_uring memory ...) while the
- * table is nearly empty. Not exactly full is still full: numbers may be reserved at this moment.
+ * Of a call that has no limit but the table's, a table nearly full is full: some descriptors may
+ * not have been seen yet. Of one with limits of its own only the last number counts.
  */
 static enum fullness limit_judge(const struct fdt_error *event, const struct fdtable *table,
 				 uint64_t open)
 {
+	uint64_t nofile = event->nofile, full = nofile - nofile / 10;
+
 	if (event->error == ENFILE)
 		return SYSTEM_FULL;
-	if (open >= event->nofile - event->nofile / 10)
+	if (has_own_limit(event->head.syscall))
+		full = nofile - numbers_in_flight(table, nofile);
+	if (open >= full)
 		return TABLE_FULL;
 	return table->tainted ? TABLE_UNSURE : OTHER_LIMIT;
 }
+
+/* Everything about one failure, or several of them. */
+struct failure {
+	const struct fdt_error *event;
+	struct actor actor;
+	struct fdtable *table;
+	uint64_t open, count, span_ns;
+	enum fullness fullness;
+};
 
 static const char *row_noun(const struct site_row *row)
 {
@@ -66,19 +99,6 @@ static const char *row_noun(const struct site_row *row)
 
 	return syscall == FDT_SYS_accept || syscall == FDT_SYS_accept4 ? "accepted connections"
 								       : "connections";
-}
-
-/* ", 33 of 39" of all that are open, or of those asked where there are too many to ask. */
-static void format_share(const struct finding *f, unsigned int part, char *buffer, size_t size)
-{
-	const struct site_row *row = &f->sites[0];
-
-	if (row->asked < row->open)
-		text_format(buffer, size, "%llu of %llu (%u of %u asked)",
-			    (unsigned long long)row->open, (unsigned long long)f->limit.open, part,
-			    row->asked);
-	else
-		text_format(buffer, size, "%u of %llu", part, (unsigned long long)f->limit.open);
 }
 
 static const char *idle_help(const struct site_row *row)
@@ -90,36 +110,44 @@ static const char *idle_help(const struct site_row *row)
 	       "limit only postpones it";
 }
 
-/* Most of those that hold the table are idle, or given up by their peers. */
+static bool is_most(const struct finding *f)
+{
+	return f->site_count && f->sites[0].open * 2 > f->limit.open;
+}
+
+/* One row holds most of the table, and most of what was looked at of it is idle, or given up. */
 static bool are_idle(const struct finding *f)
 {
 	const struct site_row *row = &f->sites[0];
 
-	return f->site_count && row->asked &&
+	return is_most(f) && row->asked &&
 	       (row->close_wait * 2 > row->asked || row->idle * 2 > row->asked);
 }
 
+/* What was not looked at is not counted: a sample is reported as one. */
 static void limit_format_idle(struct report *r, const char *call)
 {
-	const struct finding *f = &r->finding;
-	const struct site_row *row = &f->sites[0];
+	const struct site_row *row = &r->finding.sites[0];
 	bool waits = row->close_wait * 2 > row->asked;
-	char share[64], span[32];
+	uint32_t part = waits ? row->close_wait : row->idle;
+	char span[32], place[160];
 
-	format_share(f, waits ? row->close_wait : row->idle, share, sizeof(share));
+	site_row_format(row, place, sizeof(place));
 	finding_format_time(row->idle_ns, span, sizeof(span));
-	if (waits)
-		report_message(
-			r,
-			"%s failed with EMFILE: the table is held by %s whose peers have closed: "
-			"%s in CLOSE_WAIT, from %s",
-			call, row_noun(row), share, row->label);
+	report_message(r, "%s failed with EMFILE: the table is held by %s%s%s: ", call,
+		       waits ? "" : "idle ", row_noun(row),
+		       waits ? " whose peers have closed" : "");
+	if (row->asked < row->open)
+		report_add_message(r, "%u of the %u looked at, of %llu open", part, row->asked,
+				   (unsigned long long)row->open);
 	else
-		report_message(r,
-			       "%s failed with EMFILE: the table is held by idle %s: %s, idle for "
-			       "%s, from %s%s",
-			       call, row_noun(row), share, span, row->label,
-			       row->close_wait ? " (some peers have closed)" : "");
+		report_add_message(r, "%u of %llu open descriptors", part,
+				   (unsigned long long)r->finding.limit.open);
+	if (waits)
+		report_add_message(r, " in CLOSE_WAIT, from %s", place);
+	else
+		report_add_message(r, ", idle for %s or longer, from %s%s", span, place,
+				   row->close_wait ? " (some peers have closed)" : "");
 	r->finding.help = idle_help(row);
 }
 
@@ -136,31 +164,56 @@ static void limit_help_full(struct report *r)
 			"only postpones it";
 }
 
-static void limit_format_full(struct report *r, const char *call)
+/* "most of them (612 tcp) from pool.py:88 Pool.connect", "the largest part (40 tcp): to 10.0.0.9:53 ..." */
+static void limit_format_holder(struct report *r)
 {
 	const struct finding *f = &r->finding;
-	const struct site_row *row = f->site_count ? &f->sites[0] : NULL;
+	const struct site_row *row = &f->sites[0];
+	char place[160];
+
+	if (!f->site_count)
+		return;
+	site_row_format(row, place, sizeof(place));
+	report_add_message(r, ", %s (%llu %s)%s %s",
+			   is_most(f) ? "most of them" : "the largest part",
+			   (unsigned long long)row->open, fd_kind_name(row->kind),
+			   row->site ? " from" : ":", place);
+}
+
+/* Most of what is open was opened before the limit was lowered, and stands above it. */
+static bool is_lowered(const struct failure *x)
+{
+	return x->open * 2 < x->table->open;
+}
+
+static void limit_format_full(struct report *r, const struct failure *x, const char *call)
+{
+	const struct finding *f = &r->finding;
+	unsigned long long open = f->limit.open, soft = f->limit.soft, all = x->table->open;
 
 	if (are_idle(f)) {
 		limit_format_idle(r, call);
 		return;
 	}
-	report_message(r,
-		       "%s failed with EMFILE: %llu of %llu descriptors are open, most of them "
-		       "(%llu %s) from %s",
-		       call, (unsigned long long)f->limit.open, (unsigned long long)f->limit.soft,
-		       row ? (unsigned long long)row->open : 0, row ? fd_kind_name(row->kind) : "",
-		       row ? row->label : "nowhere");
+	if (is_lowered(x))
+		report_message(r,
+			       "%s failed with EMFILE: the limit was lowered to %llu while %llu "
+			       "descriptors were open, %llu of them at numbers from there on",
+			       call, soft, all, all - open);
+	else
+		report_message(r, "%s failed with EMFILE: %llu of %llu descriptors are open", call,
+			       open, soft);
+	limit_format_holder(r);
 	limit_help_full(r);
 }
 
-static void limit_format(struct report *r, enum fullness fullness)
+static void limit_format(struct report *r, const struct failure *x)
 {
 	const char *call = syscall_name(r->finding.used.syscall);
 	unsigned long long open = r->finding.limit.open, soft = r->finding.limit.soft;
 
-	switch (fullness) {
-	case TABLE_FULL: limit_format_full(r, call); break;
+	switch (x->fullness) {
+	case TABLE_FULL: limit_format_full(r, x, call); break;
 	case TABLE_UNSURE:
 		report_message(r,
 			       "%s failed with EMFILE: of %llu descriptors at least %llu are open, "
@@ -188,15 +241,6 @@ static void limit_format(struct report *r, enum fullness fullness)
 	}
 }
 
-/* Everything about one failure, or several of them. */
-struct failure {
-	const struct fdt_error *event;
-	struct actor actor;
-	struct fdtable *table;
-	uint64_t open, count, span_ns;
-	enum fullness fullness;
-};
-
 static bool is_accept(const struct fdt_error *event)
 {
 	return event->head.syscall == FDT_SYS_accept || event->head.syscall == FDT_SYS_accept4;
@@ -215,7 +259,7 @@ static void limit_format_why(struct report *r, const struct failure *x)
 	else if (count > 1)
 		report_why(r, "the call has failed %llu times in a row", count);
 	if (row && row->asked)
-		report_add_why(r, "%sof %u asked %u are established, %u in CLOSE_WAIT, %u idle",
+		report_add_why(r, "%sof %u looked at %u are established, %u in CLOSE_WAIT, %u idle",
 			       count > 1 ? "; " : "", row->asked, row->established, row->close_wait,
 			       row->idle);
 }
@@ -290,9 +334,10 @@ static void limit_report(struct engine *e, const struct failure *x)
 	if (x->fullness == TABLE_FULL)
 		blame_holder(&r, x);
 	if (report_is_news(&r)) {
-		if (f->site_count && x->fullness == TABLE_FULL)
+		finding_look_at_sites(e, f, x->table, NULL, NULL, &labels);
+		if (f->site_count && x->fullness == TABLE_FULL && f->sites[0].site)
 			finding_ask_idle(e, x->table, &f->sites[0], 0, ROW_IDLE_NS);
-		limit_format(&r, x->fullness);
+		limit_format(&r, x);
 		limit_format_why(&r, x);
 	}
 	report_send(&r);

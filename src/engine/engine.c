@@ -385,10 +385,11 @@ void engine_counters(const struct engine *e, struct engine_counters *ret_counter
 static void list_process(const struct process *process,
 			 void (*row)(void *ctx, const struct process_row *row), void *ctx)
 {
-	struct process_row out = { .process = process };
+	struct process_row out = { .process = process, .peak = process->peak };
 	const struct fdtable *table = process_table(process);
 
-	if (table)
+	if (table) {
+		out.peak = table->peak;
 		fdtable_each (table, fd) {
 			const struct slot *slot = fdtable_slot(table, fd);
 
@@ -396,6 +397,7 @@ static void list_process(const struct process *process,
 			out.unknown_opener += !slot->site;
 			out.by_kind[slot->kind]++;
 		}
+	}
 	row(ctx, &out);
 }
 
@@ -431,6 +433,21 @@ void engine_each_process(struct engine *e, void (*row)(void *ctx, const struct p
 		if (!i || list[i] != list[i - 1])
 			list_process(list[i], row, ctx);
 	mem_free(&e->mem, list, max * sizeof(*list));
+}
+
+void engine_each_holding(struct engine *e, uint32_t pid,
+			 void (*row)(void *ctx, const struct site_row *row, unsigned int total),
+			 void *ctx)
+{
+	const struct process *process = map_get(&e->processes, pid);
+	const struct fdtable *table = process ? process_table(process) : NULL;
+	struct site_labels labels;
+	struct finding f = { 0 };
+
+	if (table)
+		finding_look_at_sites(e, &f, table, NULL, NULL, &labels);
+	for (unsigned int i = 0; i < f.site_count; i++)
+		row(ctx, &f.sites[i], f.site_total);
 }
 
 static bool is_fuller(const struct usage_row *a, const struct usage_row *b)

@@ -195,9 +195,18 @@ struct process_row {
 	uint64_t open;           /* descriptors in its table now */
 	uint64_t unknown_opener; /* of these: opened before we looked */
 	uint64_t by_kind[FD_KIND_COUNT];
+	uint64_t peak; /* most open at once while we looked */
 };
 void engine_each_process(struct engine *engine,
 			 void (*row)(void *ctx, const struct process_row *row), void *ctx);
+
+/*
+ * Who holds the table of a process that is alive: rows as in a finding, most open first, `total`
+ * of them altogether. Those without an opener are looked at: the host is asked for what they are.
+ */
+void engine_each_holding(struct engine *engine, uint32_t pid,
+			 void (*row)(void *ctx, const struct site_row *row, unsigned int total),
+			 void *ctx);
 
 /* How full a process has its table. */
 struct usage_row {

@@ -7,7 +7,9 @@
  *   detectors.c which detectors (src/detect) are called for what; each looks at the tables and
  *              reports through report.c (report.h)
  *   report.c   a finding under construction, and its words; help.c: remedies by language
- *   finding.c  fills parts of a finding: who did it, the history of a number, who holds a table
+ *   finding.c  fills parts of a finding: who did it, the history of a number
+ *   holdings.c who holds a table: the rows of a finding
+ *   left.c     what a process leaves open when it ends
  *   cause.c    one finding per cause: counted, rated, handed to the listener
  */
 #ifndef FDTRACE_ENGINE_PRIVATE_H
@@ -17,6 +19,7 @@
 #include "base/mem.h"
 #include "engine/detector.h"
 #include "engine/engine.h"
+#include "engine/holdings.h"
 #include "model/details.h"
 #include "model/fdtable.h"
 #include "model/names.h"
@@ -193,10 +196,15 @@ struct descriptor slots_descriptor(struct engine *e, const struct fdtable *table
  * is as last seen, as of head.time_ns. NULL: it was never looked at.
  */
 const struct fdt_detail *slots_look(struct engine *e, const struct fdtable *table, int32_t fd);
+/* As last seen, without asking; NULL: never. */
+const struct fdt_detail *slots_known_detail(struct engine *e, const struct slot *slot);
 /* Both may learn what kind it really is. */
 const char *slots_name(struct engine *e, const struct fdtable *table, int32_t fd);
 void slots_learn_kind(const struct fdtable *table, uint32_t fd, const char *name);
 void engine_report_change(struct engine *e, const struct change *change);
+
+/* left.c: keeps what the owner of a table leaves open as it ends. Of a command; else nothing. */
+void left_note(struct engine *e, const struct fdtable *table);
 
 /* finding.c: helpers that fill parts of a finding */
 struct party party_opened(const struct slot *slot);
@@ -208,24 +216,6 @@ struct party party_actor(const struct actor *actor, int32_t error);
 void finding_history(struct engine *e, struct finding *f, uint32_t past);
 /* "fd 4 (tcp a -> b)": cut to size. */
 void finding_describe(const struct descriptor *d, char *buffer, size_t size);
-/*
- * Rows of who holds the table, most open first: by opener's site. With `only`, slots for which
- * it returns false are left out. Sets f->sites, site_count, site_total; labels live in `labels`.
- */
-struct site_labels {
-	char text[FINDING_SITES_MAX][96];
-};
-void finding_sites(struct engine *e, struct finding *f, const struct fdtable *table,
-		   bool (*only)(const struct slot *slot, int32_t fd, const void *ctx),
-		   const void *ctx, struct site_labels *labels);
-/* The finding is about that row alone. */
-void finding_put_site(struct finding *f, const struct site_row *row);
-/* The same rows, all of them, one by one. */
-void finding_each_site(struct engine *e, const struct fdtable *table,
-		       bool (*only)(const struct slot *slot, int32_t fd, const void *ctx),
-		       const void *ctx,
-		       void (*row)(struct engine *e, const struct fdtable *table,
-				   const struct site_row *row));
 /*
  * Of the rule and the place; of the program too, except where the place is in a language with an
  * interpreter: there the program has any name. site may be NULL.
@@ -260,7 +250,12 @@ void throttle_done(struct engine *e);
 /* other_end.c: by the tables that are known */
 void other_end_find(struct engine *e, const struct descriptor *d, struct other_end *ret);
 
-/* idle.c: asks what the row's descriptors in the table are like, those at least so old. */
+/* idle.c */
+bool finding_can_be_idle(const struct slot *slot);
+/* Counts what one of the row's descriptors is like; detail may be NULL: nothing is counted. */
+void finding_count_idle(struct site_row *row, const struct slot *slot,
+			const struct fdt_detail *detail, uint64_t idle_from_ns);
+/* Asks what the row's descriptors in the table are like, those at least so old: ROW_ASKED_MAX. */
 void finding_ask_idle(struct engine *e, const struct fdtable *table, struct site_row *row,
 		      uint64_t least_age_ns, uint64_t idle_from_ns);
 /* "3 s", "12 min", "3 h": whole units, long times need no seconds. */

@@ -75,25 +75,42 @@ struct other_end {
 #define ROW_ASKED_MAX 64
 #define ROW_IDLE_NS 1000000000ull /* a second: longer than an answer in the making takes */
 
-/* A row of "who holds them". */
+/* A row of "who holds them"; see holdings.h. */
 struct site_row {
-	const struct site *site; /* NULL: opener unknown */
-	const char *label;       /* what site_format() gives; "opener unknown" */
+	/* Of the place; where it has several, the one with most open. NULL: opener unknown. */
+	const struct site *site;
+	const char *label; /* what site_format() gives; "opener unknown" */
+	uint32_t calls;    /* sites of the place that were added up; 0: opener unknown */
+	/*
+	 * Without an opener, where they were looked at: "to 10.0.0.9:5432", "on 0.0.0.0:80",
+	 * "/var/log/a", "all of /var/log"; NULL: not known, or too many different ones.
+	 */
+	const char *target;
+	const char *state; /* likewise: "established", "deleted", "other end closed"; or NULL */
+	/* Only so many of them were looked at, and so many of these have that target and state. */
+	uint32_t looked, alike; /* 0: all were, or none */
 	enum fd_kind kind;
 	uint64_t open, opened, closed;
 	uint64_t oldest_ns;       /* age of the oldest */
 	int32_t example_fd;       /* one of them, the oldest */
 	const char *example_name; /* NULL: not known */
 	/*
-	 * Of sockets and pipes, when a finding wants to know (limit.emfile, leak.growth,
-	 * leak.stale: the first row): what the first ROW_ASKED_MAX of them are like.
+	 * Of sockets, when a finding wants to know (limit.emfile, leak.growth, leak.stale: the
+	 * first row) or they were looked at for want of an opener: what these are like.
 	 */
 	uint32_t asked;       /* of how many it is known; 0: nothing is, and the rest is 0 */
-	uint32_t idle;        /* nothing came or went for ROW_IDLE_NS or longer (TCP, pipes) ... */
+	uint32_t idle;        /* nothing came or went for ROW_IDLE_NS or longer (TCP) ... */
 	uint64_t idle_ns;     /* ... and the least idle of them for so long */
 	uint32_t established; /* connected, as the kernel sees it (TCP, unix) */
 	uint32_t close_wait;  /* TCP: the peer has closed */
 };
+
+/*
+ * Where a row's descriptors come from or lead to: "pool.py:88 Pool.connect (3 calls)",
+ * "to 10.0.0.9:5432, established (opener unknown)", "opener unknown; 63 of 64 looked at: to ...".
+ * Cut to size, NUL-terminated, any byte.
+ */
+void site_row_format(const struct site_row *row, char *buffer, size_t size);
 
 /* A descriptor hit by a sweep, or one that crossed an exec. */
 struct victim {

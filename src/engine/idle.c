@@ -5,23 +5,25 @@
 #include "engine/engine_private.h"
 
 /* Pipes keep no times, nor anything else that shows use. */
-static bool can_be_asked(const struct slot *slot)
+bool finding_can_be_idle(const struct slot *slot)
 {
 	return slot->kind == FD_KIND_TCP || slot->kind == FD_KIND_UNIX;
 }
 
-static void idle_count(struct site_row *row, const struct slot *slot, const struct fdt_detail *d,
-		       uint64_t idle_from_ns)
+void finding_count_idle(struct site_row *row, const struct slot *slot,
+			const struct fdt_detail *detail, uint64_t idle_from_ns)
 {
-	row->asked++;
-	if (d->facts & FDT_FACT_SOCKET) {
-		row->established += d->state == STATE_ESTABLISHED;
-		row->close_wait += slot->kind == FD_KIND_TCP && d->state == STATE_CLOSE_WAIT;
-	}
-	if (!(d->facts & FDT_FACT_IDLE) || d->idle_ns < idle_from_ns)
+	if (!detail)
 		return;
-	if (!row->idle++ || d->idle_ns < row->idle_ns)
-		row->idle_ns = d->idle_ns;
+	row->asked++;
+	if (detail->facts & FDT_FACT_SOCKET) {
+		row->established += detail->state == STATE_ESTABLISHED;
+		row->close_wait += slot->kind == FD_KIND_TCP && detail->state == STATE_CLOSE_WAIT;
+	}
+	if (!(detail->facts & FDT_FACT_IDLE) || detail->idle_ns < idle_from_ns)
+		return;
+	if (!row->idle++ || detail->idle_ns < row->idle_ns)
+		row->idle_ns = detail->idle_ns;
 }
 
 void finding_ask_idle(struct engine *e, const struct fdtable *table, struct site_row *row,
@@ -29,16 +31,13 @@ void finding_ask_idle(struct engine *e, const struct fdtable *table, struct site
 {
 	fdtable_each (table, fd) {
 		const struct slot *slot = fdtable_slot(table, fd);
-		const struct fdt_detail *detail;
 
-		if (site_now(slot->site) != row->site || !can_be_asked(slot) ||
-		    e->now_ns - slot->opened_ns < least_age_ns)
-			continue;
-		detail = slots_look(e, table, fd);
-		if (detail)
-			idle_count(row, slot, detail, idle_from_ns);
 		if (row->asked == ROW_ASKED_MAX)
 			return;
+		if (!finding_can_be_idle(slot) || e->now_ns - slot->opened_ns < least_age_ns ||
+		    !holdings_is_of(row, slot))
+			continue;
+		finding_count_idle(row, slot, slots_look(e, table, fd), idle_from_ns);
 	}
 }
 

@@ -136,14 +136,18 @@ const struct fdt_detail *slots_inspect(struct engine *e, const struct fdtable *t
 	return known && serial == e->serial ? known : slots_look(e, table, fd);
 }
 
-static const struct fdt_detail *slots_detail(struct engine *e, const struct fdtable *table,
-					     int32_t fd, const struct slot *slot)
+const struct fdt_detail *slots_known_detail(struct engine *e, const struct slot *slot)
 {
 	struct fdt_file file = file_of(slot);
 	uint64_t serial;
 
-	return has_detail(slot) ? slots_inspect(e, table, fd, slot)
-				: details_get(&e->details, &file, &serial);
+	return details_get(&e->details, &file, &serial);
+}
+
+static const struct fdt_detail *slots_detail(struct engine *e, const struct fdtable *table,
+					     int32_t fd, const struct slot *slot)
+{
+	return has_detail(slot) ? slots_inspect(e, table, fd, slot) : slots_known_detail(e, slot);
 }
 
 struct descriptor slots_descriptor(struct engine *e, const struct fdtable *table, int32_t fd)

@@ -21,6 +21,7 @@ static void table_release(struct engine *e, struct fdtable *table)
 	tasks_copied(e, table);
 	if (!table->replaced)
 		detectors_call(e, address_ended, table);
+	left_note(e, table);
 	detectors_call(e, table_ended, table);
 	table_free(e, table);
 }
@@ -131,12 +132,21 @@ static void task_end(struct engine *e, struct task *task)
 	task_free(&e->mem, task);
 }
 
+static void note_peak(struct process *process)
+{
+	const struct fdtable *table = process_table(process);
+
+	if (table)
+		process->peak = table->peak;
+}
+
 /* The last thread has gone. exit_code as wait(2) encodes it. */
 static void process_end(struct engine *e, struct process *process, int32_t exit_code)
 {
 	process_ref(process);
 	process->ended_ns = e->now_ns;
 	process->exit_code = exit_code;
+	note_peak(process);
 	while (process->tasks)
 		task_end(e, process->tasks);
 	if (map_get(&e->processes, process->pid) == process) {
@@ -442,6 +452,8 @@ static int bind_after_exec(struct engine *e, struct task *task, uint64_t key)
 
 	if (!table || table->replaced || table->key != key)
 		return bind_newborn(e, task, key, table);
+	table->owner->peak = table->peak;
+	table->peak = table->open;
 	process_unref(&e->mem, table->owner);
 	table->owner = process_ref(task->process);
 	return 0;

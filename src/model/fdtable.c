@@ -333,6 +333,8 @@ uint32_t fdtable_open_below(const struct fdtable *table, uint64_t fd)
 void fdtable_count(struct fdtable *table, uint32_t fd, int change)
 {
 	table->open += change;
+	if (table->open > table->peak)
+		table->peak = table->open;
 	chunk_of(table, fd)->filled += change;
 }
 

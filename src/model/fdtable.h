@@ -130,6 +130,7 @@ struct fdtable {
 	struct chunk **chunks; /* directory; NULL: no slot of that chunk was ever filled */
 	uint32_t chunk_count;
 	uint32_t open;    /* filled slots */
+	uint32_t peak;    /* the most there were, since its owner's image began */
 	uint32_t unknown; /* of them: opener unknown */
 	/* detect/leak_growth.c: NULL until there are some of these; owned */
 	struct unknown_growth *growth;

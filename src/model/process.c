@@ -36,6 +36,7 @@ void process_unref(struct mem *m, struct process *p)
 		mem_free(m, p->args, p->args_size);
 		mem_free(m, p->environment, ENVIRONMENT_BYTES);
 		mem_free(m, p->cgroup, p->cgroup_size);
+		mem_free(m, p->left, sizeof(*p->left));
 		mem_free(m, p, sizeof(*p));
 		p = before;
 	}

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "model/kind.h"
 #include "fdtrace/event.h"
 
 struct fdtable;
@@ -21,6 +22,20 @@ struct sweep;
 struct task;
 
 #define PROCESS_NAME_SIZE 16
+
+/* What an image had opened itself, but for 0 to 2, and left open when it ended. */
+#define LEFT_ROWS_MAX 5
+#define LEFT_LABEL_SIZE 96
+struct left_row {
+	char label[LEFT_LABEL_SIZE]; /* the place that opened them, any byte */
+	enum fd_kind kind;
+	uint64_t open;
+};
+struct process_left {
+	uint64_t open;
+	unsigned int row_count, row_total; /* places kept, most open first; all of them */
+	struct left_row rows[LEFT_ROWS_MAX];
+};
 
 struct process {
 	unsigned int refs;
@@ -55,6 +70,8 @@ struct process {
 	size_t exe_size; /* bytes allocated */
 	size_t args_size;
 	uint64_t opened, closed, short_lived; /* by this image, for the summary */
+	uint32_t peak;             /* most open at once, once it has ended */
+	struct process_left *left; /* NULL: nothing, or nobody looked (only of a command); owned */
 };
 
 struct task {

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/hash.h"
-#include "run/sockets.h"
+#include "model/sockets.h"
 
 #define WATCHED 1024  /* a power of two */
 #define NAME_SIZE 512 /* longer paths are cut */

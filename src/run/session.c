@@ -209,6 +209,7 @@ void session_summarise(struct session *s, bool final)
 				   .engine = s->engine,
 				   .suppressions = s->config->suppressions,
 				   .final = final,
+				   .holdings = !s->config->service,
 				   .duration_ns = s->now_ns - s->began_ns,
 				   .cpu_ratio = session_cpu_ratio(s),
 				   .coverage_ratio = -1 };

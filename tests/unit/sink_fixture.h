@@ -166,34 +166,36 @@ static inline struct finding finding_emfile(void)
 		.help = "close what is idle, or raise the limit (ulimit -n)",
 	};
 
-	f.sites[0] = (struct site_row){ &site_connect,
-					"pool.py:88 Pool.connect",
-					FD_KIND_TCP,
-					612,
-					700,
-					88,
-					812 * S,
-					5,
-					"10.0.0.5:51234 -> 10.0.0.9:5432",
+	f.sites[0] = (struct site_row){ .site = &site_connect,
+					.label = "pool.py:88 Pool.connect",
+					.kind = FD_KIND_TCP,
+					.open = 612,
+					.opened = 700,
+					.closed = 88,
+					.oldest_ns = 812 * S,
+					.example_fd = 5,
+					.example_name = "10.0.0.5:51234 -> 10.0.0.9:5432",
 					.asked = 64,
 					.idle = 33,
 					.idle_ns = 12 * S,
 					.established = 34,
 					.close_wait = 30 };
 	f.sites[1] = (struct site_row){
-		&site_bare,
-		"openat",
-		FD_KIND_FILE,
-		33,
-		41000,
-		40967,
-		4 * S,
-		17,
-		"/var/log/a/very/long/path/of/some/service/that/never/ends/app.log",
-		.asked = 0
+		.site = &site_bare,
+		.label = "openat",
+		.kind = FD_KIND_FILE,
+		.open = 33,
+		.opened = 41000,
+		.closed = 40967,
+		.oldest_ns = 4 * S,
+		.example_fd = 17,
+		.example_name = "/var/log/a/very/long/path/of/some/service/that/never/ends/app.log",
 	};
-	f.sites[2] = (struct site_row){ NULL, "opener unknown", FD_KIND_ANON, 3, 0, 0, 90000 * S, 3,
-					NULL, .asked = 0 };
+	f.sites[2] = (struct site_row){ .label = "opener unknown",
+					.kind = FD_KIND_ANON,
+					.open = 3,
+					.oldest_ns = 90000 * S,
+					.example_fd = 3 };
 	return f;
 }
 

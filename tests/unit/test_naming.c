@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 #include "run/naming.h"
-#include "run/sockets.h"
+#include "model/sockets.h"
 
 static struct naming *naming;
 static char directory[] = "/tmp/test_naming.XXXXXX";

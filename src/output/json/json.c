@@ -19,6 +19,7 @@
 
 #define MESSAGE_SIZE 128
 #define NAME_BYTES 160      /* of a suppression */
+#define HELD_TABLES_MAX 16  /* of more processes it is not said who holds their tables */
 #define SUMMARY_ROWS_MAX 20 /* more cannot fit a line that has a bound */
 
 struct json_sink {
@@ -609,6 +610,66 @@ static void put_kind_counts(struct builder *b, json_t *fdtrace, const struct pro
 					row->by_kind[kind]);
 }
 
+struct holding_list {
+	struct builder *b;
+	json_t *array;
+	size_t rows;
+	unsigned int total;
+};
+
+static void put_holding_row(void *ctx, const struct site_row *row, unsigned int total)
+{
+	struct holding_list *list = ctx;
+	struct builder *b = list->b;
+	size_t part = json_note_row(&b->parts, JSON_LIST_OF_FINDING, list->array, list->rows++);
+
+	list->total = total;
+	json_put_item(b, list->array, json_site_row(b, row));
+	json_note_row_end(&b->parts, part);
+}
+
+/* Who holds the table. */
+static void put_holding_rows(struct builder *b, json_t *fdtrace, const struct summary_line *l)
+{
+	struct holding_list list = { .b = b };
+
+	if (!l->summary->holdings || l->processes > HELD_TABLES_MAX || l->row->process->ended_ns ||
+	    !l->row->open)
+		return;
+	list.array = json_put_array(b, fdtrace, "sites");
+	engine_each_holding(l->summary->engine, l->row->process->pid, put_holding_row, &list);
+	json_note_list(&b->parts, fdtrace, "sites", list.rows, "sites_total", list.total);
+}
+
+static json_t *left_value(struct builder *b, const struct left_row *left)
+{
+	json_t *row = json_object();
+
+	json_put_number(b, row, "open", left->open);
+	json_put_text(b, row, "kind", fd_kind_name(left->kind));
+	json_put_text(b, row, "label", left->label);
+	return row;
+}
+
+/* What it left open when it ended. */
+static void put_left(struct builder *b, json_t *fdtrace, const struct process_left *left)
+{
+	json_t *object, *array;
+
+	if (!left)
+		return;
+	object = json_put_object(b, fdtrace, "left");
+	json_put_number(b, object, "open", left->open);
+	array = json_put_array(b, object, "sites");
+	for (unsigned int i = 0; i < left->row_count; i++) {
+		size_t part = json_note_row(&b->parts, JSON_LIST_OF_FINDING, array, i);
+
+		json_put_item(b, array, left_value(b, &left->rows[i]));
+		json_note_row_end(&b->parts, part);
+	}
+	json_note_list(&b->parts, object, "sites", left->row_count, "sites_total", left->row_total);
+}
+
 static void put_process_totals(struct builder *b, json_t *fdtrace, const struct summary_line *l)
 {
 	const struct process *p = l->row->process;
@@ -617,6 +678,7 @@ static void put_process_totals(struct builder *b, json_t *fdtrace, const struct 
 	json_put(b, fdtrace, "final", json_boolean(l->summary->final));
 	json_put_number(b, fdtrace, "image", p->image);
 	json_put_number(b, fdtrace, "open", l->row->open);
+	json_put_number(b, fdtrace, "peak", l->row->peak);
 	if (p->nofile)
 		json_put_number(b, fdtrace, "soft_limit", p->nofile);
 	json_put_number(b, fdtrace, "opened", p->opened);
@@ -625,6 +687,8 @@ static void put_process_totals(struct builder *b, json_t *fdtrace, const struct 
 	json_put_number(b, fdtrace, "unknown_opener", l->row->unknown_opener);
 	json_put(b, fdtrace, "ended", json_boolean(p->ended_ns));
 	put_kind_counts(b, fdtrace, l->row);
+	put_holding_rows(b, fdtrace, l);
+	put_left(b, fdtrace, p->left);
 }
 
 static json_t *summary_object(struct builder *b, const void *what)

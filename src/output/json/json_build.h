@@ -18,6 +18,7 @@ struct redaction;
 struct process;
 struct site;
 struct descriptor;
+struct site_row;
 
 #define JSON_LINE_MAX 4000 /* bytes, newline included: journalctl makes longer fields null */
 
@@ -57,6 +58,7 @@ void json_put_format(struct builder *b, json_t *object, const char *key, const c
 void json_put_time(struct builder *b, json_t *object, const char *key, uint64_t time_ns);
 
 /* Objects that several datasets have. */
+json_t *json_site_row(struct builder *b, const struct site_row *row); /* owned by the caller */
 void json_put_host(struct builder *b, json_t *line);
 void json_put_process(struct builder *b, json_t *line, const struct process *p);
 /* Its "service", "container" and pod; nothing if it is in none, or its cgroup is not known. */

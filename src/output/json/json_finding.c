@@ -122,9 +122,8 @@ static void put_asked(struct builder *b, json_t *row, const struct site_row *s)
 	json_put_number(b, row, "close_wait", s->close_wait);
 }
 
-static json_t *site_value(struct builder *b, const struct finding *f, unsigned int index)
+json_t *json_site_row(struct builder *b, const struct site_row *s)
 {
-	const struct site_row *s = &f->sites[index];
 	json_t *row = json_object();
 
 	json_put_number(b, row, "open", s->open);
@@ -137,8 +136,23 @@ static json_t *site_value(struct builder *b, const struct finding *f, unsigned i
 		json_put_number(b, row, "example_fd", (uint64_t)s->example_fd);
 	json_put_text(b, row, "example_name", phrase_name(s->kind, s->example_name));
 	json_put_text(b, row, "label", s->label);
+	if (s->calls > 1)
+		json_put_number(b, row, "calls", s->calls);
+	json_put_text(b, row, "target", s->target);
+	json_put_text(b, row, "state", s->state);
+	if (s->looked) {
+		json_put_number(b, row, "looked", s->looked);
+		json_put_number(b, row, "alike", s->alike);
+	}
 	put_site_history(b, row, s->site);
-	json_put_stack(b, row, s->site);
+	return row;
+}
+
+static json_t *site_value(struct builder *b, const struct finding *f, unsigned int index)
+{
+	json_t *row = json_site_row(b, &f->sites[index]);
+
+	json_put_stack(b, row, f->sites[index].site);
 	return row;
 }
 

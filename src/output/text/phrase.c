@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "model/sockets.h"
 
 #define US UINT64_C(1000)
 #define COARSE_NS (4 * MSEC_NS) /* the slowest timer tick in use: CONFIG_HZ=250 */
@@ -131,17 +132,9 @@ const char *phrase_name(enum fd_kind kind, const char *name)
 
 const char *phrase_tcp_state(const struct descriptor *d)
 {
-	static const char *const names[] = {
-		/* include/net/tcp_states.h */
-		NULL,         "established", "syn-sent",    "syn-received", "fin-wait-1",
-		"fin-wait-2", "time-wait",   "closed",      "close-wait",   "last-ack",
-		"listening",  "closing",     "syn-received"
-	};
-
-	if (d->kind != FD_KIND_TCP || !d->detail || !(d->detail->facts & FDT_FACT_SOCKET) ||
-	    d->detail->state >= sizeof(names) / sizeof(*names))
+	if (d->kind != FD_KIND_TCP || !d->detail || !(d->detail->facts & FDT_FACT_SOCKET))
 		return NULL;
-	return names[d->detail->state];
+	return tcp_state_name(d->detail->state);
 }
 
 static size_t put_holders(char *buffer, size_t size, const struct other_end *end)

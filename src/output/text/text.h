@@ -41,6 +41,10 @@ bool text_has_callers(const struct site *site);
 /* All frames, one a line, and what is missing. Nothing without a stack. */
 void text_frames(struct page *page, const struct site *site);
 
+/* "  OPEN  KIND       OLDEST  SITE" and a row below it; the line begins before column 6. */
+void text_site_head(struct page *page);
+void text_site_row(struct page *page, const struct site_row *row);
+
 /* Each puts its lines on the page, ending with a newline. */
 void text_biography(struct page *page, const struct finding *f, unsigned int verbosity);
 void text_finding_block(struct text_sink *t, const struct finding *f);

@@ -241,25 +241,25 @@ static void limit_line(struct page *page, const struct finding_limit *limit)
 	page_newline(page);
 }
 
-static void site_head(struct page *page)
+void text_site_head(struct page *page)
 {
-	text_frame(page, 0);
+	page_tab(page, 5, 0);
 	page_style(page, STYLE_DIM);
 	page_text(page, "  OPEN  KIND       OLDEST  SITE", PAGE_ALL);
 	page_newline(page);
 }
 
-static void site_line(struct page *page, const struct site_row *row)
+void text_site_row(struct page *page, const struct site_row *row)
 {
 	char open[PHRASE_SIZE], oldest[PHRASE_SIZE];
-	const char *label = row->label ? row->label : "opener unknown";
+	char label[TEXT_LABEL_BYTES + 64];
 	unsigned int room;
 
+	site_row_format(row, label, sizeof(label));
 	phrase_number(open, sizeof(open), row->open);
 	snprintf(oldest, sizeof(oldest), "-"); /* the open was not seen */
 	if (row->oldest_ns)
 		phrase_duration(oldest, sizeof(oldest), row->oldest_ns);
-	text_frame(page, 0);
 	text_right(page, 5, 6, open);
 	page_tab(page, 13, 2);
 	page_text(page, fd_kind_name(row->kind), 9);
@@ -267,7 +267,8 @@ static void site_line(struct page *page, const struct site_row *row)
 	page_tab(page, 32, 2);
 	room = page_room(page);
 	page_text(page, label, room == PAGE_ALL ? PAGE_ALL : room > 60 ? room / 2 : room);
-	if (page_room(page) > 24 && row->example_fd >= 0) {
+	/* "/var/log/app.log   e.g. fd 3 /var/log/app.log" says it twice */
+	if (page_room(page) > 24 && row->example_fd >= 0 && (!row->target || row->open > 1)) {
 		page_style(page, STYLE_DIM);
 		page_printf(page, "   e.g. fd %" PRId32, row->example_fd);
 		page_tab(page, 0, 1);
@@ -286,15 +287,13 @@ static void asked_line(struct page *page, const struct site_row *row)
 	text_frame(page, 0);
 	page_tab(page, 32, 0);
 	page_style(page, STYLE_DIM);
-	page_printf(page, "of %" PRIu32 " asked", row->asked);
+	page_printf(page, "%" PRIu32 " looked at:", row->asked);
 	if (row->idle) {
 		phrase_duration(idle, sizeof(idle), row->idle_ns);
-		page_printf(page, ", %" PRIu32 " idle for %s", row->idle, idle);
+		page_printf(page, " %" PRIu32 " idle for %s or longer,", row->idle, idle);
 	}
-	if (row->established)
-		page_printf(page, ", %" PRIu32 " established", row->established);
-	if (row->close_wait)
-		page_printf(page, ", %" PRIu32 " in CLOSE_WAIT", row->close_wait);
+	page_printf(page, " %" PRIu32 " established, %" PRIu32 " in CLOSE_WAIT", row->established,
+		    row->close_wait);
 	page_newline(page);
 }
 
@@ -331,10 +330,13 @@ static void site_stack(struct page *page, const struct finding *f, unsigned int 
 
 static void put_site_lines(struct page *page, const struct finding *f, unsigned int verbosity)
 {
-	if (f->site_count)
-		site_head(page);
+	if (f->site_count) {
+		text_frame(page, 0);
+		text_site_head(page);
+	}
 	for (unsigned int i = 0; i < f->site_count; i++) {
-		site_line(page, &f->sites[i]);
+		text_frame(page, 0);
+		text_site_row(page, &f->sites[i]);
 		site_stack(page, f, i, verbosity);
 		asked_line(page, &f->sites[i]);
 	}

@@ -30,6 +30,9 @@
 #define TIME_COLUMNS 8
 #define DATE_COLUMNS 19
 #define KINDS_SHOWN 6
+#define HELD_TABLES_SHOWN 3 /* processes of which it is shown who holds the table ... */
+#define WORTH_ROWS 16       /* ... if there are so many in it ... */
+#define HOLDINGS_SHOWN 6    /* ... and so many rows of each */
 
 /* A copy of a row of engine_each_process(): the row is only borrowed. */
 struct table_use {
@@ -37,6 +40,8 @@ struct table_use {
 	uint32_t pid, image;
 	uint64_t open, soft, opened, closed, short_lived;
 	uint64_t by_kind[FD_KIND_COUNT];
+	uint64_t peak;
+	const struct process_left *left; /* borrowed of the process, which the engine keeps */
 	bool ended;
 	int32_t exit_code;
 };
@@ -97,6 +102,8 @@ static void read_process(void *ctx, const struct process_row *row)
 		.opened = p->opened,
 		.closed = p->closed,
 		.short_lived = p->short_lived,
+		.peak = row->peak,
+		.left = p->left,
 		.ended = p->ended_ns,
 		.exit_code = p->exit_code,
 	};
@@ -413,6 +420,62 @@ static void put_top_kinds(struct page *page, struct table_use *use)
 		page_newline(page);
 }
 
+static void put_more_rows(struct page *page, unsigned int more)
+{
+	if (!more)
+		return;
+	page_tab(page, 7, 0);
+	page_printf(page, "and %u more %s", more, more == 1 ? "site" : "sites");
+	page_newline(page);
+}
+
+/* "left open when it ended: 199", and by which places. */
+static void put_left(struct page *page, const struct process_left *left)
+{
+	char open[PHRASE_SIZE];
+
+	phrase_count(open, sizeof(open), left->open, "descriptor", "descriptors");
+	page_tab(page, 4, 0);
+	page_printf(page, "left open when it ended: %s it had opened", open);
+	page_newline(page);
+	for (unsigned int i = 0; i < left->row_count; i++) {
+		phrase_number(open, sizeof(open), left->rows[i].open);
+		text_right(page, 5, 6, open);
+		page_tab(page, 13, 2);
+		page_text(page, fd_kind_name(left->rows[i].kind), 9);
+		page_tab(page, 24, 2);
+		page_text(page, left->rows[i].label, page_room(page));
+		page_newline(page);
+	}
+	put_more_rows(page, left->row_total - left->row_count);
+}
+
+struct holding_rows {
+	struct page *page;
+	unsigned int shown, total;
+};
+
+static void put_holding(void *ctx, const struct site_row *row, unsigned int total)
+{
+	struct holding_rows *rows = ctx;
+
+	rows->total = total;
+	if (rows->shown >= HOLDINGS_SHOWN)
+		return;
+	if (!rows->shown++)
+		text_site_head(rows->page);
+	text_site_row(rows->page, row);
+}
+
+/* Who holds its table. */
+static void put_holdings(struct page *page, struct engine *engine, uint32_t pid)
+{
+	struct holding_rows rows = { .page = page };
+
+	engine_each_holding(engine, pid, put_holding, &rows);
+	put_more_rows(page, rows.total - rows.shown);
+}
+
 static void process_line(struct overview *o, struct table_use *use, bool kinds)
 {
 	struct page *page = o->page;
@@ -421,16 +484,18 @@ static void process_line(struct overview *o, struct table_use *use, bool kinds)
 	snprintf(name, sizeof(name), "%s[%" PRIu32 "]", use->name, use->pid);
 	page_text(page, name, o->name_columns);
 	page_tab(page, o->name_columns + 2, 0);
-	page_text(page, "open ", PAGE_ALL);
-	text_limit(page, use->open, use->soft);
+	page_text(page, use->ended ? "peak " : "open ", PAGE_ALL);
+	text_limit(page, use->ended ? use->peak : use->open, use->soft);
 	put_traffic(page, use);
 	put_end(page, use);
 	page_newline(page);
 	if (kinds)
 		put_top_kinds(page, use);
+	if (use->left)
+		put_left(page, use->left);
 }
 
-static void process_table(struct overview *o, unsigned int verbosity)
+static void process_table(struct overview *o, const struct summary *s, unsigned int verbosity)
 {
 	char more[PHRASE_SIZE];
 
@@ -443,8 +508,12 @@ static void process_table(struct overview *o, unsigned int verbosity)
 		columns = columns > 30 ? 30 : columns;
 		o->name_columns = columns > o->name_columns ? columns : o->name_columns;
 	}
-	for (unsigned int i = 0; i < o->top_count; i++)
+	for (unsigned int i = 0; i < o->top_count; i++) {
 		process_line(o, &o->top[i], verbosity > 0);
+		if (s->holdings && i < HELD_TABLES_SHOWN && !o->top[i].ended &&
+		    o->top[i].open >= WORTH_ROWS)
+			put_holdings(o->page, s->engine, o->top[i].pid);
+	}
 	if (o->processes <= o->top_count)
 		return;
 	phrase_count(more, sizeof(more), o->processes - o->top_count, "more process",
@@ -560,7 +629,7 @@ void text_summary(struct text_sink *t, const struct summary *s)
 	engine_each_process(s->engine, read_process, &o);
 	first_line(&o, s);
 	finding_table(&o, s->engine);
-	process_table(&o, t->options.verbosity);
+	process_table(&o, s, t->options.verbosity);
 	hooks_are_blind(&t->page, t->options.host->not_seen);
 	what_is_missing(&o, s);
 	if (s->final && t->next_severity)

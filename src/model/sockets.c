@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "run/sockets.h"
+#include "model/sockets.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -24,20 +24,31 @@ static void format_endpoint(const struct fdt_detail *detail, const __u8 address[
 	snprintf(buffer, size, strchr(text, ':') ? "[%s]:%u" : "%s:%u", text, port);
 }
 
+bool socket_ends(const struct fdt_detail *detail, struct socket_ends *ret)
+{
+	*ret = (struct socket_ends){ 0 };
+	if (!(detail->facts & FDT_FACT_SOCKET) || detail->facts & FDT_FACT_UNIX ||
+	    (!detail->local_port && !detail->peer_port))
+		return false;
+	format_endpoint(detail, detail->local, detail->local_port, ret->local, sizeof(ret->local));
+	if (detail->peer_port)
+		format_endpoint(detail, detail->peer, detail->peer_port, ret->peer,
+				sizeof(ret->peer));
+	return true;
+}
+
 static bool inet_name(const struct fdt_detail *detail, char *buffer, size_t size)
 {
 	bool stream = FDT_SOCK_TYPE(detail->file.detail) == SOCK_STREAM;
 	const char *protocol = stream ? "tcp" : "udp";
-	char local[80], peer[80];
+	struct socket_ends ends;
 
-	if (!detail->local_port && !detail->peer_port)
+	if (!socket_ends(detail, &ends))
 		return false;
-	format_endpoint(detail, detail->local, detail->local_port, local, sizeof(local));
-	format_endpoint(detail, detail->peer, detail->peer_port, peer, sizeof(peer));
-	if (detail->peer_port)
-		snprintf(buffer, size, "%s %s -> %s", protocol, local, peer);
+	if (ends.peer[0])
+		snprintf(buffer, size, "%s %s -> %s", protocol, ends.local, ends.peer);
 	else
-		snprintf(buffer, size, "%s %s%s", protocol, local,
+		snprintf(buffer, size, "%s %s%s", protocol, ends.local,
 			 stream && detail->state == TCP_LISTEN ? " listening" : "");
 	return true;
 }
@@ -67,4 +78,15 @@ bool socket_name(const struct fdt_detail *detail, char *buffer, size_t size)
 	if (detail->facts & FDT_FACT_UNIX)
 		return unix_name(detail, buffer, size);
 	return inet_name(detail, buffer, size);
+}
+
+const char *tcp_state_name(unsigned int state)
+{
+	static const char *const names[] = { NULL,           "established", "syn-sent",
+					     "syn-received", "fin-wait-1",  "fin-wait-2",
+					     "time-wait",    "closed",      "close-wait",
+					     "last-ack",     "listening",   "closing",
+					     "syn-received" };
+
+	return state < sizeof(names) / sizeof(*names) ? names[state] : NULL;
 }

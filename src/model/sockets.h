@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Names of sockets. */
-#ifndef FDTRACE_RUN_SOCKETS_H
-#define FDTRACE_RUN_SOCKETS_H
+#ifndef FDTRACE_CORE_SOCKETS_H
+#define FDTRACE_CORE_SOCKETS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,5 +17,15 @@
  * be (a socketpair).
  */
 bool socket_name(const struct fdt_detail *detail, char *buffer, size_t size);
+
+/* "10.0.0.5:51234", "[::1]:53"; peer is "" while there is none. */
+struct socket_ends {
+	char local[56], peer[56];
+};
+/* Of IPv4 and IPv6 sockets. False: of another kind, or neither bound nor connected. */
+bool socket_ends(const struct fdt_detail *detail, struct socket_ends *ret);
+
+/* "established", "close-wait", "listening" ... of fdt_detail.state, by include/net/tcp_states.h; NULL: none. */
+const char *tcp_state_name(unsigned int state);
 
 #endif
