@@ -29,7 +29,8 @@ LDLIBS := -lbpf -ldw -lelf -lz -liberty -ljansson -lcap-ng -lcyaml -lyaml -pthre
 STATIC_LDLIBS := $(LDLIBS) -llzma -lbz2 $(if $(wildcard /usr/lib/*/libzstd.a /usr/lib64/libzstd.a),-lzstd)
 TESTLIBS := -lcmocka -ljansson
 # The program is the same bytes wherever it is built: its debug information and BTF name no folders.
-same     := -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(B)=build
+same     := -ffile-prefix-map='$(CURDIR)'=. -ffile-prefix-map=$(B)=build
+$(if $(word 2,$(B)),$(error B='$(B)': make needs the name of a build folder to be without spaces))
 
 core_src   := $(sort $(wildcard src/base/*.c src/model/*.c src/engine/*.c src/detect/*.c))
 # Stand in for what only the static program must not have.

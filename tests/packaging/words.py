@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import sys
 import tempfile
 import time
@@ -335,7 +336,7 @@ class Terminal:
             os.chdir(folder)
             os.execvpe(shell, self.ARGV[shell], env)
         self.out = b""
-        self.say(self.SETUP[shell].format(file=SHELLS[shell], folder=folder) + "; stty cols 200; echo rea''dy\n")
+        self.say(self.SETUP[shell].format(file=shlex.quote(SHELLS[shell]), folder=folder) + "; stty cols 200; echo rea''dy\n")
         self.wait_for("ready\r\n")
 
     def say(self, text):
@@ -393,7 +394,7 @@ def _():
     with tempfile.TemporaryDirectory(prefix="fdtrace-words-") as folder:
         env = environment(folder)
         for line, *words in LINES:
-            said = run(["fish", "--no-config", "-c", f"source {SHELLS['fish']}; complete -C '{line}'"],
+            said = run(["fish", "--no-config", "-c", f"source {shlex.quote(SHELLS['fish'])}; complete -C '{line}'"],
                        env=env, cwd=folder)
             assert not said.messages and all(word.strip() in said.out.decode() for word in words), said
             assert said.out.count(b"0123456789abcdef") < 2 and b".0000" not in said.out, said
