@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import re
+import resource
 import select
 import signal
 import socket
@@ -116,6 +117,17 @@ def need_tracing():
         raise Skip(f"tracing needs root, this is uid {os.geteuid()}")
     if not os.path.exists("/sys/kernel/btf/vmlinux"):
         raise Skip("the kernel has no /sys/kernel/btf/vmlinux")
+
+
+def need_descriptors(count):
+    """Programs of this test raise their soft limit to count; the hard one is raised here if it must and may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard in (resource.RLIM_INFINITY, max(hard, count)):
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, count))
+    except (ValueError, PermissionError) as why:
+        raise Skip(f"needs {count:,} descriptors, the hard limit is {hard:,}: {why}") from None
 
 
 # --- running fdtrace ---

@@ -11,6 +11,7 @@ import os
 import platform
 import pty
 import re
+import shlex
 import shutil
 import struct
 import subprocess
@@ -114,7 +115,7 @@ def linked_python():
     linked = shutil.which("gdb")
     if not linked or "libpython3" not in run(["ldd", linked]).out.decode():
         raise Skip("there is no program that is linked to libpython")
-    doctor = Doctor(mounts(f"mount --bind {linked} /usr/bin/python3"))
+    doctor = Doctor(mounts(f"mount --bind {shlex.quote(linked)} /usr/bin/python3"))
     assert "python3 here: CPython 3." in doctor["python"]["found"], f"{doctor}"
 
 
@@ -122,7 +123,7 @@ def linked_python():
 def strange_python():
     need_tracing()
     description = "unknown build of CPython 3.99.0 (size 12345)"
-    doctor = Doctor(mounts(f"mount --bind {program('strange_python')} /usr/bin/python3"))
+    doctor = Doctor(mounts(f"mount --bind {shlex.quote(program('strange_python'))} /usr/bin/python3"))
     assert doctor["python"]["verdict"] == "warn" and description in doctor["python"]["found"], f"{doctor}"
     with Background([program("strange_python")]) as strange:
         strange.wait_for(b"ready")
@@ -252,17 +253,33 @@ def no_jit():
     assert "Degraded: " in doctor.text.out.decode(), f"{doctor}"
 
 
+# With debugfs comes a tracefs of its own, below it.
+WITHOUT_TRACEFS = """
+last() { awk '$3 == "tracefs" || $3 == "debugfs" { last = $2 } END { print last }' /proc/self/mounts; }
+while at=$(last) && [ -n "$at" ]; do umount -l "$at"; done
+"""
+
+
 @case("tracefs: what is lost without it is gone with it")
 def tracefs():
     need_tracing()
-    without = Doctor(mounts("umount /sys/kernel/tracing 2>/dev/null || true; umount /sys/kernel/debug 2>/dev/null || true"))
+    without = Doctor(mounts(WITHOUT_TRACEFS))
     assert without.status == 0 and without["classic_tracepoint"]["verdict"] == "warn", f"{without}"
     assert "not mounted" in without["tracefs"]["found"], f"{without}"
     remedy = without["classic_tracepoint"]["remedy"]
     assert remedy.startswith("mount -t tracefs "), f"{without}"
-    mended = Doctor(mounts(remedy))
+    mended = Doctor(mounts(WITHOUT_TRACEFS + remedy))
     assert mended["classic_tracepoint"]["verdict"] == "ok" and "/sys/kernel/tracing" in mended["tracefs"]["found"], f"{mended}"
     assert set(without.told["degraded"]) - set(mended.told["degraded"]), "mounting it must mend something"
+
+
+@case("tracefs: it does not matter where it is mounted")
+def tracefs_anywhere():
+    need_tracing()
+    for command, where in (("mount -t tracefs nodev /sys/kernel/tracing", "/sys/kernel/tracing"),
+                           ("mount -t debugfs nodev /sys/kernel/debug", "/sys/kernel/debug/tracing")):
+        doctor = Doctor(mounts(f"{WITHOUT_TRACEFS}{command}\nls {where} >/dev/null"))  # ls: it is mounted when it is used
+        assert doctor["classic_tracepoint"]["verdict"] == "ok" and where in doctor["tracefs"]["found"], f"{command}\n{doctor}"
 
 
 @case("preemption is reported where debugfs shows it")

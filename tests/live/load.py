@@ -14,7 +14,7 @@ import tempfile
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from harness import (FDTRACE, Background, Skip, add_case, alone, attach, case, fdtrace, main,
-                     need_tracing, program, run, until)
+                     need_descriptors, need_tracing, program, run, until)
 
 MIB = 1 << 20
 FREEZERS = (("/sys/fs/cgroup/freezer", "freezer.state", "FROZEN", "THAWED"),
@@ -136,6 +136,7 @@ def tracer_stopped():
 @case("opening as fast as it goes up to the limit: no difference, and the limit is reported")
 def up_to_the_limit():
     need_tracing()
+    need_descriptors(20000)
     result = traced([program("fill_table"), "full", "20000"])
     judge_true(result)
     assert any(f["rule"]["id"] == "limit.emfile" for f in result.findings), f"{result}"
@@ -144,6 +145,7 @@ def up_to_the_limit():
 @case("memory.max is reached: it holds, refusals are reported, and no incomplete table is called complete")
 def out_of_memory():
     need_tracing()
+    need_descriptors(20000)
     result = traced([program("fill_table"), "full", "20000"], "--set", "memory.max=1M", "--set",
                     "audit.interval=100ms", "-i", "100ms", act=audited)
     seen = totals(result)
@@ -164,6 +166,7 @@ def audited(_, tracer):
 @case("memory.max is reached: the text summary shows it, too")
 def out_of_memory_in_words():
     need_tracing()
+    need_descriptors(20000)
     result = fdtrace("--set", "memory.max=1M", "--", program("fill_table"), "full", "20000", text=b"\n")
     assert re.search(rb"^refused: [\d,]+ requests? ", result.out, re.M), f"{result}"
     assert b"fill_table[" in result.out, f"the process is not listed\n{result}"
@@ -174,6 +177,7 @@ def out_of_memory_in_words():
 @case("killed in the middle of opening: fdtrace ends with it, nothing is left")
 def killed():
     need_tracing()
+    need_descriptors(20000)
     with Background([program("fill_table"), "endless"]) as helper:
         helper.wait_for(b"running")
         with attach(helper.pid, "--verify") as tracer:
@@ -189,6 +193,7 @@ def killed():
 @case("one of two that share a table is killed in the middle of opening: the other's is true")
 def sharer_killed():
     need_tracing()
+    need_descriptors(4000)
     with Background([program("fill_table"), "shared", "4000"]) as helper:
         helper.wait_for(b"running")
         with attach(helper.pid, "--verify") as tracer:
