@@ -46,6 +46,10 @@ unit_src   := $(wildcard tests/unit/test_*.c)
 unit_bin   := $(unit_src:%.c=$(B)/%)
 fuzz_bin   := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
+ifeq ($(MAKELEVEL),0)
+$(if $(shell [ ! -d $(B) ] || [ -w $(B) ] || echo no),$(warning $(B) belongs to another user; try: sudo chown -R $$(id -u) $(B)))
+endif
+
 all: $(B)/fdtrace
 
 # All but main(): what a test takes of it is what it calls.
@@ -112,7 +116,7 @@ format_src := $(wildcard src/*/*.[ch] src/*/*/*.[ch] include/fdtrace/*.h bpf/*.[
 ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 PROVE      := CMOCKA_MESSAGE_OUTPUT=TAP prove
 # The steps and their test programs are listed there, and only there.
-CHECK       = BUILD=$(B) V=$(V) /usr/bin/python3 tests/lib/check.py
+CHECK       = BUILD=$(B) V=$(V) tests/lib/owned.sh /usr/bin/python3 tests/lib/check.py
 
 # Stripped: what it calls has no names.
 $(B)/tests/stacks/libhidden.so: tests/stacks/hidden.c
@@ -156,12 +160,12 @@ fleet property replay: all live-programs
 
 # Weeks of a service's work in an hour or so, as root.
 long-life: all live-programs
-	$(Q)BUILD=$(B) LONG_LIFE=full prove -v -e /usr/bin/python3 tests/fleet/long_life.py
+	$(Q)BUILD=$(B) LONG_LIFE=full tests/lib/owned.sh prove -v -e /usr/bin/python3 tests/fleet/long_life.py
 
 # Real software at work for some minutes; nothing may be reported.
 healthy: deps deps-healthy
 	+$(Q)$(MAKE) --no-print-directory all
-	$(Q)BUILD=$(B) prove -v -e /usr/bin/python3 tests/healthy/healthy.py
+	$(Q)BUILD=$(B) tests/lib/owned.sh prove -v -e /usr/bin/python3 tests/healthy/healthy.py
 
 purity: $(core_obj)
 	$(Q)tests/lib/purity.sh $(core_obj)
@@ -205,7 +209,7 @@ deps-healthy:
 
 demo: deps
 	+$(Q)$(MAKE) --no-print-directory all live-programs
-	$(Q)BUILD=$(B) tests/live/demo.sh
+	$(Q)BUILD=$(B) tests/lib/owned.sh tests/live/demo.sh
 
 check: deps deps-test deps-installation
 	+$(Q)$(CHECK)

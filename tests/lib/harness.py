@@ -23,7 +23,7 @@ import traceback
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.abspath(os.environ.get("BUILD", os.path.join(TOP, "build")))
 FDTRACE = os.path.join(BUILD, "fdtrace")
-os.environ.setdefault("FDTRACE_EVIDENCE", os.path.join(BUILD, "evidence"))  # not the machine's own
+os.environ.setdefault("FDTRACE_EVIDENCE", "/run/fdtrace-tests-evidence")  # not the machine's own; only root has one
 PYTHON = "/usr/bin/python3"  # Debian's own, whatever else stands first in PATH
 DEADLINE_S = 60
 LOCK = "/run/fdtrace-tests.lock"

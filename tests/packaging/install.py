@@ -11,7 +11,7 @@ import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import BUILD, TOP, case, main, run
+from harness import BUILD, TOP, Skip, case, main, run
 
 CONFIGURATION = {"etc/fdtrace/fdtrace.yaml", "etc/logrotate.d/fdtrace"}
 BELOW_PREFIX = {
@@ -76,6 +76,22 @@ def _():
             assert b"two words" not in made.read()
         said = run(["make", "-C", folder, "-n", "B=two words"], env=env)
         assert said.status == 2 and "without spaces" in said.messages, said
+
+
+@case("after sudo make what was built belongs to the owner of the sources, and nothing else does")
+def _():
+    if os.geteuid() != 0:
+        raise Skip("giving files away needs root")
+    with tempfile.TemporaryDirectory() as folder:
+        os.makedirs(folder + "/sources/build-asan")
+        os.chown(folder + "/sources", 65534, 65534)
+        os.symlink(folder, folder + "/sources/build-asan/link")
+        said = run([os.path.join(TOP, "tests/lib/owned.sh"), "sh", "-c", "mkdir -p build/a && touch build/a/b kept; exit 7"],
+                   cwd=folder + "/sources", env={**os.environ, "BUILD": "build"})
+        assert said.status == 7, said
+        owners = {name: os.lstat(f"{folder}/sources/{name}").st_uid
+                  for name in ("build", "build/a", "build/a/b", "build-asan", "build-asan/link", "kept", "..")}
+        assert owners == {name: 0 if name in ("kept", "..") else 65534 for name in owners}, owners
 
 
 @case("the unit starts the program that was installed, and it is this one")
