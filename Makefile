@@ -145,7 +145,7 @@ unit-programs: $(unit_bin)
 live-programs: $(live_bin) $(linked_bin) $(B)/tests/bench/engine $(B)/tests/stacks/libhidden.so
 
 unit: $(unit_bin)
-	$(Q)$(PROVE) -e '' $(unit_bin)
+	$(Q)$(PROVE) -e tests/lib/tap.sh $(unit_bin)
 
 # STEPS="daemon stacks": only these; `make steps` lists them.
 live: all live-programs
