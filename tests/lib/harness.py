@@ -130,6 +130,13 @@ def need_descriptors(count):
         raise Skip(f"needs {count:,} descriptors, the hard limit is {hard:,}: {why}") from None
 
 
+def allowed_descriptors(count):
+    """count, or as many as the machine allows."""
+    with contextlib.suppress(Skip):
+        need_descriptors(count)
+    return min(count, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+
+
 # --- running fdtrace ---
 
 class Result:

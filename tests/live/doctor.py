@@ -26,7 +26,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 from harness import FDTRACE, NOBODY, PYTHON, TOP, Background, Skip, add_case, case, main, need_tracing, program, run
 from podman import Podman
-from service import cgroup, hierarchy, inside
+from service import small_memory
 
 with open(os.path.join(TOP, "src", "cli", "doctor.schema.json"), encoding="utf-8") as _file:
     SCHEMA = json.load(_file)
@@ -300,26 +300,10 @@ def memlock():
     assert run([*before, FDTRACE, "-j", "--", "/bin/true"]).status == 0
 
 
-@contextlib.contextmanager
-def small_memory(mib):
-    """In front of a command: it runs in a control group of that much memory."""
-    for kind, option, name in (("cgroup", "memory", "memory.limit_in_bytes"), ("cgroup2", "", "memory.max")):
-        parent = hierarchy(kind, option)
-        if not parent:
-            continue
-        with cgroup(f"fdtrace-doctor-{os.getpid()}", parent) as group:
-            if os.path.exists(os.path.join(group, name)):
-                with open(os.path.join(group, name), "w", encoding="ascii") as limit:
-                    limit.write(str(mib << 20))
-                yield inside(group)
-                return
-    raise Skip("no memory controller can be used here")
-
-
 @case("a small control group: its limit and what follows; a ring buffer that does not fit is refused in words")
 def memory():
     need_tracing()
-    with small_memory(128) as before:
+    with small_memory(128 << 20) as before:
         doctor = Doctor(before)
         assert doctor["memory"]["found"] == "128 MiB by a control group", f"{doctor}"
         assert doctor["memory"]["verdict"] == "warn" and "memory.max" in doctor["memory"]["remedy"], f"{doctor}"

@@ -13,7 +13,7 @@ import tempfile
 
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import (FDTRACE, Background, Skip, add_case, alone, attach, case, fdtrace, main,
+from harness import (FDTRACE, Background, Skip, add_case, allowed_descriptors, alone, attach, case, fdtrace, main,
                      need_descriptors, need_tracing, program, run, until)
 
 MIB = 1 << 20
@@ -136,8 +136,7 @@ def tracer_stopped():
 @case("opening as fast as it goes up to the limit: no difference, and the limit is reported")
 def up_to_the_limit():
     need_tracing()
-    need_descriptors(20000)
-    result = traced([program("fill_table"), "full", "20000"])
+    result = traced([program("fill_table"), "full", str(allowed_descriptors(20000))])
     judge_true(result)
     assert any(f["rule"]["id"] == "limit.emfile" for f in result.findings), f"{result}"
 
@@ -177,8 +176,7 @@ def out_of_memory_in_words():
 @case("killed in the middle of opening: fdtrace ends with it, nothing is left")
 def killed():
     need_tracing()
-    need_descriptors(20000)
-    with Background([program("fill_table"), "endless"]) as helper:
+    with Background([program("fill_table"), "endless", str(allowed_descriptors(20000))]) as helper:
         helper.wait_for(b"running")
         with attach(helper.pid, "--verify") as tracer:
             helper.say(b"\n")
@@ -193,8 +191,7 @@ def killed():
 @case("one of two that share a table is killed in the middle of opening: the other's is true")
 def sharer_killed():
     need_tracing()
-    need_descriptors(4000)
-    with Background([program("fill_table"), "shared", "4000"]) as helper:
+    with Background([program("fill_table"), "shared", str(allowed_descriptors(4000))]) as helper:
         helper.wait_for(b"running")
         with attach(helper.pid, "--verify") as tracer:
             helper.say(b"\n")
