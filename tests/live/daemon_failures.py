@@ -82,12 +82,12 @@ def _():
             assert daemon.err().count(b"queueing up to") == daemon.err().count(b"output recovered") == 1, daemon.err()
             kept = os.open(disk, os.O_RDONLY)  # its mount lives on with us
             try:
-                end(daemon)
+                said = end(daemon)
                 with open(f"/proc/self/fd/{kept}/reported.json", encoding="utf-8") as state:
                     told = {row["fingerprint"] for row in json.load(state)["reported"]}
             finally:
                 os.close(kept)
-        assert {r["fdtrace"]["fingerprint"] for r in (one, two, last)} <= told, told
+        assert {r["fdtrace"]["fingerprint"] for r in (one, two, last)} <= told, f"{told}\n{said}"
 
 
 @case("a disk that is full from the start: it is said and tracing goes on")
