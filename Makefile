@@ -29,7 +29,8 @@ LDLIBS := -lbpf -ldw -lelf -lz -liberty -ljansson -lcap-ng -lyaml -pthread
 STATIC_LDLIBS := $(LDLIBS) -llzma -lbz2 $(if $(wildcard /usr/lib/*/libzstd.a /usr/lib64/libzstd.a),-lzstd)
 TESTLIBS := -lcmocka -ljansson
 # The program is the same bytes wherever it is built: its debug information and BTF name no folders.
-same     := -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(B)=build
+same     := -ffile-prefix-map='$(CURDIR)'=. -ffile-prefix-map=$(B)=build
+$(if $(word 2,$(B)),$(error B='$(B)': make needs the name of a build folder to be without spaces))
 
 core_src   := $(sort $(wildcard src/base/*.c src/model/*.c src/engine/*.c src/detect/*.c))
 # Stand in for what only the static program must not have.
@@ -44,6 +45,10 @@ skeletons  := $(bpf_src:bpf/%.bpf.c=$(B)/%.skel.h)
 unit_src   := $(wildcard tests/unit/test_*.c)
 unit_bin   := $(unit_src:%.c=$(B)/%)
 fuzz_bin   := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
+
+ifeq ($(MAKELEVEL),0)
+$(if $(shell [ ! -d $(B) ] || [ -w $(B) ] || echo no),$(warning $(B) belongs to another user; try: sudo chown -R $$(id -u) $(B)))
+endif
 
 all: $(B)/fdtrace
 
@@ -111,7 +116,7 @@ format_src := $(wildcard src/*/*.[ch] src/*/*/*.[ch] include/fdtrace/*.h bpf/*.[
 ASAN       := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 PROVE      := CMOCKA_MESSAGE_OUTPUT=TAP prove
 # The steps and their test programs are listed there, and only there.
-CHECK       = BUILD=$(B) V=$(V) /usr/bin/python3 tests/lib/check.py
+CHECK       = BUILD=$(B) V=$(V) tests/lib/owned.sh /usr/bin/python3 tests/lib/check.py
 
 # Stripped: what it calls has no names.
 $(B)/tests/stacks/libhidden.so: tests/stacks/hidden.c
@@ -140,7 +145,7 @@ unit-programs: $(unit_bin)
 live-programs: $(live_bin) $(linked_bin) $(B)/tests/bench/engine $(B)/tests/stacks/libhidden.so
 
 unit: $(unit_bin)
-	$(Q)$(PROVE) -e '' $(unit_bin)
+	$(Q)$(PROVE) -e tests/lib/tap.sh $(unit_bin)
 
 # STEPS="daemon stacks": only these; `make steps` lists them.
 live: all live-programs
@@ -159,12 +164,12 @@ soak: all live-programs
 
 # Weeks of a service's work in an hour or so, as root.
 long-life: all live-programs
-	$(Q)BUILD=$(B) LONG_LIFE=full prove -v -e /usr/bin/python3 tests/fleet/long_life.py
+	$(Q)BUILD=$(B) LONG_LIFE=full tests/lib/owned.sh prove -v -e /usr/bin/python3 tests/fleet/long_life.py
 
 # Real software at work for some minutes; nothing may be reported.
 healthy: deps deps-healthy
 	+$(Q)$(MAKE) --no-print-directory all
-	$(Q)BUILD=$(B) prove -v -e /usr/bin/python3 tests/healthy/healthy.py
+	$(Q)BUILD=$(B) tests/lib/owned.sh prove -v -e /usr/bin/python3 tests/healthy/healthy.py
 
 purity: $(core_obj)
 	$(Q)tests/lib/purity.sh $(core_obj)
@@ -209,7 +214,7 @@ deps-healthy:
 
 demo: deps
 	+$(Q)$(MAKE) --no-print-directory all live-programs
-	$(Q)BUILD=$(B) tests/live/demo.sh
+	$(Q)BUILD=$(B) tests/lib/owned.sh tests/live/demo.sh
 
 check: deps deps-test deps-installation
 	+$(Q)$(CHECK)

@@ -43,9 +43,9 @@ _fdtrace_fingerprints()
 	for file in "$folder"/*.jsonl; do
 		[[ -e $file ]] || continue
 		file=${file##*/}
-		names+=("${file%.jsonl}")
+		names+=("${file%%.*}")
 	done
-	mapfile -t COMPREPLY < <(compgen -W "${names[*]}" -- "$1")
+	mapfile -t COMPREPLY < <(compgen -W "${names[*]}" -- "$1" | sort -u)
 }
 
 # The value of option $1; false: it takes none.

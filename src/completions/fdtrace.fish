@@ -39,7 +39,7 @@ end
 function __fdtrace_fingerprints
     set -l folder /var/lib/fdtrace/evidence
     set -q FDTRACE_EVIDENCE; and set folder $FDTRACE_EVIDENCE
-    path basename $folder/*.jsonl 2>/dev/null | string replace .jsonl ''
+    path basename $folder/*.jsonl 2>/dev/null | string replace -r '\..*' '' | sort -u
 end
 
 set -g __fdtrace_with_value -p --pid -o --output -r --record -d --duration -i --interval --rules \

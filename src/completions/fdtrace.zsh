@@ -41,8 +41,9 @@ _fdtrace_pids()
 
 _fdtrace_fingerprints()
 {
-	local -a names
-	names=(${FDTRACE_EVIDENCE:-/var/lib/fdtrace/evidence}/*.jsonl(N:t:r))
+	local -aU names
+	names=(${FDTRACE_EVIDENCE:-/var/lib/fdtrace/evidence}/*.jsonl(N:t))
+	names=(${names%%.*})
 	compadd -a names
 }
 

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Files are written beside their name and renamed, under a lock that all runs of fdtrace share.
- * Other files in the folder are not followed, read, counted or removed.
+ * A line is a file of its own, FINGERPRINT.TIME.SIZE.jsonl, written once and never changed. So runs
+ * beside each other need no lock and wait for nobody, and a list of the names says which files are
+ * the oldest and how large they are, without a look at each. Older versions kept the lines of a
+ * fingerprint in FINGERPRINT.jsonl; such files are read and grow old like the others. Whatever else
+ * lies in the folder is neither followed, read, counted nor removed.
  */
 #include "run/evidence.h"
 
@@ -13,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,19 +25,21 @@
 #include "util/trouble.h"
 
 #define DIGITS 16
+#define SIZE_DIGITS 8
 #define SUFFIX ".jsonl"
-#define NAME_SIZE (DIGITS + sizeof(SUFFIX))
-#define LOCK_NAME ".lock"
-#define NEW_NAME ".new"
-#define FILE_MAX (16u << 20) /* a longer one was not written by us */
-#define BLOCK 4096           /* the least that a file takes on disk */
-#define LOCK_TRIES 100       /* 1 ms apart: its holder writes one file */
-#define COUNT_EVERY 64       /* puts; other runs write, too */
+#define NAME_SIZE (DIGITS + 1 + DIGITS + 1 + SIZE_DIGITS + sizeof(SUFFIX))
+#define FILE_MAX (16u << 20)  /* a longer one was not written by us */
+#define BLOCK 4096            /* what a file takes at least */
+#define COUNT_PARTS 32        /* of the bound: after as much the others are counted again */
+#define FUTURE_NS 60000000000 /* written later than in a minute: the clock was wrong */
+#define FREE_PARTS 10         /* of the bound: as much is free after making room */
 
 struct evidence {
-	int folder, lock;
+	int folder;
 	uint64_t max_bytes, used_bytes;
-	unsigned int until_count; /* puts until used_bytes is counted again */
+	uint64_t uncounted_bytes; /* written since used_bytes was counted */
+	uint64_t last_stamp;
+	bool counted;
 };
 
 const char *evidence_path(void)
@@ -47,23 +51,58 @@ const char *evidence_path(void)
 
 /* --- names and files --- */
 
-static bool is_hex_digit(char c)
+struct stored {
+	uint64_t fingerprint;
+	uint64_t stamp;   /* in the name: nanoseconds since 1970 */
+	uint64_t time_ns; /* the same, or that of the file */
+	uint32_t size;
+	bool is_old; /* FINGERPRINT.jsonl */
+};
+
+static void write_name(char name[NAME_SIZE], const struct stored *f)
 {
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+	if (f->is_old)
+		snprintf(name, NAME_SIZE, "%016" PRIx64 SUFFIX, f->fingerprint);
+	else
+		snprintf(name, NAME_SIZE, "%016" PRIx64 ".%016" PRIx64 ".%08" PRIx32 SUFFIX,
+			 f->fingerprint, f->stamp, f->size);
 }
 
-static bool is_name(const char *name)
+static bool read_digits(const char **at, size_t digits, uint64_t *ret)
 {
-	size_t digits = 0;
-
-	while (is_hex_digit(name[digits]))
-		digits++;
-	return digits == DIGITS && !strcmp(name + DIGITS, SUFFIX);
+	*ret = 0;
+	for (; digits; digits--, ++*at) {
+		if (**at >= '0' && **at <= '9')
+			*ret = *ret << 4 | (uint64_t)(**at - '0');
+		else if (**at >= 'a' && **at <= 'f')
+			*ret = *ret << 4 | (uint64_t)(**at - 'a' + 10);
+		else
+			return false;
+	}
+	return true;
 }
 
-static uint64_t bytes_of(const struct stat *file)
+static bool parse_name(const char *name, struct stored *ret)
 {
-	return ((uint64_t)file->st_size + BLOCK - 1) / BLOCK * BLOCK;
+	uint64_t size = 0;
+
+	*ret = (struct stored){ 0 };
+	if (!read_digits(&name, DIGITS, &ret->fingerprint))
+		return false;
+	ret->is_old = !strcmp(name, SUFFIX);
+	if (ret->is_old)
+		return true;
+	if (*name++ != '.' || !read_digits(&name, DIGITS, &ret->stamp) || *name++ != '.' ||
+	    !read_digits(&name, SIZE_DIGITS, &size))
+		return false;
+	ret->time_ns = ret->stamp;
+	ret->size = (uint32_t)size;
+	return !strcmp(name, SUFFIX);
+}
+
+static uint64_t blocks_bytes(uint64_t size)
+{
+	return (size + BLOCK - 1) / BLOCK * BLOCK;
 }
 
 static bool is_ours(const struct stat *file)
@@ -146,77 +185,174 @@ static DIR *list_folder(int folder)
 	return list;
 }
 
-/* The next of our files; NULL: no more. */
-static const char *next_file(DIR *list, struct stat *ret_file)
+/* Of a file that only its inode describes. false: it is none of ours. */
+static bool stat_stored(int folder, struct stored *f)
+{
+	char name[NAME_SIZE];
+	struct stat file;
+
+	write_name(name, f);
+	if (fstatat(folder, name, &file, AT_SYMLINK_NOFOLLOW) < 0 || !is_ours(&file))
+		return false;
+	if (f->is_old) {
+		f->time_ns =
+			(uint64_t)file.st_mtim.tv_sec * 1000000000 + (uint64_t)file.st_mtim.tv_nsec;
+		f->size = file.st_size < FILE_MAX ? (uint32_t)file.st_size : FILE_MAX;
+	}
+	return true;
+}
+
+static uint64_t realtime_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* The next file of ours; false: no more. Those of older versions are looked at, others seldom. */
+static bool next_stored(DIR *list, struct stored *ret)
 {
 	struct dirent *entry;
 
-	while ((entry = readdir(list)))
-		if (is_name(entry->d_name) &&
-		    fstatat(dirfd(list), entry->d_name, ret_file, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    is_ours(ret_file))
-			return entry->d_name;
-	return NULL;
+	while ((entry = readdir(list))) {
+		if (!parse_name(entry->d_name, ret))
+			continue;
+		if (!ret->is_old && entry->d_type == DT_REG)
+			return true;
+		if (stat_stored(dirfd(list), ret))
+			return true;
+	}
+	return false;
+}
+
+struct stored_list {
+	struct stored *files; /* to be freed */
+	size_t count;
+};
+
+static bool append_stored(struct stored_list *list, const struct stored *f)
+{
+	struct stored *grown = list->files;
+
+	if (!(list->count & (list->count - 1)))
+		grown = realloc(grown, (2 * list->count + 1) * sizeof(*grown));
+	if (!grown)
+		return false;
+	list->files = grown;
+	grown[list->count++] = *f;
+	return true;
+}
+
+static bool has_prefix(uint64_t fingerprint, const char *prefix)
+{
+	char digits[DIGITS + 1];
+
+	if (!prefix[0])
+		return true;
+	snprintf(digits, sizeof(digits), "%016" PRIx64, fingerprint);
+	return !strncasecmp(digits, prefix, strlen(prefix));
+}
+
+/* The files whose names begin with these digits ("": all). */
+static struct stored_list list_stored(int folder, const char *prefix)
+{
+	struct stored_list all = { 0 };
+	DIR *list = list_folder(folder);
+	uint64_t future = realtime_ns() + FUTURE_NS;
+	struct stored f;
+
+	while (list && next_stored(list, &f)) {
+		if (f.time_ns > future)
+			f.time_ns = 0;
+		if (has_prefix(f.fingerprint, prefix) && !append_stored(&all, &f))
+			break;
+	}
+	if (list)
+		closedir(list);
+	return all;
 }
 
 /* --- the size limit --- */
 
-struct kept {
-	struct timespec time;
-	uint64_t bytes;
+static int compare_stored_age(const void *a, const void *b)
+{
+	const struct stored *left = a, *right = b;
+
+	return (left->time_ns > right->time_ns) - (left->time_ns < right->time_ns);
+}
+
+/* One fingerprint after the other, the oldest line of each first. */
+static int compare_fingerprint(const void *a, const void *b)
+{
+	const struct stored *left = a, *right = b;
+
+	if (left->fingerprint != right->fingerprint)
+		return left->fingerprint < right->fingerprint ? -1 : 1;
+	return compare_stored_age(a, b);
+}
+
+static void remove_stored(struct evidence *e, struct stored *f)
+{
 	char name[NAME_SIZE];
-};
 
-static int compare_age(const void *a, const void *b)
-{
-	const struct timespec *left = &((const struct kept *)a)->time;
-	const struct timespec *right = &((const struct kept *)b)->time;
-
-	if (left->tv_sec != right->tv_sec)
-		return left->tv_sec < right->tv_sec ? -1 : 1;
-	return (left->tv_nsec > right->tv_nsec) - (left->tv_nsec < right->tv_nsec);
+	write_name(name, f);
+	if (stat_stored(e->folder, f))
+		unlinkat(e->folder, name, 0);
 }
 
-static struct kept *read_list(int folder, size_t *ret_count)
+/* Removes what is beyond the latest lines of its fingerprint, from the list, too. */
+static void remove_superseded(struct evidence *e, struct stored_list *list)
 {
-	struct kept *kept = NULL, *grown;
-	DIR *list = list_folder(folder);
-	size_t count = 0;
-	struct stat file;
-	const char *name;
+	size_t kept = 0;
 
-	while (list && (name = next_file(list, &file))) {
-		if (!(count & (count - 1))) {
-			grown = realloc(kept, (2 * count + 1) * sizeof(*kept));
-			if (!grown)
-				break;
-			kept = grown;
-		}
-		kept[count] = (struct kept){ .time = file.st_mtim, .bytes = bytes_of(&file) };
-		memcpy(kept[count++].name, name, NAME_SIZE);
+	qsort(list->files, list->count, sizeof(*list->files), compare_fingerprint);
+	for (size_t i = 0; i < list->count; i++) {
+		size_t newer = i + EVIDENCE_KEPT;
+
+		if (newer < list->count &&
+		    list->files[newer].fingerprint == list->files[i].fingerprint)
+			remove_stored(e, &list->files[i]);
+		else
+			list->files[kept++] = list->files[i];
 	}
-	if (list)
-		closedir(list);
-	*ret_count = count;
-	return kept;
+	list->count = kept;
 }
 
-/* Counts the files and removes the oldest until `room` more bytes fit. */
+/* One that another run has removed meanwhile, or that is not ours to remove, does not count either. */
+static void remove_oldest(struct evidence *e, struct stored_list *list, uint64_t target)
+{
+	qsort(list->files, list->count, sizeof(*list->files), compare_stored_age);
+	for (size_t i = 0; i < list->count && e->used_bytes > target; i++) {
+		e->used_bytes -= blocks_bytes(list->files[i].size);
+		remove_stored(e, &list->files[i]);
+	}
+}
+
+/* Counts what there is. Where `room` more would not fit, a part is freed for those that follow, too. */
 static void make_store_room(struct evidence *e, uint64_t room)
 {
-	size_t count;
-	struct kept *kept = read_list(e->folder, &count);
+	struct stored_list list = list_stored(e->folder, "");
+	uint64_t target = e->max_bytes - e->max_bytes / FREE_PARTS;
 
+	if (list.count)
+		remove_superseded(e, &list);
 	e->used_bytes = 0;
-	e->until_count = COUNT_EVERY;
-	for (size_t i = 0; i < count; i++)
-		e->used_bytes += kept[i].bytes;
-	if (e->used_bytes + room > e->max_bytes && count)
-		qsort(kept, count, sizeof(*kept), compare_age);
-	for (size_t i = 0; i < count && e->used_bytes + room > e->max_bytes; i++)
-		if (unlinkat(e->folder, kept[i].name, 0) == 0)
-			e->used_bytes -= kept[i].bytes;
-	free(kept);
+	for (size_t i = 0; i < list.count; i++)
+		e->used_bytes += blocks_bytes(list.files[i].size);
+	if (e->used_bytes + room > e->max_bytes && list.count)
+		remove_oldest(e, &list, room < target ? target - room : 0);
+	e->uncounted_bytes = 0;
+	e->counted = true;
+	free(list.files);
+}
+
+/* Others write, too: they are counted again after each part of the bound that this run has written. */
+static void keep_bound(struct evidence *e, uint64_t room)
+{
+	if (!e->counted || e->used_bytes + room > e->max_bytes ||
+	    e->uncounted_bytes + room > e->max_bytes / COUNT_PARTS)
+		make_store_room(e, room);
 }
 
 /* --- writing --- */
@@ -230,14 +366,9 @@ int evidence_open(const char *path, uint64_t max_bytes, struct evidence **ret_ev
 
 	escape_text(name, sizeof(name), path, strlen(path));
 	if (e)
-		*e = (struct evidence){ .folder = -1, .lock = -1, .max_bytes = max_bytes };
+		*e = (struct evidence){ .folder = -1, .max_bytes = max_bytes };
 	if (!err)
 		err = open_store_folder(path, &e->folder);
-	if (!err) {
-		e->lock = openat(e->folder, LOCK_NAME,
-				 O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
-		err = e->lock < 0 ? -errno : 0;
-	}
 	if (!err) {
 		*ret_evidence = e;
 		return 0;
@@ -254,146 +385,104 @@ void evidence_free(struct evidence *e)
 {
 	if (!e)
 		return;
-	if (e->lock >= 0)
-		close(e->lock);
 	if (e->folder >= 0)
 		close(e->folder);
 	free(e);
 }
 
-static int lock_store(struct evidence *e)
+/* A name that no other line has: in one run by its time; another run's is met when it is there. */
+static int create_stored(struct evidence *e, struct stored *f)
 {
-	static const struct timespec pause = { .tv_nsec = 1000000 };
+	uint64_t now = realtime_ns();
+	char name[NAME_SIZE];
+	int fd;
 
-	for (unsigned int i = 0; i < LOCK_TRIES; i++) {
-		if (flock(e->lock, LOCK_EX | LOCK_NB) == 0)
-			return 0;
-		if (errno != EWOULDBLOCK && errno != EINTR)
-			return -errno;
-		nanosleep(&pause, NULL);
-	}
-	return -EAGAIN;
+	f->stamp = now > e->last_stamp ? now : e->last_stamp + 1;
+	do {
+		write_name(name, f);
+		fd = openat(e->folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+			    0600);
+		if (fd >= 0)
+			e->last_stamp = f->stamp;
+		f->stamp += fd < 0;
+	} while (fd < 0 && errno == EEXIST);
+	return fd < 0 ? -errno : fd;
 }
 
-/* Where the last EVIDENCE_KEPT - 1 lines begin. A line without its newline is not counted. */
-static const char *latest_lines(const char *text, size_t *size)
+static int write_stored(struct evidence *e, struct stored *f, const char *line)
 {
-	size_t lines = 0, from;
+	int fd = create_stored(e, f), err;
+	char name[NAME_SIZE];
 
-	while (*size && text[*size - 1] != '\n')
-		--*size;
-	for (from = *size; from; from--) {
-		if (text[from - 1] == '\n' && lines++ == EVIDENCE_KEPT - 1)
-			break;
-	}
-	*size -= from;
-	return text + from;
-}
-
-static int write_both(int fd, const char *before, size_t before_size, const char *line,
-		      size_t length)
-{
-	int err = write_all(fd, before, before_size);
-
-	if (!err)
-		err = write_all(fd, line, length);
+	if (fd < 0)
+		return fd;
+	err = write_all(fd, line, f->size);
 	if (close(fd) < 0 && !err)
 		err = -errno;
-	return err;
-}
-
-static int write_new(struct evidence *e, const char *before, size_t before_size, const char *line,
-		     size_t length)
-{
-	int fd, err;
-
-	unlinkat(e->folder, NEW_NAME, 0); /* left by a run that was killed */
-	fd = openat(e->folder, NEW_NAME, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-		    0600);
-	if (fd < 0)
-		return -errno;
-	err = write_both(fd, before, before_size, line, length);
+	write_name(name, f);
 	if (err)
-		unlinkat(e->folder, NEW_NAME, 0);
-	return err;
-}
-
-static int replace_evidence_file(struct evidence *e, const char *name, const char *line,
-				 size_t length)
-{
-	char *text = NULL;
-	size_t size = 0;
-	const char *before;
-	uint64_t bytes;
-	int err = read_evidence_file(e->folder, name, &text, &size);
-
-	if (err)
-		return err;
-	before = latest_lines(text, &size);
-	while (size + length > FILE_MAX)
-		size = 0;
-	bytes = size + length + BLOCK;
-	if (e->used_bytes + bytes > e->max_bytes || !e->until_count--)
-		make_store_room(e, bytes);
-	err = write_new(e, before, size, line, length);
-	free(text);
-	if (!err && renameat(e->folder, NEW_NAME, e->folder, name) < 0) {
-		err = -errno;
-		unlinkat(e->folder, NEW_NAME, 0);
-	}
-	if (!err)
-		e->used_bytes += bytes;
+		unlinkat(e->folder, name, 0);
 	return err;
 }
 
 int evidence_put(struct evidence *e, uint64_t fingerprint, const char *line, size_t length)
 {
-	char name[NAME_SIZE];
+	struct stored f = { .fingerprint = fingerprint, .size = (uint32_t)length };
+	uint64_t bytes = blocks_bytes(length);
 	int err;
 
 	if (!length || line[length - 1] != '\n')
 		return -EINVAL;
-	if (length + BLOCK > e->max_bytes || length > FILE_MAX)
+	if (bytes > e->max_bytes || length > FILE_MAX)
 		return -EFBIG;
-	err = lock_store(e);
+	keep_bound(e, bytes);
+	err = write_stored(e, &f, line);
 	if (err)
 		return err;
-	snprintf(name, sizeof(name), "%016" PRIx64 SUFFIX, fingerprint);
-	err = replace_evidence_file(e, name, line, length);
-	flock(e->lock, LOCK_UN);
-	return err;
+	e->used_bytes += bytes;
+	e->uncounted_bytes += bytes;
+	return 0;
 }
 
 /* --- reading --- */
 
 struct found {
-	char name[NAME_SIZE]; /* the first */
 	unsigned int count;
-	char names[512]; /* all, as many as fit */
+	char names[512]; /* all fingerprints, as many as fit */
 };
 
-static void note_found(struct found *found, const char *name)
+static void note_found(struct found *found, uint64_t fingerprint)
 {
 	size_t done = strlen(found->names);
 
-	if (!found->count++)
-		memcpy(found->name, name, NAME_SIZE);
+	found->count++;
 	if (done + DIGITS + 2 < sizeof(found->names))
-		snprintf(found->names + done, sizeof(found->names) - done, "%s%.*s",
-			 done ? " " : "", DIGITS, name);
+		snprintf(found->names + done, sizeof(found->names) - done, "%s%016" PRIx64,
+			 done ? " " : "", fingerprint);
 }
 
-static void look_for_prefix(int folder, const char *prefix, struct found *found)
+static struct found note_fingerprints(const struct stored_list *list)
 {
-	DIR *list = list_folder(folder);
-	struct stat file;
-	const char *name;
+	struct found found = { 0 };
 
-	while (list && (name = next_file(list, &file)))
-		if (!strncasecmp(name, prefix, strlen(prefix)))
-			note_found(found, name);
-	if (list)
-		closedir(list);
+	if (list->count)
+		qsort(list->files, list->count, sizeof(*list->files), compare_fingerprint);
+	for (size_t i = 0; i < list->count; i++)
+		if (!i || list->files[i].fingerprint != list->files[i - 1].fingerprint)
+			note_found(&found, list->files[i].fingerprint);
+	return found;
+}
+
+/* Where the last EVIDENCE_KEPT lines begin. */
+static const char *latest_lines(const char *text, size_t *size)
+{
+	size_t lines = 0, from;
+
+	for (from = *size; from; from--)
+		if (text[from - 1] == '\n' && lines++ == EVIDENCE_KEPT)
+			break;
+	*size -= from;
+	return text + from;
 }
 
 static int give_lines(const char *text, size_t size,
@@ -436,17 +525,44 @@ static int cannot_read_evidence(int err, const char *path, struct trouble *troub
 			   "cannot read the evidence in %s: %s", path, strerror(-err));
 }
 
-static int read_found(int folder, const struct found *found,
+/* A line without its newline is none: whoever wrote it was killed, or is still writing. */
+static int append_lines(int folder, const struct stored *f, char **text, size_t *size)
+{
+	char name[NAME_SIZE], *more = NULL, *grown;
+	size_t more_size = 0;
+	int err;
+
+	write_name(name, f);
+	err = read_evidence_file(folder, name, &more, &more_size);
+	while (!err && more_size && more[more_size - 1] != '\n')
+		more_size--;
+	grown = err ? NULL : realloc(*text, *size + more_size + 1);
+	if (grown) {
+		memcpy(grown + *size, more, more_size);
+		*text = grown;
+		*size += more_size;
+	}
+	free(more);
+	return err ? err : grown ? 0 : -ENOMEM;
+}
+
+static int read_found(int folder, const struct stored_list *list,
 		      int (*line)(void *ctx, const char *line, size_t length), void *ctx,
 		      const char *path, struct trouble *trouble)
 {
+	size_t size = 0, i = list->count > EVIDENCE_KEPT ? list->count - EVIDENCE_KEPT : 0;
+	const char *latest;
 	char *text = NULL;
-	size_t size = 0;
-	int err = read_evidence_file(folder, found->name, &text, &size);
+	int err = 0;
 
-	if (err)
+	for (; !err && i < list->count; i++)
+		err = append_lines(folder, &list->files[i], &text, &size);
+	if (err) {
+		free(text);
 		return cannot_read_evidence(err, path, trouble);
-	err = give_lines(text, size, line, ctx);
+	}
+	latest = latest_lines(text, &size);
+	err = give_lines(latest, size, line, ctx);
 	free(text);
 	return err ? trouble_set(trouble, -err, EXIT_INTERNAL, NULL, strerror(-err),
 				 "cannot print the stored evidence")
@@ -457,7 +573,8 @@ int evidence_find(const char *path, const char *prefix,
 		  int (*line)(void *ctx, const char *line, size_t length), void *ctx,
 		  struct trouble *trouble)
 {
-	struct found found = { 0 };
+	struct stored_list list;
+	struct found found;
 	char name[128];
 	int folder = -1, err = check_prefix(prefix, trouble);
 
@@ -467,7 +584,8 @@ int evidence_find(const char *path, const char *prefix,
 	err = open_store_folder(path, &folder);
 	if (err)
 		return cannot_read_evidence(err, name, trouble);
-	look_for_prefix(folder, prefix, &found);
+	list = list_stored(folder, prefix);
+	found = note_fingerprints(&list);
 	if (!found.count)
 		err = trouble_set(trouble, ENOENT, EXIT_CANNOT, NULL,
 				  "the oldest evidence is removed to make room, and only runs as "
@@ -477,7 +595,8 @@ int evidence_find(const char *path, const char *prefix,
 		err = trouble_set(trouble, ENOTUNIQ, EXIT_USAGE, "give more digits", found.names,
 				  "%u fingerprints begin with %s", found.count, prefix);
 	else
-		err = read_found(folder, &found, line, ctx, name, trouble);
+		err = read_found(folder, &list, line, ctx, name, trouble);
+	free(list.files);
 	close(folder);
 	return err;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * All evidence of the findings of this host, by fingerprint: JSON lines without the 4,000-byte
- * cap, in a folder of bounded size. `fdtrace explain` reads it. One file per fingerprint, named
- * after it, with the latest EVIDENCE_KEPT lines; the least recently changed files go first.
+ * cap, in a bounded folder. `fdtrace explain` reads it: the latest EVIDENCE_KEPT lines of each
+ * fingerprint. The oldest are removed first. Runs that write at the same time neither wait for each
+ * other nor lose anything; stores of older versions are read, too.
  */
 #ifndef FDTRACE_RUN_EVIDENCE_H
 #define FDTRACE_RUN_EVIDENCE_H
@@ -28,8 +29,9 @@ int evidence_open(const char *path, uint64_t max_bytes, struct evidence **ret_ev
 void evidence_free(struct evidence *evidence); /* NULL is allowed */
 
 /*
- * line: JSON, newline included. 0 or -errno: the store stays as it was. -EAGAIN: another fdtrace
- * held the lock for 100 ms. A fingerprint's lines may be removed by any put, oldest file first.
+ * line: JSON, newline included. 0 or -errno: the store stays as it was. Waits for no other run. Any
+ * put may remove lines, the oldest first, to keep to max_bytes; runs that write at the same time may
+ * exceed that by a 32nd each. A put after each 32nd lists the folder; no put looks at each file.
  */
 int evidence_put(struct evidence *evidence, uint64_t fingerprint, const char *line, size_t length);
 

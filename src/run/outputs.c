@@ -267,7 +267,7 @@ static int evidence_line(struct outputs *o, const struct finding *finding, char 
 	return json_finding_line(o->host, o->redaction, finding, ret_line, ret_length);
 }
 
-/* A finding that is too long, or comes while another run holds the lock, is skipped; later ones are stored. */
+/* A finding that is too long is skipped; later ones are stored. */
 static int put_evidence(struct outputs *o, const struct finding *finding)
 {
 	size_t length;
@@ -278,7 +278,7 @@ static int put_evidence(struct outputs *o, const struct finding *finding)
 		return err;
 	err = evidence_put(o->evidence, finding->fingerprint, line, length);
 	free(line);
-	if (err && err != -EFBIG && err != -EAGAIN)
+	if (err && err != -EFBIG)
 		stop_keeping(o, strerror(-err));
 	return err;
 }

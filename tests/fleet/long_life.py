@@ -16,7 +16,8 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import FDTRACE, Background, add_case, case, check_line, main, need_tracing, program, until
+from harness import (FDTRACE, Background, add_case, case, check_line, main, need_descriptors, need_tracing,
+                     program, until)
 
 SOAK = os.environ.get("LONG_LIFE") in ("soak", "full")
 FULL = os.environ.get("LONG_LIFE") == "full"
@@ -181,6 +182,7 @@ def saved(at, daemon):
 @case("killed and restarted it knows every table again, and reports nothing twice")
 def _():
     need_tracing()
+    need_descriptors(HELD + 64)
     # Without stacks: until a file's tables are there a stack may be short, and so another place.
     with place("off") as at, Background([LONG_LIFE, "hold", str(HELD)]) as holder:
         holder.wait_for(b"part\n")

@@ -153,11 +153,12 @@ def tests(name, files, interpreter="", jobs=1, **extra):
     if not files:
         close_step(name, 0, 1, start, "no test programs found")
         return
-    status, output = execute(["prove", "-v", "-j", str(jobs), "-e", interpreter, *files], extra)
+    how = interpreter if interpreter == PYTHON else f"tests/lib/tap.sh {interpreter}"
+    status, output = execute(["prove", "-v", "-j", str(jobs), "-e", how, *files], extra)
     results = RESULT.findall(output)
     skips = [f"{name}: {test + ': ' if test else ''}{why}" for _, test, why in results if why]
     good = sum(1 for result, _, why in results if result == "ok" and not why)
-    bad = sum(1 for result, _, why in results if result != "ok" and not why)  # cmocka skips as "not ok # SKIP"
+    bad = sum(1 for result, _, why in results if result != "ok" and not why)
     skipped.extend(skips)
     shown = output.splitlines() if VERBOSE else failures(output)
     if (status and not bad) or not results:  # a crash, a wrong plan, an error reported by valgrind or ASan

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import re
+import resource
 import select
 import signal
 import socket
@@ -22,7 +23,7 @@ import traceback
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.abspath(os.environ.get("BUILD", os.path.join(TOP, "build")))
 FDTRACE = os.path.join(BUILD, "fdtrace")
-os.environ.setdefault("FDTRACE_EVIDENCE", os.path.join(BUILD, "evidence"))  # not the machine's own
+os.environ.setdefault("FDTRACE_EVIDENCE", "/run/fdtrace-tests-evidence")  # not the machine's own; only root has one
 PYTHON = "/usr/bin/python3"  # Debian's own, whatever else stands first in PATH
 DEADLINE_S = 120  # for what hangs: on a busy machine all takes longer
 LOCK = "/run/fdtrace-tests.lock"
@@ -116,6 +117,24 @@ def need_tracing():
         raise Skip(f"tracing needs root, this is uid {os.geteuid()}")
     if not os.path.exists("/sys/kernel/btf/vmlinux"):
         raise Skip("the kernel has no /sys/kernel/btf/vmlinux")
+
+
+def need_descriptors(count):
+    """Programs of this test raise their soft limit to count; the hard one is raised here if it must and may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard in (resource.RLIM_INFINITY, max(hard, count)):
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, count))
+    except (ValueError, PermissionError) as why:
+        raise Skip(f"needs {count:,} descriptors, the hard limit is {hard:,}: {why}") from None
+
+
+def allowed_descriptors(count):
+    """count, or as many as the machine allows."""
+    with contextlib.suppress(Skip):
+        need_descriptors(count)
+    return min(count, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
 
 
 # --- running fdtrace ---

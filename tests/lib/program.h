@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,6 +32,21 @@ static inline void must_fail_value(long value, int error, const char *call)
 		fprintf(stderr, "%s: expected %s\n", call, strerror(error));
 		_exit(PROGRAM_BROKEN);
 	}
+}
+
+/* So many descriptors, whatever limit the machine has; root may raise the hard one. */
+static inline void limit_descriptors(rlim_t count)
+{
+	struct rlimit limit, asked;
+
+	must(getrlimit(RLIMIT_NOFILE, &limit));
+	asked.rlim_cur = count;
+	asked.rlim_max = limit.rlim_max > count ? limit.rlim_max : count;
+	if (setrlimit(RLIMIT_NOFILE, &asked) == 0)
+		return;
+	fprintf(stderr, "needs %lu descriptors, the hard limit is %lu: %s\n", (unsigned long)count,
+		(unsigned long)limit.rlim_max, strerror(errno));
+	_exit(PROGRAM_BROKEN);
 }
 
 static inline void pace_ms(long ms)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What the tests of the daemon share: a place for one, and programs for it to find guilty."""
 import contextlib
+import itertools
 import os
 import re
 import shutil
@@ -122,6 +123,16 @@ def be_guilty(name, before=()):
         sin(guilty)
 
 
+def warm_up(at):
+    """Until Python's frames are known. Before that, places are bare addresses, and all of them one finding."""
+    names = (f"warm_up_{n}" for n in itertools.count())
+
+    def is_known():
+        be_guilty(next(names))
+        return any(re.search(rb'"warm_up_\d+_twice \(', line) for line in at.lines())
+    until("the frames of Python are known", is_known)
+
+
 def reload(daemon, message=b": reloaded"):
     before = daemon.err().count(message)
     os.kill(daemon.pid, signal.SIGHUP)
@@ -174,9 +185,9 @@ def hierarchy(kind, option=""):
 @contextlib.contextmanager
 def cgroup(name, parent=None):
     """A group of our own, removed in the end: processes in it have ended by then."""
-    parent = parent or hierarchy("cgroup2")
+    parent = parent or hierarchy("cgroup2") or hierarchy("cgroup", "name=systemd")
     if not parent:
-        raise Skip("no cgroup2 is mounted here")
+        raise Skip("neither cgroup2 nor systemd's cgroup is mounted here")
     folder = os.path.join(parent, name)
     try:
         os.mkdir(folder)
@@ -191,3 +202,19 @@ def cgroup(name, parent=None):
 def inside(folder):
     """In front of a command: it runs in that cgroup."""
     return ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', folder]
+
+
+@contextlib.contextmanager
+def small_memory(size):
+    """In front of a command: it runs in a control group of that many bytes, of version 1 or 2."""
+    for kind, option, name in (("cgroup", "memory", "memory.limit_in_bytes"), ("cgroup2", "", "memory.max")):
+        parent = hierarchy(kind, option)
+        if not parent:
+            continue
+        with cgroup(f"fdtrace-memory-{os.getpid()}", parent) as group:
+            if os.path.exists(os.path.join(group, name)):
+                with open(os.path.join(group, name), "w", encoding="ascii") as limit:
+                    limit.write(str(size))
+                yield inside(group)
+                return
+    raise Skip("no memory controller can be used here")

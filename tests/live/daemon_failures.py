@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The daemon in trouble: full disks, files and readers that come and go, garbage, floods, lack of memory. And what an operator asks of it on such a day."""
 import contextlib
+import glob
 import json
 import os
 import re
@@ -17,7 +18,7 @@ sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from harness import FDTRACE, Skip, alive, case, fdtrace, free_port, main, need_tracing, run, until
 from harness import program as test_program
-from service import be_guilty, cgroup, end, flood, hierarchy, inside, place, program, reload, sin
+from service import be_guilty, cgroup, end, flood, inside, place, program, reload, sin, small_memory, warm_up
 
 CLOSE_TWICE = test_program("close_twice")
 ALL = "rules: close\nset:\n  findings.every: 0s\n"  # each finding is told, however many
@@ -60,6 +61,7 @@ def _():
         with at.start(before=["unshare", "-m", "sh", "-c", SMALL, disk]) as daemon:
             disk = f"/proc/{daemon.pid}/root{disk}"
             at.out, at.state = disk + "/out.jsonl", disk + "/reported.json"
+            warm_up(at)
             be_guilty("room")
             at.wait("room")
             fill(disk + "/filler")
@@ -76,16 +78,16 @@ def _():
             assert one["event"]["id"] != two["event"]["id"]
             be_guilty("room_again")
             last, = at.wait("room_again")
-            assert os.path.exists(f"{disk}/evidence/{last['fdtrace']['fingerprint']}.jsonl")
+            assert glob.glob(f"{disk}/evidence/{last['fdtrace']['fingerprint']}.*.jsonl")
             assert daemon.err().count(b"queueing up to") == daemon.err().count(b"output recovered") == 1, daemon.err()
             kept = os.open(disk, os.O_RDONLY)  # its mount lives on with us
             try:
-                end(daemon)
+                said = end(daemon)
                 with open(f"/proc/self/fd/{kept}/reported.json", encoding="utf-8") as state:
                     told = {row["fingerprint"] for row in json.load(state)["reported"]}
             finally:
                 os.close(kept)
-        assert {r["fdtrace"]["fingerprint"] for r in (one, two, last)} <= told, told
+        assert {r["fdtrace"]["fingerprint"] for r in (one, two, last)} <= told, f"{told}\n{said}"
 
 
 @case("a disk that is full from the start: it is said and tracing goes on")
@@ -380,14 +382,9 @@ def _():
 @case("killed for lack of memory it does no harm, and the next one starts")
 def _():
     need_tracing()
-    parent = hierarchy("cgroup", "memory")
-    if not parent:
-        raise Skip("no memory controller is mounted here")
-    with cgroup(f"fdtrace-days-{os.getpid()}", parent) as group, place() as at:
-        with open(group + "/memory.limit_in_bytes", "w", encoding="ascii") as limit:
-            limit.write(str(4 << 20))
+    with small_memory(4 << 20) as before, place() as at:
         with program("squeezed") as guilty:
-            first = subprocess.run([*inside(group), FDTRACE, "--daemon", "-c", at.config], env=at.environment,
+            first = subprocess.run([*before, FDTRACE, "--daemon", "-c", at.config], env=at.environment,
                                    stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
             assert first.returncode in (-signal.SIGKILL, 3, 70), first
             assert alive(guilty.pid)

@@ -11,6 +11,7 @@ import os
 import platform
 import pty
 import re
+import shlex
 import shutil
 import struct
 import subprocess
@@ -25,7 +26,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 from harness import FDTRACE, NOBODY, PYTHON, TOP, Background, Skip, add_case, case, main, need_tracing, program, run
 from podman import Podman
-from service import cgroup, hierarchy, inside
+from service import small_memory
 
 with open(os.path.join(TOP, "src", "cli", "doctor.schema.json"), encoding="utf-8") as _file:
     SCHEMA = json.load(_file)
@@ -114,7 +115,7 @@ def linked_python():
     linked = shutil.which("gdb")
     if not linked or "libpython3" not in run(["ldd", linked]).out.decode():
         raise Skip("there is no program that is linked to libpython")
-    doctor = Doctor(mounts(f"mount --bind {linked} /usr/bin/python3"))
+    doctor = Doctor(mounts(f"mount --bind {shlex.quote(linked)} /usr/bin/python3"))
     assert "python3 here: CPython 3." in doctor["python"]["found"], f"{doctor}"
 
 
@@ -122,7 +123,7 @@ def linked_python():
 def strange_python():
     need_tracing()
     description = "unknown build of CPython 3.99.0 (size 12345)"
-    doctor = Doctor(mounts(f"mount --bind {program('strange_python')} /usr/bin/python3"))
+    doctor = Doctor(mounts(f"mount --bind {shlex.quote(program('strange_python'))} /usr/bin/python3"))
     assert doctor["python"]["verdict"] == "warn" and description in doctor["python"]["found"], f"{doctor}"
     with Background([program("strange_python")]) as strange:
         strange.wait_for(b"ready")
@@ -252,17 +253,33 @@ def no_jit():
     assert "Degraded: " in doctor.text.out.decode(), f"{doctor}"
 
 
+# With debugfs comes a tracefs of its own, below it.
+WITHOUT_TRACEFS = """
+last() { awk '$3 == "tracefs" || $3 == "debugfs" { last = $2 } END { print last }' /proc/self/mounts; }
+while at=$(last) && [ -n "$at" ]; do umount -l "$at"; done
+"""
+
+
 @case("tracefs: what is lost without it is gone with it")
 def tracefs():
     need_tracing()
-    without = Doctor(mounts("umount /sys/kernel/tracing 2>/dev/null || true; umount /sys/kernel/debug 2>/dev/null || true"))
+    without = Doctor(mounts(WITHOUT_TRACEFS))
     assert without.status == 0 and without["classic_tracepoint"]["verdict"] == "warn", f"{without}"
     assert "not mounted" in without["tracefs"]["found"], f"{without}"
     remedy = without["classic_tracepoint"]["remedy"]
     assert remedy.startswith("mount -t tracefs "), f"{without}"
-    mended = Doctor(mounts(remedy))
+    mended = Doctor(mounts(WITHOUT_TRACEFS + remedy))
     assert mended["classic_tracepoint"]["verdict"] == "ok" and "/sys/kernel/tracing" in mended["tracefs"]["found"], f"{mended}"
     assert set(without.told["degraded"]) - set(mended.told["degraded"]), "mounting it must mend something"
+
+
+@case("tracefs: it does not matter where it is mounted")
+def tracefs_anywhere():
+    need_tracing()
+    for command, where in (("mount -t tracefs nodev /sys/kernel/tracing", "/sys/kernel/tracing"),
+                           ("mount -t debugfs nodev /sys/kernel/debug", "/sys/kernel/debug/tracing")):
+        doctor = Doctor(mounts(f"{WITHOUT_TRACEFS}{command}\nls {where} >/dev/null"))  # ls: it is mounted when it is used
+        assert doctor["classic_tracepoint"]["verdict"] == "ok" and where in doctor["tracefs"]["found"], f"{command}\n{doctor}"
 
 
 @case("preemption is reported where debugfs shows it")
@@ -283,26 +300,10 @@ def memlock():
     assert run([*before, FDTRACE, "-j", "--", "/bin/true"]).status == 0
 
 
-@contextlib.contextmanager
-def small_memory(mib):
-    """In front of a command: it runs in a control group of that much memory."""
-    for kind, option, name in (("cgroup", "memory", "memory.limit_in_bytes"), ("cgroup2", "", "memory.max")):
-        parent = hierarchy(kind, option)
-        if not parent:
-            continue
-        with cgroup(f"fdtrace-doctor-{os.getpid()}", parent) as group:
-            if os.path.exists(os.path.join(group, name)):
-                with open(os.path.join(group, name), "w", encoding="ascii") as limit:
-                    limit.write(str(mib << 20))
-                yield inside(group)
-                return
-    raise Skip("no memory controller can be used here")
-
-
 @case("a small control group: its limit and what follows; a ring buffer that does not fit is refused in words")
 def memory():
     need_tracing()
-    with small_memory(128) as before:
+    with small_memory(128 << 20) as before:
         doctor = Doctor(before)
         assert doctor["memory"]["found"] == "128 MiB by a control group", f"{doctor}"
         assert doctor["memory"]["verdict"] == "warn" and "memory.max" in doctor["memory"]["remedy"], f"{doctor}"

@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -128,7 +129,7 @@ def head():
     slowly = "import time\nprint('running', flush=True)\nwhile True:\n    open('/dev/null').close()\n    time.sleep(0.01)\n"
     with Background([PYTHON, "-c", slowly]) as opening:
         opening.wait_for(b"running")
-        script = f"{FDTRACE} -j -e -p {opening.pid} -d 30s | head -1; echo ${{PIPESTATUS[0]}}"
+        script = f"{shlex.quote(FDTRACE)} -j -e -p {opening.pid} -d 30s | head -1; echo ${{PIPESTATUS[0]}}"
         result = run(["/bin/bash", "-c", script], timeout=20)
         first, status = result.out.split(b"\n")[:2]
         json.loads(first)
@@ -194,7 +195,7 @@ def with_closed(numbers):
             out, seen = os.path.join(folder, "out"), os.path.join(folder, "seen")
             closing = " ".join(f"{n}{'<' if n == 0 else '>'}&-" for n in numbers)
             inner = f"ls -l /proc/self/fd > {seen} 2>/dev/null; exit 4"
-            script = f"exec {FDTRACE} -j -o {out} -- /bin/sh -c '{inner}' {closing}"
+            script = f"exec {shlex.quote(FDTRACE)} -j -o {out} -- /bin/sh -c '{inner}' {closing}"
             result = run(["/bin/sh", "-c", script])
             assert result.status == 4, f"{result}"
             with open(out, "rb") as data:
@@ -260,7 +261,7 @@ def target_killed():
 @case("fdtrace with hardly any descriptors of its own says so")
 def few_descriptors():
     need_tracing()
-    result = run(["/bin/sh", "-c", f"ulimit -n 8; exec {FDTRACE} -j -- /bin/true"])
+    result = run(["/bin/sh", "-c", 'ulimit -n 8; exec "$0" -j -- /bin/true', FDTRACE])
     assert result.status in (0, 3, 4, 125), f"{result}"
     if result.status:
         judge_refusal(result, result.status, ["too many open files"])

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Opens as fast as it can up to its limit (argv[2], or the hard one). A line on stdin begins.
+ * Opens as fast as it can up to its limit (argv[2], or 20,000). A line on stdin begins.
  *   full     fills the table, empties it, again and again, and stays full
  *   endless  does so for ever, and tells of the first round: to be killed or frozen in the middle
  *   shared   the same by a child that shares the table; its pid is told
@@ -9,7 +9,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include "program.h"
 
 #define ROUNDS 3
@@ -83,12 +82,9 @@ static const struct variant variants[] = {
 
 int main(int argc, char **argv)
 {
-	struct rlimit limit;
 	char line[2];
 
-	must(getrlimit(RLIMIT_NOFILE, &limit));
-	limit.rlim_cur = argc > 2 ? (rlim_t)atol(argv[2]) : limit.rlim_max;
-	must(setrlimit(RLIMIT_NOFILE, &limit));
+	limit_descriptors(argc > 2 ? (rlim_t)atol(argv[2]) : 20000);
 	must(write(1, "running\n", 8));
 	must(read(0, line, 1));
 	return run_variant(variants, argc > 1 ? argv[1] : NULL);

@@ -13,8 +13,8 @@ import tempfile
 
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import (FDTRACE, Background, Skip, attach, case, fdtrace, main, need_tracing,
-                     program, run, until)
+from harness import (FDTRACE, Background, Skip, allowed_descriptors, attach, case, fdtrace, main,
+                     need_descriptors, need_tracing, program, run, until)
 from tables import NAMESPACES, judge_true, totals, traced
 
 MIB = 1 << 20
@@ -28,7 +28,7 @@ FREEZERS = (("/sys/fs/cgroup/freezer", "freezer.state", "FROZEN", "THAWED"),
 @case("opening as fast as it goes up to the limit: no difference, and the limit is reported")
 def up_to_the_limit():
     need_tracing()
-    result = traced([program("fill_table"), "full", "20000"])
+    result = traced([program("fill_table"), "full", str(allowed_descriptors(20000))])
     judge_true(result)
     assert any(f["rule"]["id"] == "limit.emfile" for f in result.findings), f"{result}"
 
@@ -36,6 +36,7 @@ def up_to_the_limit():
 @case("memory.max is reached: it holds, refusals are reported, and no incomplete table is called complete")
 def out_of_memory():
     need_tracing()
+    need_descriptors(20000)
     result = traced([program("fill_table"), "full", "20000"], "--set", "memory.max=1M", "--set",
                     "audit.interval=100ms", "-i", "100ms", act=audited)
     seen = totals(result)
@@ -56,6 +57,7 @@ def audited(_, tracer):
 @case("memory.max is reached: the text summary shows it, too")
 def out_of_memory_in_words():
     need_tracing()
+    need_descriptors(20000)
     result = fdtrace("--set", "memory.max=1M", "--", program("fill_table"), "full", "20000", text=b"\n")
     assert re.search(rb"^refused: [\d,]+ requests? ", result.out, re.M), f"{result}"
     assert b"fill_table[" in result.out, f"the process is not listed\n{result}"
@@ -87,7 +89,7 @@ def tracer_stopped():
 @case("killed in the middle of opening: fdtrace ends with it, nothing is left")
 def killed():
     need_tracing()
-    with Background([program("fill_table"), "endless"]) as helper:
+    with Background([program("fill_table"), "endless", str(allowed_descriptors(20000))]) as helper:
         helper.wait_for(b"running")
         with attach(helper.pid, "--verify") as tracer:
             helper.say(b"\n")
@@ -102,7 +104,7 @@ def killed():
 @case("one of two that share a table is killed in the middle of opening: the other's is true")
 def sharer_killed():
     need_tracing()
-    with Background([program("fill_table"), "shared", "4000"]) as helper:
+    with Background([program("fill_table"), "shared", str(allowed_descriptors(4000))]) as helper:
         helper.wait_for(b"running")
         with attach(helper.pid, "--verify") as tracer:
             helper.say(b"\n")

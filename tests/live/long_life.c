@@ -6,7 +6,6 @@
  * long_life hold COUNT: holds that many descriptors, and closes one twice for each line it reads.
  */
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include "program.h"
@@ -91,11 +90,7 @@ static void close_twice(void)
 
 static void hold(long count)
 {
-	struct rlimit limit;
-
-	must(getrlimit(RLIMIT_NOFILE, &limit));
-	limit.rlim_cur = limit.rlim_max;
-	must(setrlimit(RLIMIT_NOFILE, &limit));
+	limit_descriptors((rlim_t)count + 64);
 	for (long i = 0; i < count; i++)
 		must(open("/dev/null", O_RDONLY | O_CLOEXEC));
 	for (;;) {

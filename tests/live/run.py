@@ -6,13 +6,14 @@ are silent. Each row runs one program under fdtrace and names the exact set of f
     tests/live/run.py [PART-OF-A-NAME...]
 """
 import os
+import shlex
 import sys
 import tempfile
 
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from harness import (PYTHON, Result, add_case, case, expect_findings, fdtrace, main,
-                     need_tracing, program, run, the)
+                     need_descriptors, need_tracing, program, run, the)
 
 # Windows of 200 ms instead of 10 s, so that a leak shows within two seconds.
 FAST = ["--set", "leak.window=200ms", "--set", "leak.min_age=500ms", "--set", "leak.min_count=16"]
@@ -28,9 +29,10 @@ def traced(argv, *options, status=0, **popen):
     return result
 
 
-def row(name, argv, expected=(), options=(), status=0, facts=None, floor="info"):
+def row(name, argv, expected=(), options=(), status=0, facts=None, floor="info", descriptors=0):
     """expected: every (rule, severity) from floor up. facts(findings): what they have to say."""
     def check():
+        need_descriptors(descriptors)
         result = traced(argv, *options, status=status)
         found = expect_findings(result, list(expected), floor=floor)
         if facts:
@@ -141,7 +143,7 @@ row("the same program in order", [program("mix"), "innocent"], status=7)
 row("a leak that will hit the limit within the hour", [program("growth"), "near"],
     [("leak.growth", ERROR)], FAST, facts=near_facts)
 row("a leak far from the limit", [program("growth"), "far"], [("leak.growth", WARN)], SLOW_LEAK,
-    facts=growth_facts)
+    facts=growth_facts, descriptors=20000)
 row("a sawtooth is not a leak", [program("growth"), "sawtooth"], (), FAST)
 row("a plateau is not a leak", [program("growth"), "plateau"], (), FAST)
 
@@ -284,7 +286,7 @@ def output():
 
 def fdtrace_in_file(path):
     need_tracing()
-    result = fdtrace("-j", "-o", path, "--", "/bin/sh", "-c", f"echo mine; exec {program('mix')} guilty")
+    result = fdtrace("-j", "-o", path, "--", "/bin/sh", "-c", f"echo mine; exec {shlex.quote(program('mix'))} guilty")
     assert result.out == b"mine\n", f"stdout is not the command's alone\n{result}"
     assert result.status == 7, f"{result}"
     return result

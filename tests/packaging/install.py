@@ -11,7 +11,7 @@ import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import BUILD, TOP, case, main, run
+from harness import BUILD, TOP, Skip, case, main, run
 
 CONFIGURATION = {"etc/fdtrace/fdtrace.yaml", "etc/logrotate.d/fdtrace"}
 BELOW_PREFIX = {
@@ -34,7 +34,7 @@ def expected(prefix):
 
 def make(target, folder, *words, umask=0o022):
     env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-    said = run(["make", "-s", "-C", TOP, f"B={BUILD}", f"DESTDIR={folder}", *words, target], env=env, umask=umask)
+    said = run(["make", "-s", "-C", TOP, f"B={os.path.relpath(BUILD, TOP)}", f"DESTDIR={folder}", *words, target], env=env, umask=umask)
     assert said.status == 0, said
     return said
 
@@ -61,6 +61,37 @@ def _():
                     mode = stat.S_IMODE(os.lstat(os.path.join(where, name)).st_mode)
                     wanted = 0o755 if name in folders or where.endswith("/bin") else 0o644
                     assert mode == wanted, f"{where}/{name}: {mode:o}"
+
+
+@case("it builds in a folder whose name has spaces, and the program does not name that")
+def _():
+    with tempfile.TemporaryDirectory(prefix="fdtrace two words ") as folder:
+        for name in ("Makefile", "bpf", "include", "src", "tests", "vmlinux"):
+            os.symlink(os.path.join(TOP, name), os.path.join(folder, name))
+        where = os.path.join("src", "base", "map.o")
+        env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+        said = run(["make", "-s", "-C", folder, "B=build", os.path.join("build", where)], env=env)
+        assert said.status == 0, said
+        with open(os.path.join(folder, "build", where), "rb") as made:
+            assert b"two words" not in made.read()
+        said = run(["make", "-C", folder, "-n", "B=two words"], env=env)
+        assert said.status == 2 and "without spaces" in said.messages, said
+
+
+@case("after sudo make what was built belongs to the owner of the sources, and nothing else does")
+def _():
+    if os.geteuid() != 0:
+        raise Skip("giving files away needs root")
+    with tempfile.TemporaryDirectory() as folder:
+        os.makedirs(folder + "/sources/build-asan")
+        os.chown(folder + "/sources", 65534, 65534)
+        os.symlink(folder, folder + "/sources/build-asan/link")
+        said = run([os.path.join(TOP, "tests/lib/owned.sh"), "sh", "-c", "mkdir -p build/a && touch build/a/b kept; exit 7"],
+                   cwd=folder + "/sources", env={**os.environ, "BUILD": "build"})
+        assert said.status == 7, said
+        owners = {name: os.lstat(f"{folder}/sources/{name}").st_uid
+                  for name in ("build", "build/a", "build/a/b", "build-asan", "build-asan/link", "kept", "..")}
+        assert owners == {name: 0 if name in ("kept", "..") else 65534 for name in owners}, owners
 
 
 @case("the unit starts the program that was installed, and it is this one")

@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import sys
 import tempfile
 import time
@@ -387,7 +388,7 @@ class Terminal:
             os.chdir(folder)
             os.execvpe(shell, self.ARGV[shell], env)
         self.out = b""
-        self.say(self.SETUP[shell].format(file=SHELLS[shell], folder=folder) + "; stty cols 200; echo rea''dy\n")
+        self.say(self.SETUP[shell].format(file=shlex.quote(SHELLS[shell]), folder=folder) + "; stty cols 200; echo rea''dy\n")
         self.wait_for("ready\r\n")
 
     def say(self, text):
@@ -395,7 +396,7 @@ class Terminal:
 
     def wait_for(self, *words):
         end = time.monotonic() + DEADLINE_S
-        while not all(word.encode() in self.out for word in words):
+        while not all(word.encode() in re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]|\0", b"", self.out) for word in words):
             left = end - time.monotonic()
             assert left > 0, f"{words} did not come: {self.out!r}"
             if select.select([self.fd], [], [], left)[0]:
@@ -417,7 +418,8 @@ def environment(folder):
     """The program under test is found first, and there is evidence of one finding."""
     if not os.path.exists(os.path.join(folder, "evidence")):
         os.mkdir(os.path.join(folder, "evidence"))
-        for name in ("evidence/0123456789abcdef.jsonl", "recorded.fdt"):
+        for name in (*(f"evidence/0123456789abcdef{n}.jsonl" for n in ("", ".0000000000000001.00000000", ".0000000000000002.00000000")),
+                     "recorded.fdt"):
             with open(os.path.join(folder, name), "w", encoding="ascii"):
                 pass
     return {**os.environ, "PATH": BUILD + ":" + os.environ["PATH"], "HOME": folder, "LC_ALL": "C.UTF-8",
@@ -428,7 +430,7 @@ def environment(folder):
 LINES = [("fdtrace --ver", "bose", "ify", "sion"), ("fdtrace --rules close.s", "close.stdio", "close.sweep"),
          ("fdtrace --rules leak,-use.s", "tale"), ("fdtrace --rules=epo", "ll"), ("fdtrace --set leak.m", "in_"),
          ("fdtrace --set stacks.b", "udget"), ("fdtrace --set budget=1% --no-f", "ollow"),
-         ("fdtrace --stacks py", "thon"), ("fdtrace explain 01", "23456789abcdef"), ("fdtrace replay rec", "orded.fdt"),
+         ("fdtrace --stacks py", "thon"), ("fdtrace explain 01", "23456789abcdef "), ("fdtrace replay rec", "orded.fdt"),
          ("fdtrace replay x --min-s", "everity"), ("fdtrace doct", "or"), ("fdtrace -o x -- cat rec", "orded.fdt")]
 
 
@@ -444,9 +446,10 @@ def _():
     with tempfile.TemporaryDirectory(prefix="fdtrace-words-") as folder:
         env = environment(folder)
         for line, *words in LINES:
-            said = run(["fish", "--no-config", "-c", f"source {SHELLS['fish']}; complete -C '{line}'"],
+            said = run(["fish", "--no-config", "-c", f"source {shlex.quote(SHELLS['fish'])}; complete -C '{line}'"],
                        env=env, cwd=folder)
-            assert not said.messages and all(word in said.out.decode() for word in words), said
+            assert not said.messages and all(word.strip() in said.out.decode() for word in words), said
+            assert said.out.count(b"0123456789abcdef") < 2 and b".0000" not in said.out, said
 
 
 for _shell in SHELLS:
