@@ -155,12 +155,16 @@ steps:
 	@$(CHECK) list
 
 # Log shippers and a fleet of three hosts: a minute, as root.
-fleet property replay: all live-programs
+fleet: all live-programs
+	$(Q)$(CHECK) shippers fleet
+
+property replay: all live-programs
 	$(Q)$(CHECK) $@
 
-# A service after thousands of processes and millions of descriptors: a minute or two, as root.
-soak: all live-programs
-	$(Q)BUILD=$(B) LONG_LIFE=soak prove -v -e /usr/bin/python3 tests/fleet/long_life.py
+# What shows after minutes only: a service after millions of descriptors, and a budget that pays for
+# hardly anything. Three minutes, as root.
+soak: all live-programs bench-programs
+	$(Q)BUILD=$(B) SOAK=1 prove -v -e /usr/bin/python3 tests/fleet/long_life.py tests/live/budget.py
 
 # Weeks of a service's work in an hour or so, as root.
 long-life: all live-programs
@@ -242,7 +246,7 @@ help:
 	@echo 'make check        install what is missing, build, run the tests (as root; under ten minutes)'
 	@echo 'make unit         unit tests: no privileges needed'
 	@echo 'make live         guilty and innocent programs, attaching, load, failures (as root)'
-	@echo 'make soak         the service after millions of descriptors: it has not grown (as root; two minutes)'
+	@echo 'make soak         a service after millions of descriptors, a budget of hardly anything (as root; 3 minutes)'
 	@echo 'make long-life    the service with 100,000 processes and 100 million descriptors: an hour or more'
 	@echo 'make fleet        log shippers and a fleet of three hosts (as root, after make deps-test)'
 	@echo 'make replay       recordings give the same findings; damaged files (recording needs root)'

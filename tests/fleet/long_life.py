@@ -3,7 +3,7 @@
 """A service lives for weeks: after as many processes and descriptors as those bring it is as small as it was.
 
 What it knows again after a restart is part of `make check`. What it has grown by shows after millions
-of descriptors only: `make soak`, LONG_LIFE=soak, runs a part of that in a minute or two; `make long-life`,
+of descriptors only: `make soak`, SOAK=1, runs a part of that in a minute or two; `make long-life`,
 LONG_LIFE=full, 100,000 processes and 100 million descriptors without stacks, and again with them.
 """
 import contextlib
@@ -19,8 +19,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from harness import (FDTRACE, Background, add_case, case, check_line, main, need_descriptors, need_tracing,
                      program, until)
 
-SOAK = os.environ.get("LONG_LIFE") in ("soak", "full")
 FULL = os.environ.get("LONG_LIFE") == "full"
+SOAK = FULL or os.environ.get("SOAK") == "1"
 PARTS = 5
 PROCESSES, DESCRIPTORS = (100_000, 100_000_000) if FULL else (2_500, 2_500_000)  # in each of two runs
 PART_S = 3600 if FULL else 240

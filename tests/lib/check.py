@@ -13,8 +13,9 @@ A step is one or more TAP programs run by prove, or a command that must succeed.
 line with its time, and what failed; with V=1, everything. Skips are listed with their reasons; with
 CI=true they are failures.
 
-One step that traces the whole machine runs at a time, and as many others beside it as there are
-processors. Those that must have the machine to themselves come last, one after the other.
+Those that trace what they have started run first, one more than there are processors. Then one at a
+time those that trace the whole machine, beside what traces nothing: others' storms would fill their
+rings. Those that must have the machine to themselves come last, one after the other.
 """
 import concurrent.futures
 import contextlib
@@ -45,18 +46,19 @@ NOT_UNDER_VALGRIND = {
 # The only list of test programs: steps of `make check`, which can also be run one by one. The longest
 # come first, so that none is left to run by itself in the end.
 
-# They trace the whole machine, one of them at a time, and others may be at work meanwhile.
+# They trace the whole machine.
 WATCHING = {
-    "fleet": ["tests/fleet/shippers.py", "tests/fleet/fleet.py"],
     "daemon-failures": ["tests/live/daemon_failures.py"],
     "daemon": ["tests/live/daemon.py"],
     "verify": ["tests/live/verify.py"],
     "long-life": ["tests/fleet/long_life.py"],
+    "fleet": ["tests/fleet/fleet.py"],
     "cgroup": ["tests/live/cgroup.py", "tests/live/deploy.py"],
 }
 # They trace what they have started.
 TRACING = {
     "patterns": ["tests/live/patterns.py"],
+    "shippers": ["tests/fleet/shippers.py"],
     "run": ["tests/live/run.py"],
     "stories": ["tests/stories/run.py"],
     "failures": ["tests/live/failures.py", "tests/live/doctor.py"],
@@ -231,18 +233,23 @@ def end_running():
             os.killpg(pid, signal.SIGINT)
 
 
-def run_beside(steps):
-    """Several at a time; an error in this file ends the run."""
-    with concurrent.futures.ThreadPoolExecutor(1) as watching, concurrent.futures.ThreadPoolExecutor(CPUS) as others:
+def run_beside(*lanes):
+    """Lanes are (steps, how many of them at a time); an error in this file ends the run."""
+    with contextlib.ExitStack() as stack:
+        pools = [stack.enter_context(concurrent.futures.ThreadPoolExecutor(width)) for _, width in lanes]
         try:
-            started = [(watching if one.args[0] in WATCHING else others).submit(one) for one in steps]
+            started = [pool.submit(one) for pool, (steps, _) in zip(pools, lanes) for one in steps]
             for done in concurrent.futures.as_completed(started):
                 done.result()
         except BaseException:
-            for pool in watching, others:
+            for pool in pools:
                 pool.shutdown(wait=False, cancel_futures=True)
             end_running()  # the pools wait for them
             raise
+
+
+def of_kind(steps, kind):
+    return [one for one in steps if one.args[0] in kind]
 
 
 def run_steps(names):
@@ -255,7 +262,9 @@ def run_steps(names):
             alone[name] = ALONE[name]
         else:
             steps += listed_steps({name: BESIDE[name]})
-    run_beside(steps)
+    run_beside((of_kind(steps, TRACING), CPUS + 1))
+    quiet = [one for one in steps if one.args[0] not in {**TRACING, **WATCHING}]
+    run_beside((of_kind(steps, WATCHING), 1), (quiet, CPUS))
     for one in listed_steps(alone):
         one()
 

@@ -7,7 +7,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import BUILD, FDTRACE, TOP, Background, alone, case, fdtrace, main, need_tracing  # noqa: E402
+from harness import BUILD, FDTRACE, TOP, Background, add_case, alone, case, fdtrace, main, need_tracing  # noqa: E402
 
 LOAD = os.path.join(BUILD, "tests", "bench", "load")
 BACK_S = 180  # ten seconds of calm follow the last window, and a line a minute is told
@@ -72,7 +72,6 @@ def there_and_back():
         [(f["rule"]["id"], f["fdtrace"]["fingerprint"], f["fdtrace"]["coverage"]) for f in result.findings], again
 
 
-@case("a budget that pays for hardly a window: censuses find a leak, its opener unknown; the tables are right")
 @alone
 def census_only():
     with machine("500ppm", "--verify", *FAST) as tracer, load("0", "1000", "0"), load("hold", "40"), \
@@ -87,6 +86,11 @@ def census_only():
     assert found[0]["fdtrace"]["confidence"] == "after_loss", found
     assert found[0]["fdtrace"]["sites"][0].get("stack") is None, found
     assert not [f for f in result.findings if f["rule"]["id"] == "leak.growth" and f["process"]["pid"] != leak.pid]
+
+
+if os.environ.get("SOAK") == "1":  # a census a minute is all that such a budget pays for
+    add_case("a budget that pays for hardly a window: censuses find a leak, its opener unknown; the tables are right",
+             census_only)
 
 
 @case("budget=100%: always on")
