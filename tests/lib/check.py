@@ -39,7 +39,7 @@ LIVE = {
     "run": ["tests/live/run.py"],
     "patterns": ["tests/live/patterns.py"],
     "attach": ["tests/live/attach.py"],
-    "verify": ["tests/live/verify.py"],
+    "verify": ["tests/live/verify.py", "tests/live/installs.py"],
     "details": ["tests/live/details.py"],
     "rates": ["tests/live/rates.py"],
     "budget": ["tests/live/budget.py"],

@@ -2,6 +2,8 @@
 /* Tables: what events make of them, in whatever order they are heard. */
 #include "stream.h"
 
+#include "engine/engine_private.h"
+
 #define CHILD 200
 #define CHILD_TABLE 0xffff888000002000ull
 
@@ -104,6 +106,37 @@ static void thread_shares_the_table(void **state)
 	assert_int_equal(filled_bits(&s, PID), 1 << 3);
 	task(&s, FDT_OP_EXIT, PID, PID + 1, TABLE, 0, FDT_TASK_LAST);
 	assert_int_equal(engine_each_slot(s.engine, PID, note_slot, &(struct filled){ 0 }), -ESRCH);
+	stream_end(&s);
+}
+
+static void thread_ends(struct stream *s, uint32_t tid, unsigned int flags, int32_t exit_code)
+{
+	struct fdt_task e = a_task(s, FDT_OP_EXIT, PID, tid, TABLE);
+
+	e.head.flags = (uint16_t)flags;
+	e.exit_code = exit_code;
+	stream_apply(s, &e);
+}
+
+/* The last to end is a thread of io_uring's, of which nothing was heard before. */
+static void a_thread_never_announced_ends_last(void **state)
+{
+	struct process *process;
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_COMMAND);
+	opens(&s, PID, 3, 1);
+	process = process_ref(map_get(&s.engine->processes, PID));
+	thread_ends(&s, PID, 0, 256);
+	assert_int_equal(filled_bits(&s, PID), 1 << 3);
+	assert_int_equal(s.exits, 0);
+	thread_ends(&s, PID + 1, FDT_TASK_LAST, 0);
+	assert_int_equal(engine_each_slot(s.engine, PID, note_slot, &(struct filled){ 0 }), -ESRCH);
+	assert_int_equal(s.exits, 1);
+	assert_int_equal(process->exit_code, 256);
+	only_finding(&s, RULE_LEAK_EXIT);
+	process_unref(&s.engine->mem, process);
 	stream_end(&s);
 }
 
@@ -532,6 +565,7 @@ int main(void)
 		cmocka_unit_test(open_sees_nothing),
 		cmocka_unit_test(fork_copies_openers),
 		cmocka_unit_test(thread_shares_the_table),
+		cmocka_unit_test(a_thread_never_announced_ends_last),
 		cmocka_unit_test(exec_from_a_thread_closes_on_exec),
 		cmocka_unit_test(address_reuse),
 		cmocka_unit_test(pid_reuse),
