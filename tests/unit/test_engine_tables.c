@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* Tables: what events make of them, in whatever order they are heard. */
+#include <limits.h>
+
 #include "stream.h"
 
 #include "engine/engine_private.h"
@@ -363,6 +365,30 @@ static void malformed_events_change_nothing(void **state)
 	stream_end(&s);
 }
 
+/* Any number may be asked for, if only to be refused. */
+static void numbers_beyond_any_table_are_refused(void **state)
+{
+	static const int numbers[] = { FD_MAX - 1, FD_MAX, 1500000000, INT_MAX };
+	struct engine_counters counters;
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	opens(&s, PID, 3, 1);
+	for (unsigned int i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
+		fails(&s, FDT_SYS_close, PID, numbers[i], EBADF);
+		assert_int_equal(s.last_err, 0);
+		fails(&s, FDT_SYS_read, PID, numbers[i], EBADF);
+		assert_int_equal(s.last_err, 0);
+	}
+	engine_counters(s.engine, &counters);
+	assert_int_equal(counters.malformed, 0);
+	assert_int_equal(counters.changes[CHANGE_ERROR], 8);
+	assert_int_equal(s.kept_count, 0);
+	assert_int_equal(filled_bits(&s, PID), 1 << 3);
+	stream_end(&s);
+}
+
 /* Everything at once, over and over, with the n-th allocation failing: no crash, no leak (valgrind). */
 static void a_busy_life(struct stream *s)
 {
@@ -576,6 +602,7 @@ int main(void)
 		cmocka_unit_test(a_crowd_vanishes_at_once),
 		cmocka_unit_test(a_late_record_of_a_snapshot_repairs_nothing),
 		cmocka_unit_test(malformed_events_change_nothing),
+		cmocka_unit_test(numbers_beyond_any_table_are_refused),
 		cmocka_unit_test(nth_allocation_fails),
 		cmocka_unit_test(memory_is_bounded),
 		cmocka_unit_test(a_snapshot_that_did_not_fit_repairs_nothing),
