@@ -56,10 +56,35 @@ static __always_inline void on_open(struct fdt_exit *x)
 }
 
 /* 0 is what such calls return when all they did was to succeed. */
-static __always_inline void on_maybe(struct fdt_exit *x)
+static __always_inline void on_maybe(struct fdt_exit *x, s64 fd)
 {
-	if (x->result > 0 && x->result <= DESCRIPTOR_MAX && slot_file(current_table(), x->result))
-		assert_slot(x, FDT_OP_MAYBE, x->result);
+	if (fd > 0 && fd <= DESCRIPTOR_MAX && slot_file(current_table(), fd)) {
+		assert_slot(x, FDT_OP_MAYBE, fd);
+		reader_got(fd);
+	}
+}
+
+/* User space has no sample of what may not be made with its privileges. */
+static __always_inline void on_reader(struct fdt_exit *x)
+{
+	u64 file = slot_file(current_table(), x->result);
+
+	on_open(x);
+	if (file && x->syscall == FDT_SYS_fanotify_init)
+		reader_ops.fanotify = ops_of(file);
+	if (file && x->syscall == FDT_SYS_userfaultfd)
+		reader_ops.userfault = ops_of(file);
+	reader_got(x->result);
+}
+
+static __always_inline void on_read(struct fdt_exit *x)
+{
+	u32 what = read_by(x);
+
+	if (what == READS_DATA || !install_read(x, what | INSTALL_LOOK, 0))
+		return;
+	run_break();
+	install_read(x, what, call_site(x, -1));
 }
 
 static __always_inline void on_mark(struct fdt_exit *x, u32 set)
@@ -84,10 +109,12 @@ static __always_inline void on_ioctl(struct fdt_exit *x)
 {
 	u32 request = x->args[1];
 
-	if (request == FIOCLEX || request == FIONCLEX)
+	if (request == FIOCLEX || request == FIONCLEX) {
 		on_mark(x, request == FIOCLEX);
-	else
-		on_maybe(x);
+		return;
+	}
+	on_maybe(x, x->result || !(request & ANSWERS_USER) ? x->result
+							   : answered_fd(request, x->args[2]));
 }
 
 /* Its stack is of interest only where another process's epoll is changed. */
@@ -191,6 +218,7 @@ GLOBAL int on_rare(struct fdt_exit *x)
 		return 0;
 	switch (x->what) {
 	case FDT_CALL_RANGE: on_range(x); break;
+	case FDT_CALL_READER: on_reader(x); break;
 	case FDT_CALL_EPOLL: on_epoll(x); break;
 	case FDT_CALL_PIPE: on_written(x, x->args[0], 2); break;
 	case FDT_CALL_SOCKETPAIR: on_written(x, x->args[3], 2); break;
@@ -342,6 +370,10 @@ static __always_inline void on_success(struct fdt_exit *x, u32 tgid)
 	case FDT_CALL_NONE:
 	case FDT_CALL_URING:
 	case FDT_CALL_SELECT: return;
+	case FDT_CALL_READ:
+		if (any_readers())
+			on_read(x);
+		return;
 	case FDT_CALL_MAP:
 		if (x->args[2] & PROT_EXEC)
 			want_mapped(x->args[4], x->result, x->args[1], x->args[5]);
@@ -359,7 +391,7 @@ static __always_inline void on_success(struct fdt_exit *x, u32 tgid)
 	case FDT_CALL_CLOSE: on_close(x); break;
 	case FDT_CALL_FCNTL: on_fcntl(x); break;
 	case FDT_CALL_IOCTL: on_ioctl(x); break;
-	case FDT_CALL_MAYBE: on_maybe(x); break;
+	case FDT_CALL_MAYBE: on_maybe(x, x->result); break;
 	case FDT_CALL_REPLACE: on_replace(x); break;
 	case FDT_CALL_RECVMSG:
 	case FDT_CALL_RECVMMSG: on_receive(x); break;
@@ -398,8 +430,8 @@ static __always_inline bool is_of_interest(u8 what, u8 uses, s64 result, u32 tgi
 
 	if (result < 0 && what != FDT_CALL_CLOSE && !bad)
 		return false;
-	if (what == FDT_CALL_NONE && !bad)
-		return uses && may_use(tgid);
+	if (what <= FDT_CALL_READ && !bad)
+		return uses && (may_use(tgid) || (what && is_reader(tgid)));
 	return tgid_is_traced(tgid);
 }
 

@@ -2,15 +2,18 @@
 /*
  * io_uring makes and closes descriptors without a system call of that name. Each completion
  * passes the tracepoint io_uring_complete, except where IOSQE_CQE_SKIP_SUCCESS suppresses it:
- * those, and descriptors received by its recvmsg, are left to the next snapshot.
+ * those, and what its multishot requests receive, are left to the next snapshot.
  */
 #ifndef FDTRACE_URING_BPF_H
 #define FDTRACE_URING_BPF_H
 
 /* linux/io_uring.h */
+#define IORING_OP_READ_FIXED 4
+#define IORING_OP_RECVMSG 10
 #define IORING_OP_ACCEPT 13
 #define IORING_OP_OPENAT 18
 #define IORING_OP_CLOSE 19
+#define IORING_OP_READ 22
 #define IORING_OP_OPENAT2 28
 #define IORING_OP_SOCKET 45
 #define IORING_OP_FIXED_FD_INSTALL 54
@@ -21,28 +24,6 @@
 	(bpf_core_field_exists(((struct type *)0)->file_slot)         \
 		 ? BPF_CORE_READ((struct type *)(request), file_slot) \
 		 : 0)
-
-/* A worker's own thread id is of no interest: its process did it. */
-GLOBAL int emit_uring(u8 op, u32 syscall, u32 fd, s32 result)
-{
-	struct task_struct *task = plain_task(CURRENT);
-	u64 table = (u64)task->files;
-	struct fdt_slot *event = RESERVE(fdt_slot);
-
-	if (!event)
-		return 0;
-	HEAD_COARSE(event, FDT_SLOT, op, task, table);
-	if (is_worker(task))
-		event->head.tid = task->tgid;
-	event->head.syscall = syscall;
-	event->fd = fd;
-	event->result = result;
-	event->site = 0;
-	describe_file(&event->file, slot_file(table, fd));
-	EMIT(event);
-	note_change(op, fd);
-	return 0;
-}
 
 static __always_inline void uring_opened(u32 fixed, u16 syscall, s32 result)
 {
@@ -69,6 +50,25 @@ static __always_inline void uring_piped(u64 request, s32 result)
 		return;
 	emit_uring(FDT_OP_URING, FDT_SYS_pipe2, fd[0], 0);
 	emit_uring(FDT_OP_URING, FDT_SYS_pipe2, fd[1], 0);
+}
+
+/* The kernel has written to the structure whose address the request holds, as recvmsg(2) does. */
+static __always_inline void uring_received(u64 request, s32 result)
+{
+	struct io_ring_ctx *ring = BPF_CORE_READ((struct io_kiocb *)request, ctx);
+
+	if (result >= 0)
+		receive_by_ring(BPF_CORE_READ_BITFIELD_PROBED(ring, compat),
+				(u64)BPF_CORE_READ((struct io_sr_msg *)request, umsg));
+}
+
+static __always_inline void uring_read(u64 request, s32 result)
+{
+	u32 what = what_is_read(ops_of((u64)BPF_CORE_READ((struct io_kiocb *)request, file)));
+
+	if (result > 0 && what != READS_DATA)
+		install_from(BPF_CORE_READ((struct io_rw *)request, addr), result, FDT_SYS_read,
+			     what | INSTALL_URING, 0);
 }
 
 static __always_inline int on_uring(u64 request, s32 result)
@@ -99,6 +99,12 @@ static __always_inline int on_uring(u64 request, s32 result)
 		break;
 	case IORING_OP_FIXED_FD_INSTALL: uring_opened(0, FDT_SYS_io_uring_enter, result); break;
 	case IORING_OP_CLOSE: uring_closed(request, result); break;
+	case IORING_OP_RECVMSG: uring_received(request, result); break;
+	case IORING_OP_READ:
+	case IORING_OP_READ_FIXED:
+		if (is_reader(task->tgid))
+			uring_read(request, result);
+		break;
 	case IORING_OP_PIPE: uring_piped(request, result); break;
 	}
 	return 0;

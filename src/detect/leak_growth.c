@@ -199,6 +199,15 @@ static void unknown_add_reason(struct report *r, const struct unknown_growth *gr
 		report_add_why(r, "no hook has seen them being made");
 }
 
+/* What makes the next ones seen. The hooks are off only where the whole machine is traced. */
+static const char *unknown_help(const struct engine *e, const struct unknown_growth *growth)
+{
+	if (e->options.mode == ENGINE_ALL && engine_gap_ns(e) != growth->gap_ns)
+		return "trace this process alone (fdtrace -p PID): then every opener is seen";
+	return "no tracepoint shows how they are made (man fdtrace, CAVEATS): with "
+	       "--hooks=function every opener is seen";
+}
+
 static void unknown_format(struct report *r, const struct fdtable *table, int scale)
 {
 	double per_min = r->finding.limit.rate_per_min;
@@ -210,7 +219,7 @@ static void unknown_format(struct report *r, const struct fdtable *table, int sc
 	unknown_add_reason(r, table->growth);
 	report_add_why(r, "; fewest such open in three windows running: ");
 	growth_add_minima(r, &table->growth->counts.growth[scale]);
-	r->finding.help = "trace this process alone (fdtrace -p PID): then every opener is seen";
+	r->finding.help = unknown_help(r->engine, table->growth);
 }
 
 static void unknown_report(struct engine *e, const struct fdtable *table, int scale)

@@ -114,7 +114,7 @@ static int apply_error(struct engine *e, const struct fdt_error *event)
 
 	if (!task)
 		return -ENOMEM;
-	if (!task->table || event->fd >= FD_MAX || event->error <= 0)
+	if (!task->table || event->error <= 0)
 		return -EINVAL;
 	actor.process = task->process;
 	change.process = task->process;

@@ -475,21 +475,43 @@ static int apply_exec(struct engine *e, const struct fdt_task *event)
 	return bind_after_exec(e, task, event->head.table);
 }
 
+/*
+ * One of several threads. The last we know of stays with its table until the process is over:
+ * threads that the kernel runs for it (io_uring's) are never announced, and may be the last to go.
+ */
+static void thread_exited(struct engine *e, struct task *task, int32_t exit_code)
+{
+	struct process *process = task->process;
+
+	if (process->tasks != task || task->next)
+		task_end(e, task);
+	else
+		process->exit_code = exit_code;
+}
+
+static void process_exited(struct engine *e, const struct fdt_task *event)
+{
+	struct process *process = map_get(&e->processes, event->head.tgid);
+	struct task *task = map_get(&e->tasks, event->head.tid);
+	bool announced = task && task->process == process;
+
+	if (!process)
+		return;
+	if (!announced)
+		task = process->tasks;
+	if (task)
+		tasks_report_change(e, CHANGE_EXIT, task, process, 0);
+	process_end(e, process, announced ? event->exit_code : process->exit_code);
+}
+
 static int apply_exit(struct engine *e, const struct fdt_task *event)
 {
 	struct task *task = map_get(&e->tasks, event->head.tid);
-	struct process *process;
 
-	if (!(event->head.flags & FDT_TASK_LAST)) {
-		if (task)
-			task_end(e, task);
-		return 0;
-	}
-	process = map_get(&e->processes, event->head.tgid);
-	if (task)
-		tasks_report_change(e, CHANGE_EXIT, task, task->process, 0);
-	if (process)
-		process_end(e, process, event->exit_code);
+	if (event->head.flags & FDT_TASK_LAST)
+		process_exited(e, event);
+	else if (task)
+		thread_exited(e, task, event->exit_code);
 	return 0;
 }
 

@@ -69,6 +69,7 @@ TRACING = {
     "rates": ["tests/live/rates.py"],
     "details": ["tests/live/details.py"],
     "events": ["tests/live/events.py"],
+    "installs": ["tests/live/installs.py"],
     "property": ["tests/property/property.py"],
     "outputs": ["tests/live/outputs.py"],
 }

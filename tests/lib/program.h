@@ -4,6 +4,7 @@
 #define TESTS_LIB_PROGRAM_H
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -50,6 +50,7 @@ struct stream {
 	struct kept kept[KEPT_MAX];
 	unsigned int kept_count;
 	unsigned int changes;
+	unsigned int exits; /* of processes */
 	int last_err;
 };
 
@@ -102,8 +103,10 @@ static void keep(void *ctx, const struct finding *f)
 
 static void count_change(void *ctx, const struct change *change)
 {
-	(void)change;
-	((struct stream *)ctx)->changes++;
+	struct stream *s = ctx;
+
+	s->changes++;
+	s->exits += change->op == CHANGE_EXIT;
 }
 
 static const struct engine_listener stream_listener = { .finding = keep, .change = count_change };

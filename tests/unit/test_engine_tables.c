@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* Tables: what events make of them, in whatever order they are heard. */
+#include <limits.h>
+
 #include "stream.h"
+
+#include "engine/engine_private.h"
 
 #define CHILD 200
 #define CHILD_TABLE 0xffff888000002000ull
@@ -104,6 +108,37 @@ static void thread_shares_the_table(void **state)
 	assert_int_equal(filled_bits(&s, PID), 1 << 3);
 	task(&s, FDT_OP_EXIT, PID, PID + 1, TABLE, 0, FDT_TASK_LAST);
 	assert_int_equal(engine_each_slot(s.engine, PID, note_slot, &(struct filled){ 0 }), -ESRCH);
+	stream_end(&s);
+}
+
+static void thread_ends(struct stream *s, uint32_t tid, unsigned int flags, int32_t exit_code)
+{
+	struct fdt_task e = a_task(s, FDT_OP_EXIT, PID, tid, TABLE);
+
+	e.head.flags = (uint16_t)flags;
+	e.exit_code = exit_code;
+	stream_apply(s, &e);
+}
+
+/* The last to end is a thread of io_uring's, of which nothing was heard before. */
+static void a_thread_never_announced_ends_last(void **state)
+{
+	struct process *process;
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_COMMAND);
+	opens(&s, PID, 3, 1);
+	process = process_ref(map_get(&s.engine->processes, PID));
+	thread_ends(&s, PID, 0, 256);
+	assert_int_equal(filled_bits(&s, PID), 1 << 3);
+	assert_int_equal(s.exits, 0);
+	thread_ends(&s, PID + 1, FDT_TASK_LAST, 0);
+	assert_int_equal(engine_each_slot(s.engine, PID, note_slot, &(struct filled){ 0 }), -ESRCH);
+	assert_int_equal(s.exits, 1);
+	assert_int_equal(process->exit_code, 256);
+	only_finding(&s, RULE_LEAK_EXIT);
+	process_unref(&s.engine->mem, process);
 	stream_end(&s);
 }
 
@@ -330,6 +365,30 @@ static void malformed_events_change_nothing(void **state)
 	stream_end(&s);
 }
 
+/* Any number may be asked for, if only to be refused. */
+static void numbers_beyond_any_table_are_refused(void **state)
+{
+	static const int numbers[] = { FD_MAX - 1, FD_MAX, 1500000000, INT_MAX };
+	struct engine_counters counters;
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	opens(&s, PID, 3, 1);
+	for (unsigned int i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
+		fails(&s, FDT_SYS_close, PID, numbers[i], EBADF);
+		assert_int_equal(s.last_err, 0);
+		fails(&s, FDT_SYS_read, PID, numbers[i], EBADF);
+		assert_int_equal(s.last_err, 0);
+	}
+	engine_counters(s.engine, &counters);
+	assert_int_equal(counters.malformed, 0);
+	assert_int_equal(counters.changes[CHANGE_ERROR], 8);
+	assert_int_equal(s.kept_count, 0);
+	assert_int_equal(filled_bits(&s, PID), 1 << 3);
+	stream_end(&s);
+}
+
 /* Everything at once, over and over, with the n-th allocation failing: no crash, no leak (valgrind). */
 static void a_busy_life(struct stream *s)
 {
@@ -532,6 +591,7 @@ int main(void)
 		cmocka_unit_test(open_sees_nothing),
 		cmocka_unit_test(fork_copies_openers),
 		cmocka_unit_test(thread_shares_the_table),
+		cmocka_unit_test(a_thread_never_announced_ends_last),
 		cmocka_unit_test(exec_from_a_thread_closes_on_exec),
 		cmocka_unit_test(address_reuse),
 		cmocka_unit_test(pid_reuse),
@@ -542,6 +602,7 @@ int main(void)
 		cmocka_unit_test(a_crowd_vanishes_at_once),
 		cmocka_unit_test(a_late_record_of_a_snapshot_repairs_nothing),
 		cmocka_unit_test(malformed_events_change_nothing),
+		cmocka_unit_test(numbers_beyond_any_table_are_refused),
 		cmocka_unit_test(nth_allocation_fails),
 		cmocka_unit_test(memory_is_bounded),
 		cmocka_unit_test(a_snapshot_that_did_not_fit_repairs_nothing),

@@ -1,64 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* io_uring without a library: fixed files, which have no number, and ordinary ones. */
 #include <arpa/inet.h>
-#include <linux/io_uring.h>
 #include <netinet/in.h>
-#include <stdint.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include "pattern.h"
-
-#define ENTRIES 4
-#define RING_BYTES 4096
-
-static int ring = -1;
-static struct io_uring_params params;
-static struct io_uring_sqe *entries;
-static unsigned char *submissions, *completions;
-
-static void *map(size_t size, uint64_t offset)
-{
-	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring,
-			(off_t)offset);
-
-	claim(at != MAP_FAILED);
-	return at;
-}
-
-static void start_ring(void)
-{
-	ring = must(syscall(SYS_io_uring_setup, ENTRIES, &params));
-	submissions = map(RING_BYTES, IORING_OFF_SQ_RING);
-	completions = map(RING_BYTES, IORING_OFF_CQ_RING);
-	entries = map(ENTRIES * sizeof(*entries), IORING_OFF_SQES);
-}
-
-static uint32_t *word(unsigned char *base, uint32_t offset)
-{
-	return (uint32_t *)(base + offset);
-}
-
-/* One request, waited for. Gives its result. */
-NAMED int submit(const struct io_uring_sqe *request)
-{
-	uint32_t *tail = word(submissions, params.sq_off.tail);
-	uint32_t *head = word(completions, params.cq_off.head);
-	uint32_t slot = *tail & *word(submissions, params.sq_off.ring_mask);
-	const struct io_uring_cqe *done;
-
-	entries[slot] = *request;
-	word(submissions, params.sq_off.array)[slot] = slot;
-	__atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
-	claim(must(syscall(SYS_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0)) == 1);
-	claim(__atomic_load_n(word(completions, params.cq_off.tail), __ATOMIC_ACQUIRE) != *head);
-	done = (const struct io_uring_cqe *)(completions + params.cq_off.cqes);
-	done += *head & *word(completions, params.cq_off.ring_mask);
-	errno = done->res < 0 ? -done->res : 0;
-	slot = (uint32_t)done->res;
-	__atomic_store_n(head, *head + 1, __ATOMIC_RELEASE);
-	return (int)slot;
-}
+#include "ring.h"
 
 /* fixed: 0 for an ordinary number, else one more than the place among the fixed files. */
 NAMED int ring_open(uint32_t fixed)
@@ -69,14 +15,14 @@ NAMED int ring_open(uint32_t fixed)
 					.open_flags = fixed ? O_RDONLY : O_RDONLY | O_CLOEXEC,
 					.file_index = fixed };
 
-	return must(submit(&request));
+	return must(ring_submit(&request));
 }
 
 NAMED void ring_close(int fd, uint32_t fixed)
 {
 	struct io_uring_sqe request = { .opcode = IORING_OP_CLOSE, .fd = fd, .file_index = fixed };
 
-	must(submit(&request));
+	must(ring_submit(&request));
 }
 
 static void ring_read(int fd, unsigned int flags)
@@ -88,7 +34,7 @@ static void ring_read(int fd, unsigned int flags)
 					.addr = (uintptr_t)&byte,
 					.len = 1 };
 
-	claim(must(submit(&request)) == 1);
+	claim(must(ring_submit(&request)) == 1);
 }
 
 /* Places 0 to 3 are no numbers 0 to 3: those stay as they are. */
@@ -96,7 +42,7 @@ static void fixed_files(void)
 {
 	int none[4] = { -1, -1, -1, -1 }, mine = open_data();
 
-	start_ring();
+	ring_start(0);
 	must(syscall(SYS_io_uring_register, ring, IORING_REGISTER_FILES, none, 4));
 	for (int i = 0; i < 40; i++) {
 		uint32_t place = i % 4;
@@ -112,7 +58,7 @@ static void fixed_files(void)
 
 static void in_order(void)
 {
-	start_ring();
+	ring_start(0);
 	for (int i = 0; i < 20; i++) {
 		int fd = ring_open(0);
 
@@ -137,7 +83,7 @@ NAMED void read_closed(void)
 
 static void closed_then_read(void)
 {
-	start_ring();
+	ring_start(0);
 	number = ring_open(0);
 	ring_close(number, 0);
 	read_closed();
@@ -165,7 +111,7 @@ NAMED int ring_accept(int listener)
 					.fd = listener,
 					.accept_flags = SOCK_CLOEXEC };
 
-	return must(submit(&request));
+	return must(ring_submit(&request));
 }
 
 static void accepted_and_kept(void)
@@ -173,7 +119,7 @@ static void accepted_and_kept(void)
 	int listener = listen_somewhere();
 	int client = must(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
 
-	start_ring();
+	ring_start(0);
 	must(connect(client, (struct sockaddr *)&address, sizeof(address)));
 	claim(is_open(ring_accept(listener)));
 	must(close(client));
@@ -195,7 +141,7 @@ NAMED void close_by_ring(void)
 
 static void closed_under_its_owner(void)
 {
-	start_ring();
+	ring_start(0);
 	worker_start(&owner);
 	worker_do(&owner, owner_opens);
 	close_by_ring();
@@ -206,7 +152,7 @@ static void closed_under_its_owner(void)
 
 static void probe(void)
 {
-	int fd = (int)syscall(SYS_io_uring_setup, ENTRIES, &params);
+	int fd = (int)syscall(SYS_io_uring_setup, RING_ENTRIES, &ring_params);
 
 	if (fd < 0) {
 		fprintf(stderr, "the kernel refuses io_uring_setup: %s\n", strerror(errno));
