@@ -137,12 +137,29 @@ GLOBAL int want_mapped(u32 fd, u64 start, u64 length, u64 offset_bytes)
 	return 0;
 }
 
+/* false: of no segment that is known, so that nothing can be said of its addresses. */
+static __always_inline bool mapping_bias(const struct fdt_mapping *m, const struct fdt_elf *elf,
+					 u64 *ret_bias)
+{
+	u64 page = m->offset_bytes / FDT_PAGE_SIZE;
+
+	for (u32 i = 0; i < FDT_SEGMENTS_MAX; i++) {
+		const struct fdt_segment *segment = &elf->segment[i];
+
+		if (page < segment->first_page || page >= segment->end_page)
+			continue;
+		*ret_bias = m->start - m->offset_bytes - segment->delta;
+		return true;
+	}
+	return false;
+}
+
 /*
  * Another CPU may be reading the entry: what end guards is changed only while end is 0. When all
  * are taken the oldest makes room, and is looked up again when it is next met. Returns the index.
  */
 static __always_inline u32 module_put(struct fdt_space *space, const struct fdt_mapping *m,
-				      const struct fdt_elf *elf)
+				      const struct fdt_elf *elf, u64 bias)
 {
 	u32 at = __sync_fetch_and_add(&space->count, 1) % FDT_MODULES_MAX;
 	struct fdt_module *module = &space->module[at];
@@ -150,7 +167,7 @@ static __always_inline u32 module_put(struct fdt_space *space, const struct fdt_
 	module->end = 0;
 	barrier();
 	module->start = m->start;
-	module->bias = m->start - m->offset_bytes - elf->delta;
+	module->bias = bias;
 	module->elf = elf->id;
 	module->page0 = elf->page0;
 	module->pages = elf->pages;
@@ -165,6 +182,7 @@ static __always_inline u32 module_learn(struct fdt_scratch *s, struct fdt_space 
 {
 	struct fdt_mapping *m = &s->mapping;
 	struct fdt_elf *elf;
+	u64 bias = 0;
 
 	*m = (struct fdt_mapping){};
 	s->stack.native_end = FDT_END_NO_MODULE;
@@ -176,9 +194,11 @@ static __always_inline u32 module_learn(struct fdt_scratch *s, struct fdt_space 
 		want_elf(m, space->serial);
 		return FDT_MODULES_MAX;
 	}
+	if (!mapping_bias(m, elf, &bias))
+		return FDT_MODULES_MAX;
 	if (elf->interpreter)
-		interpreter_found(space, elf->interpreter, m->start - m->offset_bytes - elf->delta);
-	return module_put(space, m, elf);
+		interpreter_found(space, elf->interpreter, bias);
+	return module_put(space, m, elf, bias);
 }
 
 static __always_inline bool module_holds(const struct fdt_module *module, u64 pc)

@@ -39,14 +39,21 @@ struct fdt_elf_key {
 	__u32 pad;
 };
 
-/* Of the first executable PT_LOAD segment; an address outside it has no rows. */
+/* An executable PT_LOAD segment, by the pages of the file that mappings of it have. */
+#define FDT_SEGMENTS_MAX 4 /* of a file: what lies in others is not looked up */
+struct fdt_segment {
+	__u32 first_page, end_page; /* both 0: none */
+	__u64 delta; /* p_vaddr - p_offset: a file offset plus this is its address in the file */
+};
+
+/* Of all executable segments, which share one table; an address outside them has no rows. */
 struct fdt_elf {
 	__u32 id;          /* 1, 2, 3 ...: never used again in a run */
 	__u32 interpreter; /* FDT_INTERPRETER(); 0: not an interpreter */
-	__u64 delta; /* p_vaddr - p_offset: a file offset plus this is its address in the file */
 	__u64 first_vaddr; /* of text page 0; a multiple of FDT_PAGE_SIZE */
 	__u32 page0;       /* index of its text page 0 in the map of pages */
 	__u32 pages;       /* 0: no table (not available; do not ask again) */
+	struct fdt_segment segment[FDT_SEGMENTS_MAX];
 };
 
 /*
@@ -233,7 +240,8 @@ enum fdt_stack_level {
 };
 
 FDT_SIZE_IS(fdt_elf_key, 16);
-FDT_SIZE_IS(fdt_elf, 32);
+FDT_SIZE_IS(fdt_segment, 16);
+FDT_SIZE_IS(fdt_elf, 24 + FDT_SEGMENTS_MAX * 16);
 FDT_SIZE_IS(fdt_text_page, 8);
 FDT_SIZE_IS(fdt_frame, 24);
 FDT_SIZE_IS(fdt_stack, 64);

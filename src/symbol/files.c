@@ -491,14 +491,29 @@ static void learn_interpreter(struct files *files, struct entry *entry, struct j
 	entry->file.parameters = entry->found.parameters;
 }
 
+/* What is no ELF file, or has no code, may be mapped as code nevertheless: by its offsets. */
+static void set_segments(struct fdt_elf *elf, const struct elf_file *file)
+{
+	struct elf_text text;
+
+	if (!file || !elf_file_text(file, &text)) {
+		elf->segment[0].end_page = UINT32_MAX;
+		return;
+	}
+	for (unsigned int i = 0; i < text.count; i++)
+		elf->segment[i] = (struct fdt_segment){
+			.first_page = (uint32_t)(text.segment[i].offset / FDT_PAGE_SIZE),
+			.end_page = (uint32_t)(text.segment[i].end / FDT_PAGE_SIZE),
+			.delta = text.segment[i].delta,
+		};
+}
+
 static void install_file(struct files *files, struct entry *entry, const struct job *job)
 {
 	struct fdt_elf elf = { .id = entry->file.id, .interpreter = entry->file.interpreter };
-	struct elf_text text;
 	int err;
 
-	if (entry->file.elf && elf_file_text(entry->file.elf, &text))
-		elf.delta = text.delta;
+	set_segments(&elf, entry->file.elf);
 	if (job->has_table) {
 		elf.first_vaddr = job->table.first_vaddr;
 		elf.pages = job->table.page_count;

@@ -156,16 +156,18 @@ static struct fdt_frame frame_of_address(struct stacks *s, uint64_t space, uint6
 	const struct symbol_file *file;
 	struct fdt_elf_key key = {};
 	struct elf_text text;
+	uint64_t delta;
 
 	if (unwind_copy_mapping(s->unwind, space, address - is_return, &mapping))
 		return frame;
 	key.inode = mapping.inode;
 	key.dev = mapping.dev;
 	file = files_by_key(s->files, &key);
-	if (!file || !file->elf || !elf_file_text(file->elf, &text))
+	if (!file || !file->elf || !elf_file_text(file->elf, &text) ||
+	    !elf_text_delta(&text, mapping.offset_bytes, &delta))
 		return frame;
 	frame.elf = file->id;
-	frame.address = address - mapping.start + mapping.offset_bytes + text.delta;
+	frame.address = address - mapping.start + mapping.offset_bytes + delta;
 	return frame;
 }
 

@@ -191,8 +191,8 @@ static bool copy_fits(const struct unwind_image *image, const struct unwind_mapp
 	uint64_t vaddr = mapping->start - bias;
 
 	return image->elf && vaddr < image->text_end &&
-	       vaddr + (mapping->end - mapping->start) > image->text &&
-	       bias + image->text_end > bias + image->text;
+	       vaddr + (mapping->end - mapping->start) > image->text.vaddr &&
+	       bias + image->text_end > bias + image->text.vaddr;
 }
 
 /*
@@ -205,13 +205,13 @@ static int layout_report_module(struct layout *layout, unsigned int index, uint6
 	struct module *module = &layout->module[index];
 	struct unwind_image *image = module->image;
 	Dwfl_Module *reported;
-	uint64_t start;
+	uint64_t start, delta;
 	void **user;
 
-	if (!image)
+	if (!image || !elf_text_delta(&image->text, mapping->offset_bytes, &delta))
 		return 0;
-	module->bias = mapping->start - mapping->offset_bytes - image->delta;
-	start = module->bias + image->text;
+	module->bias = mapping->start - mapping->offset_bytes - delta;
+	start = module->bias + image->text.vaddr;
 	if (!copy_fits(image, mapping, module->bias) || start < *end)
 		return 0;
 	reported = dwfl_report_module(layout->dwfl, mapping->name, start,
