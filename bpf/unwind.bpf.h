@@ -51,14 +51,60 @@ static __always_inline bool stack_word(struct fdt_scratch *s, u64 address, u64 *
 
 /* ---- which file an address belongs to ---- */
 
-#define VDSO_DEV (~0u) /* no device has that number: stands for the kernel's own mapping */
-
 static __always_inline void name_file(struct fdt_elf_key *key, struct file *file)
 {
 	struct inode *inode = BPF_CORE_READ(file, f_inode);
 
 	key->inode = BPF_CORE_READ(inode, i_ino);
 	key->dev = BPF_CORE_READ(inode, i_sb, s_dev);
+}
+
+#define VM_EXEC 0x4
+#define PATH_STEPS (FDT_PATH_NAMES + 8) /* names, and places where something is mounted */
+
+/* One name, or one step out of what is mounted. Where the walk is stands in the event: see fdt_scratch. */
+static __always_inline bool path_step(struct fdt_elf_wanted *event)
+{
+	struct dentry *entry = (struct dentry *)event->at_entry, *parent;
+	struct mount *mount = (struct mount *)event->at_mount, *above;
+	u32 count = event->name_count;
+
+	parent = BPF_CORE_READ(entry, d_parent);
+	if (entry == BPF_CORE_READ(mount, mnt.mnt_root) || entry == parent) {
+		above = BPF_CORE_READ(mount, mnt_parent);
+		if (above == mount) {
+			event->path_cut = 0;
+			return false;
+		}
+		event->at_entry = (u64)BPF_CORE_READ(mount, mnt_mountpoint);
+		event->at_mount = (u64)above;
+		return true;
+	}
+	if (count >= FDT_PATH_NAMES)
+		return false;
+	bpf_probe_read_kernel_str(event->name[count], FDT_PATH_NAME_MAX,
+				  BPF_CORE_READ(entry, d_name.name));
+	event->name_count = count + 1;
+	event->at_entry = (u64)parent;
+	return true;
+}
+
+static long on_path_step(__attribute__((unused)) u64 i, struct fdt_elf_wanted **event)
+{
+	return !path_step(*event);
+}
+
+/* The names of a file's path, from the last one up. Files are met for the first time, so this is rare. */
+static __always_inline void path_put(struct fdt_elf_wanted *event, struct file *file)
+{
+	u64 mnt = (u64)BPF_CORE_READ(file, f_path.mnt);
+
+	event->name_count = 0;
+	event->path_cut = 1;
+	event->at_entry = (u64)BPF_CORE_READ(file, f_path.dentry);
+	event->at_mount = mnt - bpf_core_field_offset(struct mount, mnt);
+	if (file)
+		bpf_loop(PATH_STEPS, on_path_step, &event, 0);
 }
 
 /* What is given to a callback has to stand on the stack: a pointer to what has no room there. */
@@ -71,11 +117,13 @@ static long on_mapping(struct task_struct *task, struct vm_area_struct *vma,
 	m->start = vma->vm_start;
 	m->end = vma->vm_end;
 	m->offset_bytes = (u64)vma->vm_pgoff * FDT_PAGE_SIZE;
+	m->is_code = !!(vma->vm_flags & VM_EXEC);
 	if (file) {
 		name_file(&m->key, file);
+		m->file = (u64)file;
 		m->is_file = 1;
 	} else if (m->start == vdso_address(task)) {
-		m->key.dev = VDSO_DEV;
+		m->key.dev = FDT_VDSO_DEV;
 		m->offset_bytes = 0;
 		m->is_file = 1;
 	}
@@ -104,12 +152,14 @@ static __always_inline void want_elf(const struct fdt_mapping *m, u64 serial)
 	event->end = m->end;
 	event->offset_bytes = m->offset_bytes;
 	event->space = serial;
+	path_put(event, (struct file *)m->file);
 	bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
 }
 
 static __always_inline void want_file(struct fdt_mapping *m, struct file *file)
 {
 	name_file(&m->key, file);
+	m->file = (u64)file;
 	if (!bpf_map_lookup_elem(&fdt_elfs, &m->key))
 		want_elf(m, 0);
 }
@@ -380,6 +430,29 @@ static __always_inline void note_frame(struct fdt_scratch *s, struct fdt_frame *
 	s->stack.native_count++;
 }
 
+/*
+ * In no file whose table is known. Where nothing can be executed there was no call: the step that
+ * led there was a mistake, and it is no frame.
+ */
+static __always_inline long unwind_outside(struct fdt_scratch *s, struct fdt_space *space,
+					   struct fdt_frame *frame)
+{
+	const struct fdt_mapping *m = &s->mapping;
+
+	if (!m->is_code)
+		return stop_walk(s, FDT_END_NO_MODULE);
+	if (!m->is_file) {
+		frame->elf = 0;
+		note_frame(s, frame, s->pc, space->serial);
+		return step_by_pointer(s, frame, FDT_END_NO_MODULE);
+	}
+	note_frame(s, frame, s->pc - m->start + m->offset_bytes, m->key.inode);
+	frame->flags |= FDT_FRAME_OFFSET;
+	frame->elf = m->key.dev;
+	frame->instruction = m->key.inode;
+	return 1;
+}
+
 static long unwind_step(__attribute__((unused)) u64 i, struct fdt_unwind *u)
 {
 	struct fdt_scratch *s = u->scratch;
@@ -393,13 +466,8 @@ static long unwind_step(__attribute__((unused)) u64 i, struct fdt_unwind *u)
 		return stop_walk(s, FDT_END_DEPTH);
 	frame = &s->frame[n];
 	at = module_find(s, space, pc);
-	if (at >= FDT_MODULES_MAX) {
-		u8 why = s->stack.native_end;
-
-		frame->elf = 0;
-		note_frame(s, frame, s->pc, space->serial);
-		return why == FDT_END_NO_TABLE ? 1 : step_by_pointer(s, frame, why);
-	}
+	if (at >= FDT_MODULES_MAX)
+		return unwind_outside(s, space, frame);
 	s->last_module = at;
 	module = &space->module[at];
 	frame->elf = module->elf;

@@ -28,6 +28,8 @@ enum frame_rank stack_frame_rank(const struct stack_frame *frame)
 		return of_library || !frame->identity ? FRAME_LIBRARY : FRAME_APPLICATION;
 	if (strncmp(frame->text, "_start (", 8) == 0)
 		return FRAME_SYSTEM; /* it lies in the program, but comes from the C library */
+	if (!frame->identity && strncmp(frame->text, "?? (0x", 6) == 0)
+		return FRAME_SYSTEM; /* an address of this run, which says nothing to anybody */
 	return of_library ? FRAME_NATIVE_LIBRARY : FRAME_NATIVE;
 }
 

@@ -23,10 +23,12 @@
 #include "base/mem.h"
 #include "util/log.h"
 
-#define VDSO_DEV (~0u) /* as in bpf/unwind.bpf.h */
-#define OPEN_MAX 2048  /* files held open: half of what the unit allows */
+#define OPEN_MAX 2048 /* files held open: half of what the unit allows */
 #define REST_NS 20000000000ull
 #define MAPS_MAX 4096 /* lines of /proc/PID/maps that are looked at */
+#define NAMES_MAX 1024
+#define AWAIT_MS 250  /* most files are read in a few; more on a machine that is busy */
+#define AWAIT_SHARE 4 /* so many times what was waited passes before anything is waited for */
 
 /* A file being read. Belongs to the thread from pending to done. */
 struct job {
@@ -47,7 +49,8 @@ struct queue {
 
 struct entry {
 	struct symbol_file file;
-	struct language_found found; /* what file refers to */
+	char name[FDT_PATH_NAME_MAX]; /* what file refers to */
+	struct language_found found;  /* what file refers to */
 	bool is_unsupported_reported;
 };
 
@@ -56,6 +59,7 @@ struct files {
 	struct mem mem;
 	struct map by_key; /* hash of the key -> struct entry; found by trying the next ones, too */
 	struct map wanted; /* the same -> any: asked for or known */
+	struct map names;  /* the same -> a name: could not be opened */
 	struct entry *by_id[FILES_MAX + 1];
 	struct entry *by_interpreter[FDT_INTERPRETERS_MAX];
 	uint32_t count, interpreter_count;
@@ -65,6 +69,7 @@ struct files {
 	unsigned int open; /* files whose descriptor is held */
 	uint32_t hand;     /* the id that was closed last */
 	uint64_t rest_ns;  /* when unused files release their symbols */
+	uint64_t await_ns; /* not before then */
 	/* shared with the thread, under the lock */
 	pthread_t thread;
 	bool reading; /* the thread runs; the caller's alone */
@@ -152,8 +157,8 @@ static void job_read(struct job *job)
 	int fd = job->fd, err;
 
 	job->fd = -1;
-	err = job->key.dev == VDSO_DEV ? open_vdso(&job->elf)
-				       : elf_file_open(fd, job->name, &job->elf);
+	err = job->key.dev == FDT_VDSO_DEV ? open_vdso(&job->elf)
+					   : elf_file_open(fd, job->name, &job->elf);
 	if (!err) {
 		job->has_table = !unwind_table_build(job->elf, &job->table);
 		if (language_recognise(job->elf, &job->found))
@@ -239,6 +244,14 @@ int files_new(const struct files_kernel *kernel, struct files **ret_files)
 	return 0;
 }
 
+static void names_forget(struct files *files)
+{
+	map_each (&files->names, entry)
+		free(entry->value);
+	map_done(&files->mem, &files->names);
+	files->names = (struct map){ 0 };
+}
+
 static void entry_free(struct entry *entry)
 {
 	elf_file_free(entry->file.elf);
@@ -265,6 +278,7 @@ void files_free(struct files *files)
 		entry_free(files->by_id[id]);
 	map_done(&files->mem, &files->by_key);
 	map_done(&files->mem, &files->wanted);
+	names_forget(files);
 	pthread_cond_destroy(&files->work);
 	pthread_mutex_destroy(&files->lock);
 	close(files->done_fd);
@@ -349,18 +363,75 @@ static int open_mapping(pid_t pid, const struct fdt_elf_key *key, uint64_t start
 	return open_file_path(path, key);
 }
 
-int files_want(struct files *files, pid_t pid, const struct fdt_elf_key *key, uint64_t start,
-	       uint64_t end)
+/* What is known of a file that can't be opened: better than nothing in a frame. */
+static void name_keep(struct files *files, const struct fdt_elf_key *key, const char *name)
 {
-	char name[256] = "";
+	uint64_t number = key_number(key);
+	char *copy;
+
+	if (!name[0] || map_get(&files->names, number))
+		return;
+	if (files->names.count >= NAMES_MAX)
+		names_forget(files);
+	copy = strdup(name);
+	if (!copy || map_put(&files->mem, &files->names, number, copy))
+		free(copy);
+}
+
+/* The names are a path's from its end. false: it is not all there. */
+static bool wanted_path(const struct fdt_elf_wanted *wanted, char *path, size_t size)
+{
+	size_t at = 0;
+
+	if (wanted->path_cut || !wanted->name_count || wanted->name_count > FDT_PATH_NAMES)
+		return false;
+	for (uint32_t i = wanted->name_count; i-- > 0;) {
+		int length =
+			snprintf(path + at, size - at, "/%.*s", FDT_PATH_NAME_MAX, wanted->name[i]);
+
+		if (length < 0 || (size_t)length >= size - at)
+			return false;
+		at += (size_t)length;
+	}
+	return true;
+}
+
+/* The process has ended: what is there by that name from our root, if it is the same file. */
+static int open_wanted_path(const struct fdt_elf_wanted *wanted, char *name, size_t size)
+{
+	struct stat stat;
+	int fd;
+
+	if (!wanted_path(wanted, name, size))
+		return -ENOENT;
+	fd = open_file_path(name, &wanted->key);
+	if (fd < 0 || (!fstat(fd, &stat) &&
+		       (major(stat.st_dev) << 20 | minor(stat.st_dev)) == wanted->key.dev))
+		return fd;
+	close(fd);
+	return -ESTALE;
+}
+
+int files_want(struct files *files, const struct fdt_elf_wanted *wanted)
+{
+	const struct fdt_elf_key *key = &wanted->key;
+	char name[256] = "", base[FDT_PATH_NAME_MAX];
 	int fd;
 
 	if (is_wanted_already(files, key))
 		return -EALREADY;
-	if (key->dev == VDSO_DEV)
+	if (key->dev == FDT_VDSO_DEV)
 		return ask_reader(files, key, -1, "[vdso]");
-	fd = open_mapping(pid, key, start, end, name, sizeof(name));
-	return fd < 0 ? fd : ask_reader(files, key, fd, name);
+	fd = open_mapping((pid_t)wanted->head.tgid, key, wanted->start, wanted->end, name,
+			  sizeof(name));
+	if (fd < 0)
+		fd = open_wanted_path(wanted, name, sizeof(name));
+	if (fd >= 0)
+		return ask_reader(files, key, fd, name);
+	snprintf(base, sizeof(base), "%.*s", FDT_PATH_NAME_MAX - 1,
+		 wanted->name_count ? wanted->name[0] : "");
+	name_keep(files, key, base);
+	return fd;
 }
 
 #define SCRIPTS_MAX 4 /* a script may be run by a script, as execve(2) has it */
@@ -428,7 +499,7 @@ static unsigned int want_line(struct files *files, pid_t pid, const char *line)
 	    mode[2] != 'x' || (!inode && strcmp(name, "[vdso]") != 0))
 		return 0;
 	key.inode = inode;
-	key.dev = inode ? major << 20 | minor : VDSO_DEV;
+	key.dev = inode ? major << 20 | minor : FDT_VDSO_DEV;
 	if (is_wanted_already(files, &key))
 		return 0;
 	if (!inode)
@@ -552,6 +623,13 @@ static void bound_open(struct files *files)
 	files->open++;
 }
 
+static const char *path_base(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
 static void collect_job(struct files *files, struct job *job)
 {
 	struct entry *entry = calloc(1, sizeof(*entry));
@@ -565,6 +643,9 @@ static void collect_job(struct files *files, struct job *job)
 	entry->file.key = job->key;
 	entry->file.id = ++files->count;
 	entry->file.elf = job->elf;
+	snprintf(entry->name, sizeof(entry->name), "%.*s", FDT_PATH_NAME_MAX - 1,
+		 path_base(job->name));
+	entry->file.name = entry->name;
 	job->elf = NULL;
 	files->by_id[entry->file.id] = entry;
 	files->counters.files++;
@@ -630,6 +711,26 @@ void files_collect(struct files *files, int timeout_ms)
 		reader_stop(files);
 }
 
+/* Whoever meets new files all the time waits for a part of them only. */
+const struct symbol_file *files_await(struct files *files, const struct fdt_elf_key *key)
+{
+	uint64_t began = clock_monotonic_ns(), end = began + AWAIT_MS * 1000000ull, now = began;
+	const struct symbol_file *file = files_by_key(files, key);
+
+	if (file || !is_wanted_already(files, key) || began < files->await_ns)
+		return file;
+	while (!file && files->unfinished && now < end) {
+		struct pollfd done = { .fd = files->done_fd, .events = POLLIN };
+
+		poll(&done, 1, (int)((end - now) / 1000000 + 1));
+		collect_done(files);
+		file = files_by_key(files, key);
+		now = clock_monotonic_ns();
+	}
+	files->await_ns = now + AWAIT_SHARE * (now - began);
+	return file;
+}
+
 void files_rest(struct files *files)
 {
 	uint64_t now = clock_monotonic_ns();
@@ -657,6 +758,19 @@ const struct symbol_file *files_by_key(const struct files *files, const struct f
 	const struct entry *entry = map_get(&files->by_key, key_number(key));
 
 	return entry ? &entry->file : NULL;
+}
+
+const char *files_name(const struct files *files, const struct fdt_elf_key *key)
+{
+	return map_get(&files->names, key_number(key));
+}
+
+int files_open(const struct files *files, const struct fdt_elf_key *key)
+{
+	const struct symbol_file *file = files_by_key(files, key);
+	int fd = file && file->elf ? elf_file_dup(file->elf) : -1;
+
+	return fd < 0 ? -ENOENT : fd;
 }
 
 const struct symbol_file *files_interpreter(const struct files *files, uint32_t interpreter)

@@ -189,15 +189,48 @@ static void add_bare_frame(struct resolving *r, const struct fdt_frame *frame, u
 		add_text(add_frame(r, 0, flags), "?? (0x%" PRIx64 ")", (uint64_t)frame->address);
 }
 
+/* Of the file nothing is known but what it is called. */
+static void add_named_frame(struct resolving *r, const char *name, uint64_t offset,
+			    unsigned int flags)
+{
+	uint64_t identity = name ? hash_number(hash_text(HASH_START, name), offset) : 0;
+
+	add_text(add_frame(r, identity, flags), "?? (%s+0x%" PRIx64 ")", name ?: "unknown file",
+		 offset);
+}
+
+/* The file had no table when the stack was taken. By now it may have been read. */
+static void add_offset_frame(struct resolving *r, const struct fdt_frame *frame, unsigned int flags)
+{
+	const struct fdt_elf_key key = { .inode = frame->instruction, .dev = frame->elf };
+	const struct symbol_file *file = files_await(r->sources->files, &key);
+	struct fdt_frame known = *frame;
+	struct elf_text text;
+	uint64_t delta;
+
+	if (!file || !file->elf || !elf_file_text(file->elf, &text) ||
+	    !elf_text_delta(&text, frame->address, &delta)) {
+		add_named_frame(r, file ? file->name : files_name(r->sources->files, &key),
+				frame->address, flags);
+		return;
+	}
+	known.address += delta;
+	add_file_frame(r, file, &known, flags);
+}
+
 static void add_native(struct resolving *r, const struct fdt_frame *frame)
 {
 	const struct symbol_file *file = files_by_id(r->sources->files, frame->elf);
 	unsigned int flags = frame->flags & FDT_FRAME_GUESSED ? FDT_SITE_FRAME_GUESSED : 0;
 
-	if (file && file->elf)
+	if (frame->flags & FDT_FRAME_OFFSET)
+		add_offset_frame(r, frame, flags);
+	else if (!file)
+		add_bare_frame(r, frame, flags);
+	else if (file->elf)
 		add_file_frame(r, file, frame, flags);
 	else
-		add_bare_frame(r, frame, flags);
+		add_named_frame(r, file->name, frame->address, flags);
 }
 
 /* ---- all of it ---- */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,6 +55,11 @@ void elf_file_free(struct elf_file *file)
 int elf_file_settle(struct elf_file *file)
 {
 	return elf_image_renew(&file->image);
+}
+
+int elf_file_dup(const struct elf_file *file)
+{
+	return file->image.fd < 0 ? -1 : fcntl(file->image.fd, F_DUPFD_CLOEXEC, 3);
 }
 
 Elf *elf_file_elf(const struct elf_file *file)
@@ -113,8 +119,8 @@ static bool text_has_room(const struct elf_text *text, const struct elf_segment 
 }
 
 /* The first one always; those that are too far from it are left out. */
-static void text_add(struct elf_text *text, const GElf_Phdr *header,
-		     const struct elf_segment *segment)
+static void segment_add(struct elf_text *text, const GElf_Phdr *header,
+			const struct elf_segment *segment)
 {
 	uint64_t start = header->p_vaddr, end = header->p_vaddr + header->p_memsz;
 
@@ -139,7 +145,7 @@ bool elf_file_text(const struct elf_file *file, struct elf_text *ret_text)
 		if (!gelf_getphdr(file->image.elf, (int)i, &header))
 			break;
 		if (segment_of_header(&header, &segment))
-			text_add(&text, &header, &segment);
+			segment_add(&text, &header, &segment);
 	}
 	*ret_text = text;
 	return text.count > 0;

@@ -39,6 +39,9 @@ void elf_file_free(struct elf_file *file); /* NULL is allowed */
  */
 int elf_file_settle(struct elf_file *file);
 
+/* A further descriptor of the file, or -1. */
+int elf_file_dup(const struct elf_file *file);
+
 Elf *elf_file_elf(const struct elf_file *file); /* borrowed; until elf_file_settle() */
 const char *elf_file_name(const struct elf_file *file);
 const char *elf_file_base_name(const struct elf_file *file);
