@@ -21,6 +21,7 @@
 #include "base/hash.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "symbol/runtimes.h"
 #include "util/log.h"
 
 #define OPEN_MAX 2048 /* files held open: half of what the unit allows */
@@ -653,6 +654,7 @@ static void collect_job(struct files *files, struct job *job)
 		learn_interpreter(files, entry, job);
 		entry->file.is_system =
 			entry->file.language || is_system_file(elf_file_base_name(entry->file.elf));
+		entry->file.is_runtime = runtime_is_file(elf_file_name(entry->file.elf));
 		if (entry->file.is_system)
 			elf_file_symbols_only(entry->file.elf);
 	}

@@ -37,6 +37,7 @@ struct symbol_file {
 	const struct language_ops *language; /* of the interpreter, supported or not; or NULL */
 	const void *parameters;              /* as its recognise() filled them in; or NULL */
 	bool is_system;       /* C library, dynamic linker, vdso, the interpreter itself */
+	bool is_runtime;      /* of a language that is not walked: runtimes.h */
 	struct elf_file *elf; /* NULL: it could not be read */
 };
 

@@ -12,6 +12,7 @@
 #include "symbol/elf/elf_file.h"
 #include "symbol/files.h"
 #include "symbol/language.h"
+#include "symbol/runtimes.h"
 
 #define TEXT_MAX 512
 #define PLACES_MAX 8 /* functions inlined into each other at one address */
@@ -139,8 +140,11 @@ static uint64_t native_identity(struct elf_file *elf, uint64_t vaddr)
 static void add_place(struct resolving *r, const struct symbol_file *file, uint64_t vaddr,
 		      const struct elf_place *place, unsigned int flags)
 {
+	bool is_runtime =
+		file->is_runtime || runtime_is_function(place, elf_file_is_static(file->elf));
 	struct text_frame *frame = add_frame(r, native_identity(file->elf, vaddr),
-					     flags | (place->inlined ? FDT_SITE_FRAME_INLINED : 0));
+					     flags | (place->inlined ? FDT_SITE_FRAME_INLINED : 0) |
+						     (is_runtime ? FDT_SITE_FRAME_LIBRARY : 0));
 	const char *module = elf_file_base_name(file->elf);
 
 	if (place->function && place->source && place->line)

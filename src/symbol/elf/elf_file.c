@@ -7,6 +7,20 @@
 #include "symbol/elf/elf_places.h"
 #include "symbol/elf/elf_private.h"
 
+/* A library has no interpreter either, but no entry point: linkers set that to 0, or it is ld.so. */
+static bool image_is_static(const struct elf_image *image)
+{
+	GElf_Ehdr header;
+	GElf_Phdr segment;
+
+	if (!gelf_getehdr(image->elf, &header) || !header.e_entry)
+		return false;
+	for (size_t i = 0; i < image->phnum; i++)
+		if (gelf_getphdr(image->elf, (int)i, &segment) && segment.p_type == PT_INTERP)
+			return false;
+	return true;
+}
+
 static int elf_file_new(struct elf_image *image, const char *name, struct elf_file **ret_file)
 {
 	struct elf_file *file = calloc(1, sizeof(*file));
@@ -19,6 +33,7 @@ static int elf_file_new(struct elf_image *image, const char *name, struct elf_fi
 		return -ENOMEM;
 	}
 	file->image = *image;
+	file->is_static = image_is_static(image);
 	file->debug.fd = -1;
 	*ret_file = file;
 	return 0;
@@ -50,6 +65,11 @@ void elf_file_free(struct elf_file *file)
 	elf_image_done(&file->image);
 	free(file->name);
 	free(file);
+}
+
+bool elf_file_is_static(const struct elf_file *file)
+{
+	return file->is_static;
 }
 
 int elf_file_settle(struct elf_file *file)

@@ -78,6 +78,9 @@ bool elf_text_delta(const struct elf_text *text, uint64_t offset, uint64_t *ret_
 int elf_file_symbol(struct elf_file *file, const char *name, uint64_t *ret_vaddr,
 		    uint64_t *ret_size);
 
+/* Whether it is a program that no dynamic linker starts, and so has its C library inside. */
+bool elf_file_is_static(const struct elf_file *file);
+
 /* Reads bytes of the file's image at an address. 0, or -EFAULT. */
 int elf_file_read(struct elf_file *file, uint64_t vaddr, void *buffer, size_t size);
 
