@@ -60,32 +60,21 @@ static __always_inline void name_file(struct fdt_elf_key *key, struct file *file
 }
 
 #define VM_EXEC 0x4
-#define PATH_STEPS (FDT_PATH_NAMES + 8) /* names, and places where something is mounted */
-
-/* One name, or one step out of what is mounted. Where the walk is stands in the event: see fdt_scratch. */
+/* Where the walk is stands in the event, not on the stack: see fdt_scratch. */
 static __always_inline bool path_step(struct fdt_elf_wanted *event)
 {
-	struct dentry *entry = (struct dentry *)event->at_entry, *parent;
-	struct mount *mount = (struct mount *)event->at_mount, *above;
+	struct dentry *entry = (struct dentry *)event->at_entry;
 	u32 count = event->name_count;
 
-	parent = BPF_CORE_READ(entry, d_parent);
-	if (entry == BPF_CORE_READ(mount, mnt.mnt_root) || entry == parent) {
-		above = BPF_CORE_READ(mount, mnt_parent);
-		if (above == mount) {
-			event->path_cut = 0;
-			return false;
-		}
-		event->at_entry = (u64)BPF_CORE_READ(mount, mnt_mountpoint);
-		event->at_mount = (u64)above;
-		return true;
+	switch (path_up(&event->at_entry, &event->at_mount)) {
+	case PATH_ROOT: event->path_cut = 0; return false;
+	case PATH_MOUNT: return true;
 	}
 	if (count >= FDT_PATH_NAMES)
 		return false;
 	bpf_probe_read_kernel_str(event->name[count], FDT_PATH_NAME_MAX,
 				  BPF_CORE_READ(entry, d_name.name));
 	event->name_count = count + 1;
-	event->at_entry = (u64)parent;
 	return true;
 }
 
@@ -97,12 +86,9 @@ static long on_path_step(__attribute__((unused)) u64 i, struct fdt_elf_wanted **
 /* The names of a file's path, from the last one up. Files are met for the first time, so this is rare. */
 static __always_inline void path_put(struct fdt_elf_wanted *event, struct file *file)
 {
-	u64 mnt = (u64)BPF_CORE_READ(file, f_path.mnt);
-
 	event->name_count = 0;
 	event->path_cut = 1;
-	event->at_entry = (u64)BPF_CORE_READ(file, f_path.dentry);
-	event->at_mount = mnt - bpf_core_field_offset(struct mount, mnt);
+	path_begin(file, &event->at_entry, &event->at_mount);
 	if (file)
 		bpf_loop(PATH_STEPS, on_path_step, &event, 0);
 }

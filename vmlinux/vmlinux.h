@@ -343,6 +343,7 @@ struct task_struct {
 /* include/linux/binfmts.h */
 struct linux_binprm {
 	const char *filename;
+	const char *interp;
 	struct file *file;
 };
 

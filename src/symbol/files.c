@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
@@ -457,7 +458,7 @@ static int want_path(struct files *files, const char *path, unsigned int scripts
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct fdt_elf_key key = {};
-	char head[257] = "", next[256];
+	char head[257] = "", next[256], real[PATH_MAX];
 	struct stat stat;
 	ssize_t length;
 
@@ -478,7 +479,7 @@ static int want_path(struct files *files, const char *path, unsigned int scripts
 		close(fd);
 		return -EALREADY;
 	}
-	return ask_reader(files, &key, fd, path);
+	return ask_reader(files, &key, fd, realpath(path, real) ? real : path);
 }
 
 int files_want_path(struct files *files, const char *path)

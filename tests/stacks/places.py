@@ -287,6 +287,40 @@ def same_fingerprint():
     assert not set(first.values()) & set(other.values()), f"{first} {other}"
 
 
+def names_of(result, opened):
+    """What a program and the frames of an opening are called: (executable, frames), and the fingerprints of it."""
+    assert result.status == 0, f"{result.status}\n{result.messages}"
+    records = [json.loads(line) for line in result.out.splitlines() if line.startswith(b"{")]
+    found = [r for r in records if r["fdtrace"].get("fingerprint") and r.get("rule", {}).get("id") == "leak.exit"]
+    programs = {r["process"]["executable"] for r in records if r.get("process", {}).get("name") == "alias"
+                and "executable" in r["process"]}
+    frames = [frame for frame in stacks_of(result.out, opened)["a"] if "opens" in frame or "libc" in frame]
+    return (programs, frames), [r["fdtrace"]["fingerprint"] for r in found]
+
+
+@case("a program that is run by a link has one name, run by fdtrace, by a shell, or attached to; one fingerprint")
+def one_name():
+    need_tracing()
+    with place() as (folder, opened):
+        link = folder + "/alias"
+        os.symlink(os.path.realpath(built("opens")), link)
+        names, prints = [], []
+        for command in ([link, opened], ["/bin/sh", "-c", f"{link} {opened}; :"]):
+            result = fdtrace(*ALL, "-o", folder + "/out", "--", *command, text=b"a\n")
+            result.out = text_of(folder + "/out")
+            names.append(names_of(result, opened)[0])
+            prints.append(names_of(result, opened)[1])
+        with Background([link, opened]) as process:
+            process.wait_for(b"ready")
+            with attach(process.pid, *ALL) as tracer:
+                process.say(b"a\n")
+                assert process.finish().status == 0
+                names.append(names_of(tracer.finish(), opened)[0])
+        assert names[0] == names[1] == names[2], names
+        assert names[0][0] == {os.path.realpath(link)}, names
+        assert prints[0] == prints[1] and len(prints[0]) == 1, prints
+
+
 # --- programs that live for a millisecond ---
 
 def brief_finding(folder):
