@@ -61,16 +61,6 @@ __attribute__((format(printf, 2, 3))) static void add_text(struct text_frame *fr
 
 /* ---- interpreted ---- */
 
-/* The last two parts of a path: what a virtual environment or a home directory is called differs. */
-static const char *path_tail(const char *path)
-{
-	const char *slash = strrchr(path, '/'), *before = slash;
-
-	while (before && before > path && before[-1] != '/')
-		before--;
-	return before ?: path;
-}
-
 /* A frame of which nothing is known has no identity. */
 static void add_unknown_interpreted(struct resolving *r, const struct fdt_frame *frame)
 {
@@ -95,7 +85,8 @@ static void add_interpreted(struct resolving *r, const struct fdt_frame *frame)
 	}
 	found.function = found.function ?: "??";
 	found.file = found.file ?: file->language->word;
-	text = add_frame(r, hash_text(hash_text(HASH_START, path_tail(found.file)), found.function),
+	found.module = found.module ?: found.file;
+	text = add_frame(r, hash_text(hash_text(HASH_START, found.module), found.function),
 			 FDT_SITE_FRAME_OF(frame->language) | found.flags);
 	if (found.line)
 		add_text(text, "%s (%s:%u)", found.function, found.file, found.line);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* Closes a number twice and has ended before anybody could look at it. Linked without libc.so, stripped. */
+/*
+ * Closes a number twice, with an argument in another function, and has ended before anybody could look at it.
+ * Linked without libc.so, stripped.
+ */
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -14,14 +17,27 @@ NOINLINE static void inner(int fd)
 	calls++;
 }
 
-NOINLINE static void outer(void)
+NOINLINE static void other(int fd)
 {
-	inner(open("/dev/null", O_RDONLY));
+	calls++;
+	close(fd);
+	close(fd);
+}
+
+NOINLINE static void outer(int argc)
+{
+	int fd = open("/dev/null", O_RDONLY);
+
+	if (argc > 1)
+		other(fd);
+	else
+		inner(fd);
 	calls++;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	outer();
+	(void)argv;
+	outer(argc);
 	return calls != 2;
 }

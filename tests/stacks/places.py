@@ -287,6 +287,38 @@ def same_fingerprint():
     assert not set(first.values()) & set(other.values()), f"{first} {other}"
 
 
+SCRIPT = """import os, helpers
+def descend(depth):
+    return descend(depth - 1) if depth else helpers.inner()
+descend({depth})
+os._exit(0)
+"""
+
+
+def script_fingerprint(folder, depth):
+    """Of a script and its module in that folder, which leave a descriptor open in a recursion."""
+    os.makedirs(folder)
+    for name, text in (("helpers.py", "import os\ndef inner():\n    return os.open('/dev/null', 0)\n"),
+                       ("main.py", SCRIPT.format(depth=depth))):
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as out:
+            out.write(text)
+    result = fdtrace("-j", "--set", "stacks.budget=100%", "-o", folder + "/out", "--", PYTHON, folder + "/main.py")
+    result.out = text_of(folder + "/out")
+    assert result.status == 0, f"{result}"
+    found = [f["fdtrace"] for f in result.findings if f["rule"]["id"] == "leak.exit"]
+    assert len(found) == 1 and "inner" in str(found[0]["opened"]["stack"]), f"{result}"
+    return found[0]["fingerprint"]
+
+
+@case("the folder of a script and the depth of its recursion are no part of the fingerprint")
+def released_again():
+    need_tracing()
+    with place() as (folder, _):
+        prints = {script_fingerprint(folder + path, depth)
+                  for path, depth in (("/srv/app", 1), ("/releases/20261129", 1), ("/releases/20261130/app", 4))}
+    assert len(prints) == 1, prints
+
+
 def names_of(result, opened):
     """What a program and the frames of an opening are called: (executable, frames), and the fingerprints of it."""
     assert result.status == 0, f"{result.status}\n{result.messages}"
@@ -323,11 +355,11 @@ def one_name():
 
 # --- programs that live for a millisecond ---
 
-def brief_finding(folder):
+def brief_finding(folder, argument=""):
     """Of brief.c, run by a shell as a file that nobody has seen yet."""
     program = shutil.copy(built("brief"), os.path.join(folder, "brief"))
     result = fdtrace("--json=full", "--set", "stacks.budget=100%", "-o", folder + "/out", "--", "/bin/sh", "-c",
-                     f"{program}; :")
+                     f"{program} {argument}; :")
     with open(folder + "/out", "rb") as out:
         result.out = out.read()
     assert result.status == 0, f"{result}"
@@ -360,6 +392,8 @@ def brief():
             assert len(stack) > 3 and "..." not in stack, stack
             assert all(re.fullmatch(r"\?\? \(brief\+0x[0-9a-f]+\)", frame) for frame in stack), stack
     assert len(prints) == 1, prints
+    with tempfile.TemporaryDirectory(prefix="fdtrace-") as folder:
+        assert brief_finding(folder, "other")["fingerprint"] not in prints, "two bugs share a fingerprint"
 
 
 # --- code made at run time ---
