@@ -30,7 +30,8 @@
 #define MAPS_MAX 4096 /* lines of /proc/PID/maps that are looked at */
 #define NAMES_MAX 1024
 #define AWAIT_MS 250  /* most files are read in a few; more on a machine that is busy */
-#define AWAIT_SHARE 4 /* so many times what was waited passes before anything is waited for */
+#define AWAIT_SHARE 4 /* at most one part of so many of all time is waited ... */
+#define AWAIT_SAVED_NS 2000000000ull /* ... or of so much, at once: a script starts many programs */
 
 /* A file being read. Belongs to the thread from pending to done. */
 struct job {
@@ -61,7 +62,7 @@ struct files {
 	struct mem mem;
 	struct map by_key; /* hash of the key -> struct entry; found by trying the next ones, too */
 	struct map wanted; /* the same -> any: asked for or known */
-	struct map names;  /* the same -> a name: could not be opened */
+	struct map names;  /* the same -> a name: of what has not been read, too */
 	struct entry *by_id[FILES_MAX + 1];
 	struct entry *by_interpreter[FDT_INTERPRETERS_MAX];
 	uint32_t count, interpreter_count;
@@ -365,7 +366,7 @@ static int open_mapping(pid_t pid, const struct fdt_elf_key *key, uint64_t start
 	return open_file_path(path, key);
 }
 
-/* What is known of a file that can't be opened: better than nothing in a frame. */
+/* What is known of a file that has not been read yet, or can't be: better than nothing in a frame. */
 static void name_keep(struct files *files, const struct fdt_elf_key *key, const char *name)
 {
 	uint64_t number = key_number(key);
@@ -422,18 +423,16 @@ int files_want(struct files *files, const struct fdt_elf_wanted *wanted)
 
 	if (is_wanted_already(files, key))
 		return -EALREADY;
+	snprintf(base, sizeof(base), "%.*s", FDT_PATH_NAME_MAX - 1,
+		 wanted->name_count ? wanted->name[0] : "");
+	name_keep(files, key, base);
 	if (key->dev == FDT_VDSO_DEV)
 		return ask_reader(files, key, -1, "[vdso]");
 	fd = open_mapping((pid_t)wanted->head.tgid, key, wanted->start, wanted->end, name,
 			  sizeof(name));
 	if (fd < 0)
 		fd = open_wanted_path(wanted, name, sizeof(name));
-	if (fd >= 0)
-		return ask_reader(files, key, fd, name);
-	snprintf(base, sizeof(base), "%.*s", FDT_PATH_NAME_MAX - 1,
-		 wanted->name_count ? wanted->name[0] : "");
-	name_keep(files, key, base);
-	return fd;
+	return fd < 0 ? fd : ask_reader(files, key, fd, name);
 }
 
 #define SCRIPTS_MAX 4 /* a script may be run by a script, as execve(2) has it */
@@ -714,7 +713,16 @@ void files_collect(struct files *files, int timeout_ms)
 		reader_stop(files);
 }
 
-/* Whoever meets new files all the time waits for a part of them only. */
+/* A debt that time pays off. Whoever meets new files all the time waits for a part of them only. */
+static void await_note(struct files *files, uint64_t began_ns, uint64_t now_ns)
+{
+	uint64_t earliest = now_ns > AWAIT_SAVED_NS ? now_ns - AWAIT_SAVED_NS : 0;
+
+	if (files->await_ns < earliest)
+		files->await_ns = earliest;
+	files->await_ns += AWAIT_SHARE * (now_ns - began_ns);
+}
+
 const struct symbol_file *files_await(struct files *files, const struct fdt_elf_key *key)
 {
 	uint64_t began = clock_monotonic_ns(), end = began + AWAIT_MS * 1000000ull, now = began;
@@ -730,7 +738,7 @@ const struct symbol_file *files_await(struct files *files, const struct fdt_elf_
 		file = files_by_key(files, key);
 		now = clock_monotonic_ns();
 	}
-	files->await_ns = now + AWAIT_SHARE * (now - began);
+	await_note(files, began, now);
 	return file;
 }
 

@@ -80,7 +80,7 @@ void files_collect(struct files *files, int timeout_ms);
  */
 const struct symbol_file *files_await(struct files *files, const struct fdt_elf_key *key);
 
-/* The last part of the path of a file that was asked for but could not be opened, or NULL. */
+/* The last part of the path of a file that was asked for but has not been read, or NULL. */
 const char *files_name(const struct files *files, const struct fdt_elf_key *key);
 
 /* A descriptor of the file, for the caller to close; -ENOENT: unknown, or no longer open. */
