@@ -127,6 +127,9 @@ $(B)/tests/stacks/libhidden.so: tests/stacks/hidden.c
 # Looks like an interpreter: that goes by what it exports.
 $(B)/tests/stacks/hostile: LDFLAGS += -rdynamic
 
+# As short-lived as a program can be; nothing that is known already lies in it.
+$(B)/tests/stacks/brief: LDFLAGS += -static -s
+
 $(live_bin): $(B)/%: %.c
 	$(call say,TEST,$@)
 	@mkdir -p $(@D)

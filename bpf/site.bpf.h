@@ -91,6 +91,23 @@ static __always_inline u32 copy_stack(struct fdt_copying_stack *c)
 	return size;
 }
 
+/* Where the files are that the copy leads through. */
+static __always_inline void copy_modules(struct fdt_copy *copy, struct fdt_scratch *s)
+{
+	u64 key = (u64)plain_task(CURRENT)->mm;
+	struct fdt_space *space = bpf_map_lookup_elem(&fdt_spaces, &key);
+
+	copy->has_unknown = s->stack.native_end == FDT_END_NO_TABLE && s->mapping.is_file;
+	copy->key = s->mapping.key;
+	copy->start = s->mapping.start;
+	copy->end = s->mapping.end;
+	copy->offset_bytes = s->mapping.offset_bytes;
+	if (space)
+		__builtin_memcpy(copy->module, space->module, sizeof(copy->module));
+	else
+		__builtin_memset(copy->module, 0, sizeof(copy->module));
+}
+
 static __noinline int send_copy(struct fdt_scratch *s)
 {
 	struct task_struct *task = plain_task(CURRENT);
@@ -107,7 +124,7 @@ static __noinline int send_copy(struct fdt_scratch *s)
 	c->copy.hash = s->stack.hash;
 	c->copy.space = s->stack.space;
 	c->copy.size = size;
-	c->copy.pad = 0;
+	copy_modules(&c->copy, s);
 	size += sizeof(struct fdt_copy);
 	if (size > sizeof(*c))
 		return 0;

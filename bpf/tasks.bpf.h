@@ -93,6 +93,71 @@ static __always_inline void read_args(struct fdt_process *event, struct mm_struc
 }
 
 /* The image that exec has just put in place: its arguments lie at the top of the new stack. */
+#define EXE_NAME_MAX 128
+
+/* Lies in args until these are read: only what stands in memory may change from step to step. */
+struct fdt_exe_walk {
+	u64 at_entry, at_mount;
+	u32 count, is_whole;
+	u64 entry[FDT_PATH_NAMES];
+};
+
+static long on_exe_entry(__attribute__((unused)) u64 i, struct fdt_process **event)
+{
+	struct fdt_exe_walk *walk = (struct fdt_exe_walk *)(*event)->args;
+	u64 entry = walk->at_entry;
+	u32 count = walk->count;
+
+	switch (path_up(&walk->at_entry, &walk->at_mount)) {
+	case PATH_ROOT: walk->is_whole = 1; return 1;
+	case PATH_MOUNT: return 0;
+	}
+	if (count >= FDT_PATH_NAMES)
+		return 1;
+	walk->entry[count] = entry;
+	walk->count = count + 1;
+	return 0;
+}
+
+static long on_exe_name(u64 i, struct fdt_process **at)
+{
+	struct fdt_process *event = *at;
+	struct fdt_exe_walk *walk = (struct fdt_exe_walk *)event->args;
+	u32 size = event->exe_size, index = walk->count - 1 - (u32)i;
+	struct dentry *entry;
+	long length;
+
+	walk->is_whole = 0;
+	if (index >= FDT_PATH_NAMES || size >= FDT_EXE_MAX - EXE_NAME_MAX - 1)
+		return 1;
+	entry = (struct dentry *)walk->entry[index];
+	event->exe[size] = '/';
+	length = bpf_probe_read_kernel_str(&event->exe[size + 1], EXE_NAME_MAX,
+					   BPF_CORE_READ(entry, d_name.name));
+	if (length <= 1 || length >= EXE_NAME_MAX)
+		return 1;
+	event->exe_size = size + length;
+	walk->is_whole = 1;
+	return 0;
+}
+
+/* The path of the program itself, as /proc/PID/exe has it, whatever link it was called by. */
+static __always_inline bool read_exe(struct fdt_process *event, struct linux_binprm *bprm)
+{
+	struct fdt_exe_walk *walk = (struct fdt_exe_walk *)event->args;
+	bool is_whole;
+
+	path_begin(bprm->file, &walk->at_entry, &walk->at_mount);
+	bpf_loop(PATH_STEPS, on_exe_entry, &event, 0);
+	is_whole = walk->is_whole && walk->count;
+	if (is_whole) {
+		bpf_loop(walk->count, on_exe_name, &event, 0);
+		is_whole = walk->is_whole;
+	}
+	__builtin_memset(walk, 0, sizeof(*walk));
+	return is_whole;
+}
+
 static __noinline int emit_process(struct task_struct *task, struct linux_binprm *bprm)
 {
 	struct fdt_process *event;
@@ -109,8 +174,11 @@ static __noinline int emit_process(struct task_struct *task, struct linux_binprm
 	event->start_ns = task->group_leader->start_boottime;
 	event->parent_tgid = task->real_parent->tgid;
 	event->uid = task->real_cred->uid.val;
-	size = bpf_probe_read_kernel_str(event->exe, sizeof(event->exe), bprm->filename);
-	event->exe_size = size > 0 ? size - 1 : 0;
+	/* a script is known by its own name */
+	if (bprm->interp != bprm->filename || !read_exe(event, bprm)) {
+		size = bpf_probe_read_kernel_str(event->exe, sizeof(event->exe), bprm->filename);
+		event->exe_size = size > 0 ? size - 1 : 0;
+	}
 	read_args(event, task->mm);
 	EMIT(event);
 	return 0;

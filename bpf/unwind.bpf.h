@@ -51,14 +51,46 @@ static __always_inline bool stack_word(struct fdt_scratch *s, u64 address, u64 *
 
 /* ---- which file an address belongs to ---- */
 
-#define VDSO_DEV (~0u) /* no device has that number: stands for the kernel's own mapping */
-
 static __always_inline void name_file(struct fdt_elf_key *key, struct file *file)
 {
 	struct inode *inode = BPF_CORE_READ(file, f_inode);
 
 	key->inode = BPF_CORE_READ(inode, i_ino);
 	key->dev = BPF_CORE_READ(inode, i_sb, s_dev);
+}
+
+#define VM_EXEC 0x4
+/* Where the walk is stands in the event, not on the stack: see fdt_scratch. */
+static __always_inline bool path_step(struct fdt_elf_wanted *event)
+{
+	struct dentry *entry = (struct dentry *)event->at_entry;
+	u32 count = event->name_count;
+
+	switch (path_up(&event->at_entry, &event->at_mount)) {
+	case PATH_ROOT: event->path_cut = 0; return false;
+	case PATH_MOUNT: return true;
+	}
+	if (count >= FDT_PATH_NAMES)
+		return false;
+	bpf_probe_read_kernel_str(event->name[count], FDT_PATH_NAME_MAX,
+				  BPF_CORE_READ(entry, d_name.name));
+	event->name_count = count + 1;
+	return true;
+}
+
+static long on_path_step(__attribute__((unused)) u64 i, struct fdt_elf_wanted **event)
+{
+	return !path_step(*event);
+}
+
+/* The names of a file's path, from the last one up. Files are met for the first time, so this is rare. */
+static __always_inline void path_put(struct fdt_elf_wanted *event, struct file *file)
+{
+	event->name_count = 0;
+	event->path_cut = 1;
+	path_begin(file, &event->at_entry, &event->at_mount);
+	if (file)
+		bpf_loop(PATH_STEPS, on_path_step, &event, 0);
 }
 
 /* What is given to a callback has to stand on the stack: a pointer to what has no room there. */
@@ -71,11 +103,13 @@ static long on_mapping(struct task_struct *task, struct vm_area_struct *vma,
 	m->start = vma->vm_start;
 	m->end = vma->vm_end;
 	m->offset_bytes = (u64)vma->vm_pgoff * FDT_PAGE_SIZE;
+	m->is_code = !!(vma->vm_flags & VM_EXEC);
 	if (file) {
 		name_file(&m->key, file);
+		m->file = (u64)file;
 		m->is_file = 1;
 	} else if (m->start == vdso_address(task)) {
-		m->key.dev = VDSO_DEV;
+		m->key.dev = FDT_VDSO_DEV;
 		m->offset_bytes = 0;
 		m->is_file = 1;
 	}
@@ -104,12 +138,14 @@ static __always_inline void want_elf(const struct fdt_mapping *m, u64 serial)
 	event->end = m->end;
 	event->offset_bytes = m->offset_bytes;
 	event->space = serial;
+	path_put(event, (struct file *)m->file);
 	bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
 }
 
 static __always_inline void want_file(struct fdt_mapping *m, struct file *file)
 {
 	name_file(&m->key, file);
+	m->file = (u64)file;
 	if (!bpf_map_lookup_elem(&fdt_elfs, &m->key))
 		want_elf(m, 0);
 }
@@ -137,12 +173,29 @@ GLOBAL int want_mapped(u32 fd, u64 start, u64 length, u64 offset_bytes)
 	return 0;
 }
 
+/* false: of no segment that is known, so that nothing can be said of its addresses. */
+static __always_inline bool mapping_bias(const struct fdt_mapping *m, const struct fdt_elf *elf,
+					 u64 *ret_bias)
+{
+	u64 page = m->offset_bytes / FDT_PAGE_SIZE;
+
+	for (u32 i = 0; i < FDT_SEGMENTS_MAX; i++) {
+		const struct fdt_segment *segment = &elf->segment[i];
+
+		if (page < segment->first_page || page >= segment->end_page)
+			continue;
+		*ret_bias = m->start - m->offset_bytes - segment->delta;
+		return true;
+	}
+	return false;
+}
+
 /*
  * Another CPU may be reading the entry: what end guards is changed only while end is 0. When all
  * are taken the oldest makes room, and is looked up again when it is next met. Returns the index.
  */
 static __always_inline u32 module_put(struct fdt_space *space, const struct fdt_mapping *m,
-				      const struct fdt_elf *elf)
+				      const struct fdt_elf *elf, u64 bias)
 {
 	u32 at = __sync_fetch_and_add(&space->count, 1) % FDT_MODULES_MAX;
 	struct fdt_module *module = &space->module[at];
@@ -150,7 +203,7 @@ static __always_inline u32 module_put(struct fdt_space *space, const struct fdt_
 	module->end = 0;
 	barrier();
 	module->start = m->start;
-	module->bias = m->start - m->offset_bytes - elf->delta;
+	module->bias = bias;
 	module->elf = elf->id;
 	module->page0 = elf->page0;
 	module->pages = elf->pages;
@@ -165,6 +218,7 @@ static __always_inline u32 module_learn(struct fdt_scratch *s, struct fdt_space 
 {
 	struct fdt_mapping *m = &s->mapping;
 	struct fdt_elf *elf;
+	u64 bias = 0;
 
 	*m = (struct fdt_mapping){};
 	s->stack.native_end = FDT_END_NO_MODULE;
@@ -176,9 +230,11 @@ static __always_inline u32 module_learn(struct fdt_scratch *s, struct fdt_space 
 		want_elf(m, space->serial);
 		return FDT_MODULES_MAX;
 	}
+	if (!mapping_bias(m, elf, &bias))
+		return FDT_MODULES_MAX;
 	if (elf->interpreter)
-		interpreter_found(space, elf->interpreter, m->start - m->offset_bytes - elf->delta);
-	return module_put(space, m, elf);
+		interpreter_found(space, elf->interpreter, bias);
+	return module_put(space, m, elf, bias);
 }
 
 static __always_inline bool module_holds(const struct fdt_module *module, u64 pc)
@@ -360,6 +416,29 @@ static __always_inline void note_frame(struct fdt_scratch *s, struct fdt_frame *
 	s->stack.native_count++;
 }
 
+/*
+ * In no file whose table is known. Where nothing can be executed there was no call: the step that
+ * led there was a mistake, and it is no frame.
+ */
+static __always_inline long unwind_outside(struct fdt_scratch *s, struct fdt_space *space,
+					   struct fdt_frame *frame)
+{
+	const struct fdt_mapping *m = &s->mapping;
+
+	if (!m->is_code)
+		return stop_walk(s, FDT_END_NO_MODULE);
+	if (!m->is_file) {
+		frame->elf = 0;
+		note_frame(s, frame, s->pc, space->serial);
+		return step_by_pointer(s, frame, FDT_END_NO_MODULE);
+	}
+	note_frame(s, frame, s->pc - m->start + m->offset_bytes, m->key.inode);
+	frame->flags |= FDT_FRAME_OFFSET;
+	frame->elf = m->key.dev;
+	frame->instruction = m->key.inode;
+	return 1;
+}
+
 static long unwind_step(__attribute__((unused)) u64 i, struct fdt_unwind *u)
 {
 	struct fdt_scratch *s = u->scratch;
@@ -373,13 +452,8 @@ static long unwind_step(__attribute__((unused)) u64 i, struct fdt_unwind *u)
 		return stop_walk(s, FDT_END_DEPTH);
 	frame = &s->frame[n];
 	at = module_find(s, space, pc);
-	if (at >= FDT_MODULES_MAX) {
-		u8 why = s->stack.native_end;
-
-		frame->elf = 0;
-		note_frame(s, frame, s->pc, space->serial);
-		return why == FDT_END_NO_TABLE ? 1 : step_by_pointer(s, frame, why);
-	}
+	if (at >= FDT_MODULES_MAX)
+		return unwind_outside(s, space, frame);
 	s->last_module = at;
 	module = &space->module[at];
 	frame->elf = module->elf;

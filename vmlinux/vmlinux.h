@@ -129,8 +129,20 @@ struct dentry {
 	const struct qstr d_name;
 };
 
+struct vfsmount {
+	struct dentry *mnt_root;
+};
+
 struct path {
+	struct vfsmount *mnt;
 	struct dentry *dentry;
+};
+
+/* fs/mount.h */
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
 };
 
 /* include/linux/pipe_fs_i.h, wait.h */
@@ -274,6 +286,7 @@ struct file;
 struct vm_area_struct {
 	unsigned long vm_start;
 	unsigned long vm_end;
+	unsigned long vm_flags;
 	unsigned long vm_pgoff;
 	struct file *vm_file;
 };
@@ -330,6 +343,7 @@ struct task_struct {
 /* include/linux/binfmts.h */
 struct linux_binprm {
 	const char *filename;
+	const char *interp;
 	struct file *file;
 };
 

@@ -233,7 +233,7 @@ struct fdt_process {
 	__u16 exe_size;
 	__u16 args_size;
 	__u32 pad;
-	char exe[FDT_EXE_MAX];   /* path as given to execve, or as read from /proc */
+	char exe[FDT_EXE_MAX];   /* path without links; of a script as given to execve */
 	char args[FDT_ARGS_MAX]; /* argv, each ended by NUL */
 };
 

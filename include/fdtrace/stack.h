@@ -32,6 +32,8 @@
 
 #define FDT_PAGE_SIZE 4096u /* of text, whatever the machine's pages are */
 
+#define FDT_VDSO_DEV (~0u) /* no device has that number: stands for the kernel's own mapping */
+
 /* A file as the kernel identifies it. dev is s_dev: major << 20 | minor. */
 struct fdt_elf_key {
 	__u64 inode;
@@ -39,14 +41,21 @@ struct fdt_elf_key {
 	__u32 pad;
 };
 
-/* Of the first executable PT_LOAD segment; an address outside it has no rows. */
+/* An executable PT_LOAD segment, by the pages of the file that mappings of it have. */
+#define FDT_SEGMENTS_MAX 4 /* of a file: what lies in others is not looked up */
+struct fdt_segment {
+	__u32 first_page, end_page; /* both 0: none */
+	__u64 delta; /* p_vaddr - p_offset: a file offset plus this is its address in the file */
+};
+
+/* Of all executable segments, which share one table; an address outside them has no rows. */
 struct fdt_elf {
 	__u32 id;          /* 1, 2, 3 ...: never used again in a run */
 	__u32 interpreter; /* FDT_INTERPRETER(); 0: not an interpreter */
-	__u64 delta; /* p_vaddr - p_offset: a file offset plus this is its address in the file */
 	__u64 first_vaddr; /* of text page 0; a multiple of FDT_PAGE_SIZE */
 	__u32 page0;       /* index of its text page 0 in the map of pages */
 	__u32 pages;       /* 0: no table (not available; do not ask again) */
+	struct fdt_segment segment[FDT_SEGMENTS_MAX];
 };
 
 /*
@@ -120,9 +129,12 @@ enum fdt_walk_end {
 #define FDT_FRAME_GUESSED 1 /* native: found by the frame pointer in code without CFI */
 #define FDT_FRAME_ENTRY 2   /* interpreted: the oldest frame that its native evaluation loop runs */
 #define FDT_FRAME_RETURN 4  /* native: address is a return address; the call lies before it */
+#define FDT_FRAME_OFFSET 8  /* native: address is an offset in a file that has no table yet */
 
 /*
- * Native: elf != 0: address is one in that file (vaddr); elf 0: an address of the process.
+ * Native: elf != 0: address is one in that file (vaddr); elf 0: an address of the process, in memory
+ * that may be executed but is of no file. With FDT_FRAME_OFFSET elf is the device and instruction
+ * the inode of the file, as in struct fdt_elf_key.
  * Interpreted: elf is the interpreter, and the pair of address and instruction says where in
  * which function, in terms of its language.
  */
@@ -131,7 +143,7 @@ struct fdt_frame {
 	__u32 elf;     /* fdt_elf.id; interpreted: FDT_INTERPRETER() */
 	__u16 flags;
 	__u16 language;    /* enum language */
-	__u64 instruction; /* native: 0 */
+	__u64 instruction; /* native: 0, or an inode */
 };
 
 /* struct fdt_frame follow: native ones, then interpreted ones, each innermost first. */
@@ -172,35 +184,25 @@ struct fdt_code {
 	__u16 failed; /* FDT_CODE_... */
 };
 
-/* A mapping of a file that has no table. Sent once per file and a few seconds. */
+/* The names of a path, the last one first; each ends with a NUL and is cut if it is longer. */
+#define FDT_PATH_NAMES 16
+#define FDT_PATH_NAME_MAX 64
+
+/*
+ * A mapping of a file that has no table. Sent once per file and a few seconds. The process may have
+ * ended when this is read, and /proc with it: so the path goes along, from the root of its mounts.
+ */
 struct fdt_elf_wanted {
 	struct fdt_head head;
 	struct fdt_elf_key key;
 	__u64 start, end;   /* of the mapping, in the process */
 	__u64 offset_bytes; /* in the file */
 	__u64 space;
+	__u32 name_count;
+	__u32 path_cut;           /* 1: the path has more names; there is at least the last one */
+	__u64 at_entry, at_mount; /* the kernel side's own */
+	char name[FDT_PATH_NAMES][FDT_PATH_NAME_MAX];
 };
-
-#define FDT_COPY_MAX 16384 /* bytes of stack */
-/*
- * Registers in DWARF's order on x86-64: 0 rax, 1 rdx, 2 rcx, 3 rbx, 4 rsi, 5 rdi, 6 rbp, 7 rsp,
- * 8-15, 16 rip.
- */
-#define FDT_REGS 17
-#define FDT_REG_SP 7
-#define FDT_REG_PC 16
-
-/* The bytes of the stack follow. */
-struct fdt_copy {
-	struct fdt_head head;
-	__u64 hash;
-	__u64 space;
-	__u64 reg[FDT_REGS];
-	__u32 size; /* bytes of stack, from reg[FDT_REG_SP] upwards */
-	__u32 pad;
-};
-
-#define FDT_RAW_MAX 20480 /* no record of these kinds is longer */
 
 /* ---- address spaces ---- */
 
@@ -216,6 +218,33 @@ struct fdt_module {
 	__u32 pages;
 	__u32 pad;
 };
+
+#define FDT_COPY_MAX 16384 /* bytes of stack */
+/* Registers in DWARF's order on x86-64: 0 rax, 1 rdx, 2 rcx, 3 rbx, 4 rsi, 5 rdi, 6 rbp, 7 rsp, 8-15, 16 rip. */
+#define FDT_REGS 17
+#define FDT_REG_SP 7
+#define FDT_REG_PC 16
+
+/*
+ * The bytes of the stack follow. The process may have ended when this is read, and /proc with it: so
+ * the mappings go along that its walks have met first, and the one in which this one ended.
+ */
+#define FDT_COPY_MODULES 8
+struct fdt_copy {
+	struct fdt_head head;
+	__u64 hash;
+	__u64 space;
+	__u64 reg[FDT_REGS];
+	__u32 size;        /* bytes of stack, from reg[FDT_REG_SP] upwards */
+	__u32 has_unknown; /* 1: the walk ended in a file without a table: this one */
+	struct fdt_elf_key key;
+	__u64 start, end, offset_bytes;
+	struct fdt_module module[FDT_COPY_MODULES];
+};
+
+#define FDT_RAW_MAX 20480 /* no record of these kinds is longer */
+
+/* ---- address spaces ---- */
 
 /* What is known of one mm_struct. */
 struct fdt_space {
@@ -236,13 +265,14 @@ enum fdt_stack_level {
 };
 
 FDT_SIZE_IS(fdt_elf_key, 16);
-FDT_SIZE_IS(fdt_elf, 32);
+FDT_SIZE_IS(fdt_segment, 16);
+FDT_SIZE_IS(fdt_elf, 24 + FDT_SEGMENTS_MAX * 16);
 FDT_SIZE_IS(fdt_text_page, 8);
 FDT_SIZE_IS(fdt_frame, 24);
 FDT_SIZE_IS(fdt_stack, 64);
 FDT_SIZE_IS(fdt_code, 72);
-FDT_SIZE_IS(fdt_elf_wanted, 80);
-FDT_SIZE_IS(fdt_copy, 192);
+FDT_SIZE_IS(fdt_elf_wanted, 104 + FDT_PATH_NAMES * FDT_PATH_NAME_MAX);
+FDT_SIZE_IS(fdt_copy, 232 + FDT_COPY_MODULES * 48);
 FDT_SIZE_IS(fdt_module, 48);
 FDT_SIZE_IS(fdt_space, 40 + FDT_MODULES_MAX * 48);
 

@@ -211,12 +211,21 @@ static void put_program(struct out *out, const struct process *p)
 	put_text(out, "'\n");
 }
 
+/*
+ * The application's innermost function. NULL where that would silence too much: if it is all there
+ * is of the application ("main" is in every stack), or if only a runtime or a library is known.
+ */
 static const char *telling_frame(const struct site *site)
 {
 	const struct stack *stack = site ? site->stack : NULL;
-	int at = stack_next_frame(stack, stack_best_rank(stack), 0);
+	enum frame_rank rank = stack_best_rank(stack);
+	int at = stack_next_frame(stack, rank, 0);
 
-	return at < 0 || !stack->frames[at].text[0] ? NULL : stack->frames[at].text;
+	if ((rank != FRAME_APPLICATION && rank != FRAME_NATIVE) || at < 0 ||
+	    !stack->frames[at].identity || !stack->frames[at].text[0] ||
+	    stack_next_frame(stack, rank, (unsigned int)at + 1) < 0)
+		return NULL;
+	return stack->frames[at].text;
 }
 
 void suppression_format(const struct finding *f, char *buffer, size_t size)

@@ -43,7 +43,8 @@ const char *glob_fault(const char *glob);
 
 /*
  * The suppression that silences this finding and its like, as YAML to paste: by rule, program
- * and the most relevant frame (whatever its line), by fingerprint where there is no stack.
+ * and the innermost function of the application (whatever its line); by fingerprint where that
+ * is not known, or calls everything the program does ("main").
  * Printable ASCII and newlines. Cut to size, which SUPPRESSION_TEXT_SIZE never makes necessary.
  */
 #define SUPPRESSION_TEXT_SIZE 2048

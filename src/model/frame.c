@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "model/stack.h"
 
 enum language stack_frame_language(const struct stack_frame *frame)
@@ -28,6 +29,8 @@ enum frame_rank stack_frame_rank(const struct stack_frame *frame)
 		return of_library || !frame->identity ? FRAME_LIBRARY : FRAME_APPLICATION;
 	if (strncmp(frame->text, "_start (", 8) == 0)
 		return FRAME_SYSTEM; /* it lies in the program, but comes from the C library */
+	if (!frame->identity && strncmp(frame->text, "?? (0x", 6) == 0)
+		return FRAME_SYSTEM; /* an address of this run, which says nothing to anybody */
 	return of_library ? FRAME_NATIVE_LIBRARY : FRAME_NATIVE;
 }
 
@@ -130,6 +133,21 @@ static size_t after_last_slash(const struct parts *p)
 	return from;
 }
 
+/* Bytes of the file's or the module's name: without ":57" or "+0x1139". */
+static size_t home_size(const struct parts *p)
+{
+	size_t size = module_size(p), digits = 0;
+
+	if (size)
+		return size;
+	while (digits < p->place_size &&
+	       isdigit((unsigned char)p->place[p->place_size - 1 - digits]))
+		digits++;
+	return digits && digits < p->place_size && p->place[p->place_size - 1 - digits] == ':'
+		       ? p->place_size - 1 - digits
+		       : p->place_size;
+}
+
 static bool is_nameless(const struct stack_frame *frame, const struct parts *p)
 {
 	return p->function == 2 && memcmp(frame->text, "??", 2) == 0;
@@ -157,4 +175,76 @@ void stack_frame_function(const struct stack_frame *frame, char *buffer, size_t 
 	struct parts p = take_apart(frame);
 
 	snprintf(buffer, size, "%.*s", is_nameless(frame, &p) ? 0 : (int)p.function, frame->text);
+}
+
+/* ---- the place of a stack ---- */
+
+/* How far out a stack was kept differs between hosts; the innermost functions are the same. */
+#define PLACE_FUNCTIONS 16
+
+struct functions {
+	unsigned int count;
+	const struct stack_frame *frame[PLACE_FUNCTIONS];
+	struct parts parts[PLACE_FUNCTIONS];
+};
+
+/* The same function, if not at the same call: by name where it has one. */
+static bool is_same_function(const struct stack_frame *a, const struct parts *x,
+			     const struct stack_frame *b, const struct parts *y)
+{
+	size_t home = home_size(x);
+
+	if (a->identity == b->identity)
+		return true;
+	if (is_nameless(a, x) || !x->place || !y->place || x->function != y->function ||
+	    home != home_size(y))
+		return false;
+	return memcmp(a->text, b->text, x->function) == 0 && memcmp(x->place, y->place, home) == 0;
+}
+
+static void functions_add(struct functions *f, const struct stack_frame *frame)
+{
+	struct parts parts = take_apart(frame);
+
+	for (unsigned int i = 0; i < f->count; i++)
+		if (is_same_function(frame, &parts, f->frame[i], &f->parts[i]))
+			return;
+	f->frame[f->count] = frame;
+	f->parts[f->count++] = parts;
+}
+
+/* The best kind of frames that has identities. false: none has. */
+static bool identified_rank(const struct stack *stack, enum frame_rank *ret_rank)
+{
+	bool found = false;
+
+	for (unsigned int i = 0; i < stack->frame_count; i++) {
+		enum frame_rank rank = stack_frame_rank(&stack->frames[i]);
+
+		if (!stack->frames[i].identity || (found && rank >= *ret_rank))
+			continue;
+		*ret_rank = rank;
+		found = true;
+	}
+	return found;
+}
+
+struct stack_place stack_find_place(const struct stack *stack)
+{
+	struct stack_place place = { .hash = HASH_START, .language = LANGUAGE_NATIVE };
+	struct functions functions = { 0 };
+	enum frame_rank rank = FRAME_SYSTEM;
+
+	place.is_known = identified_rank(stack, &rank);
+	if (!place.is_known)
+		return place;
+	for (int i = -1; functions.count < PLACE_FUNCTIONS &&
+			 (i = stack_next_frame(stack, rank, (unsigned int)(i + 1))) >= 0;)
+		if (stack->frames[i].identity)
+			functions_add(&functions, &stack->frames[i]);
+	for (unsigned int i = 0; i < functions.count; i++)
+		place.hash = hash_number(place.hash, functions.frame[i]->identity);
+	if (rank <= FRAME_LIBRARY)
+		place.language = stack_frame_language(functions.frame[0]);
+	return place;
 }

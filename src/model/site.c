@@ -376,62 +376,19 @@ void site_format_function(const struct site *site, char *buffer, size_t size)
 
 /* ---- fingerprints ---- */
 
-/* How far out a stack was kept differs between hosts; the innermost frames are the same. */
-#define FINGERPRINT_FRAMES 16
-
-/* The best kind of frames of the stack that has identities; FRAME_SYSTEM + 1: none has. */
-static unsigned int identified_rank(const struct stack *stack)
-{
-	unsigned int best = FRAME_SYSTEM + 1;
-
-	for (unsigned int i = 0; stack && i < stack->frame_count; i++) {
-		enum frame_rank rank = stack_frame_rank(&stack->frames[i]);
-
-		if (stack->frames[i].identity && rank < best)
-			best = rank;
-	}
-	return best;
-}
-
-/* Of the innermost frame among those that the fingerprint is made of. */
 enum language site_language(const struct site *site)
 {
 	const struct stack *stack = site_now((struct site *)site)->stack;
-	unsigned int rank = identified_rank(stack);
 
-	for (unsigned int i = 0; rank <= FRAME_LIBRARY && i < stack->frame_count; i++)
-		if (stack->frames[i].identity && stack_frame_rank(&stack->frames[i]) == rank)
-			return stack_frame_language(&stack->frames[i]);
-	return LANGUAGE_NATIVE;
-}
-
-/* Recursion counts once, however deep it was. */
-static uint64_t hash_frames(uint64_t hash, const struct stack *stack, enum frame_rank rank)
-{
-	uint64_t last = 0;
-	unsigned int count = 0;
-
-	for (int i = -1; (i = stack_next_frame(stack, rank, (unsigned int)(i + 1))) >= 0;) {
-		uint64_t identity = stack->frames[i].identity;
-
-		if (!identity || identity == last)
-			continue;
-		hash = hash_number(hash, identity);
-		last = identity;
-		if (++count == FINGERPRINT_FRAMES)
-			break;
-	}
-	return hash;
+	return stack ? stack->place.language : LANGUAGE_NATIVE;
 }
 
 uint64_t site_fingerprint(const struct site *site)
 {
 	uint64_t hash = hash_text(HASH_START, syscall_name(site->syscall));
-	unsigned int rank;
 
 	site = site_now((struct site *)site);
-	rank = identified_rank(site->stack);
-	if (rank <= FRAME_SYSTEM)
-		return hash_frames(hash, site->stack, rank);
+	if (site->stack && site->stack->place.is_known)
+		return hash_number(hash, site->stack->place.hash);
 	return hash_text(hash, fd_kind_name(site->kind));
 }

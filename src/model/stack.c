@@ -230,6 +230,7 @@ static struct stack *stack_new(struct stacks *s, uint64_t content, const struct 
 	if (!stack)
 		return NULL;
 	stack_fill(stack, event, size);
+	stack->place = stack_find_place(stack);
 	stack->refs = 1;
 	stack->bytes = bytes;
 	stack->content = content;

@@ -25,12 +25,23 @@ struct stack_frame {
 	uint16_t flags;    /* FDT_SITE_FRAME_* */
 };
 
+/*
+ * What identifies the place of a call wherever the program runs: the functions of the best rank that
+ * has identities. How deep a recursion was is no part of it.
+ */
+struct stack_place {
+	uint64_t hash;
+	enum language language; /* of the innermost of them; LANGUAGE_NATIVE for code without one */
+	bool is_known;          /* false: no frame has an identity */
+};
+
 struct stack {
 	uint16_t flags; /* FDT_SITE_* */
 	uint16_t frame_count;
 	uint16_t left_out; /* frames missing before frames[left_out_at] */
 	uint16_t left_out_at;
 	const struct stack_frame *frames; /* innermost first */
+	struct stack_place place;
 	/* the store's own */
 	uint64_t content; /* hash of all above: equal wherever the stack was taken */
 	struct stack *next;
@@ -94,6 +105,8 @@ enum frame_rank stack_frame_rank(const struct stack_frame *frame);
 enum frame_rank stack_best_rank(const struct stack *stack);
 /* The next frame of this rank, outwards from index `from` on, it included; -1: none. */
 int stack_next_frame(const struct stack *stack, enum frame_rank rank, unsigned int from);
+
+struct stack_place stack_find_place(const struct stack *stack); /* what stack->place is */
 
 /*
  * Who called the C library: the identity of the innermost native frame that lies in another

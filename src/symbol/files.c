@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
@@ -21,12 +22,16 @@
 #include "base/hash.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "symbol/runtimes.h"
 #include "util/log.h"
 
-#define VDSO_DEV (~0u) /* as in bpf/unwind.bpf.h */
-#define OPEN_MAX 2048  /* files held open: half of what the unit allows */
+#define OPEN_MAX 2048 /* files held open: half of what the unit allows */
 #define REST_NS 20000000000ull
 #define MAPS_MAX 4096 /* lines of /proc/PID/maps that are looked at */
+#define NAMES_MAX 1024
+#define AWAIT_MS 250  /* most files are read in a few; more on a machine that is busy */
+#define AWAIT_SHARE 4 /* at most one part of so many of all time is waited ... */
+#define AWAIT_SAVED_NS 2000000000ull /* ... or of so much, at once: a script starts many programs */
 
 /* A file being read. Belongs to the thread from pending to done. */
 struct job {
@@ -47,7 +52,8 @@ struct queue {
 
 struct entry {
 	struct symbol_file file;
-	struct language_found found; /* what file refers to */
+	char name[FDT_PATH_NAME_MAX]; /* what file refers to */
+	struct language_found found;  /* what file refers to */
 	bool is_unsupported_reported;
 };
 
@@ -56,6 +62,7 @@ struct files {
 	struct mem mem;
 	struct map by_key; /* hash of the key -> struct entry; found by trying the next ones, too */
 	struct map wanted; /* the same -> any: asked for or known */
+	struct map names;  /* the same -> a name: of what has not been read, too */
 	struct entry *by_id[FILES_MAX + 1];
 	struct entry *by_interpreter[FDT_INTERPRETERS_MAX];
 	uint32_t count, interpreter_count;
@@ -65,6 +72,7 @@ struct files {
 	unsigned int open; /* files whose descriptor is held */
 	uint32_t hand;     /* the id that was closed last */
 	uint64_t rest_ns;  /* when unused files release their symbols */
+	uint64_t await_ns; /* not before then */
 	/* shared with the thread, under the lock */
 	pthread_t thread;
 	bool reading; /* the thread runs; the caller's alone */
@@ -152,8 +160,8 @@ static void job_read(struct job *job)
 	int fd = job->fd, err;
 
 	job->fd = -1;
-	err = job->key.dev == VDSO_DEV ? open_vdso(&job->elf)
-				       : elf_file_open(fd, job->name, &job->elf);
+	err = job->key.dev == FDT_VDSO_DEV ? open_vdso(&job->elf)
+					   : elf_file_open(fd, job->name, &job->elf);
 	if (!err) {
 		job->has_table = !unwind_table_build(job->elf, &job->table);
 		if (language_recognise(job->elf, &job->found))
@@ -239,6 +247,14 @@ int files_new(const struct files_kernel *kernel, struct files **ret_files)
 	return 0;
 }
 
+static void names_forget(struct files *files)
+{
+	map_each (&files->names, entry)
+		free(entry->value);
+	map_done(&files->mem, &files->names);
+	files->names = (struct map){ 0 };
+}
+
 static void entry_free(struct entry *entry)
 {
 	elf_file_free(entry->file.elf);
@@ -265,6 +281,7 @@ void files_free(struct files *files)
 		entry_free(files->by_id[id]);
 	map_done(&files->mem, &files->by_key);
 	map_done(&files->mem, &files->wanted);
+	names_forget(files);
 	pthread_cond_destroy(&files->work);
 	pthread_mutex_destroy(&files->lock);
 	close(files->done_fd);
@@ -349,17 +366,72 @@ static int open_mapping(pid_t pid, const struct fdt_elf_key *key, uint64_t start
 	return open_file_path(path, key);
 }
 
-int files_want(struct files *files, pid_t pid, const struct fdt_elf_key *key, uint64_t start,
-	       uint64_t end)
+/* What is known of a file that has not been read yet, or can't be: better than nothing in a frame. */
+static void name_keep(struct files *files, const struct fdt_elf_key *key, const char *name)
 {
-	char name[256] = "";
+	uint64_t number = key_number(key);
+	char *copy;
+
+	if (!name[0] || map_get(&files->names, number))
+		return;
+	if (files->names.count >= NAMES_MAX)
+		names_forget(files);
+	copy = strdup(name);
+	if (!copy || map_put(&files->mem, &files->names, number, copy))
+		free(copy);
+}
+
+/* The names are a path's from its end. false: it is not all there. */
+static bool wanted_path(const struct fdt_elf_wanted *wanted, char *path, size_t size)
+{
+	size_t at = 0;
+
+	if (wanted->path_cut || !wanted->name_count || wanted->name_count > FDT_PATH_NAMES)
+		return false;
+	for (uint32_t i = wanted->name_count; i-- > 0;) {
+		int length =
+			snprintf(path + at, size - at, "/%.*s", FDT_PATH_NAME_MAX, wanted->name[i]);
+
+		if (length < 0 || (size_t)length >= size - at)
+			return false;
+		at += (size_t)length;
+	}
+	return true;
+}
+
+/* The process has ended: what is there by that name from our root, if it is the same file. */
+static int open_wanted_path(const struct fdt_elf_wanted *wanted, char *name, size_t size)
+{
+	struct stat stat;
+	int fd;
+
+	if (!wanted_path(wanted, name, size))
+		return -ENOENT;
+	fd = open_file_path(name, &wanted->key);
+	if (fd < 0 || (!fstat(fd, &stat) &&
+		       (major(stat.st_dev) << 20 | minor(stat.st_dev)) == wanted->key.dev))
+		return fd;
+	close(fd);
+	return -ESTALE;
+}
+
+int files_want(struct files *files, const struct fdt_elf_wanted *wanted)
+{
+	const struct fdt_elf_key *key = &wanted->key;
+	char name[256] = "", base[FDT_PATH_NAME_MAX];
 	int fd;
 
 	if (is_wanted_already(files, key))
 		return -EALREADY;
-	if (key->dev == VDSO_DEV)
+	snprintf(base, sizeof(base), "%.*s", FDT_PATH_NAME_MAX - 1,
+		 wanted->name_count ? wanted->name[0] : "");
+	name_keep(files, key, base);
+	if (key->dev == FDT_VDSO_DEV)
 		return ask_reader(files, key, -1, "[vdso]");
-	fd = open_mapping(pid, key, start, end, name, sizeof(name));
+	fd = open_mapping((pid_t)wanted->head.tgid, key, wanted->start, wanted->end, name,
+			  sizeof(name));
+	if (fd < 0)
+		fd = open_wanted_path(wanted, name, sizeof(name));
 	return fd < 0 ? fd : ask_reader(files, key, fd, name);
 }
 
@@ -385,7 +457,7 @@ static int want_path(struct files *files, const char *path, unsigned int scripts
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct fdt_elf_key key = {};
-	char head[257] = "", next[256];
+	char head[257] = "", next[256], real[PATH_MAX];
 	struct stat stat;
 	ssize_t length;
 
@@ -406,7 +478,7 @@ static int want_path(struct files *files, const char *path, unsigned int scripts
 		close(fd);
 		return -EALREADY;
 	}
-	return ask_reader(files, &key, fd, path);
+	return ask_reader(files, &key, fd, realpath(path, real) ? real : path);
 }
 
 int files_want_path(struct files *files, const char *path)
@@ -428,7 +500,7 @@ static unsigned int want_line(struct files *files, pid_t pid, const char *line)
 	    mode[2] != 'x' || (!inode && strcmp(name, "[vdso]") != 0))
 		return 0;
 	key.inode = inode;
-	key.dev = inode ? major << 20 | minor : VDSO_DEV;
+	key.dev = inode ? major << 20 | minor : FDT_VDSO_DEV;
 	if (is_wanted_already(files, &key))
 		return 0;
 	if (!inode)
@@ -491,14 +563,29 @@ static void learn_interpreter(struct files *files, struct entry *entry, struct j
 	entry->file.parameters = entry->found.parameters;
 }
 
+/* What is no ELF file, or has no code, may be mapped as code nevertheless: by its offsets. */
+static void set_segments(struct fdt_elf *elf, const struct elf_file *file)
+{
+	struct elf_text text;
+
+	if (!file || !elf_file_text(file, &text)) {
+		elf->segment[0].end_page = UINT32_MAX;
+		return;
+	}
+	for (unsigned int i = 0; i < text.count; i++)
+		elf->segment[i] = (struct fdt_segment){
+			.first_page = (uint32_t)(text.segment[i].offset / FDT_PAGE_SIZE),
+			.end_page = (uint32_t)(text.segment[i].end / FDT_PAGE_SIZE),
+			.delta = text.segment[i].delta,
+		};
+}
+
 static void install_file(struct files *files, struct entry *entry, const struct job *job)
 {
 	struct fdt_elf elf = { .id = entry->file.id, .interpreter = entry->file.interpreter };
-	struct elf_text text;
 	int err;
 
-	if (entry->file.elf && elf_file_text(entry->file.elf, &text))
-		elf.delta = text.delta;
+	set_segments(&elf, entry->file.elf);
 	if (job->has_table) {
 		elf.first_vaddr = job->table.first_vaddr;
 		elf.pages = job->table.page_count;
@@ -537,6 +624,13 @@ static void bound_open(struct files *files)
 	files->open++;
 }
 
+static const char *path_base(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
 static void collect_job(struct files *files, struct job *job)
 {
 	struct entry *entry = calloc(1, sizeof(*entry));
@@ -550,6 +644,9 @@ static void collect_job(struct files *files, struct job *job)
 	entry->file.key = job->key;
 	entry->file.id = ++files->count;
 	entry->file.elf = job->elf;
+	snprintf(entry->name, sizeof(entry->name), "%.*s", FDT_PATH_NAME_MAX - 1,
+		 path_base(job->name));
+	entry->file.name = entry->name;
 	job->elf = NULL;
 	files->by_id[entry->file.id] = entry;
 	files->counters.files++;
@@ -557,6 +654,7 @@ static void collect_job(struct files *files, struct job *job)
 		learn_interpreter(files, entry, job);
 		entry->file.is_system =
 			entry->file.language || is_system_file(elf_file_base_name(entry->file.elf));
+		entry->file.is_runtime = runtime_is_file(elf_file_name(entry->file.elf));
 		if (entry->file.is_system)
 			elf_file_symbols_only(entry->file.elf);
 	}
@@ -615,6 +713,35 @@ void files_collect(struct files *files, int timeout_ms)
 		reader_stop(files);
 }
 
+/* A debt that time pays off. Whoever meets new files all the time waits for a part of them only. */
+static void await_note(struct files *files, uint64_t began_ns, uint64_t now_ns)
+{
+	uint64_t earliest = now_ns > AWAIT_SAVED_NS ? now_ns - AWAIT_SAVED_NS : 0;
+
+	if (files->await_ns < earliest)
+		files->await_ns = earliest;
+	files->await_ns += AWAIT_SHARE * (now_ns - began_ns);
+}
+
+const struct symbol_file *files_await(struct files *files, const struct fdt_elf_key *key)
+{
+	uint64_t began = clock_monotonic_ns(), end = began + AWAIT_MS * 1000000ull, now = began;
+	const struct symbol_file *file = files_by_key(files, key);
+
+	if (file || !is_wanted_already(files, key) || began < files->await_ns)
+		return file;
+	while (!file && files->unfinished && now < end) {
+		struct pollfd done = { .fd = files->done_fd, .events = POLLIN };
+
+		poll(&done, 1, (int)((end - now) / 1000000 + 1));
+		collect_done(files);
+		file = files_by_key(files, key);
+		now = clock_monotonic_ns();
+	}
+	await_note(files, began, now);
+	return file;
+}
+
 void files_rest(struct files *files)
 {
 	uint64_t now = clock_monotonic_ns();
@@ -642,6 +769,19 @@ const struct symbol_file *files_by_key(const struct files *files, const struct f
 	const struct entry *entry = map_get(&files->by_key, key_number(key));
 
 	return entry ? &entry->file : NULL;
+}
+
+const char *files_name(const struct files *files, const struct fdt_elf_key *key)
+{
+	return map_get(&files->names, key_number(key));
+}
+
+int files_open(const struct files *files, const struct fdt_elf_key *key)
+{
+	const struct symbol_file *file = files_by_key(files, key);
+	int fd = file && file->elf ? elf_file_dup(file->elf) : -1;
+
+	return fd < 0 ? -ENOENT : fd;
 }
 
 const struct symbol_file *files_interpreter(const struct files *files, uint32_t interpreter)

@@ -31,11 +31,13 @@ struct files_kernel {
 
 struct symbol_file {
 	struct fdt_elf_key key;
+	const char *name;                    /* the last part of its path; "": unknown */
 	uint32_t id;                         /* fdt_elf.id */
 	uint32_t interpreter;                /* FDT_INTERPRETER(); 0: none, or not supported */
 	const struct language_ops *language; /* of the interpreter, supported or not; or NULL */
 	const void *parameters;              /* as its recognise() filled them in; or NULL */
 	bool is_system;       /* C library, dynamic linker, vdso, the interpreter itself */
+	bool is_runtime;      /* of a language that is not walked: runtimes.h */
 	struct elf_file *elf; /* NULL: it could not be read */
 };
 
@@ -53,12 +55,12 @@ int files_new(const struct files_kernel *kernel, struct files **ret_files);
 void files_free(struct files *files); /* NULL is allowed; waits for the thread */
 
 /*
- * Asks for the file behind a mapping of a process; start and end 0: for its executable. Opens it at once, through
+ * Asks for the file behind a mapping of a process; end 0: for its executable. Opens it at once, through
  * /proc/PID/map_files or by its path under /proc/PID/root, so that it is the right one even if
- * it was deleted or replaced. 0; -EALREADY: known or on its way; or -errno.
+ * it was deleted or replaced; if the process has ended, by its path from our root, if that leads
+ * to the same inode. 0; -EALREADY: known or on its way; or -errno: what is known is its name.
  */
-int files_want(struct files *files, pid_t pid, const struct fdt_elf_key *key, uint64_t start,
-	       uint64_t end);
+int files_want(struct files *files, const struct fdt_elf_wanted *wanted);
 
 /* Asks for every file whose text that process maps. Returns how many were asked for. */
 unsigned int files_want_process(struct files *files, pid_t pid);
@@ -71,6 +73,18 @@ int files_want_path(struct files *files, const char *path);
  * until all of it is done.
  */
 void files_collect(struct files *files, int timeout_ms);
+
+/*
+ * A file that was asked for, once it has been read: for that a short while is waited, now and then.
+ * NULL: it could not be opened, or takes longer.
+ */
+const struct symbol_file *files_await(struct files *files, const struct fdt_elf_key *key);
+
+/* The last part of the path of a file that was asked for but has not been read, or NULL. */
+const char *files_name(const struct files *files, const struct fdt_elf_key *key);
+
+/* A descriptor of the file, for the caller to close; -ENOENT: unknown, or no longer open. */
+int files_open(const struct files *files, const struct fdt_elf_key *key);
 
 /*
  * To be called now and then: lets go of the symbols of files that no place was asked of for 20 to 40

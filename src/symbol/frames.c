@@ -12,6 +12,7 @@
 #include "symbol/elf/elf_file.h"
 #include "symbol/files.h"
 #include "symbol/language.h"
+#include "symbol/runtimes.h"
 
 #define TEXT_MAX 512
 #define PLACES_MAX 8 /* functions inlined into each other at one address */
@@ -60,16 +61,6 @@ __attribute__((format(printf, 2, 3))) static void add_text(struct text_frame *fr
 
 /* ---- interpreted ---- */
 
-/* The last two parts of a path: what a virtual environment or a home directory is called differs. */
-static const char *path_tail(const char *path)
-{
-	const char *slash = strrchr(path, '/'), *before = slash;
-
-	while (before && before > path && before[-1] != '/')
-		before--;
-	return before ?: path;
-}
-
 /* A frame of which nothing is known has no identity. */
 static void add_unknown_interpreted(struct resolving *r, const struct fdt_frame *frame)
 {
@@ -94,7 +85,8 @@ static void add_interpreted(struct resolving *r, const struct fdt_frame *frame)
 	}
 	found.function = found.function ?: "??";
 	found.file = found.file ?: file->language->word;
-	text = add_frame(r, hash_text(hash_text(HASH_START, path_tail(found.file)), found.function),
+	found.module = found.module ?: found.file;
+	text = add_frame(r, hash_text(hash_text(HASH_START, found.module), found.function),
 			 FDT_SITE_FRAME_OF(frame->language) | found.flags);
 	if (found.line)
 		add_text(text, "%s (%s:%u)", found.function, found.file, found.line);
@@ -139,8 +131,11 @@ static uint64_t native_identity(struct elf_file *elf, uint64_t vaddr)
 static void add_place(struct resolving *r, const struct symbol_file *file, uint64_t vaddr,
 		      const struct elf_place *place, unsigned int flags)
 {
+	bool is_runtime =
+		file->is_runtime || runtime_is_function(place, elf_file_is_static(file->elf));
 	struct text_frame *frame = add_frame(r, native_identity(file->elf, vaddr),
-					     flags | (place->inlined ? FDT_SITE_FRAME_INLINED : 0));
+					     flags | (place->inlined ? FDT_SITE_FRAME_INLINED : 0) |
+						     (is_runtime ? FDT_SITE_FRAME_LIBRARY : 0));
 	const char *module = elf_file_base_name(file->elf);
 
 	if (place->function && place->source && place->line)
@@ -189,15 +184,48 @@ static void add_bare_frame(struct resolving *r, const struct fdt_frame *frame, u
 		add_text(add_frame(r, 0, flags), "?? (0x%" PRIx64 ")", (uint64_t)frame->address);
 }
 
+/* Of the file nothing is known but what it is called. */
+static void add_named_frame(struct resolving *r, const char *name, uint64_t offset,
+			    unsigned int flags)
+{
+	uint64_t identity = name ? hash_number(hash_text(HASH_START, name), offset) : 0;
+
+	add_text(add_frame(r, identity, flags), "?? (%s+0x%" PRIx64 ")", name ?: "unknown file",
+		 offset);
+}
+
+/* The file had no table when the stack was taken. By now it may have been read. */
+static void add_offset_frame(struct resolving *r, const struct fdt_frame *frame, unsigned int flags)
+{
+	const struct fdt_elf_key key = { .inode = frame->instruction, .dev = frame->elf };
+	const struct symbol_file *file = files_await(r->sources->files, &key);
+	struct fdt_frame known = *frame;
+	struct elf_text text;
+	uint64_t delta;
+
+	if (!file || !file->elf || !elf_file_text(file->elf, &text) ||
+	    !elf_text_delta(&text, frame->address, &delta)) {
+		add_named_frame(r, file ? file->name : files_name(r->sources->files, &key),
+				frame->address, flags);
+		return;
+	}
+	known.address += delta;
+	add_file_frame(r, file, &known, flags);
+}
+
 static void add_native(struct resolving *r, const struct fdt_frame *frame)
 {
 	const struct symbol_file *file = files_by_id(r->sources->files, frame->elf);
 	unsigned int flags = frame->flags & FDT_FRAME_GUESSED ? FDT_SITE_FRAME_GUESSED : 0;
 
-	if (file && file->elf)
+	if (frame->flags & FDT_FRAME_OFFSET)
+		add_offset_frame(r, frame, flags);
+	else if (!file)
+		add_bare_frame(r, frame, flags);
+	else if (file->elf)
 		add_file_frame(r, file, frame, flags);
 	else
-		add_bare_frame(r, frame, flags);
+		add_named_frame(r, file->name, frame->address, flags);
 }
 
 /* ---- all of it ---- */

@@ -21,6 +21,7 @@
 struct language_frame {
 	const char *function;    /* qualified where the language has that; NULL: unknown */
 	const char *file;        /* its source; NULL: unknown */
+	const char *module;      /* the part of file that is the same wherever it is installed */
 	unsigned int line;       /* 0: unknown */
 	unsigned int flags;      /* FDT_SITE_FRAME_LIBRARY, _SYSTEM: how it ranks; 0: application */
 	unsigned int site_flags; /* FDT_SITE_*, of the whole stack */

@@ -2,6 +2,7 @@
 #include "symbol/stacks.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -147,47 +148,117 @@ static struct taken *take_pending(struct stacks *s, uint64_t hash)
 	return NULL;
 }
 
-/* An address of the process becomes one of a file, if the file is known. */
-static struct fdt_frame frame_of_address(struct stacks *s, uint64_t space, uint64_t address,
-					 bool is_return)
+/* ---- copies ---- */
+
+#define KNOWN_MAX (FDT_COPY_MODULES + 1)
+
+static void mapping_insert(struct unwind_mapping *mapping, unsigned int *count,
+			   const struct unwind_mapping *added)
 {
-	struct fdt_frame frame = { .address = address, .flags = is_return ? FDT_FRAME_RETURN : 0 };
-	struct unwind_mapping mapping;
-	const struct symbol_file *file;
-	struct fdt_elf_key key = {};
+	unsigned int at = (*count)++;
+
+	for (; at && mapping[at - 1].start > added->start; at--)
+		mapping[at] = mapping[at - 1];
+	mapping[at] = *added;
+}
+
+/* false: of a file of which nothing is known any more. */
+static bool mapping_of_module(const struct stacks *s, const struct fdt_module *module,
+			      struct unwind_mapping *ret_mapping)
+{
+	const struct symbol_file *file = files_by_id(s->files, module->elf);
 	struct elf_text text;
 
+	if (module->end <= module->start || !file || !file->elf || !elf_file_text(file->elf, &text))
+		return false;
+	*ret_mapping = (struct unwind_mapping){ .start = module->start,
+						.end = module->end,
+						.inode = file->key.inode,
+						.dev = file->key.dev };
+	snprintf(ret_mapping->name, sizeof(ret_mapping->name), "%s", file->name);
+	for (unsigned int i = 0; i < text.count; i++) {
+		const struct elf_segment *segment = &text.segment[i];
+
+		ret_mapping->offset_bytes = module->start - module->bias - segment->delta;
+		if (ret_mapping->offset_bytes >= segment->offset &&
+		    ret_mapping->offset_bytes < segment->end)
+			return true;
+	}
+	return false;
+}
+
+/* As the kernel side saw them. The file in which its walk ended has mostly been opened since. */
+static unsigned int known_mappings(struct stacks *s, const struct fdt_copy *copy,
+				   struct unwind_mapping *mapping)
+{
+	struct unwind_mapping one;
+	unsigned int count = 0;
+
+	for (int i = 0; i < FDT_COPY_MODULES; i++)
+		if (mapping_of_module(s, &copy->module[i], &one))
+			mapping_insert(mapping, &count, &one);
+	if (!copy->has_unknown || copy->end <= copy->start || !files_await(s->files, &copy->key))
+		return count;
+	one = (struct unwind_mapping){ .start = copy->start,
+				       .end = copy->end,
+				       .offset_bytes = copy->offset_bytes,
+				       .inode = copy->key.inode,
+				       .dev = copy->key.dev };
+	mapping_insert(mapping, &count, &one);
+	return count;
+}
+
+static int open_known(void *ctx, const struct unwind_mapping *mapping)
+{
+	const struct fdt_elf_key key = { .inode = mapping->inode, .dev = mapping->dev };
+
+	return files_open(ctx, &key);
+}
+
+/* false: the address lies in no mapping. */
+static bool frame_of_address(struct stacks *s, uint64_t space, uint64_t address, bool is_return,
+			     struct fdt_frame *ret_frame)
+{
+	struct unwind_mapping mapping;
+
+	*ret_frame =
+		(struct fdt_frame){ .address = address, .flags = is_return ? FDT_FRAME_RETURN : 0 };
 	if (unwind_copy_mapping(s->unwind, space, address - is_return, &mapping))
-		return frame;
-	key.inode = mapping.inode;
-	key.dev = mapping.dev;
-	file = files_by_key(s->files, &key);
-	if (!file || !file->elf || !elf_file_text(file->elf, &text))
-		return frame;
-	frame.elf = file->id;
-	frame.address = address - mapping.start + mapping.offset_bytes + text.delta;
-	return frame;
+		return false;
+	if (!mapping.inode && strcmp(mapping.name, "[vdso]") != 0)
+		return true;
+	ret_frame->address = address - mapping.start + mapping.offset_bytes;
+	ret_frame->flags |= FDT_FRAME_OFFSET;
+	ret_frame->elf = mapping.inode ? mapping.dev : FDT_VDSO_DEV;
+	ret_frame->instruction = mapping.inode;
+	return true;
 }
 
 /* The unwound copy takes the place of the native frames, if it goes further than they do. */
 static void replace_native(struct stacks *s, struct taken *taken, const struct fdt_copy *copy)
 {
+	struct unwind_mapping mapping[KNOWN_MAX];
+	struct unwind_known known = { mapping, known_mappings(s, copy, mapping), open_known,
+				      s->files };
+	struct fdt_frame frame[FDT_NATIVE_MAX];
 	uint64_t address[FDT_NATIVE_MAX];
 	enum fdt_walk_end end;
-	unsigned int count = 0;
-	int err = unwind_copy_frames(s->unwind, (pid_t)copy->head.tgid, copy, address,
+	unsigned int count = 0, found = 0;
+	int err = unwind_copy_frames(s->unwind, (pid_t)copy->head.tgid, copy, &known, address,
 				     FDT_NATIVE_MAX, &count, &end);
 
-	if (err || count < taken->stack.native_count) {
-		log_debug("a copied stack of pid %u: %u frames%s%s", copy->head.tgid, count,
+	while (!err && found < count &&
+	       frame_of_address(s, copy->space, address[found], found > 0, &frame[found]))
+		found++;
+	if (err || found < taken->stack.native_count) {
+		log_debug("a copied stack of pid %u: %u frames%s%s", copy->head.tgid, found,
 			  err ? ", " : "", err ? strerror(-err) : "");
 		return;
 	}
 	files_collect(s->files, 0);
-	for (unsigned int i = 0; i < count; i++)
-		taken->native[i] = frame_of_address(s, copy->space, address[i], i > 0);
-	taken->stack.native_count = (uint16_t)count;
-	taken->stack.native_end = (uint8_t)end;
+	memcpy(taken->native, frame, found * sizeof(*frame));
+	taken->stack.native_count = (uint16_t)found;
+	taken->stack.native_end = (uint8_t)(found < count ? FDT_END_NO_MODULE : end);
 	s->counters.copies++;
 }
 
@@ -221,7 +292,7 @@ static int apply_wanted(struct stacks *s, const struct fdt_elf_wanted *wanted, s
 	if (size < sizeof(*wanted))
 		return count_malformed(s);
 	unwind_copy_stale(s->unwind, wanted->space);
-	files_want(s->files, (pid_t)wanted->head.tgid, &wanted->key, wanted->start, wanted->end);
+	files_want(s->files, wanted);
 	return 0;
 }
 

@@ -52,6 +52,7 @@ LANGUAGE_HOMES = ("src/symbol/python/", "include/fdtrace/python.h", "bpf/python.
 LANGUAGE_ALLOWED = {
     "include/fdtrace/language.h": "the table of languages",
     "src/symbol/language.c": "the table of their operations",
+    "src/symbol/runtimes.c": "the table of their native code",
     "bpf/language.bpf.h": "the table of their walkers",
     "bpf/fdtrace.bpf.c": "includes the walkers",
     "bpf/stack.bpf.h": "the scratch memory of a walk",

@@ -353,7 +353,7 @@ static void the_most_telling_frame(void **state)
 		{ 1, { { "_start (app+0x1000)", 2, 0 } }, "openat" },
 		{ 1, { { "f (app+0x1139)", 2, 0 } }, "f (app+0x1139)" },
 		{ 1, { { "?? (app+0x1139)", 2, 0 } }, "app+0x1139" },
-		{ 1, { { "?? (0x7f0000001234)", 0, 0 } }, "0x7f0000001234" },
+		{ 1, { { "?? (0x7f0000001234)", 0, 0 } }, "openat" },
 		{ 1,
 		  { { "(anonymous namespace)::f(int) (x.cc:3)", 2, 0 } },
 		  "x.cc:3 (anonymous namespace)::f(int)" },
@@ -448,6 +448,43 @@ static void a_place_in_python_has_one_number(void **state)
 	assert_true(one == fingerprint(500, "/opt/python", FRAMES(library)));
 	assert_true(one != fingerprint(300, "/usr/bin/python3.11", FRAMES(other)));
 	assert_true(one != fingerprint(300, "/usr/bin/python3.11", FRAMES(connect_frames)));
+}
+
+static void recursion_is_no_part_of_a_number(void **state)
+{
+	static const struct frame once[] = { { "close (libc.so.6+0x1)", 1, SYS },
+					     { "scan (walk.c:10)", 2, 0 },
+					     { "visit (walk.c:20)", 3, 0 },
+					     { "main (walk.c:30)", 4, 0 } };
+	static const struct frame twice[] = {
+		{ "close (libc.so.6+0x1)", 1, SYS }, { "scan (walk.c:10)", 2, 0 },
+		{ "visit (walk.c:20)", 3, 0 },       { "scan (walk.c:15)", 5, 0 },
+		{ "visit (walk.c:20)", 3, 0 },       { "main (walk.c:30)", 4, 0 }
+	};
+	static const struct frame symbols[] = { { "close (libc.so.6+0x1)", 1, SYS },
+						{ "scan (app+0x10)", 2, 0 },
+						{ "main (app+0x30)", 4, 0 } };
+	static const struct frame deep[] = { { "close (libc.so.6+0x1)", 1, SYS },
+					     { "scan (app+0x10)", 2, 0 },
+					     { "scan (app+0x18)", 5, 0 },
+					     { "scan (app+0x18)", 5, 0 },
+					     { "main (app+0x30)", 4, 0 } };
+	static const struct frame stripped[] = { { "close (libc.so.6+0x1)", 1, SYS },
+						 { "?? (app+0x10)", 2, 0 },
+						 { "?? (app+0x18)", 5, 0 },
+						 { "?? (app+0x30)", 4, 0 } };
+	static const struct frame others[] = { { "close (libc.so.6+0x1)", 1, SYS },
+					       { "scan (a.so+0x10)", 2, 0 },
+					       { "scan (b.so+0x18)", 5, 0 },
+					       { "main (app+0x30)", 4, 0 } };
+	uint64_t one = fingerprint(300, "/bin/app", FRAMES(symbols));
+
+	(void)state;
+	assert_true(fingerprint(300, "/bin/app", FRAMES(once)) ==
+		    fingerprint(300, "/bin/app", FRAMES(twice)));
+	assert_true(one == fingerprint(300, "/bin/app", FRAMES(deep)));
+	assert_true(one != fingerprint(300, "/bin/app", FRAMES(stripped)));
+	assert_true(one != fingerprint(300, "/bin/app", FRAMES(others)));
 }
 
 static void a_native_place_has_one_number(void **state)
@@ -723,6 +760,7 @@ int main(void)
 		cmocka_unit_test(the_most_telling_frame),
 		cmocka_unit_test(a_place_in_python_has_one_number),
 		cmocka_unit_test(a_native_place_has_one_number),
+		cmocka_unit_test(recursion_is_no_part_of_a_number),
 		cmocka_unit_test(how_objects_close_is_learned),
 		cmocka_unit_test(a_forgotten_object_closes_what_is_not_its_own),
 		cmocka_unit_test(an_object_may_close_its_own),

@@ -260,7 +260,9 @@ static void end(struct run *run)
 
 static void use_at(struct run *run, const char *text, uint64_t site)
 {
-	tells(&run->s, site, 0, 1, &(struct frame){ text, site, 0 });
+	const struct frame frames[] = { { text, site, 0 }, { "main (main.c:9)", 1000, 0 } };
+
+	tells(&run->s, site, 0, 2, frames);
 	fails_at(&run->s, FDT_SYS_read, PID, 3, EBADF, site);
 }
 
@@ -333,6 +335,7 @@ static void what_is_pasted_works(void **state)
 		start(&run, "");
 		use_at(&run, frames[i], 1);
 		assert_int_equal(run.reported, 1);
+		assert_non_null(strstr(run.paste, "\n  frame: "));
 		snprintf(paste, sizeof(paste), "%s", run.paste);
 		for (const char *p = paste; *p; p++)
 			assert_true(*p == '\n' || (*p >= ' ' && *p <= '~'));
@@ -341,6 +344,34 @@ static void what_is_pasted_works(void **state)
 		use_at(&run, frames[i], 1);
 		assert_int_equal(run.reported, 0);
 		assert_int_equal(run.list->entries[0].used, 1);
+		end(&run);
+	}
+}
+
+/* Never by what is in every stack of the program, nor by what its runtime does for everybody. */
+static void what_is_pasted_silences_no_more(void **state)
+{
+	static const struct frame alone[] = {
+		{ "main (main.c:9)", 7, 0 },
+		{ "PerlIOUnix_open (perl+0x1b3eaa)", 7, FDT_SITE_FRAME_LIBRARY },
+		{ "open64 (libc.so.6+0x10)", 7, FDT_SITE_FRAME_SYSTEM },
+		{ "<module> (/a/app.py:9)", 7, FDT_SITE_FRAME_OF(LANGUAGE_PYTHON) },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(alone) / sizeof(alone[0]); i++) {
+		const struct frame frames[] = { { "read (libc.so.6+0x20)", 5,
+						  FDT_SITE_FRAME_SYSTEM },
+						alone[i],
+						{ "_start (app+0x10)", 6, FDT_SITE_FRAME_SYSTEM } };
+		struct run run;
+
+		start(&run, "");
+		tells(&run.s, 1, 0, 3, frames);
+		fails_at(&run.s, FDT_SYS_read, PID, 3, EBADF, 1);
+		assert_int_equal(run.reported, 1);
+		assert_null(strstr(run.paste, "frame:"));
+		assert_non_null(strstr(run.paste, "\n  fingerprint: '"));
 		end(&run);
 	}
 }
@@ -372,6 +403,7 @@ int main(void)
 		cmocka_unit_test(a_cause_is_asked_for_once),
 		cmocka_unit_test(conditions_must_all_hold),
 		cmocka_unit_test(what_is_pasted_works),
+		cmocka_unit_test(what_is_pasted_silences_no_more),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

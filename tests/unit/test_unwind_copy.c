@@ -14,6 +14,7 @@
 
 #include "own_stack.h"
 #include "small_elf.h"
+#include "symbol/mapping.h"
 #include "symbol/unwind/unwind_copy.h"
 #include "symbol/unwind/unwind_image.h"
 
@@ -27,11 +28,17 @@ struct unwound {
 
 static struct own_stack own;
 
-static int frames(struct unwind_copy *unwind, pid_t pid, uint64_t space, struct unwound *unwound)
+static int frames_by(struct unwind_copy *unwind, pid_t pid, const struct unwind_known *known,
+		     uint64_t space, struct unwound *unwound)
 {
 	own.copy.space = space;
-	return unwind_copy_frames(unwind, pid, &own.copy, unwound->addresses, OWN_FRAMES_MAX,
+	return unwind_copy_frames(unwind, pid, &own.copy, known, unwound->addresses, OWN_FRAMES_MAX,
 				  &unwound->count, &unwound->end);
+}
+
+static int frames(struct unwind_copy *unwind, pid_t pid, uint64_t space, struct unwound *unwound)
+{
+	return frames_by(unwind, pid, NULL, space, unwound);
 }
 
 static void assert_whole(const struct unwound *unwound)
@@ -96,7 +103,8 @@ static void depth_is_bounded(void **state)
 	take(FDT_COPY_MAX);
 	own.copy.space = SPACE;
 	assert_int_equal(
-		unwind_copy_frames(unwind, getpid(), &own.copy, addresses, 5, &count, &end), 0);
+		unwind_copy_frames(unwind, getpid(), &own.copy, NULL, addresses, 5, &count, &end),
+		0);
 	assert_int_equal(count, 5);
 	assert_int_equal(end, FDT_END_DEPTH);
 	assert_int_equal(addresses[5], 0);
@@ -145,6 +153,34 @@ static void zombie_has_no_mappings(void **state)
 	assert_int_equal(frames(unwind, child, SPACE, &unwound), -ESRCH);
 	assert_int_equal(waitpid(child, NULL, 0), child);
 	unwind_copy_free(unwind);
+}
+
+static int open_own(void *ctx, const struct unwind_mapping *mapping)
+{
+	(void)ctx;
+	return mapping_open(getpid(), mapping);
+}
+
+/* Nothing of the child is left, but where its files lay was noted in time. */
+static void ended_child_by_what_is_known(void **state)
+{
+	struct unwind_copy *unwind = unwind_new();
+	struct unwind_known known = { .open = open_own };
+	struct unwind_mapping *mapping, found;
+	struct unwound unwound;
+	pid_t child = ended_child();
+
+	(void)state;
+	assert_int_equal(mappings_read(getpid(), &mapping, &known.count), 0);
+	known.mapping = mapping;
+	take(FDT_COPY_MAX);
+	assert_int_equal(frames_by(unwind, child, &known, SPACE, &unwound), 0);
+	assert_whole(&unwound);
+	assert_int_equal(unwind_copy_mapping(unwind, SPACE, own.copy.reg[16], &found), 0);
+	known.count = 0;
+	assert_int_equal(frames_by(unwind, child, &known, SPACE + 1, &unwound), -ESRCH);
+	unwind_copy_free(unwind);
+	free(mapping);
 }
 
 static void spaces_are_bounded(void **state)
@@ -415,6 +451,7 @@ int main(void)
 		cmocka_unit_test(depth_is_bounded),
 		cmocka_unit_test(ended_child_has_no_mappings),
 		cmocka_unit_test(zombie_has_no_mappings),
+		cmocka_unit_test(ended_child_by_what_is_known),
 		cmocka_unit_test(spaces_are_bounded),
 		cmocka_unit_test(mapping_of_an_address),
 		cmocka_unit_test(nameless_library_is_found),

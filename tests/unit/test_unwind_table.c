@@ -329,7 +329,7 @@ static void callback_as_glibc(void **state)
 /* ---- made by hand ---- */
 
 #define TEXT 0x1000
-#define FRAME 0x200 /* of .eh_frame in the image and in memory */
+#define FRAME 0x400 /* of .eh_frame in the image and in memory */
 
 /* No sections; found by .eh_frame_hdr, as in a stripped file. */
 struct image {
@@ -425,13 +425,16 @@ static void image_begin(struct image *image, uint32_t text_size, uint64_t entry)
 		  .p_vaddr = TEXT,
 		  .p_filesz = text_size,
 		  .p_memsz = text_size },
-		{ .p_type = PT_GNU_EH_FRAME, .p_offset = 0x1f0, .p_vaddr = 0x1f0, .p_filesz = 12 },
+		{ .p_type = PT_GNU_EH_FRAME,
+		  .p_offset = FRAME - 16,
+		  .p_vaddr = FRAME - 16,
+		  .p_filesz = 12 },
 	};
 
 	memset(image, 0, sizeof(*image));
 	bytes(image, &header, sizeof(header));
 	bytes(image, segment, sizeof(segment));
-	image->size = 0x1f0;
+	image->size = FRAME - 16;
 	word(image, 0xffu << 24 | 0xff << 16 | DW_EH_PE_udata4 << 8 | 1);
 	word(image, FRAME);
 	image->size = FRAME;
@@ -450,6 +453,126 @@ static int build_image(const struct image *image, struct unwind_table *table)
 }
 
 static struct image image;
+
+#define CODE_MAX 6
+
+/* An image with `count` executable segments more than the usual one, which lie as told. */
+static void image_add_code(struct image *to, const Elf64_Phdr *code, unsigned int count)
+{
+	Elf64_Ehdr header;
+	Elf64_Phdr segment;
+
+	assert_true(count <= CODE_MAX);
+	memcpy(&header, to->bytes, sizeof(header));
+	for (unsigned int i = 0; i < count; i++) {
+		segment = code[i];
+		segment.p_type = PT_LOAD;
+		segment.p_flags = PF_R | PF_X;
+		memcpy(to->bytes + header.e_phoff + header.e_phnum++ * sizeof(segment), &segment,
+		       sizeof(segment));
+	}
+	memcpy(to->bytes, &header, sizeof(header));
+}
+
+static bool image_text(const struct image *from, struct elf_text *text)
+{
+	struct elf_file *file;
+	bool found;
+
+	assert_int_equal(elf_file_from_memory(from->bytes, sizeof(from->bytes), "image", &file), 0);
+	found = elf_file_text(file, text);
+	elf_file_free(file);
+	return found;
+}
+
+static uint64_t delta_at(const struct elf_text *text, uint64_t offset)
+{
+	uint64_t delta = UINT64_MAX;
+
+	return elf_text_delta(text, offset, &delta) ? delta : UINT64_MAX;
+}
+
+/* As in Node: the first is small, the program is in the second; and one laid out anew behind it. */
+static void rows_of_all_segments(void **state)
+{
+	static const Elf64_Phdr code[] = {
+		{ .p_offset = 0x4000, .p_vaddr = 0x4000, .p_filesz = 0x2000, .p_memsz = 0x2000 },
+		{ .p_offset = 0x6000, .p_vaddr = 0x9000, .p_filesz = 0x800, .p_memsz = 0x800 },
+	};
+	struct unwind_table table;
+	struct elf_text text;
+	uint32_t cie;
+
+	(void)state;
+	image_begin(&image, 0x1000, 0);
+	image_add_code(&image, code, 2);
+	cie = put_cie(&image, "zR");
+	put_fde(&image, cie, TEXT, 0x40, "", 0);
+	put_fde(&image, cie, 0x5000, 0x40, "\x0e\x20", 2);
+	put_fde(&image, cie, 0x9000, 0x40, "\x0e\x40", 2);
+	word(&image, 0);
+	assert_true(image_text(&image, &text));
+	assert_int_equal(text.count, 3);
+	assert_int_equal(text.vaddr, TEXT);
+	assert_int_equal(text.vaddr + text.size, 0x9800);
+	assert_int_equal(delta_at(&text, TEXT), 0);
+	assert_int_equal(delta_at(&text, 0x5000), 0);
+	assert_int_equal(delta_at(&text, 0x6000), 0x3000);
+	assert_int_equal(delta_at(&text, 0x3000), UINT64_MAX);
+	assert_int_equal(delta_at(&text, 0x7000), UINT64_MAX);
+	assert_int_equal(build_image(&image, &table), 0);
+	assert_sound(&table);
+	assert_int_equal(rule_at(&table, TEXT), FDT_RULE(FDT_RULE_SP, 1, 0));
+	assert_int_equal(rule_at(&table, 0x3000), 0);
+	assert_int_equal(rule_at(&table, 0x5000), FDT_RULE(FDT_RULE_SP, 4, 0));
+	assert_int_equal(rule_at(&table, 0x9000), FDT_RULE(FDT_RULE_SP, 8, 0));
+	unwind_table_done(&table);
+}
+
+/* Never a wrong address: which segment is meant must be sure, and the table must have a bound. */
+static void doubtful_segments_are_left_out(void **state)
+{
+	static const Elf64_Phdr code[] = {
+		/* the same pages of the file as the first one, elsewhere */
+		{ .p_offset = 0x1800, .p_vaddr = 0x8800, .p_filesz = 0x10, .p_memsz = 0x10 },
+		{ .p_offset = 0x4000, .p_vaddr = 1ull << 40, .p_filesz = 0x10, .p_memsz = 0x10 },
+		{ .p_offset = 0x5000, .p_vaddr = UINT64_MAX - 8, .p_filesz = 16, .p_memsz = 16 },
+		{ .p_offset = UINT64_MAX - 8, .p_vaddr = 0x6000, .p_filesz = 16, .p_memsz = 16 },
+		{ .p_offset = 0x6000, .p_vaddr = 0x6000, .p_filesz = UINT64_MAX, .p_memsz = 16 },
+		{ .p_offset = 0x7000, .p_vaddr = 0x800, .p_filesz = 0x10, .p_memsz = 0x10 },
+	};
+	struct elf_text text;
+
+	(void)state;
+	image_begin(&image, 0x1000, 0);
+	image_add_code(&image, code, 6);
+	assert_true(image_text(&image, &text));
+	assert_int_equal(text.count, 2);
+	assert_int_equal(text.vaddr, 0x800); /* in whatever order */
+	assert_int_equal(text.vaddr + text.size, TEXT + 0x1000);
+	assert_int_equal(delta_at(&text, TEXT), 0);
+	assert_int_equal(delta_at(&text, 0x7000), 0x800 - 0x7000ull);
+	assert_int_equal(delta_at(&text, 0x4000), UINT64_MAX);
+}
+
+static void segments_are_bounded(void **state)
+{
+	Elf64_Phdr code[CODE_MAX];
+	struct elf_text text;
+
+	(void)state;
+	for (unsigned int i = 0; i < CODE_MAX; i++)
+		code[i] = (Elf64_Phdr){ .p_offset = 0x3000 + 0x1000 * i,
+					.p_vaddr = 0x3000 + 0x3000 * i,
+					.p_filesz = 0x1000,
+					.p_memsz = 0x1000 };
+	image_begin(&image, 0x1000, 0);
+	image_add_code(&image, code, CODE_MAX);
+	assert_true(image_text(&image, &text));
+	assert_int_equal(text.count, FDT_SEGMENTS_MAX);
+	assert_int_equal(text.vaddr + text.size, code[FDT_SEGMENTS_MAX - 2].p_vaddr + 0x1000);
+	assert_int_equal(delta_at(&text, code[FDT_SEGMENTS_MAX - 1].p_offset), UINT64_MAX);
+}
 
 static void rules_by_hand(void **state)
 {
@@ -664,12 +787,20 @@ static void damaged_real_one(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(own_program_as_libdw), cmocka_unit_test(libc_as_libdw),
-		cmocka_unit_test(python_as_libdw),      cmocka_unit_test(recursion_as_glibc),
-		cmocka_unit_test(callback_as_glibc),    cmocka_unit_test(rules_by_hand),
-		cmocka_unit_test(crowded_page_is_cut),  cmocka_unit_test(malformed_costs_its_own),
-		cmocka_unit_test(rules_are_bounded),    cmocka_unit_test(damaged_by_hand),
+		cmocka_unit_test(own_program_as_libdw),
+		cmocka_unit_test(libc_as_libdw),
+		cmocka_unit_test(python_as_libdw),
+		cmocka_unit_test(recursion_as_glibc),
+		cmocka_unit_test(callback_as_glibc),
+		cmocka_unit_test(rules_by_hand),
+		cmocka_unit_test(crowded_page_is_cut),
+		cmocka_unit_test(malformed_costs_its_own),
+		cmocka_unit_test(rules_are_bounded),
+		cmocka_unit_test(damaged_by_hand),
 		cmocka_unit_test(damaged_real_one),
+		cmocka_unit_test(rows_of_all_segments),
+		cmocka_unit_test(doubtful_segments_are_left_out),
+		cmocka_unit_test(segments_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,6 +15,8 @@
 #include <stdint.h>
 #include <libelf.h>
 
+#include "fdtrace/stack.h"
+
 struct elf_file;
 
 #define ELF_FILE_MAX_BYTES (4ull << 30) /* a larger file is refused */
@@ -37,6 +39,9 @@ void elf_file_free(struct elf_file *file); /* NULL is allowed */
  */
 int elf_file_settle(struct elf_file *file);
 
+/* A further descriptor of the file, or -1. */
+int elf_file_dup(const struct elf_file *file);
+
 Elf *elf_file_elf(const struct elf_file *file); /* borrowed; until elf_file_settle() */
 const char *elf_file_name(const struct elf_file *file);
 const char *elf_file_base_name(const struct elf_file *file);
@@ -44,12 +49,27 @@ const char *elf_file_base_name(const struct elf_file *file);
 /* The build-id in hex, "" if the file has none. */
 const char *elf_file_build_id(const struct elf_file *file);
 
-/* The first executable PT_LOAD. false: there is none. delta = p_vaddr - p_offset. */
-struct elf_text {
-	uint64_t vaddr, size; /* p_memsz */
+/*
+ * The executable PT_LOAD segments: usually one; Node has three, and tools that lay out a program
+ * again (BOLT) add some whose delta = p_vaddr - p_offset is another. Offsets are those that
+ * mappings of them have: of whole pages.
+ */
+#define ELF_TEXT_MAX (1ull << 30) /* from the first to the end of the last; others are left out */
+struct elf_segment {
+	uint64_t offset, end; /* in the file */
 	uint64_t delta;
 };
+struct elf_text {
+	uint64_t vaddr, size; /* from the first to the end of the last, with what is between them */
+	unsigned int count;
+	struct elf_segment segment[FDT_SEGMENTS_MAX]; /* no two overlap */
+};
+
+/* false: there is none. */
 bool elf_file_text(const struct elf_file *file, struct elf_text *ret_text);
+
+/* The delta of what is mapped from an offset of the file; false: not one of the segments. */
+bool elf_text_delta(const struct elf_text *text, uint64_t offset, uint64_t *ret_delta);
 
 /*
  * A symbol of .symtab or .dynsym by its exact name (for interpreters): address and size.
@@ -57,6 +77,9 @@ bool elf_file_text(const struct elf_file *file, struct elf_text *ret_text);
  */
 int elf_file_symbol(struct elf_file *file, const char *name, uint64_t *ret_vaddr,
 		    uint64_t *ret_size);
+
+/* Whether it is a program that no dynamic linker starts, and so has its C library inside. */
+bool elf_file_is_static(const struct elf_file *file);
 
 /* Reads bytes of the file's image at an address. 0, or -EFAULT. */
 int elf_file_read(struct elf_file *file, uint64_t vaddr, void *buffer, size_t size);

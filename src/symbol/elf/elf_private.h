@@ -13,6 +13,7 @@ struct elf_lines;
 struct elf_file {
 	struct elf_image image;
 	char *name;
+	bool is_static;
 	/* what places need, made when the first is asked for */
 	bool prepared;
 	bool used;                   /* since the last elf_file_rest() */

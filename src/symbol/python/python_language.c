@@ -42,6 +42,39 @@ static bool python_is_library(const char *path)
 	return lib && !strstr(lib, "/site-packages/") && !strstr(lib, "/dist-packages/");
 }
 
+/* Behind the last folder of that name in a path; NULL: there is none. */
+static const char *python_behind(const char *path, const char *folder)
+{
+	const char *found = NULL;
+
+	for (const char *at = path; (at = strstr(at, folder)); at += strlen(folder))
+		found = at + strlen(folder);
+	return found;
+}
+
+/*
+ * What is the same wherever a program is installed: the name of its file; of a package's own file the
+ * package's, too; of what lies in a library its path there, without the version.
+ */
+static const char *python_module(const char *path)
+{
+	const char *installed =
+		python_behind(path, "/site-packages/") ?: python_behind(path, "/dist-packages/");
+	const char *slash = strrchr(path, '/'), *before = slash;
+
+	if (!installed && python_is_library(path) && (installed = strstr(path, "/lib/python"))) {
+		installed = strchr(installed + strlen("/lib/"), '/');
+		installed = installed ? installed + 1 : NULL;
+	}
+	if (installed || !slash)
+		return installed ?: path;
+	if (strncmp(slash, "/__", 3) != 0) /* __init__.py, __main__.py */
+		return slash + 1;
+	while (before > path && before[-1] != '/')
+		before--;
+	return before;
+}
+
 static bool python_is_finalizer(const char *function)
 {
 	const char *name = strrchr(function, '.');
@@ -59,6 +92,7 @@ static int python_resolve(void *state, const void *parameters, uint64_t space,
 		return err;
 	ret_frame->function = place.function;
 	ret_frame->file = place.file;
+	ret_frame->module = place.file ? python_module(place.file) : NULL;
 	ret_frame->line = place.line;
 	if (place.file && python_is_library(place.file))
 		ret_frame->flags |= FDT_SITE_FRAME_LIBRARY;

@@ -166,8 +166,8 @@ static unsigned int mapping_find(const struct layout *layout, uint64_t address)
 }
 
 /* A file that can't be had leaves the module without an image: unwinding will end there. */
-static int image_of(struct unwind_copy *unwind, pid_t pid, const struct unwind_mapping *mapping,
-		    struct unwind_image **ret_image)
+static int image_of(struct unwind_copy *unwind, pid_t pid, const struct unwind_known *known,
+		    const struct unwind_mapping *mapping, struct unwind_image **ret_image)
 {
 	int fd, err;
 
@@ -176,7 +176,7 @@ static int image_of(struct unwind_copy *unwind, pid_t pid, const struct unwind_m
 	else if (!mapping->inode)
 		return 0;
 	else {
-		fd = mapping_open(pid, mapping);
+		fd = known ? known->open(known->ctx, mapping) : mapping_open(pid, mapping);
 		if (fd < 0)
 			return 0;
 		err = unwind_image_get(&unwind->images, fd, ret_image);
@@ -191,8 +191,8 @@ static bool copy_fits(const struct unwind_image *image, const struct unwind_mapp
 	uint64_t vaddr = mapping->start - bias;
 
 	return image->elf && vaddr < image->text_end &&
-	       vaddr + (mapping->end - mapping->start) > image->text &&
-	       bias + image->text_end > bias + image->text;
+	       vaddr + (mapping->end - mapping->start) > image->text.vaddr &&
+	       bias + image->text_end > bias + image->text.vaddr;
 }
 
 /*
@@ -205,13 +205,13 @@ static int layout_report_module(struct layout *layout, unsigned int index, uint6
 	struct module *module = &layout->module[index];
 	struct unwind_image *image = module->image;
 	Dwfl_Module *reported;
-	uint64_t start;
+	uint64_t start, delta;
 	void **user;
 
-	if (!image)
+	if (!image || !elf_text_delta(&image->text, mapping->offset_bytes, &delta))
 		return 0;
-	module->bias = mapping->start - mapping->offset_bytes - image->delta;
-	start = module->bias + image->text;
+	module->bias = mapping->start - mapping->offset_bytes - delta;
+	start = module->bias + image->text.vaddr;
 	if (!copy_fits(image, mapping, module->bias) || start < *end)
 		return 0;
 	reported = dwfl_report_module(layout->dwfl, mapping->name, start,
@@ -224,7 +224,8 @@ static int layout_report_module(struct layout *layout, unsigned int index, uint6
 	return 0;
 }
 
-static int layout_report(struct unwind_copy *unwind, struct layout *layout, pid_t pid)
+static int layout_report(struct unwind_copy *unwind, struct layout *layout, pid_t pid,
+			 const struct unwind_known *known)
 {
 	uint64_t end = 0;
 	int err = 0;
@@ -234,7 +235,7 @@ static int layout_report(struct unwind_copy *unwind, struct layout *layout, pid_
 		return -ENOMEM;
 	dwfl_report_begin(layout->dwfl);
 	for (unsigned int i = 0; !err && i < layout->count; i++) {
-		err = image_of(unwind, pid, &layout->mapping[i], &layout->module[i].image);
+		err = image_of(unwind, pid, known, &layout->mapping[i], &layout->module[i].image);
 		if (!err)
 			err = layout_report_module(layout, i, &end);
 	}
@@ -246,17 +247,31 @@ static int layout_report(struct unwind_copy *unwind, struct layout *layout, pid_
 	return err;
 }
 
-static int layout_read(struct unwind_copy *unwind, pid_t pid, struct layout **ret_layout)
+static int mappings_copy(const struct unwind_known *known, struct unwind_mapping **ret_mappings,
+			 unsigned int *ret_count)
+{
+	*ret_mappings = calloc(known->count, sizeof(**ret_mappings));
+	if (!*ret_mappings)
+		return -ENOMEM;
+	memcpy(*ret_mappings, known->mapping, known->count * sizeof(**ret_mappings));
+	*ret_count = known->count;
+	return 0;
+}
+
+/* Of the process as it is now, or of what is known of it. */
+static int layout_read(struct unwind_copy *unwind, pid_t pid, const struct unwind_known *known,
+		       struct layout **ret_layout)
 {
 	struct layout *layout = calloc(1, sizeof(*layout));
 	int err;
 
 	if (!layout)
 		return -ENOMEM;
-	err = mappings_read(pid, &layout->mapping, &layout->count);
+	err = known ? mappings_copy(known, &layout->mapping, &layout->count)
+		    : mappings_read(pid, &layout->mapping, &layout->count);
 	if (!err) {
 		layout->module = calloc(layout->count, sizeof(*layout->module));
-		err = layout->module ? layout_report(unwind, layout, pid) : -ENOMEM;
+		err = layout->module ? layout_report(unwind, layout, pid, known) : -ENOMEM;
 	}
 	if (err)
 		layout_free(layout);
@@ -332,16 +347,17 @@ static bool ask_again(struct unwind_copy *unwind, struct space *space, uint64_t 
 	return true;
 }
 
-static int space_reread(struct unwind_copy *unwind, struct space *space, pid_t pid)
+static int space_reread(struct unwind_copy *unwind, struct space *space, pid_t pid,
+			const struct unwind_known *known)
 {
 	struct layout *layout;
-	int err = layout_read(unwind, pid, &layout);
+	int err = layout_read(unwind, pid, known, &layout);
 
 	if (err)
 		return err;
 	layout_free(space->layout);
 	space->layout = layout;
-	space->stale = false;
+	space->stale = known != NULL; /* there may be more of it */
 	return 0;
 }
 
@@ -349,9 +365,9 @@ static int space_reread(struct unwind_copy *unwind, struct space *space, pid_t p
 static int space_prepare(struct unwind_copy *unwind, struct space *space, pid_t pid)
 {
 	if (!space->layout)
-		return space_reread(unwind, space, pid);
+		return space_reread(unwind, space, pid, NULL);
 	if (space->stale && may_reread(unwind))
-		return space_reread(unwind, space, pid) == -ENOMEM ? -ENOMEM : 0;
+		return space_reread(unwind, space, pid, NULL) == -ENOMEM ? -ENOMEM : 0;
 	return 0;
 }
 
@@ -441,8 +457,8 @@ static bool is_foreign_image(const struct layout *layout, const struct fdt_copy 
 }
 
 int unwind_copy_frames(struct unwind_copy *unwind, pid_t pid, const struct fdt_copy *copy,
-		       uint64_t *addresses, unsigned int max, unsigned int *ret_count,
-		       enum fdt_walk_end *ret_end)
+		       const struct unwind_known *known, uint64_t *addresses, unsigned int max,
+		       unsigned int *ret_count, enum fdt_walk_end *ret_end)
 {
 	struct space *space;
 	struct walk *walk = &unwind->walk;
@@ -454,12 +470,15 @@ int unwind_copy_frames(struct unwind_copy *unwind, pid_t pid, const struct fdt_c
 	space = copy_space_get(unwind, copy->space);
 	is_new = !space->layout;
 	err = space_prepare(unwind, space, pid);
+	if (known && known->count &&
+	    (err == -ESRCH || (!err && is_foreign_image(space->layout, copy))))
+		err = space_reread(unwind, space, pid, known);
 	if (err)
 		return err;
 	*walk = (struct walk){ .copy = copy, .addresses = addresses, .max = max };
 	walk_run(unwind, space);
 	if (walk->unknown && !is_new && ask_again(unwind, space, walk->unknown) &&
-	    !space_reread(unwind, space, pid))
+	    !space_reread(unwind, space, pid, NULL))
 		walk_run(unwind, space);
 	*ret_count = walk->count;
 	*ret_end = walk->end;

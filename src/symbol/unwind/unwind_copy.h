@@ -32,14 +32,25 @@ struct unwind_mapping {
 };
 
 /*
+ * What else is known of a process's mappings, for one that has ended: ascending. open() gives a
+ * descriptor of the file of one of them, or -errno.
+ */
+struct unwind_known {
+	const struct unwind_mapping *mapping;
+	unsigned int count;
+	int (*open)(void *ctx, const struct unwind_mapping *mapping);
+	void *ctx;
+};
+
+/*
  * Addresses of the frames, innermost first, at most max: the first is copy->reg[16], the others
  * return addresses. *ret_end: FDT_END_WHOLE, or why there are no more (FDT_END_UNREADABLE: the copy
- * was too short). 0; -ESRCH: the process has ended before its mappings were known; -ENOMEM; or
- * another -errno.
+ * was too short). 0; -ESRCH: the process has ended and nothing is known of its mappings; -ENOMEM; or
+ * another -errno. known: NULL for nothing.
  */
 int unwind_copy_frames(struct unwind_copy *unwind, pid_t pid, const struct fdt_copy *copy,
-		       uint64_t *addresses, unsigned int max, unsigned int *ret_count,
-		       enum fdt_walk_end *ret_end);
+		       const struct unwind_known *known, uint64_t *addresses, unsigned int max,
+		       unsigned int *ret_count, enum fdt_walk_end *ret_end);
 
 /* The mapping that holds an address. 0, or -ENOENT. */
 int unwind_copy_mapping(struct unwind_copy *unwind, uint64_t space, uint64_t address,

@@ -74,8 +74,8 @@ static void fill_headers(struct unwind_image *image, uint64_t head_at, uint64_t 
 	Elf64_Phdr segments[SEGMENTS] = {
 		{ .p_type = PT_LOAD,
 		  .p_flags = PF_R | PF_X,
-		  .p_vaddr = image->text,
-		  .p_memsz = image->text_end - image->text,
+		  .p_vaddr = image->text.vaddr,
+		  .p_memsz = image->text.size,
 		  .p_align = 1 },
 		{ .p_type = PT_GNU_EH_FRAME,
 		  .p_offset = head_at,
@@ -125,18 +125,15 @@ static int fill_image(struct unwind_image *image, const struct eh_frame *frame,
 static int image_read(struct unwind_image *image, struct elf_file *file)
 {
 	struct eh_frame frame;
-	struct elf_text text;
 	struct eh_fde *fdes;
 	GElf_Ehdr header;
 	size_t count;
 	int err;
 
-	if (!elf_file_text(file, &text) || !gelf_getehdr(elf_file_elf(file), &header) ||
-	    __builtin_add_overflow(text.vaddr, text.size, &image->text_end) ||
+	if (!elf_file_text(file, &image->text) || !gelf_getehdr(elf_file_elf(file), &header) ||
+	    __builtin_add_overflow(image->text.vaddr, image->text.size, &image->text_end) ||
 	    eh_frame_find(elf_file_elf(file), &frame))
 		return 0;
-	image->text = text.vaddr;
-	image->delta = text.delta;
 	image->entry = header.e_entry;
 	err = eh_frame_fdes(&frame, &fdes, &count);
 	if (err)

@@ -13,6 +13,8 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include "symbol/elf/elf_file.h"
+
 #define UNWIND_IMAGES_MAX 1024
 #define UNWIND_IMAGES_BYTES (256u << 20)
 
@@ -23,8 +25,8 @@ struct unwind_image {
 	off_t size;
 	struct timespec changed;
 
-	uint64_t text, text_end; /* vaddrs */
-	uint64_t delta;          /* a file offset in text plus this is a vaddr */
+	struct elf_text text;
+	uint64_t text_end; /* vaddr */
 	uint64_t entry;
 	void *elf; /* NULL: no .eh_frame, or no ELF file of this machine at all */
 	size_t elf_size;

@@ -207,7 +207,7 @@ static int text_pages(const struct elf_file *file, struct builder *b)
 
 	if (!elf_file_text(file, &text) || !text.size)
 		return -ENODATA;
-	if (text.size > UNWIND_TEXT_MAX || text.vaddr > UINT64_MAX - UNWIND_TEXT_MAX)
+	if (text.size > ELF_TEXT_MAX || text.vaddr > UINT64_MAX - ELF_TEXT_MAX)
 		return -E2BIG;
 	b->table->first_vaddr = text.vaddr / FDT_PAGE_SIZE * FDT_PAGE_SIZE;
 	b->text_end = text.vaddr + text.size;

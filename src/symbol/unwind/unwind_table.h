@@ -28,7 +28,6 @@ struct unwind_table {
 
 /* Of a file; beyond that it gets no table. */
 #define UNWIND_ROWS_MAX (16u << 20)
-#define UNWIND_TEXT_MAX (1u << 30) /* bytes */
 /* Further ones become FDT_RULE_OTHER: no file may use up the room that all share. cc1plus has 652. */
 #define UNWIND_RULES_MAX 4096
 
