@@ -70,7 +70,7 @@ struct process {
 	size_t exe_size; /* bytes allocated */
 	size_t args_size;
 	uint64_t opened, closed, short_lived; /* by this image, for the summary */
-	uint32_t peak;             /* most open at once, once it has ended */
+	uint32_t peak;                        /* most open at once, once it has ended */
 	struct process_left *left; /* NULL: nothing, or nobody looked (only of a command); owned */
 };
 

@@ -759,7 +759,8 @@ static void idle_connections_hold_the_table(void **state)
 	tick(&w.s, 2 * S);
 	only_finding(&w.s, RULE_LIMIT_EMFILE);
 	assert_non_null(strstr(w.s.kept[0].message,
-			       "held by idle accepted connections: 61 of 61, idle for 12 s"));
+			       "held by idle accepted connections: 61 of 61 open descriptors, "
+			       "idle for 12 s or longer, from accept4"));
 	assert_non_null(strstr(w.s.kept[0].why, "the accept loop spins: 5 failures"));
 	assert_non_null(strstr(w.s.kept[0].why, "61 are established, 0 in CLOSE_WAIT"));
 	stream_end(&w.s);
@@ -778,7 +779,8 @@ static void peers_that_have_closed_hold_the_table(void **state)
 	fails(&w.s, FDT_SYS_accept4, PID, -1, EMFILE);
 	tick(&w.s, 2 * S);
 	only_finding(&w.s, RULE_LIMIT_EMFILE);
-	assert_non_null(strstr(w.s.kept[0].message, "47 of 61 in CLOSE_WAIT"));
+	assert_non_null(strstr(w.s.kept[0].message,
+			       "whose peers have closed: 47 of 61 open descriptors in CLOSE_WAIT"));
 	stream_end(&w.s);
 }
 
