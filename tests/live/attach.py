@@ -208,8 +208,9 @@ def killed():
 def bpf_programs_of(pid):
     ids = set()
     for number in open_numbers(pid):
-        with open(f"/proc/{pid}/fdinfo/{number}", encoding="ascii") as info:
-            ids.update(int(line.split()[1]) for line in info if line.startswith("prog_id:"))
+        with contextlib.suppress(FileNotFoundError):  # a file that fdtrace has closed since the list was made
+            with open(f"/proc/{pid}/fdinfo/{number}", encoding="ascii") as info:
+                ids.update(int(line.split()[1]) for line in info if line.startswith("prog_id:"))
     return ids
 
 
