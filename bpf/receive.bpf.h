@@ -49,6 +49,7 @@ static long receive_descriptor(u64 i, struct fdt_array *array)
 	if (fd >= 0 && slot_file(current_table(), fd)) {
 		emit_slot(FDT_OP_RECEIVE, array->syscall, fd, fd, array->site);
 		note_change(FDT_OP_RECEIVE, fd);
+		reader_got(fd);
 	}
 	return 0;
 }

@@ -32,11 +32,6 @@ static __always_inline u64 open_bits(u64 table, u32 first_fd)
 	return bits;
 }
 
-static __always_inline u64 current_table(void)
-{
-	return (u64)plain_task(CURRENT)->files;
-}
-
 static __always_inline u8 kind_of(u8 op)
 {
 	if (op == FDT_OP_USE || op == FDT_OP_STALE_USE)
@@ -92,6 +87,8 @@ static long walk_vec_slot(__attribute__((unused)) u64 i, struct fdt_walk *walk)
 
 	walk->bits &= walk->bits - 1;
 	describe_file(&walk->vec->file[at], slot_file(walk->table, walk->at + at));
+	if (walk->op == FDT_OP_SNAPSHOT)
+		reader_found(walk->task->tgid, walk->vec->file[at].detail);
 	return 0;
 }
 

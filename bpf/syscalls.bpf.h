@@ -58,8 +58,33 @@ static __always_inline void on_open(struct fdt_exit *x)
 /* 0 is what such calls return when all they did was to succeed. */
 static __always_inline void on_maybe(struct fdt_exit *x)
 {
-	if (x->result > 0 && x->result <= DESCRIPTOR_MAX && slot_file(current_table(), x->result))
+	if (x->result > 0 && x->result <= DESCRIPTOR_MAX && slot_file(current_table(), x->result)) {
 		assert_slot(x, FDT_OP_MAYBE, x->result);
+		reader_got(x->result);
+	}
+}
+
+/* User space has no sample of what may not be made with its privileges. */
+static __always_inline void on_reader(struct fdt_exit *x)
+{
+	u64 file = slot_file(current_table(), x->result);
+
+	on_open(x);
+	if (file && x->syscall == FDT_SYS_fanotify_init)
+		reader_ops.fanotify = ops_of(file);
+	if (file && x->syscall == FDT_SYS_userfaultfd)
+		reader_ops.userfault = ops_of(file);
+	reader_got(x->result);
+}
+
+static __always_inline void on_read(struct fdt_exit *x)
+{
+	u32 what = read_by(x);
+
+	if (what == READS_DATA || !install_read(x, what | INSTALL_LOOK, 0))
+		return;
+	run_break();
+	install_read(x, what, call_site(x, -1));
 }
 
 static __always_inline void on_mark(struct fdt_exit *x, u32 set)
@@ -191,6 +216,7 @@ GLOBAL int on_rare(struct fdt_exit *x)
 		return 0;
 	switch (x->what) {
 	case FDT_CALL_RANGE: on_range(x); break;
+	case FDT_CALL_READER: on_reader(x); break;
 	case FDT_CALL_EPOLL: on_epoll(x); break;
 	case FDT_CALL_PIPE: on_written(x, x->args[0], 2); break;
 	case FDT_CALL_SOCKETPAIR: on_written(x, x->args[3], 2); break;
@@ -342,6 +368,10 @@ static __always_inline void on_success(struct fdt_exit *x, u32 tgid)
 	case FDT_CALL_NONE:
 	case FDT_CALL_URING:
 	case FDT_CALL_SELECT: return;
+	case FDT_CALL_READ:
+		if (any_readers())
+			on_read(x);
+		return;
 	case FDT_CALL_MAP:
 		if (x->args[2] & PROT_EXEC)
 			want_mapped(x->args[4], x->result, x->args[1], x->args[5]);
@@ -398,8 +428,8 @@ static __always_inline bool is_of_interest(u8 what, u8 uses, s64 result, u32 tgi
 
 	if (result < 0 && what != FDT_CALL_CLOSE && !bad)
 		return false;
-	if (what == FDT_CALL_NONE && !bad)
-		return uses && may_use(tgid);
+	if (what <= FDT_CALL_READ && !bad)
+		return uses && (may_use(tgid) || (what && is_reader(tgid)));
 	return tgid_is_traced(tgid);
 }
 

@@ -27,6 +27,28 @@ static __always_inline bool is_kernel(struct task_struct *task)
 	return task->flags & PF_KTHREAD || !plain_task(task)->files;
 }
 
+/* What io_uring did. A worker's own thread id is of no interest: its process did it. */
+GLOBAL int emit_uring(u8 op, u32 syscall, u32 fd, s32 result)
+{
+	struct task_struct *task = plain_task(CURRENT);
+	u64 table = (u64)task->files;
+	struct fdt_slot *event = RESERVE(fdt_slot);
+
+	if (!event)
+		return 0;
+	HEAD_COARSE(event, FDT_SLOT, op, task, table);
+	if (is_worker(task))
+		event->head.tid = task->tgid;
+	event->head.syscall = syscall;
+	event->fd = fd;
+	event->result = result;
+	event->site = 0;
+	describe_file(&event->file, slot_file(table, fd));
+	EMIT(event);
+	note_change(op, fd);
+	return 0;
+}
+
 static __always_inline void task_facts(struct fdt_task *event, struct task_struct *task)
 {
 	event->other_tid = 0;
@@ -184,6 +206,8 @@ static __always_inline int on_newtask(struct task_struct *child, u64 clone_flags
 		return 0;
 	run_break();
 	space_forked(creator, child);
+	if (any_readers())
+		reader_forked(creator->tgid, child->tgid);
 	if (!(clone_flags & CLONE_THREAD) && watch_fork(creator, child))
 		flags |= FDT_TASK_WATCHED;
 	emit_task(child, FDT_OP_FORK, flags, creator->pid, current_call(creator));
@@ -224,6 +248,8 @@ static __always_inline int on_exit(struct task_struct *task, bool last)
 	if (!last)
 		return 0;
 	maker_ended(tgid);
+	if (any_readers())
+		reader_ended(tgid);
 	if (is_watched(tgid))
 		watch_end(tgid, (u64)plain_task(task)->files);
 	if (!trace_all)

@@ -22,28 +22,6 @@
 		 ? BPF_CORE_READ((struct type *)(request), file_slot) \
 		 : 0)
 
-/* A worker's own thread id is of no interest: its process did it. */
-GLOBAL int emit_uring(u8 op, u32 syscall, u32 fd, s32 result)
-{
-	struct task_struct *task = plain_task(CURRENT);
-	u64 table = (u64)task->files;
-	struct fdt_slot *event = RESERVE(fdt_slot);
-
-	if (!event)
-		return 0;
-	HEAD_COARSE(event, FDT_SLOT, op, task, table);
-	if (is_worker(task))
-		event->head.tid = task->tgid;
-	event->head.syscall = syscall;
-	event->fd = fd;
-	event->result = result;
-	event->site = 0;
-	describe_file(&event->file, slot_file(table, fd));
-	EMIT(event);
-	note_change(op, fd);
-	return 0;
-}
-
 static __always_inline void uring_opened(u32 fixed, u16 syscall, s32 result)
 {
 	if (result >= 0 && !fixed)

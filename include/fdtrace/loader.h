@@ -16,6 +16,7 @@
 /* What a call that succeeded has done, and so what there is to do. */
 enum fdt_call_class {
 	FDT_CALL_NONE = 0,
+	FDT_CALL_READ,  /* the same, but for files of which descriptors are read (fanotify ...) */
 	FDT_CALL_OPEN,  /* its result is a descriptor */
 	FDT_CALL_MAYBE, /* its result may be one (bpf, seccomp ...) */
 	FDT_CALL_IOCTL, /* the same; some requests do not use the descriptor, two mark it */
@@ -33,6 +34,7 @@ enum fdt_call_class {
 	FDT_CALL_UNMAP,
 	FDT_CALL_SETRLIMIT,
 	FDT_CALL_PRLIMIT,
+	FDT_CALL_READER,     /* its result is a descriptor, perhaps of which others are read */
 	FDT_CALL_EPOLL,      /* epoll_create: its result is a descriptor */
 	FDT_CALL_EPOLL_CTL,  /* changes what the epoll at argument 0 watches */
 	FDT_CALL_POLL,       /* uses an array of struct pollfd, and says which are closed */
@@ -74,6 +76,12 @@ struct fdt_cursor {
 	__u32 tid;       /* where to go on; tasks come in the order of their numbers */
 	__u32 fd;
 	__u64 table; /* fd belongs to this one */
+};
+
+/* The low halves of the addresses of file operations, as in fdt_file.detail; 0: not known. */
+struct fdt_reader_ops {
+	__u32 fanotify;
+	__u32 userfault;
 };
 
 /* Which descriptor the program in inspect.bpf.c is to look at. */

@@ -67,6 +67,12 @@ def row(variant, syscall, function):
     add_case(variant, check)
 
 
+row("fanotify", "read", "read_group")
+row("fanotify-early", "read", "read_group")
+row("fanotify-pidfd", "read", "read_group")
+row("fanotify-parts", "readv", "read_group")
+row("fanotify-received", "read", "read_group")
+row("userfault", "read", "read_fork")
 row("ring-polled", "openat", None)
 
 main()

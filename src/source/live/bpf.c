@@ -120,6 +120,10 @@ static int live_learn_kinds(struct bpf_source *s, const struct fdt_vec *vec)
 		if (at >= FDT_VEC_SLOTS || !vec->file[at].file)
 			continue;
 		fops.detail = vec->file[at].detail;
+		if (sample->kind == FD_KIND_FANOTIFY)
+			s->skel->bss->reader_ops.fanotify = fops.detail;
+		if (sample->kind == FD_KIND_USERFAULTFD)
+			s->skel->bss->reader_ops.userfault = fops.detail;
 		err = live_deliver(s, &fops, sizeof(fops));
 	}
 	return err;
