@@ -12,10 +12,10 @@
  *             io_uring's open, accept, socket, pipe, recvmsg, FIXED_FD_INSTALL, read of what is below
  *             read of a fanotify group or a userfaultfd
  *             the ioctls of answered_at(): KVM_CREATE_DEVICE, DMA_HEAP_IOCTL_ALLOC ...
- *   audit     SECCOMP_IOCTL_NOTIF_ADDFD, which fills another process's table; binder; DRM leases and
- *             fences of drivers; InfiniBand; iommufd; vfio's migration; ALSA's compress tasks; GPIO
- *             lines by the first interface; the TLS handshake by netlink; cachefiles on demand; io_uring's
- *             multishot recvmsg, and its requests that complete without a completion
+ *   audit     SECCOMP_IOCTL_NOTIF_ADDFD, which fills another process's table; binder; fences of DRM
+ *             drivers; InfiniBand; iommufd; vfio's migration; ALSA's compress tasks; SIOCKCMCLONE;
+ *             the TLS handshake by netlink; cachefiles on demand; io_uring's multishot recvmsg, reads
+ *             into buffers of its own and requests with IOSQE_CQE_SKIP_SUCCESS
  *
  * Function hooks see all of them.
  */
@@ -211,6 +211,42 @@ GLOBAL int read_by(const struct fdt_exit *x)
 	if (!x || !is_reader(bpf_get_current_pid_tgid() >> 32))
 		return READS_DATA;
 	return reader_reads(x->args[0]);
+}
+
+#define ANSWERS_USER 0x80000000u /* _IOC_READ: the request writes to its argument */
+
+/* Where in its argument a request puts a descriptor; -1: nowhere. The same for all ABIs. */
+static __always_inline s32 answered_at(u32 request)
+{
+	switch (request) {
+	case 0x80046990: return 0;   /* IIO_GET_EVENT_FD_IOCTL */
+	case 0x80047c05: return 0;   /* MEDIA_IOC_REQUEST_ALLOC */
+	case 0xc0046991: return 0;   /* IIO_BUFFER_GET_FD_IOCTL */
+	case 0xc0086202: return 4;   /* DMA_BUF_IOCTL_EXPORT_SYNC_FILE */
+	case 0xc00c642d: return 8;   /* DRM_IOCTL_PRIME_HANDLE_TO_FD */
+	case 0xc00caee0: return 4;   /* KVM_CREATE_DEVICE */
+	case 0xc01064c1: return 8;   /* DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD */
+	case 0xc0184800: return 8;   /* DMA_HEAP_IOCTL_ALLOC */
+	case 0xc01864c1: return 8;   /* DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD, longer */
+	case 0xc01864c6: return 20;  /* DRM_IOCTL_MODE_CREATE_LEASE */
+	case 0xc0189374: return 12;  /* AUTOFS_DEV_IOCTL_OPENMOUNT */
+	case 0xc030b404: return 44;  /* GPIO_GET_LINEEVENT_IOCTL */
+	case 0xc0303e03: return 36;  /* SYNC_IOC_MERGE */
+	case 0xc0405610: return 16;  /* VIDIOC_EXPBUF */
+	case 0xc16cb403: return 360; /* GPIO_GET_LINEHANDLE_IOCTL */
+	case 0xc250b407: return 588; /* GPIO_V2_GET_LINE_IOCTL */
+	}
+	return -1;
+}
+
+/* The descriptor that an ioctl has put into its argument; -1: none. */
+GLOBAL int answered_fd(u32 request, u64 argument)
+{
+	s32 at = answered_at(request), fd;
+
+	if (at < 0 || bpf_probe_read_user(&fd, sizeof(fd), (void *)(argument + at)))
+		return -1;
+	return fd;
 }
 
 #endif

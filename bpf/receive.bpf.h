@@ -46,11 +46,15 @@ static long receive_descriptor(u64 i, struct fdt_array *array)
 
 	if (bpf_probe_read_user(&fd, sizeof(fd), (void *)(array->address + i * sizeof(fd))))
 		return 1;
-	if (fd >= 0 && slot_file(current_table(), fd)) {
-		emit_slot(FDT_OP_RECEIVE, array->syscall, fd, fd, array->site);
-		note_change(FDT_OP_RECEIVE, fd);
-		reader_got(fd);
+	if (fd < 0 || !slot_file(current_table(), fd))
+		return 0;
+	reader_got(fd);
+	if (array->syscall == FDT_SYS_io_uring_enter) {
+		emit_uring(FDT_OP_RECEIVE, FDT_SYS_recvmsg, fd, fd);
+		return 0;
 	}
+	emit_slot(FDT_OP_RECEIVE, array->syscall, fd, fd, array->site);
+	note_change(FDT_OP_RECEIVE, fd);
 	return 0;
 }
 
@@ -167,6 +171,12 @@ GLOBAL int receive_message(u32 syscall, u32 compat, u64 address, u64 site)
 	if (read_message(syscall, compat, address, site))
 		report_full(syscall);
 	return 0;
+}
+
+/* What io_uring has received. */
+GLOBAL int receive_by_ring(u32 compat, u64 address)
+{
+	return read_message(FDT_SYS_io_uring_enter, compat, address, 0);
 }
 
 struct fdt_messages {

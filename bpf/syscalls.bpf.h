@@ -56,11 +56,11 @@ static __always_inline void on_open(struct fdt_exit *x)
 }
 
 /* 0 is what such calls return when all they did was to succeed. */
-static __always_inline void on_maybe(struct fdt_exit *x)
+static __always_inline void on_maybe(struct fdt_exit *x, s64 fd)
 {
-	if (x->result > 0 && x->result <= DESCRIPTOR_MAX && slot_file(current_table(), x->result)) {
-		assert_slot(x, FDT_OP_MAYBE, x->result);
-		reader_got(x->result);
+	if (fd > 0 && fd <= DESCRIPTOR_MAX && slot_file(current_table(), fd)) {
+		assert_slot(x, FDT_OP_MAYBE, fd);
+		reader_got(fd);
 	}
 }
 
@@ -109,10 +109,12 @@ static __always_inline void on_ioctl(struct fdt_exit *x)
 {
 	u32 request = x->args[1];
 
-	if (request == FIOCLEX || request == FIONCLEX)
+	if (request == FIOCLEX || request == FIONCLEX) {
 		on_mark(x, request == FIOCLEX);
-	else
-		on_maybe(x);
+		return;
+	}
+	on_maybe(x, x->result || !(request & ANSWERS_USER) ? x->result
+							   : answered_fd(request, x->args[2]));
 }
 
 /* Its stack is of interest only where another process's epoll is changed. */
@@ -389,7 +391,7 @@ static __always_inline void on_success(struct fdt_exit *x, u32 tgid)
 	case FDT_CALL_CLOSE: on_close(x); break;
 	case FDT_CALL_FCNTL: on_fcntl(x); break;
 	case FDT_CALL_IOCTL: on_ioctl(x); break;
-	case FDT_CALL_MAYBE: on_maybe(x); break;
+	case FDT_CALL_MAYBE: on_maybe(x, x->result); break;
 	case FDT_CALL_REPLACE: on_replace(x); break;
 	case FDT_CALL_RECVMSG:
 	case FDT_CALL_RECVMMSG: on_receive(x); break;

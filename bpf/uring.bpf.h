@@ -2,15 +2,18 @@
 /*
  * io_uring makes and closes descriptors without a system call of that name. Each completion
  * passes the tracepoint io_uring_complete, except where IOSQE_CQE_SKIP_SUCCESS suppresses it:
- * those, and descriptors received by its recvmsg, are left to the next snapshot.
+ * those, and what its multishot requests receive, are left to the next snapshot.
  */
 #ifndef FDTRACE_URING_BPF_H
 #define FDTRACE_URING_BPF_H
 
 /* linux/io_uring.h */
+#define IORING_OP_READ_FIXED 4
+#define IORING_OP_RECVMSG 10
 #define IORING_OP_ACCEPT 13
 #define IORING_OP_OPENAT 18
 #define IORING_OP_CLOSE 19
+#define IORING_OP_READ 22
 #define IORING_OP_OPENAT2 28
 #define IORING_OP_SOCKET 45
 #define IORING_OP_FIXED_FD_INSTALL 54
@@ -49,6 +52,25 @@ static __always_inline void uring_piped(u64 request, s32 result)
 	emit_uring(FDT_OP_URING, FDT_SYS_pipe2, fd[1], 0);
 }
 
+/* The kernel has written to the structure whose address the request holds, as recvmsg(2) does. */
+static __always_inline void uring_received(u64 request, s32 result)
+{
+	struct io_ring_ctx *ring = BPF_CORE_READ((struct io_kiocb *)request, ctx);
+
+	if (result >= 0)
+		receive_by_ring(BPF_CORE_READ_BITFIELD_PROBED(ring, compat),
+				(u64)BPF_CORE_READ((struct io_sr_msg *)request, umsg));
+}
+
+static __always_inline void uring_read(u64 request, s32 result)
+{
+	u32 what = what_is_read(ops_of((u64)BPF_CORE_READ((struct io_kiocb *)request, file)));
+
+	if (result > 0 && what != READS_DATA)
+		install_from(BPF_CORE_READ((struct io_rw *)request, addr), result, FDT_SYS_read,
+			     what | INSTALL_URING, 0);
+}
+
 static __always_inline int on_uring(u64 request, s32 result)
 {
 	struct task_struct *task = CURRENT;
@@ -77,6 +99,12 @@ static __always_inline int on_uring(u64 request, s32 result)
 		break;
 	case IORING_OP_FIXED_FD_INSTALL: uring_opened(0, FDT_SYS_io_uring_enter, result); break;
 	case IORING_OP_CLOSE: uring_closed(request, result); break;
+	case IORING_OP_RECVMSG: uring_received(request, result); break;
+	case IORING_OP_READ:
+	case IORING_OP_READ_FIXED:
+		if (is_reader(task->tgid))
+			uring_read(request, result);
+		break;
 	case IORING_OP_PIPE: uring_piped(request, result); break;
 	}
 	return 0;

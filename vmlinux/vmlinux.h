@@ -334,8 +334,24 @@ struct linux_binprm {
 };
 
 /* include/linux/io_uring_types.h and io_uring/: a request begins with what its opcode needs */
+struct io_ring_ctx {
+	unsigned int compat : 1;
+};
+
 struct io_kiocb {
+	struct file *file;
 	u8 opcode;
+	struct io_ring_ctx *ctx;
+};
+
+struct user_msghdr;
+
+struct io_sr_msg {
+	struct user_msghdr *umsg;
+};
+
+struct io_rw {
+	u64 addr;
 };
 
 struct io_uring_cqe {

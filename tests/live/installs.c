@@ -293,11 +293,6 @@ static struct {
 	char path[sizeof(folder)];
 } mount_request;
 
-NAMED int open_mount(int device)
-{
-	return ioctl(device, AUTOFS_DEV_IOCTL_OPENMOUNT, &mount_request);
-}
-
 static void mount_automatic(const int pipe_end)
 {
 	char options[96];
@@ -327,7 +322,7 @@ static void autofs(void)
 	mount_request.head.size = sizeof(mount_request);
 	mount_request.head.openmount.devid = (uint32_t)seen.st_dev;
 	memcpy(mount_request.path, folder, sizeof(folder));
-	must(open_mount(device));
+	must(ioctl(device, AUTOFS_DEV_IOCTL_OPENMOUNT, &mount_request));
 	note_made(mount_request.head.ioctlfd);
 	must(umount2(folder, MNT_DETACH));
 	must(rmdir(folder));
