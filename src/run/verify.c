@@ -24,6 +24,7 @@
 #define TASKS_SHOWN 8 /* of a table that differs */
 #define SHOWN 20      /* differences shown in full */
 #define CALLS 64      /* in the middle of which tasks of a table are */
+#define STANDING 64   /* tasks of it that are watched for a sign of life */
 #define NOTES 32768   /* events kept, a power of two */
 #define NOTES_SHOWN 8 /* of them, for one difference */
 
@@ -60,11 +61,23 @@ struct calls {
 	unsigned int count;
 };
 
+/* A task that runs as far as the kernel knows, and how long it has had a processor. */
+struct standing {
+	uint32_t pid, tid;
+	uint64_t ran_ns;
+};
+
+struct standings {
+	struct standing task[STANDING];
+	unsigned int count;
+};
+
 struct verify {
 	struct verify_counters counters;
 	struct pairs kernel, ours;
-	struct calls calls;     /* that a differing table's tasks were in during a whole look */
-	struct table_row *rows; /* of the round going on */
+	struct calls calls;         /* that a differing table's tasks were in during a whole look */
+	struct standings standings; /* when it was first seen to differ */
+	struct table_row *rows;     /* of the round going on */
 	size_t row_count, row_capacity;
 	int (*drain)(void *ctx); /* of the round going on */
 	void *drain_ctx;
@@ -72,6 +85,13 @@ struct verify {
 	uint64_t noted;
 	struct note note[NOTES];
 };
+
+static const char *verify_proc = "/proc";
+
+void verify_set_proc(const char *path)
+{
+	verify_proc = path ? path : "/proc";
+}
 
 int verify_new(struct verify **ret_verify)
 {
@@ -227,11 +247,11 @@ static uint64_t inode_of(int fdinfo, const char *number)
 
 static int open_of_task(const struct table_row *row, const char *what)
 {
-	char path[64];
+	char path[256];
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/task/%" PRIu32 "/%s", row->pid, row->tid,
-		 what);
+	snprintf(path, sizeof(path), "%s/%" PRIu32 "/task/%" PRIu32 "/%s", verify_proc, row->pid,
+		 row->tid, what);
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
@@ -283,10 +303,11 @@ static int read_kernel(struct verify *v, const struct table_row *row, int *ret_e
 static bool read_task_file(uint32_t pid, uint32_t tid, const char *what, char *text, size_t size)
 {
 	ssize_t length;
-	char path[64];
+	char path[256];
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/task/%" PRIu32 "/%s", pid, tid, what);
+	snprintf(path, sizeof(path), "%s/%" PRIu32 "/task/%" PRIu32 "/%s", verify_proc, pid, tid,
+		 what);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
@@ -366,6 +387,52 @@ static bool is_difference_explained(const struct verify *v, int32_t fd)
 	for (unsigned int i = 0; i < v->calls.count; i++)
 		if (call_explains(&v->calls.call[i], fd))
 			return true;
+	return false;
+}
+
+/* --- tasks that wait for a processor --- */
+
+/* proc_pid_syscall(5), and the first number of proc_pid_schedstat(5). False: it waits, or has gone. */
+static bool read_standing(uint32_t pid, uint32_t tid, struct standing *ret_task)
+{
+	char call[32], times[96];
+
+	*ret_task = (struct standing){ .pid = pid, .tid = tid };
+	return read_task_file(pid, tid, "syscall", call, sizeof(call)) &&
+	       strncmp(call, "running", 7) == 0 &&
+	       read_task_file(pid, tid, "schedstat", times, sizeof(times)) &&
+	       sscanf(times, "%" SCNu64, &ret_task->ran_ns) == 1;
+}
+
+static void add_standing(void *ctx, uint32_t pid, uint32_t tid)
+{
+	struct standings *standings = ctx;
+
+	if (standings->count < STANDING &&
+	    read_standing(pid, tid, &standings->task[standings->count]))
+		standings->count++;
+}
+
+static void note_standings(struct verify *v, struct engine *engine, uint64_t key)
+{
+	v->standings.count = 0;
+	engine_each_task_of(engine, key, add_standing, &v->standings);
+}
+
+/*
+ * On a starved machine a task may be preempted in the middle of a call for longer than we look. One
+ * that has had no processor since the table was first seen to differ cannot have finished its call.
+ */
+static bool is_any_starved(const struct verify *v)
+{
+	struct standing now;
+
+	for (unsigned int i = 0; i < v->standings.count; i++) {
+		const struct standing *then = &v->standings.task[i];
+
+		if (read_standing(then->pid, then->tid, &now) && now.ran_ns == then->ran_ns)
+			return true;
+	}
 	return false;
 }
 
@@ -491,12 +558,13 @@ static int pause_ms(struct verify *v, unsigned int ms)
  * A call changes the table first and is reported when it is over. In between its thread may wait for
  * a processor, on a busy machine for many time slices; an exec or a large close_range takes its
  * time, too. So a difference is believed if it lasts: more than two seconds, until many were shown,
- * and if no task is then in the middle of a call that explains it.
+ * and if no task is then in the middle of a call that explains it, or has had no processor since.
  */
 static int verify_table(struct verify *v, struct engine *engine, struct table_row row)
 {
 	unsigned int looks = v->counters.differences < SHOWN ? LOOKS : LOOKS / 2;
 	enum look seen = LOOK_BUSY;
+	unsigned int noted = 0;
 	int err = 0;
 
 	for (unsigned int i = 0; i < looks && !err && seen != LOOK_SAME && seen < LOOK_TAINTED;
@@ -505,8 +573,10 @@ static int verify_table(struct verify *v, struct engine *engine, struct table_ro
 			err = pause_ms(v, PAUSE_MS << (i - 1));
 		if (!err)
 			seen = look_at_table(v, engine, &row, &err);
+		if (seen == LOOK_DIFFERS && !noted++)
+			note_standings(v, engine, row.key);
 	}
-	if (seen == LOOK_DIFFERS && !count_differing(v, &row, true))
+	if (seen == LOOK_DIFFERS && (is_any_starved(v) || !count_differing(v, &row, true)))
 		seen = LOOK_BUSY;
 	if (seen == LOOK_DIFFERS)
 		show_tasks(engine, row.key);

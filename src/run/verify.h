@@ -31,6 +31,9 @@ struct verify_counters {
 int verify_new(struct verify **ret_verify);
 void verify_free(struct verify *verify); /* NULL is allowed */
 
+/* For tests: the path, which must stay valid, that is read instead of "/proc"; NULL: "/proc" again. */
+void verify_set_proc(const char *path);
+
 /* Keeps the last events of all slots, so that a difference can show the recent events of its slot. */
 void verify_note(struct verify *verify, const struct fdt_head *event);
 

@@ -213,12 +213,114 @@ static void a_close_explains_its_own_number_alone(void **state)
 	assert_int_equal(w.counters.compared, 1);
 }
 
+/* A process in a folder of its own: number 0 open, and a thread that is ready to run. */
+static void fake_file(const char *root, const char *name, const char *text)
+{
+	char path[256];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%d/task/%d/%s", root, PID, PID, name);
+	file = fopen(path, "we");
+	assert_non_null(file);
+	fputs(text, file);
+	assert_int_equal(fclose(file), 0);
+}
+
+static void fake_process(char *root)
+{
+	static const char *const folders[] = { "", "/task", "/task/100", "/task/100/fd",
+					       "/task/100/fdinfo" };
+	char path[256];
+
+	assert_non_null(mkdtemp(root));
+	for (unsigned int i = 0; i < sizeof(folders) / sizeof(*folders); i++) {
+		snprintf(path, sizeof(path), "%s/%d%s", root, PID, folders[i]);
+		assert_int_equal(mkdir(path, 0700), 0);
+	}
+	fake_file(root, "fd/0", "");
+	fake_file(root, "fdinfo/0", "pos:\t0\nino:\t7\n");
+	fake_file(root, "syscall", "running\n");
+	fake_file(root, "schedstat", "5000 6000 7\n");
+}
+
+static void fake_end(const char *root)
+{
+	static const char *const names[] = { "fd/0",      "fdinfo/0", "syscall",
+					     "schedstat", "fd",       "fdinfo" };
+	char path[256];
+
+	for (unsigned int i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		snprintf(path, sizeof(path), "%s/%d/task/%d/%s", root, PID, PID, names[i]);
+		assert_int_equal(remove(path), 0);
+	}
+	snprintf(path, sizeof(path), "%s/%d/task/%d", root, PID, PID);
+	assert_int_equal(rmdir(path), 0);
+	snprintf(path, sizeof(path), "%s/%d/task", root, PID);
+	assert_int_equal(rmdir(path), 0);
+	snprintf(path, sizeof(path), "%s/%d", root, PID);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(rmdir(root), 0);
+}
+
+static char fake_root[32];
+
+static int drain_and_run(void *ctx)
+{
+	static unsigned int times;
+	char text[32];
+
+	(void)ctx;
+	snprintf(text, sizeof(text), "%u 6000 7\n", 5000 + ++times);
+	fake_file(fake_root, "schedstat", text);
+	return 0;
+}
+
+/* The engine's table has another number open than the process's. */
+static void compare_fake(struct world *w, int (*drain)(void *ctx))
+{
+	static const uint64_t other[] = { 7, 8 };
+
+	strcpy(fake_root, "/tmp/fdtrace-verify-XXXXXX");
+	fake_process(fake_root);
+	world_start(w);
+	task(&w->stream, FDT_OP_FORK, PID, PID, TABLE, 1, 0);
+	vec(&w->stream, FDT_OP_FORK, PID, TABLE, 2, other);
+	verify_set_proc(fake_root);
+	compare(w, drain);
+	verify_set_proc(NULL);
+	world_end(w);
+	fake_end(fake_root);
+}
+
+/* It may be in the middle of the close. */
+static void a_task_without_a_processor_explains_a_difference(void **state)
+{
+	struct world w;
+
+	(void)state;
+	compare_fake(&w, drain_nothing);
+	assert_int_equal(w.counters.differences, 0);
+	assert_int_equal(w.counters.busy, 1);
+}
+
+static void a_task_that_has_run_does_not(void **state)
+{
+	struct world w;
+
+	(void)state;
+	compare_fake(&w, drain_and_run);
+	assert_int_equal(w.counters.differences, 1);
+	assert_int_equal(w.counters.busy, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_table_outlives_a_task),
 		cmocka_unit_test(a_close_that_is_not_over_is_no_difference),
 		cmocka_unit_test(a_close_explains_its_own_number_alone),
+		cmocka_unit_test(a_task_without_a_processor_explains_a_difference),
+		cmocka_unit_test(a_task_that_has_run_does_not),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
