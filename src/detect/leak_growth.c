@@ -185,6 +185,15 @@ static void format_unknown(const struct engine *e, const struct unknown_growth *
 		snprintf(buffer, size, "no hook has seen them being made");
 }
 
+/* What makes the next ones seen. The hooks are off only where the whole machine is traced. */
+static const char *help_unknown(const struct engine *e, const struct unknown_growth *growth)
+{
+	if (e->options.mode == ENGINE_ALL && engine_gap_ns(e) != growth->gap_ns)
+		return "trace this process alone (fdtrace -p PID): then every opener is seen";
+	return "no tracepoint shows how they are made (man fdtrace, CAVEATS): with "
+	       "--hooks=function every opener is seen";
+}
+
 static void report_unknown(struct engine *e, const struct fdtable *table, int scale)
 {
 	const struct site *counts = &table->growth->counts;
@@ -222,7 +231,7 @@ static void report_unknown(struct engine *e, const struct fdtable *table, int sc
 		 f.limit.exhausted_in_s ? left : "");
 	f.message = message;
 	f.why = why;
-	f.help = "trace this process alone (fdtrace -p PID): then every opener is seen";
+	f.help = help_unknown(e, table->growth);
 	finding_report(e, &f);
 }
 

@@ -40,7 +40,7 @@ struct kept {
 	bool closed_is_culprit;
 	uint64_t first_site_open;
 	unsigned int site_total;
-	char message[384], why[512], site[96];
+	char message[384], why[512], help[256], site[96];
 	char opened_at[96], closed_at[96], used_at[96], hurt_at[96], closed_how[40], used_how[40];
 };
 
@@ -86,6 +86,7 @@ static void keep(void *ctx, const struct finding *f)
 			    .closed_is_culprit = f->closed_is_culprit };
 	snprintf(k->message, sizeof(k->message), "%s", f->message);
 	snprintf(k->why, sizeof(k->why), "%s", f->why);
+	snprintf(k->help, sizeof(k->help), "%s", f->help ? f->help : "");
 	if (f->site_count) {
 		snprintf(k->site, sizeof(k->site), "%s", f->sites[0].label);
 		k->first_site_open = f->sites[0].open;

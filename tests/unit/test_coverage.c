@@ -201,6 +201,7 @@ static void growth_is_told_without_an_opener(void **state)
 	assert_string_equal(k->site, "opener unknown");
 	assert_non_null(strstr(k->why, "opener unknown: hooks were off 100 % of the time"));
 	assert_non_null(strstr(k->message, "opener is unknown"));
+	assert_non_null(strstr(k->help, "fdtrace -p PID"));
 	assert_int_equal(k->confidence, CONFIDENCE_AFTER_LOSS);
 	assert_int_equal(k->pid, PID);
 	assert_true(engine_suspects(s.engine));
@@ -226,19 +227,25 @@ static void what_does_not_grow_is_not_told(void **state)
 /* Found by audits, though the hooks are on: made in a way that they do not see. */
 static void growth_that_no_hook_sees(void **state)
 {
+	static const enum engine_mode modes[] = { ENGINE_PID, ENGINE_COMMAND, ENGINE_ALL };
+	const struct kept *k;
 	struct stream s;
 
 	(void)state;
-	stream_start(&s, ENGINE_ALL);
-	look(&s, FDT_WHY_START, 33, 1);
-	for (unsigned int i = 0; i < 80; i++) {
-		if (i % 5 == 0)
-			look(&s, FDT_WHY_AUDIT, 33 + i / 3, 1);
-		tick(&s, S);
+	for (unsigned int m = 0; m < sizeof(modes) / sizeof(*modes); m++) {
+		stream_start(&s, modes[m]);
+		look(&s, FDT_WHY_START, 33, 1);
+		for (unsigned int i = 0; i < 80; i++) {
+			if (i % 5 == 0)
+				look(&s, FDT_WHY_AUDIT, 33 + i / 3, 1);
+			tick(&s, S);
+		}
+		k = only_finding(&s, RULE_LEAK_GROWTH);
+		assert_non_null(strstr(k->why, "no hook has seen them being made"));
+		assert_null(strstr(k->help, "-p PID"));
+		assert_non_null(strstr(k->help, "--hooks=function"));
+		stream_end(&s);
 	}
-	assert_non_null(strstr(only_finding(&s, RULE_LEAK_GROWTH)->why,
-			       "no hook has seen them being made"));
-	stream_end(&s);
 }
 
 /* The same number of descriptors, all of them seen being opened: the site is told, not the table. */
