@@ -52,7 +52,8 @@ say "3. A loop that closes every number"
 expect $found $fdtrace --error-exitcode $found -- $programs/sweep hits-other-threads
 
 say "4. Attached to a running process: a leak is told before the limit is reached"
-$programs/growth near &
+# A busy machine needs a moment to attach.
+sh -c 'sleep 4; exec "$0" near' $programs/growth &
 background=$!
 expect $found $fdtrace $quick --error-exitcode $found -p $background
 background=""

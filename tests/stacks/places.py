@@ -109,7 +109,7 @@ def text_of(name):
 def wait_until_known(tracer, program):
     """For the table of every file the program runs code of."""
     with open(f"/proc/{program.pid}/maps", encoding="utf-8") as maps:
-        files = {line.split()[5] for line in maps if "r-xp" in line and "/" in line}
+        files = {line.rstrip("\n").split(None, 5)[5] for line in maps if "r-xp" in line and "/" in line}
     for file in files:
         tracer.wait_for_message(b"unwind table of %s:" % file.encode())
 
