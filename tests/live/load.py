@@ -264,6 +264,18 @@ def judge_poor_events(result, pid, names):
     assert ("of other users" in result.messages) == (not names), f"{result}"
 
 
+@case("a run that prints more than it can keep up with ends when it is to")
+def flood():
+    need_tracing()
+    with Background([program("churn")]) as racing:
+        racing.wait_for(b"running")
+        result = run([FDTRACE, "-j", "-e", "-p", str(racing.pid), "-d", "2s"])
+        assert result.status == 0 and result.dataset("summary"), f"{result}"
+        with Background([FDTRACE, "-j", "-e", "-p", str(racing.pid)]) as tracer:
+            tracer.wait_for(b"fdtrace.event")
+            assert tracer.interrupt().status in (0, 130), f"{tracer}"
+
+
 @case("CAP_BPF and CAP_PERFMON are enough; what they do not show is reported")
 def two_capabilities():
     need_tracing()
