@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * leak.growth: a site's open descriptors keep rising. Judged by the smallest open count in
+ * leak.growth: the open descriptors of a place keep rising. Judged by the smallest open count in
  * each of three windows: a sawtooth or a plateau has equal minima, a leak has rising ones.
  * Windows of four lengths run side by side, so that a leak of one an hour shows as well as
  * one of a hundred a second.
- *
- * leak.exit: what a program had opened itself and left open when it ended.
  */
+#include <stdlib.h>
+
 #include "base/clock.h"
+#include "base/hash.h"
 #include "detect/detectors.h"
 #include "engine/engine_private.h"
 #include "engine/report.h"
@@ -19,7 +20,13 @@ static const unsigned int window_multiple[GROWTH_SCALES] = { 1, 6, 36, 216 };
 
 struct leak_growth {
 	uint64_t window_ns[GROWTH_SCALES]; /* when the running windows began */
+	uint32_t windows;                  /* that have ended */
 };
+
+static struct leak_growth *growth_state(const struct engine *e)
+{
+	return detector_state(e, DETECTOR_LEAK_GROWTH);
+}
 
 static void growth_roll(struct site_growth *growth, uint64_t open, uint32_t falls)
 {
@@ -38,12 +45,6 @@ static bool growth_rises(const struct site_growth *growth)
 {
 	return growth->windows == GROWTH_WINDOWS && growth->minimum[0] > growth->minimum[1] &&
 	       growth->minimum[1] > growth->minimum[2];
-}
-
-static bool is_site(const struct slot *slot, int32_t fd, const void *ctx)
-{
-	(void)fd;
-	return site_now(slot->site) == ctx;
 }
 
 /* "; of 64 asked 60 were idle for 12 s or longer, 30 in CLOSE_WAIT", where anything is known. */
@@ -76,20 +77,20 @@ static void growth_add_minima(struct report *r, const struct site_growth *growth
 	report_add_why(r, "; at this rate RLIMIT_NOFILE is reached in %s", left);
 }
 
-static double rate_per_s(const struct engine *e, const struct site *site, int scale)
+static double rate_per_s(const struct engine *e, double gained, int scale)
 {
-	const struct site_growth *growth = &site->growth[scale];
 	double window_s = e->options.settings.leak_window_ns * 1e-9 * window_multiple[scale];
 
-	return (growth->minimum[0] - growth->minimum[2]) / (2 * window_s);
+	return gained / (2 * window_s);
 }
 
-static struct finding_limit growth_forecast(const struct engine *e, const struct site *site,
-					    const struct fdtable *table, int scale)
+/* By the rate of the whole table: one place's alone would reach the limit later. */
+static struct finding_limit growth_forecast(const struct engine *e, const struct process *process,
+					    const struct fdtable *table, double gained, int scale)
 {
-	double per_s = rate_per_s(e, site, scale);
+	double per_s = rate_per_s(e, gained, scale);
 	struct finding_limit limit = { .present = true,
-				       .soft = site->process->nofile,
+				       .soft = process->nofile,
 				       .open = table->open,
 				       .rate_per_min = per_s * 60 };
 	double left_s = limit.soft > limit.open ? (limit.soft - limit.open) / per_s : 0;
@@ -103,44 +104,6 @@ static enum severity growth_severity(const struct finding_limit *limit)
 {
 	return limit->exhausted_in_s && limit->exhausted_in_s <= SOON_S ? SEVERITY_ERROR
 									: SEVERITY_WARNING;
-}
-
-static void growth_format(struct report *r, const struct site *site, int scale)
-{
-	const struct finding *f = &r->finding;
-
-	report_message(r, "%s leaks %s descriptors: %llu open from %s, %.*f more each minute",
-		       process_program(site->process), fd_kind_name(site->kind),
-		       (unsigned long long)site->open, f->sites[0].label,
-		       f->limit.rate_per_min < 10, f->limit.rate_per_min);
-	report_why(r, "%llu opened here, %llu closed; fewest open in three windows running: ",
-		   (unsigned long long)site->opened, (unsigned long long)site->closed);
-	growth_add_minima(r, &site->growth[scale]);
-	growth_add_idle(r);
-	r->finding.help = "close it on every path, including error and retry paths";
-}
-
-static void growth_report(struct engine *e, struct site *site, const struct fdtable *table,
-			  int scale)
-{
-	struct report r;
-	struct finding *f = &r.finding;
-	struct site_labels labels;
-
-	report_begin(&r, e, RULE_LEAK_GROWTH, site->process, site);
-	finding_sites(e, f, table, is_site, site, &labels);
-	if (!f->site_count || f->sites[0].oldest_ns < e->options.settings.leak_min_age_ns)
-		return;
-	report_trust(&r, table, CONFIDENCE_INFERRED);
-	f->limit = growth_forecast(e, site, table, scale);
-	f->severity = growth_severity(&f->limit);
-	f->first_ns = e->now_ns - f->sites[0].oldest_ns;
-	site->growth_reported = true;
-	if (report_is_news(&r)) {
-		finding_ask_idle(e, table, &f->sites[0], 0, ROW_IDLE_NS);
-		growth_format(&r, site, scale);
-	}
-	report_send(&r);
 }
 
 /*
@@ -169,13 +132,288 @@ static bool growth_is_leak(const struct engine *e, const struct site *site, int 
 	       site->open >= site->peak - site->peak / 8 && !is_within_a_tooth(site, scale);
 }
 
-static void growth_judge(struct engine *e, struct site *site, int scale)
-{
-	const struct fdtable *table = process_table(site->process);
+/* ---- places: sites of one fingerprint in one process are judged as one ---- */
 
-	e->suspect_count += growth_rises(&site->growth[scale]);
-	if (table && growth_is_leak(e, site, scale))
-		growth_report(e, site, table, scale);
+struct growing_place {
+	uint64_t place;     /* holdings_place() */
+	struct site counts; /* of its sites, added up; the process is borrowed */
+	unsigned int sites;
+	bool leaks;
+};
+
+/* A process in which some site has gained in this window. */
+struct growing_process {
+	struct process *process;
+	double gained; /* by all its sites: of the minima of three windows the last less the first */
+	unsigned int leaks;
+};
+
+/* What a window that ends is judged by. */
+struct growing {
+	struct engine *engine;
+	int scale;
+	struct map processes; /* serial -> struct growing_process */
+	struct map by_place;  /* serial and place -> index in the list + 1 */
+	struct growing_place *list;
+	unsigned int count, capacity;
+};
+
+static double growth_gain(const struct site_growth *growth)
+{
+	return (double)growth->minimum[0] - (double)growth->minimum[2];
+}
+
+static void growing_note_process(struct growing *g, struct process *process)
+{
+	struct mem *mem = &g->engine->mem;
+	struct growing_process *gp = map_get(&g->processes, process->serial);
+
+	if (gp)
+		return;
+	gp = mem_alloc(mem, sizeof(*gp));
+	if (!gp)
+		return;
+	gp->process = process;
+	if (map_put(mem, &g->processes, process->serial, gp))
+		mem_free(mem, gp, sizeof(*gp));
+}
+
+static struct growing_place *growing_add_place(struct growing *g, uint64_t key, uint64_t place)
+{
+	unsigned int capacity = g->capacity ? g->capacity * 2 : 16;
+	struct growing_place *list = g->list;
+
+	if (g->count == g->capacity) {
+		list = mem_resize(&g->engine->mem, list, g->capacity * sizeof(*list),
+				  capacity * sizeof(*list));
+		if (!list)
+			return NULL;
+		g->list = list;
+		g->capacity = capacity;
+	}
+	if (map_put(&g->engine->mem, &g->by_place, key, (void *)(uintptr_t)(g->count + 1)))
+		return NULL;
+	list[g->count] = (struct growing_place){ .place = place };
+	return &list[g->count++];
+}
+
+static struct growing_place *growing_place_of(struct growing *g, const struct site *site)
+{
+	uint64_t place = holdings_place(site), key = hash_number(place, site->process->serial);
+	uintptr_t index = (uintptr_t)map_get(&g->by_place, key);
+
+	return index ? &g->list[index - 1] : growing_add_place(g, key, place);
+}
+
+/* A site that was not there in a window had nothing open in it: its minimum is 0. */
+static void growing_add_counts(struct site *counts, const struct site *site, int scale)
+{
+	const struct site_growth *from = &site->growth[scale];
+	struct site_growth *to = &counts->growth[scale];
+
+	if (!counts->process || site->open > counts->open)
+		counts->kind = site->kind;
+	counts->process = site->process;
+	counts->open += site->open;
+	counts->opened += site->opened;
+	counts->closed += site->closed;
+	counts->peak += site->peak;
+	counts->tooth += site->tooth;
+	for (int i = 0; i < GROWTH_WINDOWS; i++) {
+		to->minimum[i] += from->minimum[i];
+		to->falls[i] += from->falls[i];
+	}
+	if (from->windows > to->windows)
+		to->windows = from->windows;
+}
+
+static void growing_add_site(struct growing *g, struct site *site)
+{
+	struct growing_process *gp = map_get(&g->processes, site->process->serial);
+	struct growing_place *place = gp ? growing_place_of(g, site) : NULL;
+
+	if (!place)
+		return;
+	gp->gained += growth_gain(&site->growth[g->scale]);
+	growing_add_counts(&place->counts, site, g->scale);
+	place->sites++;
+	site->growth_window = growth_state(g->engine)->windows;
+	site->growth_place = (uint32_t)(place - g->list);
+}
+
+static const struct growing_place *growing_find(const struct growing *g, const struct site *site)
+{
+	if (!site || site->growth_window != growth_state(g->engine)->windows)
+		return NULL;
+	return &g->list[site->growth_place];
+}
+
+static bool is_of_leak(const struct slot *slot, int32_t fd, const void *ctx)
+{
+	const struct growing_place *place = growing_find(ctx, site_now(slot->site));
+
+	(void)fd;
+	return place && place->leaks;
+}
+
+/* ---- the report: one block for the places of a process that grow together ---- */
+
+/* Rows too young to be judged go; each of the others gets its rate. */
+static void growth_choose_rows(struct growing *g, struct finding *f)
+{
+	uint64_t least_ns = g->engine->options.settings.leak_min_age_ns;
+	unsigned int kept = 0;
+
+	for (unsigned int i = 0; i < f->site_count; i++) {
+		struct site_row *row = &f->sites[i];
+		const struct growing_place *place = growing_find(g, row->site);
+
+		if (row->oldest_ns < least_ns || !place)
+			continue;
+		row->rate_per_min =
+			60 * rate_per_s(g->engine, growth_gain(&place->counts.growth[g->scale]),
+					g->scale);
+		row->opened = place->counts.opened;
+		row->closed = place->counts.closed;
+		f->sites[kept++] = *row;
+	}
+	f->site_total -= f->site_count - kept;
+	f->site_count = kept;
+}
+
+static void growth_format_message(struct report *r)
+{
+	const struct finding *f = &r->finding;
+	const struct site_row *row = &f->sites[0];
+	const char *program = process_program(f->process);
+	unsigned long long open = 0;
+	double per_min = 0;
+	char place[160];
+
+	site_row_format(row, place, sizeof(place));
+	if (f->site_count == 1) {
+		report_message(r,
+			       "%s leaks %s descriptors: %llu open from %s, %.*f more each minute",
+			       program, fd_kind_name(row->kind), (unsigned long long)row->open,
+			       place, row->rate_per_min < 10, row->rate_per_min);
+		return;
+	}
+	for (unsigned int i = 0; i < f->site_count; i++) {
+		open += f->sites[i].open;
+		per_min += f->sites[i].rate_per_min;
+	}
+	report_message(r,
+		       "%s leaks descriptors at %u places that grow together: %llu open, %.*f more "
+		       "each minute, %llu of them %s from %s",
+		       program, f->site_count, open, per_min < 10, per_min,
+		       (unsigned long long)row->open, fd_kind_name(row->kind), place);
+}
+
+static void growth_format(struct report *r, const struct growing *g)
+{
+	const struct finding *f = &r->finding;
+	const struct site_row *row = &f->sites[0];
+	const struct growing_place *place = growing_find(g, row->site);
+
+	growth_format_message(r);
+	report_why(r, "%llu opened %s, %llu closed; fewest open in three windows running: ",
+		   (unsigned long long)row->opened,
+		   f->site_count == 1 ? "here" : "at the first of them",
+		   (unsigned long long)row->closed);
+	if (place)
+		growth_add_minima(r, &place->counts.growth[g->scale]);
+	growth_add_idle(r);
+	r->finding.help = "close it on every path, including error and retry paths";
+}
+
+static void growing_mark_reported(const struct growing *g, const struct process *process)
+{
+	map_each (&g->engine->sites.map, entry) {
+		struct site *site = entry->value;
+		const struct growing_place *place = growing_find(g, site);
+
+		if (place && place->leaks && site->process == process)
+			site->growth_reported = true;
+	}
+}
+
+static void growth_report(struct growing *g, const struct growing_process *gp,
+			  const struct fdtable *table)
+{
+	struct engine *e = g->engine;
+	struct report r;
+	struct finding *f = &r.finding;
+	struct site_labels labels;
+
+	report_begin(&r, e, RULE_LEAK_GROWTH, gp->process, NULL);
+	finding_sites(e, f, table, is_of_leak, g, &labels);
+	growth_choose_rows(g, f);
+	if (!f->site_count)
+		return;
+	report_trust(&r, table, CONFIDENCE_INFERRED);
+	f->limit = growth_forecast(e, gp->process, table, gp->gained, g->scale);
+	f->severity = growth_severity(&f->limit);
+	f->first_ns = e->now_ns - f->sites[0].oldest_ns;
+	growing_mark_reported(g, gp->process);
+	if (!report_lead(&r))
+		return;
+	if (report_is_news(&r)) {
+		finding_ask_idle(e, table, &f->sites[0], 0, ROW_IDLE_NS);
+		growth_format(&r, g);
+	}
+	report_send(&r);
+}
+
+static int growing_by_serial(const void *a, const void *b)
+{
+	const struct growing_process *x = *(struct growing_process *const *)a;
+	const struct growing_process *y = *(struct growing_process *const *)b;
+
+	return (x->process->serial > y->process->serial) -
+	       (x->process->serial < y->process->serial);
+}
+
+/* In the order in which the processes were met: that of the map depends on its size. */
+static void growing_report_all(struct growing *g)
+{
+	size_t bytes = g->processes.count * sizeof(struct growing_process *), count = 0;
+	struct growing_process **list = bytes ? mem_alloc_beyond(&g->engine->mem, bytes) : NULL;
+
+	if (!list)
+		return;
+	map_each (&g->processes, entry)
+		list[count++] = entry->value;
+	qsort(list, count, sizeof(*list), growing_by_serial);
+	for (size_t i = 0; i < count; i++) {
+		const struct fdtable *table = process_table(list[i]->process);
+
+		if (table && list[i]->leaks)
+			growth_report(g, list[i], table);
+	}
+	mem_free(&g->engine->mem, list, bytes);
+}
+
+static void growing_judge(struct growing *g)
+{
+	for (unsigned int i = 0; i < g->count; i++) {
+		struct growing_place *place = &g->list[i];
+		struct growing_process *gp = map_get(&g->processes, place->counts.process->serial);
+
+		place->leaks = growth_is_leak(g->engine, &place->counts, g->scale);
+		gp->leaks += place->leaks;
+	}
+	growing_report_all(g);
+}
+
+static void growing_done(struct growing *g)
+{
+	struct mem *mem = &g->engine->mem;
+
+	map_each (&g->processes, entry)
+		mem_free(mem, entry->value, sizeof(struct growing_process));
+	map_done(mem, &g->processes);
+	map_done(mem, &g->by_place);
+	mem_free(mem, g->list, g->capacity * sizeof(*g->list));
 }
 
 /* ---- descriptors whose opener is not known ---- */
@@ -233,7 +471,8 @@ static void unknown_report(struct engine *e, const struct fdtable *table, int sc
 	if (!f->site_count)
 		return;
 	report_trust(&r, table, CONFIDENCE_INFERRED);
-	f->limit = growth_forecast(e, &table->growth->counts, table, scale);
+	f->limit = growth_forecast(e, table->owner, table,
+				   growth_gain(&table->growth->counts.growth[scale]), scale);
 	f->severity = growth_severity(&f->limit);
 	f->first_ns = table->growth->began_ns;
 	if (report_is_news(&r)) {
@@ -298,22 +537,33 @@ static void end_window_of_tables(struct engine *e, int scale)
 
 static void end_window(struct engine *e, int scale)
 {
+	struct growing g = { .engine = e, .scale = scale };
+
 	if (!scale)
 		e->suspect_count = 0;
+	growth_state(e)->windows++;
 	map_each (&e->sites.map, entry) {
 		struct site *site = entry->value;
 
 		if (!site->opened)
 			continue;
 		growth_roll(&site->growth[scale], site->open, site->falls);
-		growth_judge(e, site, scale);
+		e->suspect_count += growth_rises(&site->growth[scale]);
+		if (growth_gain(&site->growth[scale]) > 0)
+			growing_note_process(&g, site->process);
 	}
+	if (g.processes.count) {
+		map_each (&e->sites.map, entry)
+			growing_add_site(&g, entry->value);
+		growing_judge(&g);
+	}
+	growing_done(&g);
 	end_window_of_tables(e, scale);
 }
 
 static void leak_tick(struct engine *e)
 {
-	struct leak_growth *state = detector_state(e, DETECTOR_LEAK_GROWTH);
+	struct leak_growth *state = growth_state(e);
 
 	for (int scale = 0; scale < GROWTH_SCALES; scale++) {
 		uint64_t length = e->options.settings.leak_window_ns * window_multiple[scale];
@@ -353,63 +603,4 @@ const struct detector detector_leak_growth = {
 	.state_bytes = sizeof(struct leak_growth),
 	.tick = leak_tick,
 	.done = leak_done,
-};
-
-/* ---- leak.exit ---- */
-
-/* The standard three are everybody's; what came by fork or exec is its opener's to account for. */
-static bool left_open(const struct slot *slot, int32_t fd, const void *owner)
-{
-	return fd > 2 && slot->site && slot->site->process == owner;
-}
-
-static void exit_format(struct report *r)
-{
-	const struct finding *f = &r->finding;
-	const struct site_row *row = &f->sites[0];
-	char what[160];
-
-	finding_describe(&f->descriptor, what, sizeof(what));
-	if (row->open == 1)
-		report_message(r, "%s ended with %s still open, opened by %s",
-			       process_program(f->process), what, row->label);
-	else
-		report_message(r,
-			       "%s ended with %llu descriptors still open from %s, the oldest %s",
-			       process_program(f->process), (unsigned long long)row->open,
-			       row->label, what);
-	r->finding.help = "the kernel closes it at exit; close it when it is no longer needed";
-}
-
-static void exit_report(struct engine *e, const struct fdtable *table, const struct site_row *row)
-{
-	const struct slot *slot = fdtable_slot(table, row->example_fd);
-	struct report r;
-
-	report_begin(&r, e, RULE_LEAK_EXIT, table->owner, row->site);
-	report_trust(&r, table, CONFIDENCE_EXACT);
-	r.finding.severity = e->options.settings.leak_exit_severity;
-	r.finding.descriptor = slots_descriptor(e, table, row->example_fd);
-	r.finding.opened = party_opened(slot);
-	r.finding.opened_is_culprit = true;
-	r.finding.first_ns = slot->opened_ns;
-	finding_put_site(&r.finding, row);
-	if (report_is_news(&r))
-		exit_format(&r);
-	report_send(&r);
-}
-
-static void exit_table_ended(struct engine *e, struct fdtable *table)
-{
-	if (table->replaced || e->options.mode != ENGINE_COMMAND || e->finished ||
-	    !table->owner->ended_ns)
-		return;
-	finding_each_site(e, table, left_open, table->owner, exit_report);
-}
-
-const struct detector detector_leak_exit = {
-	.name = "leak.exit",
-	.id = DETECTOR_LEAK_EXIT,
-	.rules = RULE_BIT(LEAK_EXIT),
-	.table_ended = exit_table_ended,
 };

@@ -160,8 +160,11 @@ static void cause_format_site(const struct finding *f, char *buffer, size_t size
 /* What the summary will say of it. */
 static void cause_remember(struct cause *cause, const struct finding *f)
 {
-	cause->open = f->limit.present ? f->limit.open : f->site_count ? f->sites[0].open : 0;
-	cause->rate_per_min = f->limit.rate_per_min;
+	bool of_table = f->rule == RULE_LIMIT_EMFILE || !f->site_count;
+
+	cause->open = of_table ? f->limit.open : f->sites[0].open;
+	cause->rate_per_min = of_table || f->sites[0].rate_per_min <= 0 ? f->limit.rate_per_min
+									: f->sites[0].rate_per_min;
 	cause_format_site(f, cause->site, sizeof(cause->site));
 	text_format(cause->message, sizeof(cause->message), "%s", f->message);
 }
@@ -179,7 +182,7 @@ static void cause_count_severity(struct engine *e, struct cause *cause, enum sev
 
 static void cause_deliver(struct engine *e, struct cause *cause, struct finding *f)
 {
-	f->sequence = ++e->sequence;
+	f->sequence = f->joined ? e->sequence : ++e->sequence;
 	f->state = cause->reported ? FINDING_ONGOING : FINDING_NEW;
 	f->count = cause->count;
 	other_end_find(e, &f->descriptor, &f->other_end);
@@ -229,7 +232,7 @@ static void cause_deliver_if_due(struct engine *e, struct cause *cause, struct f
 
 	if (!cause_is_due(e, cause, f->severity))
 		return;
-	if (worse || throttle_pass(e, f))
+	if (worse || f->joined || throttle_pass(e, f))
 		cause_deliver(e, cause, f);
 	else
 		cause_withhold(e, cause, f);
@@ -278,6 +281,25 @@ static bool cause_is_elsewhere(struct engine *e, const struct finding *f)
 	return !policy->wanted(e->options.ctx, f->process->cgroup);
 }
 
+/* Made and judged if need be. NULL: no memory. */
+static struct cause *cause_of(struct engine *e, const struct finding *f)
+{
+	struct cause *cause = map_get(&e->findings, f->fingerprint);
+
+	if (!cause)
+		cause = cause_new(e, f->fingerprint, f->rule, 0);
+	if (cause && !cause->judged)
+		cause_judge(e, cause, f);
+	return cause;
+}
+
+bool cause_is_silent(struct engine *e, const struct finding *f)
+{
+	const struct cause *cause = cause_of(e, f);
+
+	return cause && cause->suppressed;
+}
+
 void cause_report(struct engine *e, struct finding *f)
 {
 	struct cause *cause;
@@ -286,11 +308,7 @@ void cause_report(struct engine *e, struct finding *f)
 		return;
 	cause_complete(e, f);
 	e->counters.by_rule[f->rule].found++;
-	cause = map_get(&e->findings, f->fingerprint);
-	if (!cause)
-		cause = cause_new(e, f->fingerprint, f->rule, 0);
-	if (cause && !cause->judged)
-		cause_judge(e, cause, f);
+	cause = cause_of(e, f);
 	if (!cause || !cause->suppressed)
 		e->counters.by_rule[f->rule].reported[f->severity]++;
 	if (!cause)

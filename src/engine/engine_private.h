@@ -205,6 +205,8 @@ void engine_report_change(struct engine *e, const struct change *change);
 
 /* left.c: keeps what the owner of a table leaves open as it ends. Of a command; else nothing. */
 void left_note(struct engine *e, const struct fdtable *table);
+/* As holdings_only_fn: opened by that process itself, and not one of the standard three. */
+bool left_is_own(const struct slot *slot, int32_t fd, const void *process);
 
 /* finding.c: helpers that fill parts of a finding */
 struct party party_opened(const struct slot *slot);
@@ -235,6 +237,8 @@ bool cause_is_news(const struct engine *e, const struct finding *f);
  * were reported (throttle.c). Fills sequence, state, count.
  */
 void cause_report(struct engine *e, struct finding *f);
+/* Whether the suppressions in force, which are asked, suppress the finding's cause. */
+bool cause_is_silent(struct engine *e, const struct finding *f);
 struct process *cause_process(const struct cause *cause); /* borrowed; may be NULL */
 void causes_judge_again(struct engine *e);                /* the suppressions have changed */
 void causes_done(struct engine *e);

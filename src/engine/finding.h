@@ -91,6 +91,7 @@ struct site_row {
 	uint32_t looked, alike; /* 0: all were, or none */
 	enum fd_kind kind;
 	uint64_t open, opened, closed;
+	double rate_per_min;      /* leak.growth: of these; 0: not known */
 	uint64_t oldest_ns;       /* age of the oldest */
 	int32_t example_fd;       /* one of them, the oldest */
 	const char *example_name; /* NULL: not known */
@@ -166,6 +167,8 @@ struct finding {
 	bool closed_is_culprit; /* mark `closed` as the one to blame; else `opened` if anyone */
 	bool opened_is_culprit;
 	bool used_is_culprit;
+	/* The report of another cause, which has this sequence, names it: evidence alone is stored. */
+	bool joined;
 	struct finding_limit limit;
 	struct finding_sweep sweep;
 	const char *message; /* one sentence, no newline */

@@ -32,7 +32,7 @@ struct holdings {
 /* ---- which row ---- */
 
 /* In a language of its own the functions say which program it is; else the program does. */
-static uint64_t holdings_place(const struct site *site)
+uint64_t holdings_place(const struct site *site)
 {
 	uint64_t hash = site_fingerprint(site);
 

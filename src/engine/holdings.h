@@ -12,6 +12,7 @@
 
 struct engine;
 struct fdtable;
+struct site;
 struct slot;
 
 /* Which slots count; NULL: all. */
@@ -48,6 +49,12 @@ void finding_each_site(struct engine *e, const struct fdtable *table, holdings_o
 		       const void *ctx,
 		       void (*row)(struct engine *e, const struct fdtable *table,
 				   const struct site_row *row));
+
+/*
+ * What sites are added up by: the functions of their stacks and, in native code, the program. Costs a
+ * hash of the frames.
+ */
+uint64_t holdings_place(const struct site *site);
 
 /* Whether the slot is one of the row's. Not for rows by target. */
 bool holdings_is_of(const struct site_row *row, const struct slot *slot);

@@ -5,9 +5,9 @@
 #include "engine/engine_private.h"
 
 /* The standard three are everybody's; what came by fork or exec is its opener's to account for. */
-static bool is_left(const struct slot *slot, int32_t fd, const void *owner)
+bool left_is_own(const struct slot *slot, int32_t fd, const void *process)
 {
-	return fd > 2 && slot->site && slot->site->process == owner;
+	return fd > 2 && slot->site && slot->site->process == process;
 }
 
 static uint64_t left_count(const struct fdtable *table)
@@ -15,7 +15,7 @@ static uint64_t left_count(const struct fdtable *table)
 	uint64_t open = 0;
 
 	fdtable_each (table, fd)
-		open += is_left(fdtable_slot(table, fd), fd, table->owner);
+		open += left_is_own(fdtable_slot(table, fd), fd, table->owner);
 	return open;
 }
 
@@ -46,6 +46,6 @@ void left_note(struct engine *e, const struct fdtable *table)
 	owner->left = open ? mem_alloc(&e->mem, sizeof(*owner->left)) : NULL;
 	if (!owner->left)
 		return;
-	finding_sites(e, &f, table, is_left, owner, &labels);
+	finding_sites(e, &f, table, left_is_own, owner, &labels);
 	left_fill(owner->left, &f, open);
 }

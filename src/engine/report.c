@@ -104,10 +104,78 @@ void report_help(struct report *r, enum help help)
 	r->finding.help = help_text(help, site ? site_language(site) : LANGUAGE_NATIVE);
 }
 
+/* The finding as it would be if it were about that row alone. */
+static struct finding report_row_alone(const struct report *r, unsigned int row)
+{
+	struct finding f = r->finding;
+
+	finding_put_site(&f, &r->finding.sites[row]);
+	f.fingerprint = finding_fingerprint(f.rule, f.process, f.sites[0].site);
+	return f;
+}
+
+static void report_drop_row(struct finding *f, unsigned int row)
+{
+	f->site_count--;
+	f->site_total--;
+	memmove(&f->sites[row], &f->sites[row + 1], (f->site_count - row) * sizeof(f->sites[0]));
+}
+
+/* Those that are suppressed are counted and go. */
+static void report_drop_silent(struct report *r)
+{
+	for (unsigned int i = 0; i < r->finding.site_count;) {
+		struct finding alone = report_row_alone(r, i);
+
+		if (!cause_is_silent(r->engine, &alone)) {
+			i++;
+			continue;
+		}
+		cause_report(r->engine, &alone);
+		report_drop_row(&r->finding, i);
+	}
+}
+
+bool report_lead(struct report *r)
+{
+	struct finding *f = &r->finding;
+	unsigned int lead = 0;
+	struct site_row row;
+
+	report_drop_silent(r);
+	if (!f->site_count)
+		return false;
+	for (unsigned int i = f->site_count; i-- > 0;) {
+		struct finding alone = report_row_alone(r, i);
+
+		if (cause_is_news(r->engine, &alone))
+			lead = i;
+	}
+	row = f->sites[lead];
+	memmove(&f->sites[1], &f->sites[0], lead * sizeof(row));
+	f->sites[0] = row;
+	r->cause = row.site;
+	f->fingerprint = 0;
+	r->is_joint = true;
+	return true;
+}
+
+static void report_send_joined(struct report *r)
+{
+	for (unsigned int i = 1; i < r->finding.site_count; i++) {
+		struct finding alone = report_row_alone(r, i);
+
+		alone.joined = true;
+		cause_report(r->engine, &alone);
+	}
+}
+
 void report_send(struct report *r)
 {
 	report_fingerprint(r);
 	r->finding.message = r->message.text;
 	r->finding.why = r->why.text;
 	cause_report(r->engine, &r->finding);
+	if (r->is_joint)
+		report_send_joined(r);
 }

@@ -41,7 +41,8 @@ struct report {
 	struct engine *engine;
 	struct finding finding; /* the detector fills in what it knows */
 	const struct site *cause;
-	bool is_news; /* only words of news are kept */
+	bool is_joint; /* report_lead(): the other rows are causes, too */
+	bool is_news;  /* only words of news are kept */
 	struct report_text message, why;
 };
 
@@ -87,6 +88,13 @@ void report_add_why(struct report *r, const char *format, ...)
  * first. One that is the same everywhere is written into finding.help.
  */
 void report_help(struct report *r, enum help help);
+
+/*
+ * The rows of r.finding.sites are causes of their own that are reported together: rows whose cause is
+ * suppressed are counted and left out, and the first one that is news leads, and is the cause. To be
+ * called when all but the words is known; false: no row is left. report_send() then counts all.
+ */
+bool report_lead(struct report *r);
 
 /*
  * Counts it under its fingerprint, and hands it to the listener if it is news and neither suppressed

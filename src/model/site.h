@@ -66,6 +66,8 @@ struct site {
 		tooth; /* highest `high` before a fall, that is half or more of them closed; 0: none */
 	uint32_t falls;       /* number of such falls */
 	bool growth_reported; /* by leak.growth */
+	/* detect/leak_growth.c: which of the places that it adds up, in the window of that number */
+	uint32_t growth_window, growth_place;
 	struct site_growth growth[GROWTH_SCALES];
 	struct site_stale stale;
 	uint32_t lifetime[LIFETIME_BUCKETS]; /* of those opened and closed here */

@@ -308,6 +308,8 @@ void outputs_finding(struct outputs *o, const struct finding *finding)
 	if (o->data.failed)
 		return;
 	o->sink->kept = o->lines.full ? give_full(o, finding) : keep_finding(o, finding);
+	if (finding->joined)
+		return;
 	check_output(o, &o->data, o->sink->ops->finding(o->sink, finding));
 }
 

@@ -652,7 +652,7 @@ static json_t *left_value(struct builder *b, const struct left_row *left)
 }
 
 /* What it left open when it ended. */
-static void put_left(struct builder *b, json_t *fdtrace, const struct process_left *left)
+static void put_what_is_left(struct builder *b, json_t *fdtrace, const struct process_left *left)
 {
 	json_t *object, *array;
 
@@ -688,7 +688,7 @@ static void put_process_totals(struct builder *b, json_t *fdtrace, const struct 
 	json_put(b, fdtrace, "ended", json_boolean(p->ended_ns));
 	put_kind_counts(b, fdtrace, l->row);
 	put_holding_rows(b, fdtrace, l);
-	put_left(b, fdtrace, p->left);
+	put_what_is_left(b, fdtrace, p->left);
 }
 
 static json_t *summary_object(struct builder *b, const void *what)

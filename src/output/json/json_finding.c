@@ -129,6 +129,8 @@ json_t *json_site_row(struct builder *b, const struct site_row *s)
 	json_put_number(b, row, "open", s->open);
 	json_put_number(b, row, "opened", s->opened);
 	json_put_number(b, row, "closed", s->closed);
+	if (s->rate_per_min > 0)
+		json_put_real(b, row, "rate_per_min", s->rate_per_min, 2);
 	json_put_number(b, row, "oldest_s", s->oldest_ns / SEC_NS);
 	put_asked(b, row, s);
 	json_put_text(b, row, "kind", fd_kind_name(s->kind));
