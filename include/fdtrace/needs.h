@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: BSD-2-Clause */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What only some rules need from the source: a set of bits. What no rule needs is not observed and
  * costs nothing. The events of one detector, and those below, are made only on demand.

@@ -52,8 +52,10 @@ bool report_is_news(struct report *r)
 }
 
 /* Behind the first `length` bytes. */
-static void report_format(const struct report *r, struct report_text *text, size_t length,
-			  const char *format, va_list arguments)
+__attribute__((format(printf, 4, 0))) static void report_format(const struct report *r,
+								struct report_text *text,
+								size_t length, const char *format,
+								va_list arguments)
 {
 	if (r->is_news)
 		text->length =

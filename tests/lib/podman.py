@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Podman with a store of its own, and images without a distribution: programs and what they are linked to."""
+import contextlib
+import glob
 import os
 import re
 import shutil
 import tarfile
 
-from harness import Skip, run
+from harness import Skip, run, until
 
 
 def image_of(programs, path):
@@ -36,6 +38,18 @@ class Podman:
         result = run(self.argv + list(argv))
         assert result.status == 0, f"{result}"
         return result.out.decode().strip()
+
+    def settle(self):
+        """Waits for what podman has started to tidy up: it writes below the folder even after `rm`."""
+        until("podman has tidied up", lambda: not self.processes())
+
+    def processes(self):
+        """The command lines of all that works on the folder."""
+        found = []
+        for path in glob.glob("/proc/[0-9]*/cmdline"):
+            with contextlib.suppress(OSError), open(path, "rb") as file:
+                found += [line for line in [file.read()] if self.folder.encode() in line]
+        return found
 
     def image(self, programs, name="fdtrace-test"):
         image_of(programs, self.folder + "/image.tar")

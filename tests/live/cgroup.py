@@ -187,6 +187,7 @@ def podman():
                     result = tracer.interrupt()
         finally:
             pod.run("rm", "-f", "-t", "0", made)
+            pod.settle()
     finding = full_table(result, made)
     assert finding["container"] == {"id": made, "runtime": "podman"}, f"{made}: {finding}"
     assert finding["fdtrace"]["pid_in_container"] == 1, finding
