@@ -59,6 +59,8 @@ struct sink_ops {
 	int (*withheld)(struct sink *sink, const struct withheld *withheld);
 	int (*change)(struct sink *sink, const struct change *change);
 	int (*summary)(struct sink *sink, const struct summary *summary);
+	/* What was found open by a run that attaches, before anything has happened. */
+	int (*inventory)(struct sink *sink, const struct summary *summary);
 	void (*free)(struct sink *sink); /* does not close the descriptor it was given */
 };
 struct sink {

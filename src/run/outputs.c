@@ -331,6 +331,12 @@ void outputs_summary(struct outputs *o, const struct summary *summary)
 		check_output(o, &o->data, o->sink->ops->summary(o->sink, summary));
 }
 
+void outputs_inventory(struct outputs *o, const struct summary *summary)
+{
+	if (!o->data.failed && o->sink->ops->inventory)
+		check_output(o, &o->data, o->sink->ops->inventory(o->sink, summary));
+}
+
 int outputs_poll_fd(const struct outputs *o)
 {
 	return o->data.fd;

@@ -60,6 +60,7 @@ void outputs_finding(struct outputs *outputs, const struct finding *finding);
 void outputs_withheld(struct outputs *outputs, const struct withheld *withheld);
 void outputs_change(struct outputs *outputs, const struct change *change);
 void outputs_summary(struct outputs *outputs, const struct summary *summary);
+void outputs_inventory(struct outputs *outputs, const struct summary *summary);
 
 /* Polls an error or a hang-up once the reader of findings has gone: call outputs_reader_left(). */
 int outputs_poll_fd(const struct outputs *outputs);

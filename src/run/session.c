@@ -203,7 +203,7 @@ static void session_count_stacks(const struct session *s, struct summary *summar
 	summary->stacks_cut = counters.stacks.cut;
 }
 
-void session_summarise(struct session *s, bool final)
+static struct summary session_summary(const struct session *s, bool final)
 {
 	struct summary summary = { .host = &s->meta.host,
 				   .engine = s->engine,
@@ -222,7 +222,25 @@ void session_summarise(struct session *s, bool final)
 	}
 	if (s->config->replay)
 		summary.damaged = replay_source_unread(s->config->source);
+	return summary;
+}
+
+void session_summarise(struct session *s, bool final)
+{
+	struct summary summary = session_summary(s, final);
+
 	outputs_summary(s->config->outputs, &summary);
+}
+
+/* What is open is known at once; what becomes of it only later. */
+static void session_take_inventory(struct session *s)
+{
+	struct summary summary;
+
+	if (s->config->replay || s->meta.mode != ENGINE_PID || !s->engine)
+		return;
+	summary = session_summary(s, false);
+	outputs_inventory(s->config->outputs, &summary);
 }
 
 /* --- beginning and end --- */
@@ -351,6 +369,8 @@ static int session_begin(struct session *s)
 	if (err)
 		return err;
 	err = source->ops->start(source, stream_event_as_is, s, s->trouble);
+	if (!err)
+		session_take_inventory(s);
 	return err == -ECANCELED ? 0 : err;
 }
 

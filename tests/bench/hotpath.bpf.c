@@ -18,6 +18,7 @@
 #include "compat.bpf.h"
 #include "emit.bpf.h"
 #include "file.bpf.h"
+#include "readers.bpf.h"
 #include "slots.bpf.h"
 #include "stack.bpf.h"
 #include "python.bpf.h"
@@ -32,6 +33,7 @@
 #include "tasks.bpf.h"
 #include "receive.bpf.h"
 #include "waits.bpf.h"
+#include "installs.bpf.h"
 #include "syscalls.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";

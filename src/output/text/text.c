@@ -53,6 +53,16 @@ static int text_sum_up(struct sink *sink, const struct summary *summary)
 	return text_show(t);
 }
 
+static int text_take_inventory(struct sink *sink, const struct summary *summary)
+{
+	struct text_sink *t = text_sink(sink);
+
+	if (t->options.quiet || !t->options.summaries)
+		return 0;
+	text_inventory(t, summary);
+	return text_show(t);
+}
+
 static void text_free(struct sink *sink)
 {
 	struct text_sink *t = text_sink(sink);
@@ -69,6 +79,7 @@ static int text_new(const struct sink_options *options, struct sink **ret_sink)
 		.withheld = text_withheld,
 		.change = text_change,
 		.summary = text_sum_up,
+		.inventory = text_take_inventory,
 		.free = text_free,
 	};
 	struct text_sink *t = calloc(1, sizeof(*t));

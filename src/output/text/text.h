@@ -57,5 +57,6 @@ void text_suppressed_sum(struct page *page, const struct summary *s);
 /* The suppression that would match the finding, ready to be pasted. */
 void text_suppression(struct page *page, const struct finding *f);
 void text_summary(struct text_sink *t, const struct summary *s);
+void text_inventory(struct text_sink *t, const struct summary *s);
 
 #endif

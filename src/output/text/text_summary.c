@@ -50,6 +50,7 @@ struct overview {
 	struct page *page;
 	int64_t wall_offset_ns;
 	enum severity min_severity;
+	bool attached; /* an inventory: nothing has happened yet */
 	/* processes */
 	struct table_use top[PROCESSES_SHOWN];
 	unsigned int top_count, name_columns;
@@ -486,7 +487,8 @@ static void process_line(struct overview *o, struct table_use *use, bool kinds)
 	page_tab(page, o->name_columns + 2, 0);
 	page_text(page, use->ended ? "peak " : "open ", PAGE_ALL);
 	text_limit(page, use->ended ? use->peak : use->open, use->soft);
-	put_traffic(page, use);
+	if (!o->attached)
+		put_traffic(page, use);
 	put_end(page, use);
 	page_newline(page);
 	if (kinds)
@@ -636,4 +638,29 @@ void text_summary(struct text_sink *t, const struct summary *s)
 		next_step(&t->page, t->next);
 	if (!s->final)
 		page_newline(&t->page);
+}
+
+/* "fdtrace: attached to 2 processes; 619 descriptors are open" */
+static void put_attached(struct overview *o, const struct summary *s)
+{
+	char processes[PHRASE_SIZE], open[PHRASE_SIZE], text[4 * PHRASE_SIZE];
+
+	phrase_count(processes, sizeof(processes), o->processes, "process", "processes");
+	phrase_count(open, sizeof(open), s->counters.descriptors, "descriptor is",
+		     "descriptors are");
+	snprintf(text, sizeof(text), "attached to %s; %s open", processes, open);
+	page_style(o->page, STYLE_BOLD);
+	page_text(o->page, "fdtrace: ", PAGE_ALL);
+	page_style(o->page, STYLE_PLAIN);
+	page_wrap(o->page, 9, text, NULL);
+}
+
+void text_inventory(struct text_sink *t, const struct summary *s)
+{
+	struct overview o = { .page = &t->page, .attached = true };
+
+	engine_each_process(s->engine, read_process, &o);
+	put_attached(&o, s);
+	process_table(&o, s, t->options.verbosity);
+	page_newline(&t->page);
 }
