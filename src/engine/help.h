@@ -12,6 +12,7 @@ enum help {
 	HELP_USE,    /* using a number that one has closed */
 	HELP_DOUBLE, /* closing a number twice */
 	HELP_FULL,   /* a table full of what one site has left open */
+	HELP_CLOEXEC, /* a descriptor meant for a child that is close-on-exec */
 	HELP_COUNT
 };
 

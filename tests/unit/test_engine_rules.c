@@ -443,6 +443,68 @@ static void sweep_hits_others(void **state)
 	stream_end(&s);
 }
 
+/* A victim's row shows the call that failed first, not the last one on the way out. */
+static void the_first_failure_is_the_victims(void **state)
+{
+	const struct frame first[] = { { "send (app.c:7)", 0x71, 0 } };
+	const struct frame last[] = { { "destroy (app.c:9)", 0x72, 0 } };
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	task(&s, FDT_OP_SNAPSHOT, PID, PID, TABLE, 0, 0);
+	tells(&s, 71, 0, 1, first);
+	tells(&s, 72, 0, 1, last);
+	opens(&s, PID, 12, 2);
+	for (int fd = 3; fd < 100; fd++)
+		fd == 12 ? closes(&s, PID + 1, fd) : fails(&s, FDT_SYS_close, PID + 1, fd, EBADF);
+	fails_at(&s, FDT_SYS_sendto, PID, 12, EBADF, 71);
+	fails_at(&s, FDT_SYS_read, PID, 12, EBADF, 72);
+	tick(&s, S);
+	tick(&s, 3 * S);
+	assert_string_equal(only_finding(&s, RULE_CLOSE_SWEEP)->hurt_at, "app.c:7 send");
+	assert_non_null(strstr(s.kept[0].why, "afterwards 2 calls"));
+	stream_end(&s);
+}
+
+/* A process sweeps, and executes another image in its place: that one's failures are its own. */
+static void swept_before_the_exec(void **state)
+{
+	const uint64_t none[] = { 0 };
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	task(&s, FDT_OP_SNAPSHOT, PID, PID, TABLE, 0, 0);
+	opens(&s, PID, 12, 2);
+	for (int fd = 3; fd < 100; fd++)
+		fd == 12 ? closes(&s, PID, fd) : fails(&s, FDT_SYS_close, PID, fd, EBADF);
+	task(&s, FDT_OP_EXEC, PID, PID, TABLE, PID, 0);
+	vec(&s, FDT_OP_EXEC, PID, TABLE, 1, none);
+	fails(&s, FDT_SYS_read, PID, 12, EBADF);
+	tick(&s, S);
+	tick(&s, 3 * S);
+	assert_int_equal(s.kept_count, 0);
+	stream_end(&s);
+}
+
+/* What only asks harms nobody. */
+static void questions_are_no_uses(void **state)
+{
+	const unsigned int questions[] = { FDT_SYS_getsockname, FDT_SYS_getpeername,
+					   FDT_SYS_getsockopt, FDT_SYS_fstat, FDT_SYS_ioctl };
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	opens(&s, PID, 5, 1);
+	closes(&s, PID, 5);
+	for (size_t i = 0; i < sizeof(questions) / sizeof(*questions); i++)
+		fails(&s, questions[i], PID, 5, EBADF);
+	assert_int_equal(s.kept_count, 0);
+	stream_end(&s);
+}
+
 /* The one who is hurt is heard while the loop has not yet been recognized as one. */
 static void sweep_hurts_early(void **state)
 {
@@ -548,6 +610,161 @@ static void daemonize_and_own_files_are_no_sweep(void **state)
 	stream_end(&s);
 }
 
+/* CHILD has 3 and 4 from its parent, and does something in its own table. */
+static void child_puts(struct stream *s, unsigned int op, int fd, uint64_t number, uint64_t site)
+{
+	struct fdt_file file = number ? a_file(number) : (struct fdt_file){ 0 };
+
+	put_at(s, op, number ? FDT_SYS_openat : FDT_SYS_close, CHILD, CHILD_TABLE, fd, file, site);
+}
+
+static void child_fails(struct stream *s, unsigned int syscall, int fd)
+{
+	static uint64_t run = 1000000;
+	struct fdt_error e = { .head = HEAD(s, FDT_ERROR, 0, fdt_error, CHILD, CHILD, CHILD_TABLE),
+			       .fd = fd,
+			       .error = EBADF,
+			       .count = 1,
+			       .run = ++run };
+
+	e.head.syscall = syscall;
+	e.head.flags = FDT_ERR_EMPTY;
+	stream_apply(s, &e);
+}
+
+static void child_inherits(struct stream *s, uint64_t site)
+{
+	const uint64_t files[] = { 0, 0, 0, 1, 2 };
+
+	stream_start(s, ENGINE_ALL);
+	task(s, FDT_OP_SNAPSHOT, PID, PID, TABLE, 0, 0);
+	opens_at(s, 3, 1, site);
+	opens(s, PID, 4, 2);
+	task(s, FDT_OP_FORK, CHILD, CHILD, CHILD_TABLE, PID, 0);
+	vec(s, FDT_OP_FORK, CHILD, CHILD_TABLE, 5, files);
+}
+
+static void child_sweeps(struct stream *s)
+{
+	for (int fd = 3; fd < 100; fd++)
+		fd < 5 ? child_puts(s, FDT_OP_CLOSE, fd, 0, 0)
+		       : child_fails(s, FDT_SYS_close, fd);
+}
+
+/* It opens and closes another under the number it had lost: the loop is to blame all the same. */
+static void a_daemon_closes_what_it_needs(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	child_inherits(&s, 0);
+	child_sweeps(&s);
+	child_puts(&s, FDT_OP_OPEN, 3, 9, 0);
+	child_puts(&s, FDT_OP_CLOSE, 3, 0, 0);
+	child_fails(&s, FDT_SYS_write, 3);
+	assert_int_equal(s.kept_count, 0);
+	tick(&s, S);
+	tick(&s, 3 * S);
+	assert_int_equal(only_finding(&s, RULE_CLOSE_SWEEP)->severity, SEVERITY_WARNING);
+	assert_int_equal(s.kept[0].victim_total, 1);
+	assert_int_equal(s.kept[0].closed_tid, CHILD);
+	stream_end(&s);
+}
+
+/* The same long after: the loop has been forgotten as harmless, but the past shows it. */
+static void a_daemon_notices_late(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	child_inherits(&s, 0);
+	child_sweeps(&s);
+	tick(&s, S);
+	tick(&s, 60 * S);
+	assert_int_equal(s.kept_count, 0);
+	child_fails(&s, FDT_SYS_write, 4);
+	assert_int_equal(only_finding(&s, RULE_CLOSE_SWEEP)->severity, SEVERITY_WARNING);
+	assert_int_equal(s.kept[0].victim_total, 1);
+	assert_true(s.kept[0].closed_is_culprit);
+	stream_end(&s);
+}
+
+static void says_its_arguments(struct stream *s, const char *args, size_t size)
+{
+	struct fdt_process e = { .head = HEAD(s, FDT_PROCESS, 0, fdt_process, CHILD, CHILD,
+					      CHILD_TABLE),
+				 .args_size = (uint32_t)size,
+				 .start_ns = 5 * S + CHILD };
+
+	memcpy(e.args, args, size);
+	stream_apply(s, &e);
+}
+
+/* Number 3 is gone at the exec, and the dynamic loader uses it again. */
+static void executes_without_it(struct stream *s, const char *args, size_t size)
+{
+	const struct frame by_app[] = { { "main (app.c:13)", 0x81, 0 } };
+	const struct frame by_loader[] = { { "?? (ld-linux-x86-64.so.2+0x1234)", 0x82,
+					     FDT_SITE_FRAME_SYSTEM } };
+	const uint64_t files[] = { 0, 0, 0, 0, 2 };
+
+	child_inherits(s, 81);
+	tells(s, 81, 0, 1, by_app);
+	tells(s, 82, 0, 1, by_loader);
+	task(s, FDT_OP_EXEC, CHILD, CHILD, CHILD_TABLE, CHILD, 0);
+	vec(s, FDT_OP_EXEC, CHILD, CHILD_TABLE, 5, files);
+	says_its_arguments(s, args, size);
+	for (int i = 0; i < 5; i++) {
+		child_puts(s, FDT_OP_OPEN, 3, 20 + i, 82);
+		child_puts(s, FDT_OP_CLOSE, 3, 0, 82);
+	}
+	child_fails(s, FDT_SYS_write, 3);
+}
+
+static void handed_over_but_close_on_exec(void **state)
+{
+	const char args[] = "child\0--fd=3";
+	struct stream s;
+
+	(void)state;
+	executes_without_it(&s, args, sizeof(args));
+	assert_string_equal(only_finding(&s, RULE_USE_CLOSED)->opened_at, "app.c:13 main");
+	assert_non_null(strstr(s.kept[0].message, "close-on-exec"));
+	assert_int_equal(s.kept[0].generation, 1);
+	assert_int_equal(s.kept[0].confidence, CONFIDENCE_INFERRED);
+	assert_non_null(strstr(s.kept[0].help, "F_SETFD"));
+	stream_end(&s);
+}
+
+/* Nobody named the number: 33 is another, and what the loader had is nobody's. */
+static void close_on_exec_and_not_named(void **state)
+{
+	const char args[] = "child\0" "33\0x3";
+	struct stream s;
+
+	(void)state;
+	executes_without_it(&s, args, sizeof(args));
+	assert_int_equal(s.kept_count, 0);
+	stream_end(&s);
+}
+
+/* What a shell closed before it became the program is not what the program had closed. */
+static void closed_before_it_was_started(void **state)
+{
+	const uint64_t files[] = { 0, 0, 0, 0, 2 };
+	struct stream s;
+
+	(void)state;
+	child_inherits(&s, 0);
+	child_puts(&s, FDT_OP_CLOSE, 3, 0, 0);
+	task(&s, FDT_OP_EXEC, CHILD, CHILD, CHILD_TABLE, CHILD, 0);
+	vec(&s, FDT_OP_EXEC, CHILD, CHILD_TABLE, 5, files);
+	child_fails(&s, FDT_SYS_write, 3);
+	only_finding(&s, RULE_USE_CLOSED);
+	assert_non_null(strstr(s.kept[0].message, "was closed before prog was started"));
+	stream_end(&s);
+}
+
 /* 100,000 bad closes: a handful of lines. */
 static void alert_storm(void **state)
 {
@@ -597,8 +814,16 @@ int main(void)
 		cmocka_unit_test(sweep_hits_others),
 		cmocka_unit_test(sweep_in_runs),
 		cmocka_unit_test(sweep_hurts_early),
+		cmocka_unit_test(the_first_failure_is_the_victims),
+		cmocka_unit_test(swept_before_the_exec),
+		cmocka_unit_test(questions_are_no_uses),
 		cmocka_unit_test(two_in_a_row_are_no_sweep),
 		cmocka_unit_test(daemonize_and_own_files_are_no_sweep),
+		cmocka_unit_test(a_daemon_closes_what_it_needs),
+		cmocka_unit_test(a_daemon_notices_late),
+		cmocka_unit_test(handed_over_but_close_on_exec),
+		cmocka_unit_test(close_on_exec_and_not_named),
+		cmocka_unit_test(closed_before_it_was_started),
 		cmocka_unit_test(alert_storm),
 	};
 
