@@ -233,6 +233,31 @@ static void sweep_report(struct engine *e, const struct sweep *sweep)
 	report_send(&r);
 }
 
+/*
+ * Nothing was closed, and all the numbers had been opened and closed by this very process: no loop
+ * over whatever there is, but a pool that is torn down a second time.
+ */
+static bool sweep_is_second(struct engine *e, const struct sweep *sweep)
+{
+	int32_t low = sweep->step < 0 ? sweep->last : sweep->first;
+	int32_t high = sweep->step < 0 ? sweep->first : sweep->last;
+
+	if (sweep->closed || sweep->syscall != FDT_SYS_close || sweep->tries >= SLOW_TRIES)
+		return false;
+	return close_all_own(e, sweep->table, sweep->process, low, high, sweep->start_ns);
+}
+
+static void sweep_report_second(struct engine *e, const struct sweep *sweep)
+{
+	const struct actor actor = { .process = sweep->process,
+				     .tid = sweep->tid,
+				     .syscall = sweep->syscall,
+				     .site = sweep->site,
+				     .time_ns = sweep->start_ns };
+
+	close_report_run(e, &actor, sweep->table, sweep->first, sweep->last);
+}
+
 /* The loop is over: reported later if it was one, forgotten if it was just a few closes in a row. */
 static void sweep_finish(struct engine *e, struct task *task)
 {
@@ -242,6 +267,11 @@ static void sweep_finish(struct engine *e, struct task *task)
 	if (!sweep)
 		return;
 	if (!sweep->recognized) {
+		sweep_free(e, sweep);
+		return;
+	}
+	if (sweep_is_second(e, sweep)) {
+		sweep_report_second(e, sweep);
 		sweep_free(e, sweep);
 		return;
 	}
@@ -428,7 +458,7 @@ bool sweep_in_progress(struct engine *e, const struct fdtable *table, const stru
 	       e->now_ns - task->sweep->end_ns < GAP_NS;
 }
 
-static bool sweep_affected(struct engine *e, struct fdtable *table, const struct past *past,
+static bool sweep_affected(struct engine *e, const struct fdtable *table, const struct past *past,
 			   int32_t fd, const struct actor *actor)
 {
 	for (struct task *task = actor->process->tasks; task; task = task->next)
@@ -440,7 +470,7 @@ static bool sweep_affected(struct engine *e, struct fdtable *table, const struct
 	return false;
 }
 
-static void late_format(struct report *r, const struct victim *victim)
+static void sweep_format_late(struct report *r, const struct victim *victim)
 {
 	const struct descriptor d = { .fd = victim->fd, .kind = victim->kind, .name = victim->name };
 	char what[160], closer[96];
@@ -455,7 +485,7 @@ static void late_format(struct report *r, const struct victim *victim)
 }
 
 /* The loop has been reported, or forgotten as harmless: what it hurt is known from the past alone. */
-static void late_report(struct engine *e, const struct fdtable *table, const struct past *past,
+static void sweep_report_late(struct engine *e, const struct fdtable *table, const struct past *past,
 			int32_t fd, const struct actor *actor)
 {
 	struct report r;
@@ -474,17 +504,21 @@ static void late_report(struct engine *e, const struct fdtable *table, const str
 					 .hurt = party_actor(actor, EBADF) };
 	f->victim_count = f->victim_total = 1;
 	if (report_is_news(&r))
-		late_format(&r, &f->victims[0]);
+		sweep_format_late(&r, &f->victims[0]);
 	report_send(&r);
 }
 
 bool sweep_hurt(struct engine *e, struct fdtable *table, const struct past *past, int32_t fd,
 		const struct actor *actor)
 {
+	struct past *kept = finding_past(e, table, fd, past->generation);
+
+	if (kept && !close_before_exec(past, actor))
+		kept->flags |= PAST_MISSED;
 	if (sweep_affected(e, table, past, fd, actor))
 		return true;
 	if (past->closed_at && past->closed_at->process == actor->process)
-		late_report(e, table, past, fd, actor);
+		sweep_report_late(e, table, past, fd, actor);
 	else if (!close_before_exec(past, actor))
 		return false;
 	return true;

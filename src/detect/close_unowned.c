@@ -33,6 +33,7 @@ struct deferred_failure {
 	struct site *site; /* owned reference; may be NULL */
 	uint32_t tid, syscall, fd;
 	uint32_t generation;     /* of the number's newest past then */
+	int32_t last_fd;         /* of a run of failures on neighbouring numbers; else as fd */
 	struct process *process; /* owned reference */
 };
 #define DEFERRED_MAX 256
@@ -220,8 +221,7 @@ static void explain_stale(struct report *r)
 static bool is_opened_elsewhere(const struct site *a, const struct site *b)
 {
 	return a && b && a->stack && b->stack && a->process == b->process &&
-	       a->stack->place.is_known && b->stack->place.is_known &&
-	       site_fingerprint(a) != site_fingerprint(b);
+	       !stack_same_line(a->stack, b->stack) && stack_best_rank(a->stack) < FRAME_SYSTEM;
 }
 
 static bool is_closed_alike(const struct site *a, const struct site *b)
@@ -531,6 +531,57 @@ static void judge_close(struct engine *e, const struct actor *actor, struct fdta
 	report_send(&r);
 }
 
+bool close_all_own(struct engine *e, const struct fdtable *table, const struct process *process,
+		   int32_t low, int32_t high, uint64_t before_ns)
+{
+	for (int32_t fd = low; fd <= high; fd++) {
+		const struct slot *slot = fdtable_slot(table, fd);
+		const struct past *past =
+			slot && slot->past ? past_at(&e->pasts, slot->past) : NULL;
+
+		while (past && past->closed_ns > before_ns)
+			past = past->next ? past_at(&e->pasts, past->next) : NULL;
+		if (!past || past->ending != END_CLOSE || past->flags & PAST_SWEPT ||
+		    !past->opened_at || past->opened_at->process != process ||
+		    !past->closed_at || past->closed_at->process != process)
+			return false;
+	}
+	return true;
+}
+
+static void double_run_format(struct report *r, int32_t low, int32_t high)
+{
+	char ago[40];
+
+	format_span(close_since(r->finding.used.time_ns, r->finding.first_ns), ago, sizeof(ago));
+	report_message(r, "fd %d to %d were closed twice by %s", low, high,
+		       process_program(r->finding.process));
+	report_why(r,
+		   "%d numbers in a row, all of which it had opened and closed; the second close of "
+		   "the first came %s after the first and failed with EBADF",
+		   high - low + 1, ago);
+	report_help(r, HELP_DOUBLE);
+}
+
+void close_report_run(struct engine *e, const struct actor *actor, struct fdtable *table,
+		      int32_t first, int32_t last)
+{
+	const struct slot *slot = fdtable_slot(table, first);
+	const struct past *past = slot && slot->past ? past_at(&e->pasts, slot->past) : NULL;
+	struct report r;
+
+	if (!past)
+		return;
+	report_begin(&r, e, RULE_CLOSE_DOUBLE, actor->process, site_now(actor->site));
+	report_trust(&r, table, CONFIDENCE_EXACT);
+	r.finding.used = party_actor(actor, EBADF);
+	r.finding.first_ns = past->closed_ns;
+	describe_past(e, &r.finding, past, first);
+	if (report_is_news(&r))
+		double_run_format(&r, first < last ? first : last, first < last ? last : first);
+	report_send(&r);
+}
+
 static void close_judge(struct engine *e, const struct actor *actor, struct fdtable *table,
 			int32_t fd, const struct past *past)
 {
@@ -538,6 +589,15 @@ static void close_judge(struct engine *e, const struct actor *actor, struct fdta
 		judge_close(e, actor, table, fd, past);
 	else
 		judge_use(e, actor, table, fd, past);
+}
+
+static bool is_second_teardown(struct engine *e, const struct deferred_failure *deferred,
+			       const struct fdtable *table)
+{
+	int32_t fd = deferred->fd, last = deferred->last_fd;
+
+	return fd != last && close_all_own(e, table, deferred->process, fd < last ? fd : last,
+					   fd < last ? last : fd, deferred->time_ns);
 }
 
 /* table NULL: it is gone, or nothing is to be said. */
@@ -556,7 +616,9 @@ static void close_resolve(struct engine *e, unsigned int index, struct fdtable *
 	/* In order: of too many, the oldest is resolved, while its past is still known. */
 	memmove(&state->deferred[index], &state->deferred[index + 1],
 		(--state->count - index) * sizeof(deferred));
-	if (past)
+	if (past && is_second_teardown(e, &deferred, table))
+		close_report_run(e, &actor, table, deferred.fd, deferred.last_fd);
+	else if (past)
 		close_judge(e, &actor, table, deferred.fd, past);
 	site_unref(&e->sites, deferred.site);
 	process_unref(&e->mem, deferred.process);
@@ -596,8 +658,24 @@ static void close_defer(struct engine *e, const struct actor *actor, struct fdta
 					   .tid = actor->tid,
 					   .syscall = actor->syscall,
 					   .fd = fd,
+					   .last_fd = fd,
 					   .generation = past->generation,
 					   .process = process_ref(actor->process) };
+}
+
+/* More of a run whose first failure is deferred. */
+static void close_defer_more(struct engine *e, const struct fdt_error *event,
+			     const struct fdtable *table)
+{
+	struct close_unowned *state = detector_state(e, DETECTOR_CLOSE_UNOWNED);
+
+	for (unsigned int i = 0; event->step && i < state->count; i++) {
+		struct deferred_failure *deferred = &state->deferred[i];
+
+		if (deferred->tid == event->head.tid && deferred->table == table->key &&
+		    deferred->syscall == FDT_SYS_close && deferred->fd == (uint32_t)event->fd)
+			deferred->last_fd = event->fd + event->step * ((int32_t)event->count - 1);
+	}
 }
 
 static void close_failed(struct engine *e, const struct fdt_error *event, const struct actor *actor,
@@ -612,6 +690,8 @@ static void close_failed(struct engine *e, const struct fdt_error *event, const 
 		return; /* or open after all, for the other access mode */
 	if (is_close && sweep_failed(e, table, event, actor))
 		return;
+	if (is_close && event->count > 1)
+		close_defer_more(e, event, table);
 	if (event->head.syscall == FDT_SYS_fcntl)
 		sweep_probed(e, table, event, actor);
 	if (!past || event->count != 1 || (!is_close && is_probe(event->head.syscall)))

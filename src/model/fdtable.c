@@ -81,9 +81,17 @@ static void let_go(struct pasts *pasts, struct past *past)
 }
 
 /*
- * Cuts the oldest generation off a full list, or off any list if `any`; the one before it where the
- * oldest ended at an exec: the loader opens many a library under such a number before the program
- * can miss what it was to get. 0: nothing to cut.
+ * One that a program never knew to have ended: at its exec, after which the loader opens many a
+ * library under the number before the program can miss it, or by a sweep that is known to have hurt.
+ */
+static bool past_stays(const struct past *past)
+{
+	return past->ending == END_EXEC || past->flags & PAST_MISSED;
+}
+
+/*
+ * Cuts the oldest generation off a full list, or off any list if `any`; the one after it where the
+ * oldest stays. 0: nothing to cut.
  */
 static uint32_t cut_oldest(struct pasts *pasts, uint32_t head, bool any)
 {
@@ -100,7 +108,7 @@ static uint32_t cut_oldest(struct pasts *pasts, uint32_t head, bool any)
 	/* A list of one can't be cut: its head is the caller's. */
 	if (length < 2 || (!any && length < PAST_PER_NUMBER))
 		return 0;
-	if (length > 2 && past_at(pasts, *link)->ending == END_EXEC)
+	if (length > 2 && past_stays(past_at(pasts, *link)))
 		link = before;
 	index = *link;
 	*link = past_at(pasts, index)->next;
