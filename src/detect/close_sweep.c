@@ -427,7 +427,7 @@ bool sweep_failed(struct engine *e, struct fdtable *table, const struct fdt_erro
 	return sweep->recognized;
 }
 
-static bool sweep_note_affected(struct engine *e, struct sweep *sweep, const struct fdtable *table,
+static bool sweep_note_affected(struct sweep *sweep, const struct fdtable *table,
 				const struct past *past, int32_t fd, const struct actor *actor)
 {
 	if (sweep->table != table || sweep->tid != past->closer_tid ||
@@ -462,10 +462,10 @@ static bool sweep_affected(struct engine *e, const struct fdtable *table, const 
 			   int32_t fd, const struct actor *actor)
 {
 	for (struct task *task = actor->process->tasks; task; task = task->next)
-		if (task->sweep && sweep_note_affected(e, task->sweep, table, past, fd, actor))
+		if (task->sweep && sweep_note_affected(task->sweep, table, past, fd, actor))
 			return true;
 	for (struct sweep *sweep = sweep_state(e)->over; sweep; sweep = sweep->next)
-		if (sweep_note_affected(e, sweep, table, past, fd, actor))
+		if (sweep_note_affected(sweep, table, past, fd, actor))
 			return true;
 	return false;
 }

@@ -765,6 +765,182 @@ static void closed_before_it_was_started(void **state)
 	stream_end(&s);
 }
 
+/* A closes twice, B opens in between, C gets the number when B has lost it, and B closes that. */
+static void a_thief_robs(struct stream *s, uint32_t c)
+{
+	const uint32_t a = PID + 1, b = PID + 2;
+
+	stream_start(s, ENGINE_PID);
+	opens(s, a, 4, 1);
+	closes(s, a, 4);
+	opens(s, b, 4, 2);
+	closes(s, a, 4);
+	opens(s, c, 4, 3);
+	closes(s, b, 4);
+	s->now_ns += 20 * MS;
+	fails(s, FDT_SYS_write, c, 4, EBADF);
+	assert_int_equal(only_finding(s, RULE_CLOSE_UNOWNED)->closed_tid, a);
+	assert_int_equal(s->kept[0].generation, 2);
+	assert_int_equal(s->kept[0].used_tid, c);
+	assert_non_null(strstr(s->kept[0].why, "tid 102 then closed the number"));
+	assert_non_null(strstr(s->kept[0].why, "a bystander"));
+}
+
+static void the_first_wrong_close_is_to_blame(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	a_thief_robs(&s, PID + 3);
+	assert_int_equal(s.kept[0].confidence, CONFIDENCE_EXACT);
+	stream_end(&s);
+	a_thief_robs(&s, PID + 2);
+	assert_int_equal(s.kept[0].confidence, CONFIDENCE_INFERRED);
+	stream_end(&s);
+}
+
+/* A thread that closes for all the others robs nobody; who closes and goes on does wrong. */
+static void a_helper_that_closes_is_no_thief(void **state)
+{
+	const uint32_t helper = PID + 1, b = PID + 2;
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	opens(&s, PID, 4, 1);
+	closes(&s, helper, 4);
+	opens(&s, b, 4, 2);
+	closes(&s, helper, 4);
+	opens(&s, b, 4, 3);
+	closes(&s, b, 4);
+	s.now_ns += 20 * MS;
+	fails(&s, FDT_SYS_write, b, 4, EBADF);
+	assert_int_equal(only_finding(&s, RULE_USE_CLOSED)->closed_tid, b);
+	assert_int_equal(s.kept[0].generation, 3);
+	stream_end(&s);
+}
+
+/* Lines of two openers, two closers and a reader. */
+static void knows_lines(struct stream *s)
+{
+	const struct frame lines[] = { { "load (app.c:11)", 0x91, 0 },
+				       { "accept_one (app.c:22)", 0x92, 0 },
+				       { "drop (app.c:33)", 0x93, 0 },
+				       { "finish (app.c:44)", 0x94, 0 },
+				       { "reader (app.c:55)", 0x95, 0 } };
+
+	stream_start(s, ENGINE_PID);
+	for (int i = 0; i < 5; i++)
+		tells(s, 91 + i, 0, 1, &lines[i]);
+}
+
+static void one_thread_closes_twice(struct stream *s, uint64_t opener, uint64_t closer,
+				    unsigned int syscall)
+{
+	knows_lines(s);
+	opens_at(s, 4, 1, 91);
+	closes_at(s, 4, 93);
+	opens_at(s, 4, 2, opener);
+	s->now_ns += 20 * MS;
+	closes_at(s, 4, closer);
+	fails_at(s, syscall, PID, 4, EBADF, 95);
+}
+
+/* An event loop, or coroutines on one thread: two closes at one place are of one owner. */
+static void one_place_closes_twice(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	one_thread_closes_twice(&s, 92, 93, FDT_SYS_read);
+	assert_string_equal(only_finding(&s, RULE_CLOSE_UNOWNED)->closed_at, "app.c:33 drop");
+	assert_int_equal(s.kept[0].confidence, CONFIDENCE_INFERRED);
+	assert_true(s.kept[0].closed_is_culprit);
+	assert_non_null(strstr(s.kept[0].why, "drop had closed generation 1"));
+	stream_end(&s);
+}
+
+static void its_owner_closed_it(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	one_thread_closes_twice(&s, 92, 94, FDT_SYS_read); /* at another place */
+	only_finding(&s, RULE_USE_CLOSED);
+	stream_end(&s);
+	one_thread_closes_twice(&s, 91, 93, FDT_SYS_read); /* the next of its kind */
+	only_finding(&s, RULE_USE_CLOSED);
+	stream_end(&s);
+	one_thread_closes_twice(&s, 0, 93, FDT_SYS_read); /* nobody knows */
+	only_finding(&s, RULE_USE_CLOSED);
+	stream_end(&s);
+	one_thread_closes_twice(&s, 92, 93, FDT_SYS_poll); /* an event loop asks for all it has */
+	assert_null(strstr(only_finding(&s, RULE_USE_CLOSED)->why, "EBADF"));
+	assert_non_null(strstr(s.kept[0].why, "poll reported POLLNVAL"));
+	stream_end(&s);
+}
+
+static void fails_in_a_run(struct stream *s, int first, uint32_t count)
+{
+	struct fdt_error e = { .head = HEAD(s, FDT_ERROR, 0, fdt_error, PID, PID, TABLE),
+			       .fd = first,
+			       .error = EBADF,
+			       .count = 1,
+			       .run = 7777,
+			       .first_ns = s->now_ns };
+
+	e.head.syscall = FDT_SYS_close;
+	e.head.flags = FDT_ERR_EMPTY;
+	stream_apply(s, &e);
+	e.count = count;
+	e.step = 1;
+	e.head.flags |= FDT_ERR_FINAL;
+	stream_apply(s, &e);
+}
+
+/* A pool is torn down twice, be it small or large. */
+static void a_pool_closed_twice(void **state)
+{
+	static const int sizes[] = { 5, 60 };
+	struct stream s;
+
+	(void)state;
+	for (int n = 0; n < 2; n++) {
+		char numbers[32];
+
+		stream_start(&s, ENGINE_PID);
+		for (int fd = 3; fd < 3 + sizes[n]; fd++)
+			opens(&s, PID, fd, fd);
+		for (int fd = 3; fd < 3 + sizes[n]; fd++)
+			closes(&s, PID, fd);
+		fails_in_a_run(&s, 3, (uint32_t)sizes[n]);
+		tick(&s, S);
+		tick(&s, 3 * S);
+		snprintf(numbers, sizeof(numbers), "fd 3 to %d were closed", 2 + sizes[n]);
+		assert_non_null(strstr(only_finding(&s, RULE_CLOSE_DOUBLE)->message, numbers));
+		assert_int_equal(s.kept[0].severity, SEVERITY_INFO);
+		stream_end(&s);
+	}
+}
+
+/* A loop over all numbers that finds nothing: some had never been open. */
+static void a_sweep_that_finds_nothing(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	for (int fd = 3; fd < 30; fd++)
+		opens(&s, PID, fd, fd);
+	for (int fd = 3; fd < 30; fd++)
+		closes(&s, PID, fd);
+	fails_in_a_run(&s, 3, 60);
+	tick(&s, S);
+	tick(&s, 3 * S);
+	assert_int_equal(s.kept_count, 0);
+	stream_end(&s);
+}
+
 /* 100,000 bad closes: a handful of lines. */
 static void alert_storm(void **state)
 {
@@ -824,6 +1000,12 @@ int main(void)
 		cmocka_unit_test(handed_over_but_close_on_exec),
 		cmocka_unit_test(close_on_exec_and_not_named),
 		cmocka_unit_test(closed_before_it_was_started),
+		cmocka_unit_test(the_first_wrong_close_is_to_blame),
+		cmocka_unit_test(a_helper_that_closes_is_no_thief),
+		cmocka_unit_test(one_place_closes_twice),
+		cmocka_unit_test(its_owner_closed_it),
+		cmocka_unit_test(a_pool_closed_twice),
+		cmocka_unit_test(a_sweep_that_finds_nothing),
 		cmocka_unit_test(alert_storm),
 	};
 
