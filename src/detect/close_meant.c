@@ -14,8 +14,7 @@ static bool is_of_loader(const struct site *site)
 	return site && stack_is_loader(site_now((struct site *)site)->stack);
 }
 
-/* Before main() the dynamic loader opens and closes libraries under the lowest free number. */
-static bool is_loaders(const struct past *past)
+bool close_is_loaders(const struct past *past)
 {
 	return is_of_loader(past->opened_at) && is_of_loader(past->closed_at);
 }
@@ -54,12 +53,13 @@ bool close_is_named(struct engine *e, struct process *process, int32_t fd)
 const struct past *close_meant(struct engine *e, const struct past *newest, int32_t fd,
 			       const struct actor *actor)
 {
-	const struct past *first = NULL; /* the newest that was not the loader's; later the user's own */
+	const struct past *first =
+		NULL; /* the newest that was not the loader's; later the user's own */
 
 	for (const struct past *past = newest; past; past = past_before(e, past)) {
 		bool is_last = past->opener_tid != past->closer_tid;
 
-		if (is_loaders(past))
+		if (close_is_loaders(past))
 			continue;
 		if (past->ending == END_EXEC)
 			return !first || close_is_named(e, actor->process, fd) ? past : first;
@@ -70,7 +70,8 @@ const struct past *close_meant(struct engine *e, const struct past *newest, int3
 		if (is_own(past, actor) && is_last)
 			return first && is_own(first, actor) ? first : past;
 		if (is_from_parent(past, actor) && first && past->opener_tid != actor->tid)
-			return is_own(first, actor) && past->closer_tid == actor->tid ? first : past;
+			return is_own(first, actor) && past->closer_tid == actor->tid ? first
+										      : past;
 		if (!first || (is_own(past, actor) && !is_own(first, actor)))
 			first = past;
 		if (is_last)

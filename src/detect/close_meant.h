@@ -25,6 +25,8 @@ const struct past *close_meant(struct engine *e, const struct past *newest, int3
 const struct past *close_first_wrong(const struct engine *e, const struct past *meant);
 /* The number was named to the program when it was started: in its arguments or its environment. */
 bool close_is_named(struct engine *e, struct process *process, int32_t fd);
+/* The dynamic loader's: it opens and closes libraries under the lowest free number before main(). */
+bool close_is_loaders(const struct past *past);
 /* The image that ran in the actor's process before its latest exec had closed it. */
 bool close_before_exec(const struct past *past, const struct actor *actor);
 

@@ -472,21 +472,25 @@ static bool sweep_affected(struct engine *e, const struct fdtable *table, const 
 
 static void sweep_format_late(struct report *r, const struct victim *victim)
 {
-	const struct descriptor d = { .fd = victim->fd, .kind = victim->kind, .name = victim->name };
+	const struct descriptor d = { .fd = victim->fd,
+				      .kind = victim->kind,
+				      .name = victim->name };
 	char what[160], closer[96];
 
 	finding_describe(&d, what, sizeof(what));
 	party_format(&r->finding.closed, closer, sizeof(closer));
-	report_message(r, "%s was closed by a loop over descriptor numbers in %s, and is still used",
+	report_message(r,
+		       "%s was closed by a loop over descriptor numbers in %s, and is still used",
 		       what, closer);
-	report_why(r, "the loop closed whatever was open; a call on the number it had closed failed "
-		      "with EBADF later");
+	report_why(r,
+		   "the loop closed whatever was open; a call on the number it had closed failed "
+		   "with EBADF later");
 	report_help(r, HELP_SWEEP);
 }
 
 /* The loop has been reported, or forgotten as harmless: what it hurt is known from the past alone. */
-static void sweep_report_late(struct engine *e, const struct fdtable *table, const struct past *past,
-			int32_t fd, const struct actor *actor)
+static void sweep_report_late(struct engine *e, const struct fdtable *table,
+			      const struct past *past, int32_t fd, const struct actor *actor)
 {
 	struct report r;
 	struct finding *f = &r.finding;

@@ -112,23 +112,18 @@ static const struct lifetime *closed_before(const struct finding *f)
 	return NULL;
 }
 
-/* How the call said that the number is closed: poll() has its own way. */
-static const char *use_result(unsigned int syscall)
+/* How a call says that a number is closed: poll() has a way of its own. */
+static const char *use_outcome(unsigned int syscall)
 {
-	static char text[64];
-
-	if (syscall == FDT_SYS_poll || syscall == FDT_SYS_ppoll)
-		text_format(text, sizeof(text), "%s reported POLLNVAL", syscall_name(syscall));
-	else
-		text_format(text, sizeof(text), "%s failed with EBADF", syscall_name(syscall));
-	return text;
+	return syscall == FDT_SYS_poll || syscall == FDT_SYS_ppoll ? "reported POLLNVAL"
+								   : "failed with EBADF";
 }
 
 static void explain_unowned(struct report *r)
 {
 	const struct finding *f = &r->finding;
 	const struct lifetime *before = closed_before(f);
-	const char *result = use_result(f->used.syscall);
+	const char *call = syscall_name(f->used.syscall), *outcome = use_outcome(f->used.syscall);
 	char ago[40], earlier[40];
 
 	format_span(close_since(f->used.time_ns, f->closed.time_ns), ago, sizeof(ago));
@@ -138,14 +133,15 @@ static void explain_unowned(struct report *r)
 		report_why(
 			r,
 			"tid %u had closed generation %u of number %d %s before, then closed the "
-			"number again; %s later %s",
-			f->closed.tid, before->generation, f->descriptor.fd, earlier, ago, result);
+			"number again; %s later %s %s",
+			f->closed.tid, before->generation, f->descriptor.fd, earlier, ago, call,
+			outcome);
 	} else if (f->opened.known) {
-		report_why(r,
-			   "opened by tid %u, closed by tid %u; %s later %s", f->opened.tid,
-			   f->closed.tid, ago, result);
+		report_why(r, "opened by tid %u, closed by tid %u, then %s %s %s later",
+			   f->opened.tid, f->closed.tid, call, outcome, ago);
 	} else {
-		report_why(r, "closed by tid %u; %s later %s", f->closed.tid, ago, result);
+		report_why(r, "closed by tid %u, then %s %s %s later", f->closed.tid, call, outcome,
+			   ago);
 	}
 }
 
@@ -214,8 +210,9 @@ static void explain_stale(struct report *r)
 	report_why(r,
 		   "generation %u of number %d had been closed in %s and not by the object that "
 		   "opened it; that object then closed the number again, which by then belonged "
-		   "to another file; %s later %s",
-		   before->generation, f->descriptor.fd, where, ago, use_result(f->used.syscall));
+		   "to another file; %s later %s %s",
+		   before->generation, f->descriptor.fd, where, ago, syscall_name(f->used.syscall),
+		   use_outcome(f->used.syscall));
 }
 
 static bool is_opened_elsewhere(const struct site *a, const struct site *b)
@@ -271,9 +268,9 @@ static void explain_one_place(struct report *r)
 	format_span(close_since(f->used.time_ns, f->closed.time_ns), ago, sizeof(ago));
 	report_why(r,
 		   "%s had closed generation %u of number %d before, and closed the number again, "
-		   "which by then %s had opened; %s later %s",
+		   "which by then %s had opened; %s later %s %s",
 		   where, f->descriptor.generation - 1, f->descriptor.fd, opener, ago,
-		   use_result(f->used.syscall));
+		   syscall_name(f->used.syscall), use_outcome(f->used.syscall));
 }
 
 /* "worker()", "a finalizer in drop()"; "" where the stack names no function. */
@@ -357,9 +354,9 @@ static void robbed_format(struct report *r, const struct party *middle, uint32_t
 	report_why(r,
 		   "generation %u was opened by tid %u and closed by tid %u; tid %u then closed "
 		   "the number in %s as its own, which by then was generation %u: a bystander; "
-		   "%s later %s",
+		   "%s later %s %s",
 		   f->descriptor.generation, f->opened.tid, f->closed.tid, middle->tid, robbed,
-		   generation, ago, use_result(f->used.syscall));
+		   generation, ago, syscall_name(f->used.syscall), use_outcome(f->used.syscall));
 	report_help(r, HELP_OWNER);
 }
 
@@ -370,8 +367,7 @@ static void robbed_report(struct report *r, const struct fdtable *table, struct 
 	struct finding *f = &r->finding;
 
 	report_cause(r, RULE_CLOSE_UNOWNED, f->closed.site);
-	report_trust(r, table,
-		     middle.tid == f->used.tid ? CONFIDENCE_INFERRED : CONFIDENCE_EXACT);
+	report_trust(r, table, middle.tid == f->used.tid ? CONFIDENCE_INFERRED : CONFIDENCE_EXACT);
 	f->closed_is_culprit = true;
 	if (report_is_news(r))
 		robbed_format(r, &middle, generation);
@@ -388,11 +384,12 @@ static void used_closed_format(struct report *r, bool is_before_exec)
 	report_message(r, "tid %u called %s on %s, which ", f->used.tid,
 		       syscall_name(f->used.syscall), what);
 	if (is_before_exec)
-		report_add_message(r, "was closed before %s was started", process_program(f->process));
+		report_add_message(r, "was closed before %s was started",
+				   process_program(f->process));
 	else
 		report_add_message(r, "%s had closed", f->closed.known ? "it" : "somebody");
-	report_why(r, "closed %s before %s; nobody has had the number since", ago,
-		   use_result(f->used.syscall));
+	report_why(r, "closed %s before the call, which %s; nobody has had the number since", ago,
+		   use_outcome(f->used.syscall));
 	report_help(r, HELP_USE);
 }
 
@@ -412,7 +409,8 @@ static void add_bystanders(struct engine *e, struct finding *f, const struct pas
 	struct lifetime later[FINDING_HISTORY_MAX];
 	unsigned int count = 0, kept;
 
-	for (; past && past->generation != f->descriptor.generation; past = past->next ? past_at(&e->pasts, past->next) : NULL)
+	for (; past && past->generation != f->descriptor.generation;
+	     past = past->next ? past_at(&e->pasts, past->next) : NULL)
 		if (count < FINDING_HISTORY_MAX)
 			later[count++] = (struct lifetime){ .generation = past->generation,
 							    .kind = past->kind,
@@ -443,9 +441,9 @@ static void closed_by_exec_report(struct report *r, const struct fdtable *table)
 			       "tid %u called %s on %s, which was close-on-exec, and so was closed "
 			       "when %s was started",
 			       f->used.tid, syscall_name(f->used.syscall), what, program);
-		report_why(r,
-			   "number %d was named to %s when it was started; %s", f->descriptor.fd,
-			   program, use_result(f->used.syscall));
+		report_why(r, "number %d was named to %s when it was started; %s %s",
+			   f->descriptor.fd, program, syscall_name(f->used.syscall),
+			   use_outcome(f->used.syscall));
 		report_help(r, HELP_CLOEXEC);
 	}
 	report_send(r);
@@ -519,8 +517,9 @@ static void judge_close(struct engine *e, const struct actor *actor, struct fdta
 {
 	struct report r;
 
-	if (past->flags & PAST_SWEPT)
-		return;
+	if (past->flags & PAST_SWEPT || past->ending == END_EXEC || close_is_loaders(past) ||
+	    close_before_exec(past, actor))
+		return; /* it was not the program that closed it before */
 	report_begin(&r, e, RULE_CLOSE_DOUBLE, actor->process, site_now(actor->site));
 	report_trust(&r, table, CONFIDENCE_EXACT);
 	r.finding.used = party_actor(actor, EBADF);
@@ -542,8 +541,8 @@ bool close_all_own(struct engine *e, const struct fdtable *table, const struct p
 		while (past && past->closed_ns > before_ns)
 			past = past->next ? past_at(&e->pasts, past->next) : NULL;
 		if (!past || past->ending != END_CLOSE || past->flags & PAST_SWEPT ||
-		    !past->opened_at || past->opened_at->process != process ||
-		    !past->closed_at || past->closed_at->process != process)
+		    !past->opened_at || past->opened_at->process != process || !past->closed_at ||
+		    past->closed_at->process != process)
 			return false;
 	}
 	return true;
@@ -556,10 +555,11 @@ static void double_run_format(struct report *r, int32_t low, int32_t high)
 	format_span(close_since(r->finding.used.time_ns, r->finding.first_ns), ago, sizeof(ago));
 	report_message(r, "fd %d to %d were closed twice by %s", low, high,
 		       process_program(r->finding.process));
-	report_why(r,
-		   "%d numbers in a row, all of which it had opened and closed; the second close of "
-		   "the first came %s after the first and failed with EBADF",
-		   high - low + 1, ago);
+	report_why(
+		r,
+		"%d numbers in a row, all of which it had opened and closed; the second close of "
+		"the first came %s after the first and failed with EBADF",
+		high - low + 1, ago);
 	report_help(r, HELP_DOUBLE);
 }
 

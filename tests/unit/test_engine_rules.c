@@ -647,8 +647,7 @@ static void child_inherits(struct stream *s, uint64_t site)
 static void child_sweeps(struct stream *s)
 {
 	for (int fd = 3; fd < 100; fd++)
-		fd < 5 ? child_puts(s, FDT_OP_CLOSE, fd, 0, 0)
-		       : child_fails(s, FDT_SYS_close, fd);
+		fd < 5 ? child_puts(s, FDT_OP_CLOSE, fd, 0, 0) : child_fails(s, FDT_SYS_close, fd);
 }
 
 /* It opens and closes another under the number it had lost: the loop is to blame all the same. */
@@ -739,7 +738,8 @@ static void handed_over_but_close_on_exec(void **state)
 /* Nobody named the number: 33 is another, and what the loader had is nobody's. */
 static void close_on_exec_and_not_named(void **state)
 {
-	const char args[] = "child\0" "33\0x3";
+	const char args[] = "child\0"
+			    "33\0x3";
 	struct stream s;
 
 	(void)state;
@@ -876,7 +876,7 @@ static void its_owner_closed_it(void **state)
 	stream_end(&s);
 	one_thread_closes_twice(&s, 92, 93, FDT_SYS_poll); /* an event loop asks for all it has */
 	assert_null(strstr(only_finding(&s, RULE_USE_CLOSED)->why, "EBADF"));
-	assert_non_null(strstr(s.kept[0].why, "poll reported POLLNVAL"));
+	assert_non_null(strstr(s.kept[0].why, "which reported POLLNVAL"));
 	stream_end(&s);
 }
 
