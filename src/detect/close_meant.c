@@ -26,6 +26,18 @@ bool close_before_exec(const struct past *past, const struct actor *actor)
 	return closer && closer != actor->process && closer->pid == actor->process->pid;
 }
 
+bool close_at_start(const struct past *past, const struct actor *actor)
+{
+	return past->ending == END_EXEC ||
+	       (past->flags & PAST_SWEPT && close_before_exec(past, actor));
+}
+
+/* Some stay longer than others; behind many that had the number since they explain little. */
+static bool is_recent(const struct past *past, const struct past *newest)
+{
+	return past->flags & PAST_MISSED || newest->generation - past->generation < PAST_PER_NUMBER;
+}
+
 static bool is_from_parent(const struct past *past, const struct actor *actor)
 {
 	return past->opened_at && past->opened_at->process != actor->process;
@@ -53,17 +65,17 @@ bool close_is_named(struct engine *e, struct process *process, int32_t fd)
 const struct past *close_meant(struct engine *e, const struct past *newest, int32_t fd,
 			       const struct actor *actor)
 {
-	const struct past *first =
-		NULL; /* the newest that was not the loader's; later the user's own */
+	/* The newest that was not the loader's; then the newest of the user's own. */
+	const struct past *first = NULL;
 
 	for (const struct past *past = newest; past; past = past_before(e, past)) {
 		bool is_last = past->opener_tid != past->closer_tid;
 
 		if (close_is_loaders(past))
 			continue;
-		if (past->ending == END_EXEC)
+		if (close_at_start(past, actor))
 			return !first || close_is_named(e, actor->process, fd) ? past : first;
-		if (first && close_before_exec(past, actor))
+		if (first && (close_before_exec(past, actor) || !is_recent(past, newest)))
 			return first;
 		if (past->flags & PAST_SWEPT)
 			return past;

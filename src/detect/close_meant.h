@@ -29,5 +29,7 @@ bool close_is_named(struct engine *e, struct process *process, int32_t fd);
 bool close_is_loaders(const struct past *past);
 /* The image that ran in the actor's process before its latest exec had closed it. */
 bool close_before_exec(const struct past *past, const struct actor *actor);
+/* It was closed as the program was started: it was close-on-exec, or a sweep before the exec did. */
+bool close_at_start(const struct past *past, const struct actor *actor);
 
 #endif

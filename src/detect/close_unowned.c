@@ -424,8 +424,8 @@ static void add_bystanders(struct engine *e, struct finding *f, const struct pas
 	f->history_count = count + kept;
 }
 
-/* "tid 7 called write on fd 3 (file /x), which was close-on-exec": the parent forgot to clear that. */
-static void closed_by_exec_report(struct report *r, const struct fdtable *table)
+/* "tid 7 called write on fd 3 (file /x), which was close-on-exec": its parent's mistake. */
+static void closed_at_start_report(struct report *r, const struct fdtable *table, bool by_exec)
 {
 	struct finding *f = &r->finding;
 	char what[160];
@@ -437,10 +437,11 @@ static void closed_by_exec_report(struct report *r, const struct fdtable *table)
 		const char *program = process_program(f->process);
 
 		finding_describe(&f->descriptor, what, sizeof(what));
-		report_message(r,
-			       "tid %u called %s on %s, which was close-on-exec, and so was closed "
-			       "when %s was started",
-			       f->used.tid, syscall_name(f->used.syscall), what, program);
+		report_message(r, "tid %u called %s on %s, which was %s when %s was started",
+			       f->used.tid, syscall_name(f->used.syscall), what,
+			       by_exec ? "close-on-exec, and so was closed"
+				       : "closed with all others",
+			       program);
 		report_why(r, "number %d was named to %s when it was started; %s %s",
 			   f->descriptor.fd, program, syscall_name(f->used.syscall),
 			   use_outcome(f->used.syscall));
@@ -479,22 +480,26 @@ static void judge_use(struct engine *e, const struct actor *actor, struct fdtabl
 		      int32_t fd, const struct past *newest)
 {
 	const struct past *meant = close_meant(e, newest, fd, actor);
+	bool is_at_start;
 	struct report r;
 
-	if (!meant || (meant->flags & PAST_SWEPT && sweep_hurt(e, table, meant, fd, actor)))
+	if (!meant)
 		return;
-	if (meant->ending == END_EXEC && !close_is_named(e, actor->process, fd))
+	is_at_start = close_at_start(meant, actor);
+	if (is_at_start && !close_is_named(e, actor->process, fd))
 		return; /* a number from before the exec: not this program's mistake with a descriptor */
+	if (!is_at_start && meant->flags & PAST_SWEPT && sweep_hurt(e, table, meant, fd, actor))
+		return;
 	report_begin(&r, e, RULE_USE_CLOSED, actor->process, NULL); /* or RULE_CLOSE_UNOWNED */
 	r.finding.used = party_actor(actor, EBADF);
 	r.finding.first_ns = newest->closed_ns;
 	r.finding.descriptor.fd = fd;
-	if (meant->ending != END_EXEC) {
+	if (!is_at_start) {
 		use_judge_wrong(&r, table, actor, newest, meant);
 		return;
 	}
 	describe_past(e, &r.finding, meant, fd);
-	closed_by_exec_report(&r, table);
+	closed_at_start_report(&r, table, meant->ending == END_EXEC);
 }
 
 static void double_format(struct report *r)

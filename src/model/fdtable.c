@@ -81,12 +81,14 @@ static void let_go(struct pasts *pasts, struct past *past)
 }
 
 /*
- * One that a program never knew to have ended: at its exec, after which the loader opens many a
- * library under the number before the program can miss it, or by a sweep that is known to have hurt.
+ * One that a program never knew to have ended: by a sweep that is known to have hurt; or at its exec
+ * or by its parent's program just before, after which the loader opens many a library under the
+ * number before the program can miss it.
  */
 static bool past_stays(const struct past *past)
 {
-	return past->ending == END_EXEC || past->flags & PAST_MISSED;
+	return past->ending == END_EXEC || past->flags & PAST_MISSED ||
+	       (past->flags & PAST_SWEPT && past->closed_at && past->closed_at->process->by_fork);
 }
 
 /*

@@ -735,6 +735,41 @@ static void handed_over_but_close_on_exec(void **state)
 	stream_end(&s);
 }
 
+/* subprocess closes all before the exec, but for pass_fds; Python then reads many files. */
+static void executes_after_a_sweep(struct stream *s, const char *args, size_t size)
+{
+	const struct frame by_app[] = { { "main (app.c:13)", 0x81, 0 } };
+	const uint64_t none[] = { 0 };
+
+	child_inherits(s, 81);
+	tells(s, 81, 0, 1, by_app);
+	child_sweeps(s);
+	task(s, FDT_OP_EXEC, CHILD, CHILD, CHILD_TABLE, CHILD, 0);
+	vec(s, FDT_OP_EXEC, CHILD, CHILD_TABLE, 1, none);
+	says_its_arguments(s, args, size);
+	for (int i = 0; i < 9; i++) {
+		child_puts(s, FDT_OP_OPEN, 3, 20 + i, 0);
+		child_puts(s, FDT_OP_CLOSE, 3, 0, 0);
+	}
+	child_fails(s, FDT_SYS_write, 3);
+}
+
+static void handed_over_but_swept(void **state)
+{
+	const char named[] = "child\0--fd=3", other[] = "child\0--fd=4";
+	struct stream s;
+
+	(void)state;
+	executes_after_a_sweep(&s, named, sizeof(named));
+	assert_string_equal(only_finding(&s, RULE_USE_CLOSED)->opened_at, "app.c:13 main");
+	assert_int_equal(s.kept[0].generation, 1);
+	assert_non_null(strstr(s.kept[0].message, "closed with all others when prog was started"));
+	stream_end(&s);
+	executes_after_a_sweep(&s, other, sizeof(other));
+	assert_non_null(strstr(only_finding(&s, RULE_USE_CLOSED)->message, "which it had closed"));
+	stream_end(&s);
+}
+
 /* Nobody named the number: 33 is another, and what the loader had is nobody's. */
 static void close_on_exec_and_not_named(void **state)
 {
@@ -998,6 +1033,7 @@ int main(void)
 		cmocka_unit_test(a_daemon_closes_what_it_needs),
 		cmocka_unit_test(a_daemon_notices_late),
 		cmocka_unit_test(handed_over_but_close_on_exec),
+		cmocka_unit_test(handed_over_but_swept),
 		cmocka_unit_test(close_on_exec_and_not_named),
 		cmocka_unit_test(closed_before_it_was_started),
 		cmocka_unit_test(the_first_wrong_close_is_to_blame),
