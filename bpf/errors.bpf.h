@@ -21,8 +21,8 @@ struct fdt_run {
 	s32 step; /* known from the second failure on */
 	u16 error, syscall;
 	u32 flags; /* FDT_ERR_EMPTY of the latest */
-	u32 pad;
-	u64 site; /* of the first */
+	u32 apart; /* how many failures in a row were no run but for their sites */
+	u64 site;  /* of the first */
 };
 
 struct {
@@ -107,6 +107,23 @@ static __always_inline bool run_continues(const struct fdt_run *run, u16 syscall
 	return step == run->step;
 }
 
+/* A loop has one close; where a compiler has made several of it, they count as one after a while. */
+#define RUN_APART_MAX 16
+
+/*
+ * Neighbouring numbers that fail in two places are two mistakes. Asked of the second failure only;
+ * where no stack was taken nothing is known.
+ */
+static __always_inline bool run_site_differs(struct fdt_run *run, s32 fd)
+{
+	u64 site;
+
+	if (run->count != 1 || fd == run->last_fd || !run->site || run->apart >= RUN_APART_MAX)
+		return false;
+	site = site_of_error();
+	return site && site != run->site;
+}
+
 static __always_inline bool is_milestone(u32 count)
 {
 	return count == 16 || count == 256 || count == 4096 || (count && !(count & 0xffff));
@@ -147,7 +164,11 @@ GLOBAL int report_error(u32 syscall, u32 error, s32 fd, u32 flags)
 		__sync_fetch_and_add(&lost_events.value, 1);
 		return 0;
 	}
-	if (run_continues(run, syscall, error, fd)) {
+	if (!run_continues(run, syscall, error, fd)) {
+		run->apart = 0;
+	} else if (run_site_differs(run, fd)) {
+		run->apart++;
+	} else {
 		run->flags = flags;
 		run->last_ns = bpf_ktime_get_ns();
 		run_add(run, fd);

@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "detect/detectors.h"
+#include "detect/close_meant.h"
 #include "detect/close_sweep.h"
 #include "detect/close_unowned.h"
 #include "engine/engine_private.h"
@@ -195,11 +196,11 @@ static struct finding_sweep sweep_summary(const struct sweep *sweep)
 				       .duration_ns = sweep->end_ns - sweep->start_ns };
 }
 
-/* It harmed somebody, or took long. A newborn harms nobody. */
+/* It harmed somebody, or took long. A newborn harms nobody but itself. */
 static bool sweep_is_worth_a_report(const struct sweep *sweep)
 {
 	if (sweep->newborn)
-		return sweep->tries >= SLOW_TRIES;
+		return sweep->affected || sweep->tries >= SLOW_TRIES;
 	return sweep->foreign || sweep->affected || sweep->tries >= SLOW_TRIES ||
 	       sweep->end_ns - sweep->start_ns >= SECOND_NS;
 }
@@ -218,7 +219,7 @@ static void sweep_report(struct engine *e, const struct sweep *sweep)
 		return;
 	report_begin(&r, e, RULE_CLOSE_SWEEP, sweep->process, site_now(sweep->site));
 	report_trust(&r, sweep->table, CONFIDENCE_EXACT);
-	if (!sweep->newborn)
+	if (!sweep->newborn || sweep->affected)
 		name_victims(e, f, sweep);
 	f->severity = f->victim_total ? SEVERITY_WARNING : SEVERITY_INFO;
 	f->first_ns = sweep->start_ns;
@@ -232,6 +233,31 @@ static void sweep_report(struct engine *e, const struct sweep *sweep)
 	report_send(&r);
 }
 
+/*
+ * Nothing was closed, and all the numbers had been opened and closed by this very process: no loop
+ * over whatever there is, but a pool that is torn down a second time.
+ */
+static bool sweep_is_second(struct engine *e, const struct sweep *sweep)
+{
+	int32_t low = sweep->step < 0 ? sweep->last : sweep->first;
+	int32_t high = sweep->step < 0 ? sweep->first : sweep->last;
+
+	if (sweep->closed || sweep->syscall != FDT_SYS_close || sweep->tries >= SLOW_TRIES)
+		return false;
+	return close_all_own(e, sweep->table, sweep->process, low, high, sweep->start_ns);
+}
+
+static void sweep_report_second(struct engine *e, const struct sweep *sweep)
+{
+	const struct actor actor = { .process = sweep->process,
+				     .tid = sweep->tid,
+				     .syscall = sweep->syscall,
+				     .site = sweep->site,
+				     .time_ns = sweep->start_ns };
+
+	close_report_run(e, &actor, sweep->table, sweep->first, sweep->last);
+}
+
 /* The loop is over: reported later if it was one, forgotten if it was just a few closes in a row. */
 static void sweep_finish(struct engine *e, struct task *task)
 {
@@ -241,6 +267,11 @@ static void sweep_finish(struct engine *e, struct task *task)
 	if (!sweep)
 		return;
 	if (!sweep->recognized) {
+		sweep_free(e, sweep);
+		return;
+	}
+	if (sweep_is_second(e, sweep)) {
+		sweep_report_second(e, sweep);
 		sweep_free(e, sweep);
 		return;
 	}
@@ -396,10 +427,11 @@ bool sweep_failed(struct engine *e, struct fdtable *table, const struct fdt_erro
 	return sweep->recognized;
 }
 
-static bool sweep_note_affected(struct engine *e, struct sweep *sweep, const struct fdtable *table,
+static bool sweep_note_affected(struct sweep *sweep, const struct fdtable *table,
 				const struct past *past, int32_t fd, const struct actor *actor)
 {
-	if (sweep->table != table || sweep->tid != past->closer_tid)
+	if (sweep->table != table || sweep->tid != past->closer_tid ||
+	    sweep->process != actor->process) /* or what ran before an exec had swept */
 		return false;
 	for (unsigned int i = 0; i < sweep->hit_count; i++) {
 		struct hit *hit = &sweep->hits[i];
@@ -407,10 +439,11 @@ static bool sweep_note_affected(struct engine *e, struct sweep *sweep, const str
 		if (hit->fd != fd || hit->generation != past->generation)
 			continue;
 		sweep->affected++;
+		if (hit->affected_ns)
+			return true; /* the first failure is the one that explains the rest */
 		hit->affected_ns = actor->time_ns;
 		hit->affected_tid = actor->tid;
 		hit->affected_syscall = actor->syscall;
-		site_unref(&e->sites, hit->affected_at);
 		hit->affected_at = actor->site ? site_ref(actor->site) : NULL;
 		return true;
 	}
@@ -425,16 +458,74 @@ bool sweep_in_progress(struct engine *e, const struct fdtable *table, const stru
 	       e->now_ns - task->sweep->end_ns < GAP_NS;
 }
 
-bool sweep_affected(struct engine *e, struct fdtable *table, const struct past *past, int32_t fd,
-		    const struct actor *actor)
+static bool sweep_affected(struct engine *e, const struct fdtable *table, const struct past *past,
+			   int32_t fd, const struct actor *actor)
 {
 	for (struct task *task = actor->process->tasks; task; task = task->next)
-		if (task->sweep && sweep_note_affected(e, task->sweep, table, past, fd, actor))
+		if (task->sweep && sweep_note_affected(task->sweep, table, past, fd, actor))
 			return true;
 	for (struct sweep *sweep = sweep_state(e)->over; sweep; sweep = sweep->next)
-		if (sweep_note_affected(e, sweep, table, past, fd, actor))
+		if (sweep_note_affected(sweep, table, past, fd, actor))
 			return true;
 	return false;
+}
+
+static void sweep_format_late(struct report *r, const struct victim *victim)
+{
+	const struct descriptor d = { .fd = victim->fd,
+				      .kind = victim->kind,
+				      .name = victim->name };
+	char what[160], closer[96];
+
+	finding_describe(&d, what, sizeof(what));
+	party_format(&r->finding.closed, closer, sizeof(closer));
+	report_message(r,
+		       "%s was closed by a loop over descriptor numbers in %s, and is still used",
+		       what, closer);
+	report_why(r,
+		   "the loop closed whatever was open; a call on the number it had closed failed "
+		   "with EBADF later");
+	report_help(r, HELP_SWEEP);
+}
+
+/* The loop has been reported, or forgotten as harmless: what it hurt is known from the past alone. */
+static void sweep_report_late(struct engine *e, const struct fdtable *table,
+			      const struct past *past, int32_t fd, const struct actor *actor)
+{
+	struct report r;
+	struct finding *f = &r.finding;
+
+	report_begin(&r, e, RULE_CLOSE_SWEEP, actor->process, site_now(past->closed_at));
+	report_trust(&r, table, CONFIDENCE_EXACT);
+	f->severity = SEVERITY_WARNING;
+	f->first_ns = past->closed_ns;
+	f->closed = party_past_closed(past);
+	f->closed_is_culprit = true;
+	f->victims[0] = (struct victim){ .fd = fd,
+					 .kind = past->kind,
+					 .name = names_get_key(&e->names, past->name),
+					 .opened = party_past_opened(past),
+					 .hurt = party_actor(actor, EBADF) };
+	f->victim_count = f->victim_total = 1;
+	if (report_is_news(&r))
+		sweep_format_late(&r, &f->victims[0]);
+	report_send(&r);
+}
+
+bool sweep_hurt(struct engine *e, struct fdtable *table, const struct past *past, int32_t fd,
+		const struct actor *actor)
+{
+	struct past *kept = finding_past(e, table, fd, past->generation);
+
+	if (kept && !close_before_exec(past, actor))
+		kept->flags |= PAST_MISSED;
+	if (sweep_affected(e, table, past, fd, actor))
+		return true;
+	if (past->closed_at && past->closed_at->process == actor->process)
+		sweep_report_late(e, table, past, fd, actor);
+	else if (!close_before_exec(past, actor))
+		return false;
+	return true;
 }
 
 static void sweep_task_ended(struct engine *e, struct task *task)

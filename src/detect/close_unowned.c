@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "detect/detectors.h"
+#include "detect/close_meant.h"
 #include "detect/close_sweep.h"
 #include "detect/close_unowned.h"
 #include "engine/engine_private.h"
@@ -32,6 +33,7 @@ struct deferred_failure {
 	struct site *site; /* owned reference; may be NULL */
 	uint32_t tid, syscall, fd;
 	uint32_t generation;     /* of the number's newest past then */
+	int32_t last_fd;         /* of a run of failures on neighbouring numbers; else as fd */
 	struct process *process; /* owned reference */
 };
 #define DEFERRED_MAX 256
@@ -70,6 +72,9 @@ static bool is_probe(unsigned int syscall)
 	case FDT_SYS_epoll_ctl:
 	case FDT_SYS_close:
 	case FDT_SYS_close_range:
+	case FDT_SYS_getsockname:
+	case FDT_SYS_getpeername:
+	case FDT_SYS_getsockopt:
 	case FDT_SYS_ioctl: return true;
 	default: return false;
 	}
@@ -107,11 +112,18 @@ static const struct lifetime *closed_before(const struct finding *f)
 	return NULL;
 }
 
+/* How a call says that a number is closed: poll() has a way of its own. */
+static const char *use_outcome(unsigned int syscall)
+{
+	return syscall == FDT_SYS_poll || syscall == FDT_SYS_ppoll ? "reported POLLNVAL"
+								   : "failed with EBADF";
+}
+
 static void explain_unowned(struct report *r)
 {
 	const struct finding *f = &r->finding;
 	const struct lifetime *before = closed_before(f);
-	const char *call = syscall_name(f->used.syscall);
+	const char *call = syscall_name(f->used.syscall), *outcome = use_outcome(f->used.syscall);
 	char ago[40], earlier[40];
 
 	format_span(close_since(f->used.time_ns, f->closed.time_ns), ago, sizeof(ago));
@@ -121,15 +133,15 @@ static void explain_unowned(struct report *r)
 		report_why(
 			r,
 			"tid %u had closed generation %u of number %d %s before, then closed the "
-			"number again; %s later %s failed with EBADF",
-			f->closed.tid, before->generation, f->descriptor.fd, earlier, ago, call);
+			"number again; %s later %s %s",
+			f->closed.tid, before->generation, f->descriptor.fd, earlier, ago, call,
+			outcome);
 	} else if (f->opened.known) {
-		report_why(r,
-			   "opened by tid %u, closed by tid %u, then %s failed with EBADF %s later",
-			   f->opened.tid, f->closed.tid, call, ago);
+		report_why(r, "opened by tid %u, closed by tid %u, then %s %s %s later",
+			   f->opened.tid, f->closed.tid, call, outcome, ago);
 	} else {
-		report_why(r, "closed by tid %u, then %s failed with EBADF %s later", f->closed.tid,
-			   call, ago);
+		report_why(r, "closed by tid %u, then %s %s %s later", f->closed.tid, call, outcome,
+			   ago);
 	}
 }
 
@@ -198,8 +210,67 @@ static void explain_stale(struct report *r)
 	report_why(r,
 		   "generation %u of number %d had been closed in %s and not by the object that "
 		   "opened it; that object then closed the number again, which by then belonged "
-		   "to another file; %s later %s failed with EBADF",
-		   before->generation, f->descriptor.fd, where, ago, syscall_name(f->used.syscall));
+		   "to another file; %s later %s %s",
+		   before->generation, f->descriptor.fd, where, ago, syscall_name(f->used.syscall),
+		   use_outcome(f->used.syscall));
+}
+
+static bool is_opened_elsewhere(const struct site *a, const struct site *b)
+{
+	return a && b && a->stack && b->stack && a->process == b->process &&
+	       !stack_same_line(a->stack, b->stack) && stack_best_rank(a->stack) < FRAME_SYSTEM;
+}
+
+static bool is_closed_alike(const struct site *a, const struct site *b)
+{
+	return a && b && a->process == b->process && stack_same_line(a->stack, b->stack);
+}
+
+/* Waits for any of many numbers: an event loop goes on with one that it has closed. */
+static bool is_wait(unsigned int syscall)
+{
+	switch (syscall) {
+	case FDT_SYS_poll:
+	case FDT_SYS_ppoll:
+	case FDT_SYS_select:
+	case FDT_SYS_pselect6:
+	case FDT_SYS_epoll_wait:
+	case FDT_SYS_epoll_pwait:
+	case FDT_SYS_epoll_pwait2: return true;
+	default: return false;
+	}
+}
+
+/*
+ * Threads say nothing where an event loop or a scheduler of coroutines runs all there is in one.
+ * Places do: one that closed this generation and the one before, which another place had opened,
+ * closed the number twice.
+ */
+static bool is_same_place(struct engine *e, const struct actor *actor, const struct past *past)
+{
+	const struct past *before = past->next ? past_at(&e->pasts, past->next) : NULL;
+
+	if (is_wait(actor->syscall) || past->closer_tid != actor->tid || !before ||
+	    before->generation + 1 != past->generation || past->ending != END_CLOSE ||
+	    before->ending != END_CLOSE || (past->flags | before->flags) & PAST_SWEPT)
+		return false;
+	return is_opened_elsewhere(site_now(past->opened_at), site_now(before->opened_at)) &&
+	       is_closed_alike(site_now(past->closed_at), site_now(before->closed_at));
+}
+
+static void explain_one_place(struct report *r)
+{
+	const struct finding *f = &r->finding;
+	char where[96], opener[96], ago[40];
+
+	site_format(f->closed.site, where, sizeof(where));
+	site_format(f->opened.site, opener, sizeof(opener));
+	format_span(close_since(f->used.time_ns, f->closed.time_ns), ago, sizeof(ago));
+	report_why(r,
+		   "%s had closed generation %u of number %d before, and closed the number again, "
+		   "which by then %s had opened; %s later %s %s",
+		   where, f->descriptor.generation - 1, f->descriptor.fd, opener, ago,
+		   syscall_name(f->used.syscall), use_outcome(f->used.syscall));
 }
 
 /* "worker()", "a finalizer in drop()"; "" where the stack names no function. */
@@ -238,73 +309,97 @@ static void name_parties(const struct finding *f, char *closer, char *user, size
 		text_format(closer, size, "tid %u", f->closed.tid);
 }
 
-static void unowned_format(struct report *r, bool is_stale)
+/* What shows that the close was another's business. */
+enum proof { CLOSED_BY_OTHER, CLOSED_BY_OBJECT, CLOSED_AT_ONE_PLACE };
+
+static void unowned_format(struct report *r, enum proof proof)
 {
 	char what[160], closer[96], user[96];
 
 	finding_describe(&r->finding.descriptor, what, sizeof(what));
 	name_parties(&r->finding, closer, user, sizeof(closer));
 	report_message(r, "%s was closed by %s while %s still used it", what, closer, user);
-	if (is_stale)
+	if (proof == CLOSED_BY_OBJECT)
 		explain_stale(r);
+	else if (proof == CLOSED_AT_ONE_PLACE)
+		explain_one_place(r);
 	else
 		explain_unowned(r);
 	report_help(r, HELP_OWNER);
 }
 
-static void unowned_report(struct report *r, const struct fdtable *table)
+static void unowned_report(struct report *r, const struct fdtable *table, enum proof proof)
 {
 	struct finding *f = &r->finding;
-	bool is_stale = f->closed.tid == f->used.tid;
 
 	report_cause(r, RULE_CLOSE_UNOWNED, f->closed.site);
-	report_trust(r, table, is_stale ? CONFIDENCE_INFERRED : CONFIDENCE_EXACT);
+	report_trust(r, table, proof == CLOSED_BY_OTHER ? CONFIDENCE_EXACT : CONFIDENCE_INFERRED);
 	f->closed_is_culprit = true;
 	if (report_is_news(r))
-		unowned_format(r, is_stale);
+		unowned_format(r, proof);
 	report_send(r);
 }
 
-static void used_closed_format(struct report *r)
+static void robbed_format(struct report *r, const struct party *middle, uint32_t generation)
+{
+	const struct finding *f = &r->finding;
+	char what[160], thief[96], robbed[96], user[96], ago[40];
+
+	finding_describe(&f->descriptor, what, sizeof(what));
+	name_parties(f, thief, user, sizeof(thief));
+	party_format(middle, robbed, sizeof(robbed));
+	format_span(close_since(f->used.time_ns, middle->time_ns), ago, sizeof(ago));
+	report_message(r, "%s was closed by %s, whose it was not; %s then failed", what, thief,
+		       user);
+	report_why(r,
+		   "generation %u was opened by tid %u and closed by tid %u; tid %u then closed "
+		   "the number in %s as its own, which by then was generation %u: a bystander; "
+		   "%s later %s %s",
+		   f->descriptor.generation, f->opened.tid, f->closed.tid, middle->tid, robbed,
+		   generation, ago, syscall_name(f->used.syscall), use_outcome(f->used.syscall));
+	report_help(r, HELP_OWNER);
+}
+
+/* The one in the middle closed what it took for its own: the first wrong close is to blame. */
+static void robbed_report(struct report *r, const struct fdtable *table, struct party middle,
+			  uint32_t generation)
+{
+	struct finding *f = &r->finding;
+
+	report_cause(r, RULE_CLOSE_UNOWNED, f->closed.site);
+	report_trust(r, table, middle.tid == f->used.tid ? CONFIDENCE_INFERRED : CONFIDENCE_EXACT);
+	f->closed_is_culprit = true;
+	if (report_is_news(r))
+		robbed_format(r, &middle, generation);
+	report_send(r);
+}
+
+static void used_closed_format(struct report *r, bool is_before_exec)
 {
 	const struct finding *f = &r->finding;
 	char what[160], ago[40];
 
 	finding_describe(&f->descriptor, what, sizeof(what));
 	format_span(close_since(f->used.time_ns, f->closed.time_ns), ago, sizeof(ago));
-	report_message(r, "tid %u called %s on %s, which %s had closed", f->used.tid,
-		       syscall_name(f->used.syscall), what, f->closed.known ? "it" : "somebody");
-	report_why(r,
-		   "closed %s before the call, which failed with EBADF; nobody has had the number "
-		   "since",
-		   ago);
+	report_message(r, "tid %u called %s on %s, which ", f->used.tid,
+		       syscall_name(f->used.syscall), what);
+	if (is_before_exec)
+		report_add_message(r, "was closed before %s was started",
+				   process_program(f->process));
+	else
+		report_add_message(r, "%s had closed", f->closed.known ? "it" : "somebody");
+	report_why(r, "closed %s before the call, which %s; nobody has had the number since", ago,
+		   use_outcome(f->used.syscall));
 	report_help(r, HELP_USE);
 }
 
-static void used_closed_report(struct report *r, const struct fdtable *table)
+static void used_closed_report(struct report *r, const struct fdtable *table, bool is_before_exec)
 {
 	report_cause(r, RULE_USE_CLOSED, r->finding.used.site);
 	report_trust(r, table, r->finding.closed.known ? CONFIDENCE_EXACT : CONFIDENCE_INFERRED);
 	if (report_is_news(r))
-		used_closed_format(r);
+		used_closed_format(r, is_before_exec);
 	report_send(r);
-}
-
-/*
- * Whose number does the user believe it has? Where it opened one itself, and all that had the
- * number since opened and closed it in one thread, they are bystanders: what counts is how the
- * user's own generation ended.
- */
-static const struct past *generation_meant(const struct engine *e, const struct past *newest,
-					   const struct actor *actor)
-{
-	for (const struct past *past = newest; past; past = past_at(&e->pasts, past->next)) {
-		if (past->opened_at && past->opener_tid == actor->tid)
-			return past->opened_at->process == actor->process ? past : newest;
-		if (past->opener_tid != past->closer_tid || !past->next)
-			break;
-	}
-	return newest;
 }
 
 /* Those who had the number since belong to its story, too. */
@@ -314,7 +409,8 @@ static void add_bystanders(struct engine *e, struct finding *f, const struct pas
 	struct lifetime later[FINDING_HISTORY_MAX];
 	unsigned int count = 0, kept;
 
-	for (; past->generation != f->descriptor.generation; past = past_at(&e->pasts, past->next))
+	for (; past && past->generation != f->descriptor.generation;
+	     past = past->next ? past_at(&e->pasts, past->next) : NULL)
 		if (count < FINDING_HISTORY_MAX)
 			later[count++] = (struct lifetime){ .generation = past->generation,
 							    .kind = past->kind,
@@ -328,30 +424,82 @@ static void add_bystanders(struct engine *e, struct finding *f, const struct pas
 	f->history_count = count + kept;
 }
 
-/* The call was a use of the number: who ended its last generation? */
-static void judge_use(struct engine *e, const struct actor *actor, struct fdtable *table,
-		      int32_t fd, const struct past *past)
+/* "tid 7 called write on fd 3 (file /x), which was close-on-exec": its parent's mistake. */
+static void closed_at_start_report(struct report *r, const struct fdtable *table, bool by_exec)
 {
-	const struct past *newest = past;
-	struct report r;
-	struct finding *f = &r.finding;
-	bool is_stale;
+	struct finding *f = &r->finding;
+	char what[160];
 
-	if (past->flags & PAST_SWEPT && sweep_affected(e, table, past, fd, actor))
+	report_cause(r, RULE_USE_CLOSED, f->opened.site);
+	report_trust(r, table, CONFIDENCE_INFERRED);
+	f->opened_is_culprit = f->opened.site != NULL;
+	if (report_is_news(r)) {
+		const char *program = process_program(f->process);
+
+		finding_describe(&f->descriptor, what, sizeof(what));
+		report_message(r, "tid %u called %s on %s, which was %s when %s was started",
+			       f->used.tid, syscall_name(f->used.syscall), what,
+			       by_exec ? "close-on-exec, and so was closed"
+				       : "closed with all others",
+			       program);
+		report_why(r, "number %d was named to %s when it was started; %s %s",
+			   f->descriptor.fd, program, syscall_name(f->used.syscall),
+			   use_outcome(f->used.syscall));
+		report_help(r, HELP_CLOEXEC);
+	}
+	report_send(r);
+}
+
+static void use_judge_wrong(struct report *r, const struct fdtable *table,
+			    const struct actor *actor, const struct past *newest,
+			    const struct past *meant)
+{
+	const struct past *wrong = close_first_wrong(r->engine, meant);
+	struct finding *f = &r->finding;
+
+	describe_past(r->engine, f, wrong, f->descriptor.fd);
+	if (wrong != meant) {
+		add_bystanders(r->engine, f, newest);
+		robbed_report(r, table, party_past_closed(meant), meant->generation);
+	} else if (meant == newest && closed_by_stale_object(f)) {
+		unowned_report(r, table, CLOSED_BY_OBJECT);
+	} else if (is_same_place(r->engine, actor, meant)) {
+		add_bystanders(r->engine, f, newest);
+		unowned_report(r, table, CLOSED_AT_ONE_PLACE);
+	} else {
+		add_bystanders(r->engine, f, newest);
+		if (f->closed.known && f->closed.tid != actor->tid)
+			unowned_report(r, table, CLOSED_BY_OTHER);
+		else
+			used_closed_report(r, table, close_before_exec(meant, actor));
+	}
+}
+
+/* The call was a use of the number: who ended the generation that it was about? */
+static void judge_use(struct engine *e, const struct actor *actor, struct fdtable *table,
+		      int32_t fd, const struct past *newest)
+{
+	const struct past *meant = close_meant(e, newest, fd, actor);
+	bool is_at_start;
+	struct report r;
+
+	if (!meant)
 		return;
-	if (past->ending == END_EXEC)
+	is_at_start = close_at_start(meant, actor);
+	if (is_at_start && !close_is_named(e, actor->process, fd))
 		return; /* a number from before the exec: not this program's mistake with a descriptor */
+	if (!is_at_start && meant->flags & PAST_SWEPT && sweep_hurt(e, table, meant, fd, actor))
+		return;
 	report_begin(&r, e, RULE_USE_CLOSED, actor->process, NULL); /* or RULE_CLOSE_UNOWNED */
-	f->used = party_actor(actor, EBADF);
-	f->first_ns = newest->closed_ns;
-	past = generation_meant(e, newest, actor);
-	describe_past(e, f, past, fd);
-	is_stale = past == newest && closed_by_stale_object(f);
-	add_bystanders(e, f, newest);
-	if (f->closed.known && (f->closed.tid != actor->tid || is_stale))
-		unowned_report(&r, table);
-	else
-		used_closed_report(&r, table);
+	r.finding.used = party_actor(actor, EBADF);
+	r.finding.first_ns = newest->closed_ns;
+	r.finding.descriptor.fd = fd;
+	if (!is_at_start) {
+		use_judge_wrong(&r, table, actor, newest, meant);
+		return;
+	}
+	describe_past(e, &r.finding, meant, fd);
+	closed_at_start_report(&r, table, meant->ending == END_EXEC);
 }
 
 static void double_format(struct report *r)
@@ -374,8 +522,9 @@ static void judge_close(struct engine *e, const struct actor *actor, struct fdta
 {
 	struct report r;
 
-	if (past->flags & PAST_SWEPT)
-		return;
+	if (past->flags & PAST_SWEPT || past->ending == END_EXEC || close_is_loaders(past) ||
+	    close_before_exec(past, actor))
+		return; /* it was not the program that closed it before */
 	report_begin(&r, e, RULE_CLOSE_DOUBLE, actor->process, site_now(actor->site));
 	report_trust(&r, table, CONFIDENCE_EXACT);
 	r.finding.used = party_actor(actor, EBADF);
@@ -386,6 +535,58 @@ static void judge_close(struct engine *e, const struct actor *actor, struct fdta
 	report_send(&r);
 }
 
+bool close_all_own(struct engine *e, const struct fdtable *table, const struct process *process,
+		   int32_t low, int32_t high, uint64_t before_ns)
+{
+	for (int32_t fd = low; fd <= high; fd++) {
+		const struct slot *slot = fdtable_slot(table, fd);
+		const struct past *past =
+			slot && slot->past ? past_at(&e->pasts, slot->past) : NULL;
+
+		while (past && past->closed_ns > before_ns)
+			past = past->next ? past_at(&e->pasts, past->next) : NULL;
+		if (!past || past->ending != END_CLOSE || past->flags & PAST_SWEPT ||
+		    !past->opened_at || past->opened_at->process != process || !past->closed_at ||
+		    past->closed_at->process != process)
+			return false;
+	}
+	return true;
+}
+
+static void double_run_format(struct report *r, int32_t low, int32_t high)
+{
+	char ago[40];
+
+	format_span(close_since(r->finding.used.time_ns, r->finding.first_ns), ago, sizeof(ago));
+	report_message(r, "fd %d to %d were closed twice by %s", low, high,
+		       process_program(r->finding.process));
+	report_why(
+		r,
+		"%d numbers in a row, all of which it had opened and closed; the second close of "
+		"the first came %s after the first and failed with EBADF",
+		high - low + 1, ago);
+	report_help(r, HELP_DOUBLE);
+}
+
+void close_report_run(struct engine *e, const struct actor *actor, struct fdtable *table,
+		      int32_t first, int32_t last)
+{
+	const struct slot *slot = fdtable_slot(table, first);
+	const struct past *past = slot && slot->past ? past_at(&e->pasts, slot->past) : NULL;
+	struct report r;
+
+	if (!past)
+		return;
+	report_begin(&r, e, RULE_CLOSE_DOUBLE, actor->process, site_now(actor->site));
+	report_trust(&r, table, CONFIDENCE_EXACT);
+	r.finding.used = party_actor(actor, EBADF);
+	r.finding.first_ns = past->closed_ns;
+	describe_past(e, &r.finding, past, first);
+	if (report_is_news(&r))
+		double_run_format(&r, first < last ? first : last, first < last ? last : first);
+	report_send(&r);
+}
+
 static void close_judge(struct engine *e, const struct actor *actor, struct fdtable *table,
 			int32_t fd, const struct past *past)
 {
@@ -393,6 +594,15 @@ static void close_judge(struct engine *e, const struct actor *actor, struct fdta
 		judge_close(e, actor, table, fd, past);
 	else
 		judge_use(e, actor, table, fd, past);
+}
+
+static bool is_second_teardown(struct engine *e, const struct deferred_failure *deferred,
+			       const struct fdtable *table)
+{
+	int32_t fd = deferred->fd, last = deferred->last_fd;
+
+	return fd != last && close_all_own(e, table, deferred->process, fd < last ? fd : last,
+					   fd < last ? last : fd, deferred->time_ns);
 }
 
 /* table NULL: it is gone, or nothing is to be said. */
@@ -411,7 +621,9 @@ static void close_resolve(struct engine *e, unsigned int index, struct fdtable *
 	/* In order: of too many, the oldest is resolved, while its past is still known. */
 	memmove(&state->deferred[index], &state->deferred[index + 1],
 		(--state->count - index) * sizeof(deferred));
-	if (past)
+	if (past && is_second_teardown(e, &deferred, table))
+		close_report_run(e, &actor, table, deferred.fd, deferred.last_fd);
+	else if (past)
 		close_judge(e, &actor, table, deferred.fd, past);
 	site_unref(&e->sites, deferred.site);
 	process_unref(&e->mem, deferred.process);
@@ -451,8 +663,24 @@ static void close_defer(struct engine *e, const struct actor *actor, struct fdta
 					   .tid = actor->tid,
 					   .syscall = actor->syscall,
 					   .fd = fd,
+					   .last_fd = fd,
 					   .generation = past->generation,
 					   .process = process_ref(actor->process) };
+}
+
+/* More of a run whose first failure is deferred. */
+static void close_defer_more(struct engine *e, const struct fdt_error *event,
+			     const struct fdtable *table)
+{
+	struct close_unowned *state = detector_state(e, DETECTOR_CLOSE_UNOWNED);
+
+	for (unsigned int i = 0; event->step && i < state->count; i++) {
+		struct deferred_failure *deferred = &state->deferred[i];
+
+		if (deferred->tid == event->head.tid && deferred->table == table->key &&
+		    deferred->syscall == FDT_SYS_close && deferred->fd == (uint32_t)event->fd)
+			deferred->last_fd = event->fd + event->step * ((int32_t)event->count - 1);
+	}
 }
 
 static void close_failed(struct engine *e, const struct fdt_error *event, const struct actor *actor,
@@ -467,6 +695,8 @@ static void close_failed(struct engine *e, const struct fdt_error *event, const 
 		return; /* or open after all, for the other access mode */
 	if (is_close && sweep_failed(e, table, event, actor))
 		return;
+	if (is_close && event->count > 1)
+		close_defer_more(e, event, table);
 	if (event->head.syscall == FDT_SYS_fcntl)
 		sweep_probed(e, table, event, actor);
 	if (!past || event->count != 1 || (!is_close && is_probe(event->head.syscall)))

@@ -42,7 +42,7 @@ static bool is_number_of_its_own(const char *args, const char *at, size_t length
 }
 
 /* Named on the command line: meant to be inherited. The program's own name says nothing. */
-static bool named_in_args(const struct process *process, int32_t fd)
+bool exec_named_in_args(const struct process *process, int32_t fd)
 {
 	char number[16];
 	size_t length = snprintf(number, sizeof(number), "%d", fd);
@@ -60,7 +60,7 @@ static bool named_in_args(const struct process *process, int32_t fd)
 /* Somebody wanted the new image to have it. */
 static bool is_meant(const struct slot *slot, int32_t fd, const struct process *process)
 {
-	return slot->flags & SLOT_MEANT || named_in_args(process, fd) ||
+	return slot->flags & SLOT_MEANT || exec_named_in_args(process, fd) ||
 	       process_environment_names(process, fd);
 }
 

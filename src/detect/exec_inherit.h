@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What crossed an exec unused; exec.held asks, too. */
+/* What crossed an exec unused; exec.held and close.unowned ask, too. */
 #ifndef FDTRACE_DETECT_EXEC_INHERIT_H
 #define FDTRACE_DETECT_EXEC_INHERIT_H
 
@@ -16,6 +16,8 @@ struct slot;
  * crossed an exec, has not been used, and nothing says that it was meant to be handed over.
  */
 bool exec_unused(const struct slot *slot, int32_t fd, const void *ctx);
+/* The number stands on its command line, on its own. */
+bool exec_named_in_args(const struct process *process, int32_t fd);
 /* Asks the host, once for each image, which numbers its environment names. */
 void exec_ask_environment(struct engine *e, struct process *process);
 /* serial -> struct process: images with something of that kind. Borrowed. */

@@ -15,6 +15,8 @@ static const char *const help_table[LANGUAGE_COUNT][HELP_COUNT] = {
 				"between: set the number to -1 when it is closed",
 		[HELP_FULL] = "close on every path where the site that holds most does not; "
 			      "raising the limit only postpones it",
+		[HELP_CLOEXEC] = "clear close-on-exec in the child, between fork and exec, for what "
+				 "the new program needs: fcntl(fd, F_SETFD, 0)",
 	},
 	[LANGUAGE_PYTHON] = {
 		[HELP_SWEEP] = "close only what you opened; what subprocess starts inherits "
@@ -28,6 +30,8 @@ static const char *const help_table[LANGUAGE_COUNT][HELP_COUNT] = {
 				"between: close the object alone (\"with\"), not its fileno(), too",
 		[HELP_FULL] = "close on every path where the site that holds most does not (in "
 			      "Python: with, or close()); raising the limit only postpones it",
+		[HELP_CLOEXEC] = "name the descriptor in subprocess's pass_fds, or call "
+				 "os.set_inheritable(fd, True) before os.exec*()",
 	},
 };
 

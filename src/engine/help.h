@@ -7,11 +7,12 @@
 
 /* What has to be done about ... */
 enum help {
-	HELP_SWEEP,  /* a loop that closes whatever it finds */
-	HELP_OWNER,  /* a close while another still uses the descriptor */
-	HELP_USE,    /* using a number that one has closed */
-	HELP_DOUBLE, /* closing a number twice */
-	HELP_FULL,   /* a table full of what one site has left open */
+	HELP_SWEEP,   /* a loop that closes whatever it finds */
+	HELP_OWNER,   /* a close while another still uses the descriptor */
+	HELP_USE,     /* using a number that one has closed */
+	HELP_DOUBLE,  /* closing a number twice */
+	HELP_FULL,    /* a table full of what one site has left open */
+	HELP_CLOEXEC, /* a descriptor meant for a child that is close-on-exec */
 	HELP_COUNT
 };
 

@@ -80,23 +80,40 @@ static void let_go(struct pasts *pasts, struct past *past)
 	site_unref(pasts->sites, past->closed_at);
 }
 
-/* Cuts the oldest generation off a full list, or off any list if `any`. 0: nothing to cut. */
+/*
+ * One that a program never knew to have ended: by a sweep that is known to have hurt; or at its exec
+ * or by its parent's program just before, after which the loader opens many a library under the
+ * number before the program can miss it.
+ */
+static bool past_stays(const struct past *past)
+{
+	return past->ending == END_EXEC || past->flags & PAST_MISSED ||
+	       (past->flags & PAST_SWEPT && past->closed_at && past->closed_at->process->by_fork);
+}
+
+/*
+ * Cuts the oldest generation off a full list, or off any list if `any`; the one after it where the
+ * oldest stays. 0: nothing to cut.
+ */
 static uint32_t cut_oldest(struct pasts *pasts, uint32_t head, bool any)
 {
-	uint32_t *link = &head, index;
+	uint32_t *link = &head, *before = NULL, index;
 	unsigned int length = 1;
 
 	if (!head)
 		return 0;
 	while (past_at(pasts, *link)->next) {
+		before = link;
 		link = &past_at(pasts, *link)->next;
 		length++;
 	}
 	/* A list of one can't be cut: its head is the caller's. */
 	if (length < 2 || (!any && length < PAST_PER_NUMBER))
 		return 0;
+	if (length > 2 && past_stays(past_at(pasts, *link)))
+		link = before;
 	index = *link;
-	*link = 0;
+	*link = past_at(pasts, index)->next;
 	let_go(pasts, past_at(pasts, index));
 	return index;
 }

@@ -65,7 +65,8 @@ const char *ending_text(enum ending ending);
 
 enum past_flag {
 	PAST_CLOSER_PENDING = 1, /* it has ended; the event with the closer has not come yet */
-	PAST_SWEPT = 2,          /* ended by a loop over descriptor numbers */
+	PAST_SWEPT = 2,          /* ended by a loop over descriptor numbers ... */
+	PAST_MISSED = 4,         /* ... and somebody failed for want of it */
 };
 
 struct past {

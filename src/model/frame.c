@@ -124,6 +124,41 @@ uint64_t stack_caller(const struct stack *stack)
 	return 0;
 }
 
+/*
+ * "ld-linux-x86-64.so.2+0x1c2f0", "ld-2.31.so+0x..."; musl's loader is its C library, too.
+ */
+static bool is_in_loader(const struct stack_frame *frame)
+{
+	struct parts p = take_apart(frame);
+	size_t size = module_size(&p);
+
+	return is_native(frame) && size > 3 && memcmp(p.place, "ld-", 3) == 0 &&
+	       (size < 7 || memcmp(p.place, "ld-musl", 7) != 0);
+}
+
+bool stack_is_loader(const struct stack *stack)
+{
+	bool found = false;
+
+	for (unsigned int i = 0; stack && !stack->left_out && i < stack->frame_count; i++) {
+		if (!stack->frames[i].identity)
+			continue;
+		if (!is_in_loader(&stack->frames[i]))
+			return false;
+		found = true;
+	}
+	return found;
+}
+
+bool stack_same_line(const struct stack *a, const struct stack *b)
+{
+	enum frame_rank rank = stack_best_rank(a);
+	int i = stack_next_frame(a, rank, 0), j = stack_next_frame(b, rank, 0);
+
+	return rank < FRAME_SYSTEM && rank == stack_best_rank(b) && i >= 0 && j >= 0 &&
+	       strcmp(a->frames[i].text, b->frames[j].text) == 0;
+}
+
 static size_t after_last_slash(const struct parts *p)
 {
 	size_t from = p->place_size;

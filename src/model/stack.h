@@ -115,6 +115,12 @@ struct stack_place stack_find_place(const struct stack *stack); /* what stack->p
  */
 uint64_t stack_caller(const struct stack *stack);
 
+/* The dynamic loader alone: every frame that has an identity lies in it, and none is missing. */
+bool stack_is_loader(const struct stack *stack);
+
+/* The same line of the same function is the innermost of the application's, or of the best there is. */
+bool stack_same_line(const struct stack *a, const struct stack *b);
+
 /* "pool.py:88 Pool.connect"; "worker (app+0x1139)", "app+0x1139" where no line is known. */
 void stack_frame_format(const struct stack_frame *frame, char *buffer, size_t size);
 /* "Pool.connect"; "" where it has no name. */

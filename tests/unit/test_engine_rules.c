@@ -443,6 +443,68 @@ static void sweep_hits_others(void **state)
 	stream_end(&s);
 }
 
+/* A victim's row shows the call that failed first, not the last one on the way out. */
+static void the_first_failure_is_the_victims(void **state)
+{
+	const struct frame first[] = { { "send (app.c:7)", 0x71, 0 } };
+	const struct frame last[] = { { "destroy (app.c:9)", 0x72, 0 } };
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	task(&s, FDT_OP_SNAPSHOT, PID, PID, TABLE, 0, 0);
+	tells(&s, 71, 0, 1, first);
+	tells(&s, 72, 0, 1, last);
+	opens(&s, PID, 12, 2);
+	for (int fd = 3; fd < 100; fd++)
+		fd == 12 ? closes(&s, PID + 1, fd) : fails(&s, FDT_SYS_close, PID + 1, fd, EBADF);
+	fails_at(&s, FDT_SYS_sendto, PID, 12, EBADF, 71);
+	fails_at(&s, FDT_SYS_read, PID, 12, EBADF, 72);
+	tick(&s, S);
+	tick(&s, 3 * S);
+	assert_string_equal(only_finding(&s, RULE_CLOSE_SWEEP)->hurt_at, "app.c:7 send");
+	assert_non_null(strstr(s.kept[0].why, "afterwards 2 calls"));
+	stream_end(&s);
+}
+
+/* A process sweeps, and executes another image in its place: that one's failures are its own. */
+static void swept_before_the_exec(void **state)
+{
+	const uint64_t none[] = { 0 };
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	task(&s, FDT_OP_SNAPSHOT, PID, PID, TABLE, 0, 0);
+	opens(&s, PID, 12, 2);
+	for (int fd = 3; fd < 100; fd++)
+		fd == 12 ? closes(&s, PID, fd) : fails(&s, FDT_SYS_close, PID, fd, EBADF);
+	task(&s, FDT_OP_EXEC, PID, PID, TABLE, PID, 0);
+	vec(&s, FDT_OP_EXEC, PID, TABLE, 1, none);
+	fails(&s, FDT_SYS_read, PID, 12, EBADF);
+	tick(&s, S);
+	tick(&s, 3 * S);
+	assert_int_equal(s.kept_count, 0);
+	stream_end(&s);
+}
+
+/* What only asks harms nobody. */
+static void questions_are_no_uses(void **state)
+{
+	const unsigned int questions[] = { FDT_SYS_getsockname, FDT_SYS_getpeername,
+					   FDT_SYS_getsockopt, FDT_SYS_fstat, FDT_SYS_ioctl };
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	opens(&s, PID, 5, 1);
+	closes(&s, PID, 5);
+	for (size_t i = 0; i < sizeof(questions) / sizeof(*questions); i++)
+		fails(&s, questions[i], PID, 5, EBADF);
+	assert_int_equal(s.kept_count, 0);
+	stream_end(&s);
+}
+
 /* The one who is hurt is heard while the loop has not yet been recognized as one. */
 static void sweep_hurts_early(void **state)
 {
@@ -548,6 +610,372 @@ static void daemonize_and_own_files_are_no_sweep(void **state)
 	stream_end(&s);
 }
 
+/* CHILD has 3 and 4 from its parent, and does something in its own table. */
+static void child_puts(struct stream *s, unsigned int op, int fd, uint64_t number, uint64_t site)
+{
+	struct fdt_file file = number ? a_file(number) : (struct fdt_file){ 0 };
+
+	put_at(s, op, number ? FDT_SYS_openat : FDT_SYS_close, CHILD, CHILD_TABLE, fd, file, site);
+}
+
+static void child_fails(struct stream *s, unsigned int syscall, int fd)
+{
+	static uint64_t run = 1000000;
+	struct fdt_error e = { .head = HEAD(s, FDT_ERROR, 0, fdt_error, CHILD, CHILD, CHILD_TABLE),
+			       .fd = fd,
+			       .error = EBADF,
+			       .count = 1,
+			       .run = ++run };
+
+	e.head.syscall = syscall;
+	e.head.flags = FDT_ERR_EMPTY;
+	stream_apply(s, &e);
+}
+
+static void child_inherits(struct stream *s, uint64_t site)
+{
+	const uint64_t files[] = { 0, 0, 0, 1, 2 };
+
+	stream_start(s, ENGINE_ALL);
+	task(s, FDT_OP_SNAPSHOT, PID, PID, TABLE, 0, 0);
+	opens_at(s, 3, 1, site);
+	opens(s, PID, 4, 2);
+	task(s, FDT_OP_FORK, CHILD, CHILD, CHILD_TABLE, PID, 0);
+	vec(s, FDT_OP_FORK, CHILD, CHILD_TABLE, 5, files);
+}
+
+static void child_sweeps(struct stream *s)
+{
+	for (int fd = 3; fd < 100; fd++)
+		fd < 5 ? child_puts(s, FDT_OP_CLOSE, fd, 0, 0) : child_fails(s, FDT_SYS_close, fd);
+}
+
+/* It opens and closes another under the number it had lost: the loop is to blame all the same. */
+static void a_daemon_closes_what_it_needs(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	child_inherits(&s, 0);
+	child_sweeps(&s);
+	child_puts(&s, FDT_OP_OPEN, 3, 9, 0);
+	child_puts(&s, FDT_OP_CLOSE, 3, 0, 0);
+	child_fails(&s, FDT_SYS_write, 3);
+	assert_int_equal(s.kept_count, 0);
+	tick(&s, S);
+	tick(&s, 3 * S);
+	assert_int_equal(only_finding(&s, RULE_CLOSE_SWEEP)->severity, SEVERITY_WARNING);
+	assert_int_equal(s.kept[0].victim_total, 1);
+	assert_int_equal(s.kept[0].closed_tid, CHILD);
+	stream_end(&s);
+}
+
+/* The same long after: the loop has been forgotten as harmless, but the past shows it. */
+static void a_daemon_notices_late(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	child_inherits(&s, 0);
+	child_sweeps(&s);
+	tick(&s, S);
+	tick(&s, 60 * S);
+	assert_int_equal(s.kept_count, 0);
+	child_fails(&s, FDT_SYS_write, 4);
+	assert_int_equal(only_finding(&s, RULE_CLOSE_SWEEP)->severity, SEVERITY_WARNING);
+	assert_int_equal(s.kept[0].victim_total, 1);
+	assert_true(s.kept[0].closed_is_culprit);
+	stream_end(&s);
+}
+
+static void says_its_arguments(struct stream *s, const char *args, size_t size)
+{
+	struct fdt_process e = { .head = HEAD(s, FDT_PROCESS, 0, fdt_process, CHILD, CHILD,
+					      CHILD_TABLE),
+				 .args_size = (uint32_t)size,
+				 .start_ns = 5 * S + CHILD };
+
+	memcpy(e.args, args, size);
+	stream_apply(s, &e);
+}
+
+/* Number 3 is gone at the exec, and the dynamic loader uses it again. */
+static void executes_without_it(struct stream *s, const char *args, size_t size)
+{
+	const struct frame by_app[] = { { "main (app.c:13)", 0x81, 0 } };
+	const struct frame by_loader[] = { { "?? (ld-linux-x86-64.so.2+0x1234)", 0x82,
+					     FDT_SITE_FRAME_SYSTEM } };
+	const uint64_t files[] = { 0, 0, 0, 0, 2 };
+
+	child_inherits(s, 81);
+	tells(s, 81, 0, 1, by_app);
+	tells(s, 82, 0, 1, by_loader);
+	task(s, FDT_OP_EXEC, CHILD, CHILD, CHILD_TABLE, CHILD, 0);
+	vec(s, FDT_OP_EXEC, CHILD, CHILD_TABLE, 5, files);
+	says_its_arguments(s, args, size);
+	for (int i = 0; i < 5; i++) {
+		child_puts(s, FDT_OP_OPEN, 3, 20 + i, 82);
+		child_puts(s, FDT_OP_CLOSE, 3, 0, 82);
+	}
+	child_fails(s, FDT_SYS_write, 3);
+}
+
+static void handed_over_but_close_on_exec(void **state)
+{
+	const char args[] = "child\0--fd=3";
+	struct stream s;
+
+	(void)state;
+	executes_without_it(&s, args, sizeof(args));
+	assert_string_equal(only_finding(&s, RULE_USE_CLOSED)->opened_at, "app.c:13 main");
+	assert_non_null(strstr(s.kept[0].message, "close-on-exec"));
+	assert_int_equal(s.kept[0].generation, 1);
+	assert_int_equal(s.kept[0].confidence, CONFIDENCE_INFERRED);
+	assert_non_null(strstr(s.kept[0].help, "F_SETFD"));
+	stream_end(&s);
+}
+
+/* subprocess closes all before the exec, but for pass_fds; Python then reads many files. */
+static void executes_after_a_sweep(struct stream *s, const char *args, size_t size)
+{
+	const struct frame by_app[] = { { "main (app.c:13)", 0x81, 0 } };
+	const uint64_t none[] = { 0 };
+
+	child_inherits(s, 81);
+	tells(s, 81, 0, 1, by_app);
+	child_sweeps(s);
+	task(s, FDT_OP_EXEC, CHILD, CHILD, CHILD_TABLE, CHILD, 0);
+	vec(s, FDT_OP_EXEC, CHILD, CHILD_TABLE, 1, none);
+	says_its_arguments(s, args, size);
+	for (int i = 0; i < 9; i++) {
+		child_puts(s, FDT_OP_OPEN, 3, 20 + i, 0);
+		child_puts(s, FDT_OP_CLOSE, 3, 0, 0);
+	}
+	child_fails(s, FDT_SYS_write, 3);
+}
+
+static void handed_over_but_swept(void **state)
+{
+	const char named[] = "child\0--fd=3", other[] = "child\0--fd=4";
+	struct stream s;
+
+	(void)state;
+	executes_after_a_sweep(&s, named, sizeof(named));
+	assert_string_equal(only_finding(&s, RULE_USE_CLOSED)->opened_at, "app.c:13 main");
+	assert_int_equal(s.kept[0].generation, 1);
+	assert_non_null(strstr(s.kept[0].message, "closed with all others when prog was started"));
+	stream_end(&s);
+	executes_after_a_sweep(&s, other, sizeof(other));
+	assert_non_null(strstr(only_finding(&s, RULE_USE_CLOSED)->message, "which it had closed"));
+	stream_end(&s);
+}
+
+/* Nobody named the number: 33 is another, and what the loader had is nobody's. */
+static void close_on_exec_and_not_named(void **state)
+{
+	const char args[] = "child\0"
+			    "33\0x3";
+	struct stream s;
+
+	(void)state;
+	executes_without_it(&s, args, sizeof(args));
+	assert_int_equal(s.kept_count, 0);
+	stream_end(&s);
+}
+
+/* What a shell closed before it became the program is not what the program had closed. */
+static void closed_before_it_was_started(void **state)
+{
+	const uint64_t files[] = { 0, 0, 0, 0, 2 };
+	struct stream s;
+
+	(void)state;
+	child_inherits(&s, 0);
+	child_puts(&s, FDT_OP_CLOSE, 3, 0, 0);
+	task(&s, FDT_OP_EXEC, CHILD, CHILD, CHILD_TABLE, CHILD, 0);
+	vec(&s, FDT_OP_EXEC, CHILD, CHILD_TABLE, 5, files);
+	child_fails(&s, FDT_SYS_write, 3);
+	only_finding(&s, RULE_USE_CLOSED);
+	assert_non_null(strstr(s.kept[0].message, "was closed before prog was started"));
+	stream_end(&s);
+}
+
+/* A closes twice, B opens in between, C gets the number when B has lost it, and B closes that. */
+static void a_thief_robs(struct stream *s, uint32_t c)
+{
+	const uint32_t a = PID + 1, b = PID + 2;
+
+	stream_start(s, ENGINE_PID);
+	opens(s, a, 4, 1);
+	closes(s, a, 4);
+	opens(s, b, 4, 2);
+	closes(s, a, 4);
+	opens(s, c, 4, 3);
+	closes(s, b, 4);
+	s->now_ns += 20 * MS;
+	fails(s, FDT_SYS_write, c, 4, EBADF);
+	assert_int_equal(only_finding(s, RULE_CLOSE_UNOWNED)->closed_tid, a);
+	assert_int_equal(s->kept[0].generation, 2);
+	assert_int_equal(s->kept[0].used_tid, c);
+	assert_non_null(strstr(s->kept[0].why, "tid 102 then closed the number"));
+	assert_non_null(strstr(s->kept[0].why, "a bystander"));
+}
+
+static void the_first_wrong_close_is_to_blame(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	a_thief_robs(&s, PID + 3);
+	assert_int_equal(s.kept[0].confidence, CONFIDENCE_EXACT);
+	stream_end(&s);
+	a_thief_robs(&s, PID + 2);
+	assert_int_equal(s.kept[0].confidence, CONFIDENCE_INFERRED);
+	stream_end(&s);
+}
+
+/* A thread that closes for all the others robs nobody; who closes and goes on does wrong. */
+static void a_helper_that_closes_is_no_thief(void **state)
+{
+	const uint32_t helper = PID + 1, b = PID + 2;
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	opens(&s, PID, 4, 1);
+	closes(&s, helper, 4);
+	opens(&s, b, 4, 2);
+	closes(&s, helper, 4);
+	opens(&s, b, 4, 3);
+	closes(&s, b, 4);
+	s.now_ns += 20 * MS;
+	fails(&s, FDT_SYS_write, b, 4, EBADF);
+	assert_int_equal(only_finding(&s, RULE_USE_CLOSED)->closed_tid, b);
+	assert_int_equal(s.kept[0].generation, 3);
+	stream_end(&s);
+}
+
+/* Lines of two openers, two closers and a reader. */
+static void knows_lines(struct stream *s)
+{
+	const struct frame lines[] = { { "load (app.c:11)", 0x91, 0 },
+				       { "accept_one (app.c:22)", 0x92, 0 },
+				       { "drop (app.c:33)", 0x93, 0 },
+				       { "finish (app.c:44)", 0x94, 0 },
+				       { "reader (app.c:55)", 0x95, 0 } };
+
+	stream_start(s, ENGINE_PID);
+	for (int i = 0; i < 5; i++)
+		tells(s, 91 + i, 0, 1, &lines[i]);
+}
+
+static void one_thread_closes_twice(struct stream *s, uint64_t opener, uint64_t closer,
+				    unsigned int syscall)
+{
+	knows_lines(s);
+	opens_at(s, 4, 1, 91);
+	closes_at(s, 4, 93);
+	opens_at(s, 4, 2, opener);
+	s->now_ns += 20 * MS;
+	closes_at(s, 4, closer);
+	fails_at(s, syscall, PID, 4, EBADF, 95);
+}
+
+/* An event loop, or coroutines on one thread: two closes at one place are of one owner. */
+static void one_place_closes_twice(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	one_thread_closes_twice(&s, 92, 93, FDT_SYS_read);
+	assert_string_equal(only_finding(&s, RULE_CLOSE_UNOWNED)->closed_at, "app.c:33 drop");
+	assert_int_equal(s.kept[0].confidence, CONFIDENCE_INFERRED);
+	assert_true(s.kept[0].closed_is_culprit);
+	assert_non_null(strstr(s.kept[0].why, "drop had closed generation 1"));
+	stream_end(&s);
+}
+
+static void its_owner_closed_it(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	one_thread_closes_twice(&s, 92, 94, FDT_SYS_read); /* at another place */
+	only_finding(&s, RULE_USE_CLOSED);
+	stream_end(&s);
+	one_thread_closes_twice(&s, 91, 93, FDT_SYS_read); /* the next of its kind */
+	only_finding(&s, RULE_USE_CLOSED);
+	stream_end(&s);
+	one_thread_closes_twice(&s, 0, 93, FDT_SYS_read); /* nobody knows */
+	only_finding(&s, RULE_USE_CLOSED);
+	stream_end(&s);
+	one_thread_closes_twice(&s, 92, 93, FDT_SYS_poll); /* an event loop asks for all it has */
+	assert_null(strstr(only_finding(&s, RULE_USE_CLOSED)->why, "EBADF"));
+	assert_non_null(strstr(s.kept[0].why, "which reported POLLNVAL"));
+	stream_end(&s);
+}
+
+static void fails_in_a_run(struct stream *s, int first, uint32_t count)
+{
+	struct fdt_error e = { .head = HEAD(s, FDT_ERROR, 0, fdt_error, PID, PID, TABLE),
+			       .fd = first,
+			       .error = EBADF,
+			       .count = 1,
+			       .run = 7777,
+			       .first_ns = s->now_ns };
+
+	e.head.syscall = FDT_SYS_close;
+	e.head.flags = FDT_ERR_EMPTY;
+	stream_apply(s, &e);
+	e.count = count;
+	e.step = 1;
+	e.head.flags |= FDT_ERR_FINAL;
+	stream_apply(s, &e);
+}
+
+/* A pool is torn down twice, be it small or large. */
+static void a_pool_closed_twice(void **state)
+{
+	static const int sizes[] = { 5, 60 };
+	struct stream s;
+
+	(void)state;
+	for (int n = 0; n < 2; n++) {
+		char numbers[32];
+
+		stream_start(&s, ENGINE_PID);
+		for (int fd = 3; fd < 3 + sizes[n]; fd++)
+			opens(&s, PID, fd, fd);
+		for (int fd = 3; fd < 3 + sizes[n]; fd++)
+			closes(&s, PID, fd);
+		fails_in_a_run(&s, 3, (uint32_t)sizes[n]);
+		tick(&s, S);
+		tick(&s, 3 * S);
+		snprintf(numbers, sizeof(numbers), "fd 3 to %d were closed", 2 + sizes[n]);
+		assert_non_null(strstr(only_finding(&s, RULE_CLOSE_DOUBLE)->message, numbers));
+		assert_int_equal(s.kept[0].severity, SEVERITY_INFO);
+		stream_end(&s);
+	}
+}
+
+/* A loop over all numbers that finds nothing: some had never been open. */
+static void a_sweep_that_finds_nothing(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	for (int fd = 3; fd < 30; fd++)
+		opens(&s, PID, fd, fd);
+	for (int fd = 3; fd < 30; fd++)
+		closes(&s, PID, fd);
+	fails_in_a_run(&s, 3, 60);
+	tick(&s, S);
+	tick(&s, 3 * S);
+	assert_int_equal(s.kept_count, 0);
+	stream_end(&s);
+}
+
 /* 100,000 bad closes: a handful of lines. */
 static void alert_storm(void **state)
 {
@@ -597,8 +1025,23 @@ int main(void)
 		cmocka_unit_test(sweep_hits_others),
 		cmocka_unit_test(sweep_in_runs),
 		cmocka_unit_test(sweep_hurts_early),
+		cmocka_unit_test(the_first_failure_is_the_victims),
+		cmocka_unit_test(swept_before_the_exec),
+		cmocka_unit_test(questions_are_no_uses),
 		cmocka_unit_test(two_in_a_row_are_no_sweep),
 		cmocka_unit_test(daemonize_and_own_files_are_no_sweep),
+		cmocka_unit_test(a_daemon_closes_what_it_needs),
+		cmocka_unit_test(a_daemon_notices_late),
+		cmocka_unit_test(handed_over_but_close_on_exec),
+		cmocka_unit_test(handed_over_but_swept),
+		cmocka_unit_test(close_on_exec_and_not_named),
+		cmocka_unit_test(closed_before_it_was_started),
+		cmocka_unit_test(the_first_wrong_close_is_to_blame),
+		cmocka_unit_test(a_helper_that_closes_is_no_thief),
+		cmocka_unit_test(one_place_closes_twice),
+		cmocka_unit_test(its_owner_closed_it),
+		cmocka_unit_test(a_pool_closed_twice),
+		cmocka_unit_test(a_sweep_that_finds_nothing),
 		cmocka_unit_test(alert_storm),
 	};
 
