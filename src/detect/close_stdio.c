@@ -2,9 +2,10 @@
 /*
  * close.stdio: 0, 1 or 2 was closed, and a call that takes the lowest number free put a data
  * file or a socket there: what libraries print to stderr now goes into it. dup2() onto such a
- * number is meant; a call that happens to find it free hardly is. A file open for reading only
- * takes no harm, and whoever was started with a number closed reads its libraries through it:
- * such a file is reported if it stays.
+ * number is meant; a call that happens to find it free hardly is. Harm is done through 0 to what
+ * can be read, and through 1 and 2 to what can be written: a compiler that closes stdin late and
+ * writes its output by number 0 does none. Whoever was started with 0 closed reads its libraries
+ * through it: a file that can only be read is reported if it stays.
  */
 #include <string.h>
 #include <unistd.h>
@@ -18,10 +19,10 @@
 #define STDIO_NUMBERS 3
 #define STAYS_NS 1000000000ull
 
-/* 0, 1 or 2 came to hold a file that is open for reading only: reported if it stays. */
+/* 0 came to hold a file that is open for reading only: reported if it stays. */
 struct stdio_guest {
 	uint64_t table, time_ns;
-	uint32_t fd, generation;
+	uint32_t generation;
 };
 #define GUESTS_MAX 64
 
@@ -47,11 +48,16 @@ static bool holds_data(const struct slot *slot)
 {
 	switch (slot->kind) {
 	case FD_KIND_FILE:
-	case FD_KIND_DIR:
 	case FD_KIND_BLK:
 	case FD_KIND_MEMFD: return true;
 	default: return is_socket(slot);
 	}
+}
+
+/* Through a standard number only what it is for can happen by mistake. */
+static bool stdio_does_harm(const struct slot *slot, int32_t fd)
+{
+	return is_socket(slot) || slot->flags & (fd == STDIN_FILENO ? SLOT_READS : SLOT_WRITES);
 }
 
 /* "tcp a -> b", "file /tmp/x", "udp" */
@@ -92,7 +98,7 @@ static void stdio_explain(struct report *r, const struct slot *slot)
 static void stdio_format(struct report *r, const struct fdtable *table, int32_t fd)
 {
 	static const char *const harm[STDIO_NUMBERS] = {
-		"whoever reads stdin reads it",
+		"what reads stdin reads from it",
 		"what is written to stdout goes there",
 		"what is written to stderr goes there",
 	};
@@ -123,18 +129,17 @@ static void stdio_report(struct engine *e, const struct fdtable *table, int32_t 
 }
 
 /* Its name is asked for now: at the end of the process nobody knows it. */
-static void wait_for(struct engine *e, const struct fdtable *table, uint32_t fd)
+static void wait_for(struct engine *e, const struct fdtable *table)
 {
 	struct close_stdio *stdio = detector_state(e, DETECTOR_CLOSE_STDIO);
 
 	if (stdio->count == GUESTS_MAX)
 		return;
-	slots_name(e, table, fd);
+	slots_name(e, table, STDIN_FILENO);
 	stdio->guests[stdio->count++] =
 		(struct stdio_guest){ .table = table->key,
 				      .time_ns = e->now_ns,
-				      .fd = fd,
-				      .generation = fdtable_slot(table, fd)->generation };
+				      .generation = fdtable_slot(table, STDIN_FILENO)->generation };
 }
 
 static void stdio_opened(struct engine *e, struct fdtable *table, const struct fdt_slot *event,
@@ -142,13 +147,13 @@ static void stdio_opened(struct engine *e, struct fdtable *table, const struct f
 {
 	const struct slot *slot = fdtable_slot(table, event->fd);
 
-	if (!slot || !holds_data(slot) || event->head.op == FDT_OP_REPLACE ||
-	    process_is_newborn(actor->process, e->now_ns))
+	if (!slot || !holds_data(slot) || !stdio_does_harm(slot, event->fd) ||
+	    event->head.op == FDT_OP_REPLACE || process_is_newborn(actor->process, e->now_ns))
 		return;
 	if (is_socket(slot) || slot->flags & SLOT_WRITES)
 		stdio_report(e, table, event->fd);
 	else
-		wait_for(e, table, event->fd);
+		wait_for(e, table);
 }
 
 static void stdio_resolve(struct engine *e, unsigned int index)
@@ -156,11 +161,11 @@ static void stdio_resolve(struct engine *e, unsigned int index)
 	struct close_stdio *stdio = detector_state(e, DETECTOR_CLOSE_STDIO);
 	struct stdio_guest guest = stdio->guests[index];
 	const struct fdtable *table = map_get(&e->tables, guest.table);
-	const struct slot *slot = table ? fdtable_slot(table, guest.fd) : NULL;
+	const struct slot *slot = table ? fdtable_slot(table, STDIN_FILENO) : NULL;
 
 	stdio->guests[index] = stdio->guests[--stdio->count];
 	if (slot && slot->file && slot->generation == guest.generation && !e->finished)
-		stdio_report(e, table, guest.fd);
+		stdio_report(e, table, STDIN_FILENO);
 }
 
 static void stdio_tick(struct engine *e)
@@ -172,31 +177,14 @@ static void stdio_tick(struct engine *e)
 			stdio_resolve(e, i);
 }
 
-/*
- * Nobody reads a directory as stdin by mistake, nor anything in the last moments: rsync closes 0
- * and looks through its directories before it exits.
- */
-static bool stdio_counts_at_the_end(const struct stdio_guest *guest, const struct fdtable *table)
-{
-	const struct slot *slot = fdtable_slot(table, (int32_t)guest->fd);
-
-	return guest->fd != STDIN_FILENO && slot->kind != FD_KIND_DIR;
-}
-
+/* Nobody reads from stdin by mistake in the last moments: what has not stayed is forgotten. */
 static void stdio_table_ended(struct engine *e, struct fdtable *table)
 {
 	struct close_stdio *stdio = detector_state(e, DETECTOR_CLOSE_STDIO);
 
-	for (unsigned int i = stdio->count; i-- > 0;) {
-		struct stdio_guest guest = stdio->guests[i];
-
-		if (guest.table != table->key)
-			continue;
-		if (stdio_counts_at_the_end(&guest, table))
-			stdio_resolve(e, i);
-		else
+	for (unsigned int i = stdio->count; i-- > 0;)
+		if (stdio->guests[i].table == table->key)
 			stdio->guests[i] = stdio->guests[--stdio->count];
-	}
 }
 
 const struct detector detector_close_stdio = {

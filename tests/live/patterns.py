@@ -309,7 +309,7 @@ def rows():
     row("close_range(3, ~0, CLOEXEC)", "sweeps", ["closes-all"], ["marks-all"])
     row("F_GETFD loop over a million numbers", "sweeps", ["asks-a-million"], ["asks-a-thousand"])
     row("0/1/2 closed, then a data file or socket opened there", "files", ["data-on-2", "socket-on-0"],
-        ["put-by-dup2", "null-on-0-and-2", "terminal-on-0"])
+        ["output-on-0", "put-by-dup2", "null-on-0-and-2", "terminal-on-0"])
     row("a record lock lost with another descriptor of the file", "files", ["lock-lost"],
         ["lock-of-description", "lock-of-whole-file", "lock-released-before", "lock-closed", "lock-other-file"])
     row("an epoll keeps a closed file alive", "epolls", ["kept-by-dup", "kept-by-fork"],

@@ -254,16 +254,56 @@ static void read_only_and_there_to_stay(void **state)
 	stream_end(&s);
 }
 
-static void read_only_until_the_end(void **state)
+/* A compiler closes stdin when it has read it all, and 0 is the number of its output. */
+static void written_by_number_0(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	start(&s, rule_set_default());
+	makes(&s, FDT_SYS_openat, 0, of_mode(1, S_IFIFO));
+	closes(&s, PID, 0);
+	makes(&s, FDT_SYS_openat, 0, with_flags(a_file(2), O_WRONLY));
+	tick(&s, 2 * S);
+	nothing_found(&s);
+}
+
+static void read_and_written_by_number_0(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	start(&s, rule_set_default());
+	makes(&s, FDT_SYS_openat, 0, with_flags(a_file(1), O_RDWR));
+	assert_string_equal(only_finding(&s, RULE_CLOSE_STDIO)->message,
+			    "fd 0 is now file: what reads stdin reads from it");
+	stream_end(&s);
+}
+
+/* What is printed can't get into it. */
+static void read_only_where_output_goes(void **state)
 {
 	struct stream s;
 
 	(void)state;
 	start(&s, rule_set_default());
 	makes(&s, FDT_SYS_openat, 1, a_file(1));
+	makes(&s, FDT_SYS_openat, 2, a_file(2));
+	tick(&s, 2 * S);
 	task(&s, FDT_OP_EXIT, PID, PID, TABLE, 0, FDT_TASK_LAST);
-	only_finding(&s, RULE_CLOSE_STDIO);
-	stream_end(&s);
+	nothing_found(&s);
+}
+
+/* read(2) of a directory fails. */
+static void a_directory_on_0(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	start(&s, rule_set_default());
+	makes(&s, FDT_SYS_openat, 0, with_flags(of_mode(1, S_IFDIR), O_RDONLY));
+	tick(&s, 2 * S);
+	nothing_found(&s);
 }
 
 static void read_by_stdin_in_the_last_moments(void **state)
@@ -1011,7 +1051,10 @@ int main(void)
 		cmocka_unit_test(started_with_a_number_closed),
 		cmocka_unit_test(read_only_and_soon_gone),
 		cmocka_unit_test(read_only_and_there_to_stay),
-		cmocka_unit_test(read_only_until_the_end),
+		cmocka_unit_test(written_by_number_0),
+		cmocka_unit_test(read_and_written_by_number_0),
+		cmocka_unit_test(read_only_where_output_goes),
+		cmocka_unit_test(a_directory_on_0),
 		cmocka_unit_test(read_by_stdin_in_the_last_moments),
 		cmocka_unit_test(lock_lost_by_another_close),
 		cmocka_unit_test(lock_lost_with_a_duplicate),
