@@ -14,6 +14,7 @@
 #include "detect/detectors.h"
 #include "engine/engine_private.h"
 #include "engine/report.h"
+#include "fdtrace/syscall.h"
 #include "model/syscall_name.h"
 
 #define STDIO_NUMBERS 3
@@ -73,24 +74,86 @@ static void stdio_describe(const struct descriptor *d, char *buffer, size_t size
 		text_format(buffer, size, "%s %.*s", kind, text_fit(d->name, 100), d->name);
 }
 
-static void stdio_explain(struct report *r, const struct slot *slot)
+static bool makes_second_one(uint32_t syscall)
+{
+	switch (syscall) {
+	case FDT_SYS_dup:
+	case FDT_SYS_dup2:
+	case FDT_SYS_dup3:
+	case FDT_SYS_fcntl: return true;
+	default: return false;
+	}
+}
+
+/*
+ * The latest that was there on purpose: when the image started, or since put there by a duplicating
+ * call. What came and went behind it, as the libraries that ld.so maps, found the number free.
+ * NULL: none that is remembered.
+ */
+static const struct past *stdio_last_meant(const struct engine *e, const struct slot *slot,
+					   uint64_t started_ns)
+{
+	const struct past *past;
+
+	for (uint32_t index = slot->past; index; index = past->next) {
+		past = past_at(&e->pasts, index);
+		if (past->closed_ns < started_ns)
+			return NULL;
+		if (past->opened_ns <= started_ns ||
+		    (past->opened_at && makes_second_one(past->opened_at->syscall)))
+			return past;
+	}
+	return NULL;
+}
+
+static bool starts_closed(const struct process *process, int32_t fd)
+{
+	return process->stdio_known && !(process->stdio_open >> fd & 1);
+}
+
+/* A program that forked itself into the background still is the one that was started. */
+static const struct process *image_with_exec(const struct process *process)
+{
+	while (process->by_fork && process->before)
+		process = process->before;
+	return process;
+}
+
+static const char *stdio_start(const struct process *process, int32_t fd)
+{
+	if (process->exec_ns || starts_closed(image_with_exec(process), fd))
+		return "the program was started with it closed";
+	return "it was closed already when the process was forked";
+}
+
+/* By whom, or since when. Of an image whose start was not seen the latest close is all there is. */
+static void stdio_add_closer(struct report *r, const struct slot *slot)
 {
 	const struct process *process = r->finding.process;
-	const struct past *past = slot->past ? past_at(&r->engine->pasts, slot->past) : NULL;
-	bool is_recent = past && past->closed_ns >= process->exec_ns;
+	uint64_t started_ns = process->exec_ns ? process->exec_ns : process->forked_ns;
+	const struct past *past = stdio_last_meant(r->engine, slot, started_ns);
 	struct party closed = { 0 };
 	char closer[80];
 
-	if (is_recent)
+	if (!past && slot->past && !process->stdio_known)
+		past = past_at(&r->engine->pasts, slot->past);
+	if (past && past->closed_ns >= started_ns)
 		closed = party_past_closed(past);
 	party_format(&closed, closer, sizeof(closer));
-	report_why(r, "number %d was free (", r->finding.descriptor.fd);
 	if (closed.known)
 		report_add_why(r, "%s had closed it", closer);
-	else if (process->exec_ns && !is_recent)
-		report_add_why(r, "the program was started with it closed");
+	else if (!past && starts_closed(process, r->finding.descriptor.fd))
+		report_add_why(r, "%s", stdio_start(process, r->finding.descriptor.fd));
+	else if (!past && slot->past)
+		report_add_why(r, "what closed it is longer ago than what is kept of it");
 	else
 		report_add_why(r, "nobody was seen to close it");
+}
+
+static void stdio_explain(struct report *r, const struct slot *slot)
+{
+	report_why(r, "number %d was free (", r->finding.descriptor.fd);
+	stdio_add_closer(r, slot);
 	report_add_why(r, "), and %s takes the lowest free one",
 		       slot->site ? syscall_name(slot->site->syscall) : "the call");
 }
