@@ -322,6 +322,8 @@ static void inherit_report(struct report *r, const struct fdtable *table)
 	const struct slot *shown = fdtable_slot(table, inherit_look(r->engine, f, table, &c));
 
 	report_cause(r, RULE_EXEC_INHERIT, shown->site);
+	/* One line that forgets close-on-exec is one cause, whoever inherits from it. */
+	f->fingerprint = finding_fingerprint(RULE_EXEC_INHERIT, shown->site->process, shown->site);
 	report_trust(r, table, CONFIDENCE_EXACT);
 	f->severity = c.accumulates || c.dangerous >= 0 ? SEVERITY_WARNING : SEVERITY_INFO;
 	f->subject = shown->site->process->name;

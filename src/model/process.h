@@ -58,8 +58,8 @@ struct process {
 	bool use_watched;   /* FDT_TASK_WATCHED: first uses of inherited descriptors are reported */
 	bool exec_pending;  /* in pending_execs: not yet judged by detect/exec_*.c */
 	bool exec_judged;   /* detect/exec_inherit.c has done so */
-	bool stdio_known;   /* its table was seen when exec or fork made it; and which of 0 to 2 */
-	uint8_t stdio_open; /* were open then: bit n for number n */
+	bool stdio_known;   /* its table was seen when exec or fork made it ... */
+	uint8_t stdio_open; /* ... with these of 0 to 2 open: bit n for number n */
 	bool environment_known;       /* answered, if only with "unknown" */
 	uint64_t *environment;        /* as in struct fdt_environ; NULL: it names none; owned */
 	bool cgroup_known;            /* answered, if only with "unknown" */

@@ -359,6 +359,75 @@ static void a_crowd_inherits(void **state)
 	stream_end(&s);
 }
 
+/* A child with a copy of the table, which has number 3 and execs the program of that name. */
+static void child_execs(struct stream *s, uint32_t child, const char *name)
+{
+	const uint64_t files[] = { 0, 0, 0, 1 }, table = CHILD_TABLE + child * 4096ull;
+	struct fdt_task exec;
+
+	task(s, FDT_OP_FORK, child, child, table, PID, 0);
+	vec(s, FDT_OP_FORK, child, table, 4, files);
+	exec = a_task(s, FDT_OP_EXEC, child, child, table);
+	exec.head.flags = FDT_TASK_WATCHED;
+	snprintf(exec.comm, sizeof(exec.comm), "%s", name);
+	stream_apply(s, &exec);
+	vec(s, FDT_OP_EXEC, child, table, 4, files);
+}
+
+/* One line that forgets close-on-exec is one cause, whatever programs it is left to. */
+static void many_programs_inherit(void **state)
+{
+	char name[16];
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	opens(&s, PID, 3, 1);
+	for (uint32_t i = 0; i < 10; i++) {
+		snprintf(name, sizeof(name), "program %u", i);
+		child_execs(&s, CHILD + i, name);
+	}
+	tick(&s, 6 * S);
+	only_finding(&s, RULE_EXEC_INHERIT);
+	assert_int_equal(times_found(&s, RULE_EXEC_INHERIT), 10);
+	closes(&s, PID, 3);
+	put(&s, FDT_OP_OPEN, FDT_SYS_memfd_create, PID, 3, a_file(1)); /* another line */
+	child_execs(&s, CHILD + 20, "program 0");
+	tick(&s, 6 * S);
+	assert_int_equal(s.kept_count, 2);
+	stream_end(&s);
+}
+
+static bool is_of_ls(void *ctx, const struct finding *f)
+{
+	(void)ctx;
+	return !strcmp(f->process->name, "ls");
+}
+
+/* That one of the programs is of no interest says nothing of the others. */
+static void suppressed_for_one_program(void **state)
+{
+	static const struct engine_policy policy = { .suppressed = is_of_ls };
+	struct stream s = { .now_ns = 1000 * S };
+	struct engine_options options = stream_options(&s, ENGINE_PID);
+
+	(void)state;
+	options.policy = &policy;
+	assert_int_equal(engine_new(&options, &s.engine), 0);
+	opens(&s, PID, 3, 1);
+	for (uint32_t i = 0; i < 4; i++) {
+		child_execs(&s, CHILD + i, i == 2 ? "sleep" : "ls");
+		tick(&s, 6 * S);
+		assert_int_equal(s.kept_count, i >= 2);
+	}
+	assert_int_equal(s.kept[0].pid, CHILD + 2);
+	assert_non_null(strstr(s.kept[0].message, "sleep inherited 1 descriptor"));
+	child_execs(&s, CHILD + 9, "ls");
+	tick(&s, 3601 * S);
+	assert_int_equal(s.kept_count, 1); /* nor when it would be due again */
+	stream_end(&s);
+}
+
 static void inherited_and_used(void **state)
 {
 	struct stream s;
@@ -590,6 +659,8 @@ int main(void)
 		cmocka_unit_test(another_limit),
 		cmocka_unit_test(inherited_and_unused),
 		cmocka_unit_test(a_crowd_inherits),
+		cmocka_unit_test(many_programs_inherit),
+		cmocka_unit_test(suppressed_for_one_program),
 		cmocka_unit_test(inherited_and_used),
 		cmocka_unit_test(inherited_and_not_watched),
 		cmocka_unit_test(exec_accumulates),
