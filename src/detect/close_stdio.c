@@ -112,16 +112,9 @@ static bool starts_closed(const struct process *process, int32_t fd)
 }
 
 /* A program that forked itself into the background still is the one that was started. */
-static const struct process *image_with_exec(const struct process *process)
-{
-	while (process->by_fork && process->before)
-		process = process->before;
-	return process;
-}
-
 static const char *stdio_start(const struct process *process, int32_t fd)
 {
-	if (process->exec_ns || starts_closed(image_with_exec(process), fd))
+	if (process->exec_ns || starts_closed(process_image(process), fd))
 		return "the program was started with it closed";
 	return "it was closed already when the process was forked";
 }

@@ -110,6 +110,12 @@ void process_set_place(struct mem *m, struct process *p, const char *cgroup, siz
 /* The environment names this number as a descriptor. False where it is not known. */
 bool process_environment_names(const struct process *p, int32_t fd);
 
+/*
+ * The image that exec made: for one that was only forked since then, that of its parents. Where
+ * the chain of those kept ends before, the earliest of them. Never NULL.
+ */
+const struct process *process_image(const struct process *p);
+
 /* Images of one process: of the same pid and start. */
 bool process_same(const struct process *a, const struct process *b);
 

@@ -471,6 +471,93 @@ static void exec_accumulates(void **state)
 	stream_end(&s);
 }
 
+/* A program that execs itself in a child: each generation opens one more. */
+struct upgrades {
+	unsigned int generations;
+	bool waits;     /* the old one stays for as long as its child runs */
+	bool is_script; /* at another line each time */
+	bool other_program;
+};
+
+static void upgrade(struct stream *s, const struct upgrades *how)
+{
+	uint64_t files[16] = { 0 };
+
+	task(s, FDT_OP_SNAPSHOT, PID, PID, TABLE, PID, 0);
+	for (unsigned int i = 0; i < how->generations; i++) {
+		uint32_t pid = PID + i, next = pid + 1;
+		uint64_t table = TABLE + i * 4096, copy = table + 4096;
+		struct fdt_task exec;
+
+		put_at(s, FDT_OP_OPEN, how->is_script ? FDT_SYS_openat + i : FDT_SYS_openat, pid,
+		       table, 3 + i, a_file(1 + i), 0);
+		files[3 + i] = 1 + i;
+		task(s, FDT_OP_FORK, next, next, copy, pid, 0);
+		vec(s, FDT_OP_FORK, next, copy, 16, files);
+		exec = a_task(s, FDT_OP_EXEC, next, next, copy);
+		exec.head.flags = FDT_TASK_WATCHED;
+		if (how->other_program)
+			snprintf(exec.comm, sizeof(exec.comm), "program %u", i);
+		stream_apply(s, &exec);
+		vec(s, FDT_OP_EXEC, next, copy, 16, files);
+		tick(s, S);
+		if (!how->waits)
+			task(s, FDT_OP_EXIT, pid, pid, table, 0, FDT_TASK_LAST);
+		tick(s, 6 * S);
+	}
+}
+
+static void generations_accumulate(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	upgrade(&s, &(struct upgrades){ .generations = 3 });
+	assert_int_equal(s.kept_count, 2);
+	assert_int_equal(s.kept[0].severity, SEVERITY_INFO);
+	assert_int_equal(s.kept[1].severity, SEVERITY_WARNING);
+	assert_int_equal(s.kept[1].fingerprint, s.kept[0].fingerprint);
+	assert_string_equal(s.kept[1].why, "each of 3 generations of prog, started by the one "
+					   "before, left more of them behind: 3 from openat");
+	assert_int_equal(s.kept[1].victim_total, 3);
+	stream_end(&s);
+}
+
+/* More than the engine keeps of a chain of images. */
+static void many_generations_accumulate(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	upgrade(&s, &(struct upgrades){ .generations = 12 });
+	assert_int_equal(s.kept_count, 2);
+	assert_int_equal(times_found(&s, RULE_EXEC_INHERIT), 12);
+	stream_end(&s);
+}
+
+static void what_is_no_line_of_generations(void **state)
+{
+	static const struct upgrades innocent[] = {
+		{ .generations = 2 },
+		{ .generations = 8, .waits = true },
+		{ .generations = 8, .is_script = true },
+		{ .generations = 8, .other_program = true },
+	};
+	struct stream s;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(innocent) / sizeof(innocent[0]); i++) {
+		stream_start(&s, ENGINE_PID);
+		upgrade(&s, &innocent[i]);
+		for (unsigned int k = 0; k < s.kept_count; k++)
+			if (s.kept[k].rule == RULE_EXEC_INHERIT)
+				assert_int_equal(s.kept[k].severity, SEVERITY_INFO);
+		stream_end(&s);
+	}
+}
+
 static void left_open_at_exit(void **state)
 {
 	struct stream s;
@@ -664,6 +751,9 @@ int main(void)
 		cmocka_unit_test(inherited_and_used),
 		cmocka_unit_test(inherited_and_not_watched),
 		cmocka_unit_test(exec_accumulates),
+		cmocka_unit_test(generations_accumulate),
+		cmocka_unit_test(many_generations_accumulate),
+		cmocka_unit_test(what_is_no_line_of_generations),
 		cmocka_unit_test(left_open_at_exit),
 		cmocka_unit_test(sweep_hits_others),
 		cmocka_unit_test(sweep_in_runs),
