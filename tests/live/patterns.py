@@ -277,6 +277,8 @@ def rows():
         ["prefork", "prefork-execs"])
     row("re-exec for an upgrade, handing over the listener", "images", ["upgrade-leaves-logs"],
         ["upgrade-named", "upgrade-used"])
+    row("generations of a program by fork and exec", "images", ["generations-leave-logs"],
+        ["generations-mark-logs", "calls-itself"])
     row("a pipe's write end inherited: no EOF", "images", ["pipe-held"], ["pipe-marked", "pipe-slow-writer"])
     row("posix_spawn file actions, popen, dup2 onto 0/1/2", "images", ["spawn-forgets"], ["spawn-closes", "popen"])
     row("fork between open and F_SETFD", "images", ["raced"], ["marked-in-time"])
