@@ -138,7 +138,7 @@ static void stdio_add_closer(struct report *r, const struct slot *slot)
 	else if (!past && starts_closed(process, r->finding.descriptor.fd))
 		report_add_why(r, "%s", stdio_start(process, r->finding.descriptor.fd));
 	else if (!past && slot->past)
-		report_add_why(r, "what closed it is longer ago than what is kept of it");
+		report_add_why(r, "it was closed too long ago to know by whom");
 	else
 		report_add_why(r, "nobody was seen to close it");
 }

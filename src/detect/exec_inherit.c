@@ -340,8 +340,8 @@ static void inherit_format_line(struct report *r, const struct lineage *line)
 
 	site_format(r->finding.opened.site, place, sizeof(place));
 	report_why(r,
-		   "each of %u generations of %s, started by the one before, left more of them "
-		   "behind: %u from %s",
+		   "%u generations of %s, each started by the one before, left %u of them behind, "
+		   "all opened at %s",
 		   line->generations, process_program(r->finding.process), line->copies, place);
 }
 

@@ -518,8 +518,9 @@ static void generations_accumulate(void **state)
 	assert_int_equal(s.kept[0].severity, SEVERITY_INFO);
 	assert_int_equal(s.kept[1].severity, SEVERITY_WARNING);
 	assert_int_equal(s.kept[1].fingerprint, s.kept[0].fingerprint);
-	assert_string_equal(s.kept[1].why, "each of 3 generations of prog, started by the one "
-					   "before, left more of them behind: 3 from openat");
+	assert_string_equal(s.kept[1].why,
+			    "3 generations of prog, each started by the one before, left 3 of them "
+			    "behind, all opened at openat");
 	assert_int_equal(s.kept[1].victim_total, 3);
 	stream_end(&s);
 }

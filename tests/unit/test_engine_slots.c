@@ -279,7 +279,7 @@ static void stdin_closed_by_the_program(void **state)
 		makes(&s, FDT_SYS_openat, 0, with_flags(a_file(2), O_RDWR));
 		assert_non_null(strstr(only_finding(&s, RULE_CLOSE_STDIO)->why,
 				       later < 4 ? "(tid 101 had closed it)"
-						 : "(what closed it is longer ago than"));
+						 : "(it was closed too long ago"));
 		stream_end(&s);
 	}
 }
