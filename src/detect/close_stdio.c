@@ -2,9 +2,10 @@
 /*
  * close.stdio: 0, 1 or 2 was closed, and a call that takes the lowest number free put a data
  * file or a socket there: what libraries print to stderr now goes into it. dup2() onto such a
- * number is meant; a call that happens to find it free hardly is. A file open for reading only
- * takes no harm, and whoever was started with a number closed reads its libraries through it:
- * such a file is reported if it stays.
+ * number is meant; a call that happens to find it free hardly is. Harm is done through 0 to what
+ * can be read, and through 1 and 2 to what can be written: a compiler that closes stdin late and
+ * writes its output by number 0 does none. Whoever was started with 0 closed reads its libraries
+ * through it: a file that can only be read is reported if it stays.
  */
 #include <string.h>
 #include <unistd.h>
@@ -13,15 +14,16 @@
 #include "detect/detectors.h"
 #include "engine/engine_private.h"
 #include "engine/report.h"
+#include "fdtrace/syscall.h"
 #include "model/syscall_name.h"
 
 #define STDIO_NUMBERS 3
 #define STAYS_NS 1000000000ull
 
-/* 0, 1 or 2 came to hold a file that is open for reading only: reported if it stays. */
+/* 0 came to hold a file that is open for reading only: reported if it stays. */
 struct stdio_guest {
 	uint64_t table, time_ns;
-	uint32_t fd, generation;
+	uint32_t generation;
 };
 #define GUESTS_MAX 64
 
@@ -47,11 +49,16 @@ static bool holds_data(const struct slot *slot)
 {
 	switch (slot->kind) {
 	case FD_KIND_FILE:
-	case FD_KIND_DIR:
 	case FD_KIND_BLK:
 	case FD_KIND_MEMFD: return true;
 	default: return is_socket(slot);
 	}
+}
+
+/* Through a standard number only what it is for can happen by mistake. */
+static bool stdio_does_harm(const struct slot *slot, int32_t fd)
+{
+	return is_socket(slot) || slot->flags & (fd == STDIN_FILENO ? SLOT_READS : SLOT_WRITES);
 }
 
 /* "tcp a -> b", "file /tmp/x", "udp" */
@@ -67,24 +74,79 @@ static void stdio_describe(const struct descriptor *d, char *buffer, size_t size
 		text_format(buffer, size, "%s %.*s", kind, text_fit(d->name, 100), d->name);
 }
 
-static void stdio_explain(struct report *r, const struct slot *slot)
+static bool makes_second_one(uint32_t syscall)
+{
+	switch (syscall) {
+	case FDT_SYS_dup:
+	case FDT_SYS_dup2:
+	case FDT_SYS_dup3:
+	case FDT_SYS_fcntl: return true;
+	default: return false;
+	}
+}
+
+/*
+ * The latest that was there on purpose: when the image started, or since put there by a duplicating
+ * call. What came and went behind it, as the libraries that ld.so maps, found the number free.
+ * NULL: none that is remembered.
+ */
+static const struct past *stdio_last_meant(const struct engine *e, const struct slot *slot,
+					   uint64_t started_ns)
+{
+	const struct past *past;
+
+	for (uint32_t index = slot->past; index; index = past->next) {
+		past = past_at(&e->pasts, index);
+		if (past->closed_ns < started_ns)
+			return NULL;
+		if (past->opened_ns <= started_ns ||
+		    (past->opened_at && makes_second_one(past->opened_at->syscall)))
+			return past;
+	}
+	return NULL;
+}
+
+static bool starts_closed(const struct process *process, int32_t fd)
+{
+	return process->stdio_known && !(process->stdio_open >> fd & 1);
+}
+
+/* A program that forked itself into the background still is the one that was started. */
+static const char *stdio_start(const struct process *process, int32_t fd)
+{
+	if (process->exec_ns || starts_closed(process_image(process), fd))
+		return "the program was started with it closed";
+	return "it was closed already when the process was forked";
+}
+
+/* By whom, or since when. Of an image whose start was not seen the latest close is all there is. */
+static void stdio_add_closer(struct report *r, const struct slot *slot)
 {
 	const struct process *process = r->finding.process;
-	const struct past *past = slot->past ? past_at(&r->engine->pasts, slot->past) : NULL;
-	bool is_recent = past && past->closed_ns >= process->exec_ns;
+	uint64_t started_ns = process->exec_ns ? process->exec_ns : process->forked_ns;
+	const struct past *past = stdio_last_meant(r->engine, slot, started_ns);
 	struct party closed = { 0 };
 	char closer[80];
 
-	if (is_recent)
+	if (!past && slot->past && !process->stdio_known)
+		past = past_at(&r->engine->pasts, slot->past);
+	if (past && past->closed_ns >= started_ns)
 		closed = party_past_closed(past);
 	party_format(&closed, closer, sizeof(closer));
-	report_why(r, "number %d was free (", r->finding.descriptor.fd);
 	if (closed.known)
 		report_add_why(r, "%s had closed it", closer);
-	else if (process->exec_ns && !is_recent)
-		report_add_why(r, "the program was started with it closed");
+	else if (!past && starts_closed(process, r->finding.descriptor.fd))
+		report_add_why(r, "%s", stdio_start(process, r->finding.descriptor.fd));
+	else if (!past && slot->past)
+		report_add_why(r, "it was closed too long ago to know by whom");
 	else
 		report_add_why(r, "nobody was seen to close it");
+}
+
+static void stdio_explain(struct report *r, const struct slot *slot)
+{
+	report_why(r, "number %d was free (", r->finding.descriptor.fd);
+	stdio_add_closer(r, slot);
 	report_add_why(r, "), and %s takes the lowest free one",
 		       slot->site ? syscall_name(slot->site->syscall) : "the call");
 }
@@ -92,7 +154,7 @@ static void stdio_explain(struct report *r, const struct slot *slot)
 static void stdio_format(struct report *r, const struct fdtable *table, int32_t fd)
 {
 	static const char *const harm[STDIO_NUMBERS] = {
-		"whoever reads stdin reads it",
+		"what reads stdin reads from it",
 		"what is written to stdout goes there",
 		"what is written to stderr goes there",
 	};
@@ -123,18 +185,17 @@ static void stdio_report(struct engine *e, const struct fdtable *table, int32_t 
 }
 
 /* Its name is asked for now: at the end of the process nobody knows it. */
-static void wait_for(struct engine *e, const struct fdtable *table, uint32_t fd)
+static void wait_for(struct engine *e, const struct fdtable *table)
 {
 	struct close_stdio *stdio = detector_state(e, DETECTOR_CLOSE_STDIO);
 
 	if (stdio->count == GUESTS_MAX)
 		return;
-	slots_name(e, table, fd);
+	slots_name(e, table, STDIN_FILENO);
 	stdio->guests[stdio->count++] =
 		(struct stdio_guest){ .table = table->key,
 				      .time_ns = e->now_ns,
-				      .fd = fd,
-				      .generation = fdtable_slot(table, fd)->generation };
+				      .generation = fdtable_slot(table, STDIN_FILENO)->generation };
 }
 
 static void stdio_opened(struct engine *e, struct fdtable *table, const struct fdt_slot *event,
@@ -142,13 +203,13 @@ static void stdio_opened(struct engine *e, struct fdtable *table, const struct f
 {
 	const struct slot *slot = fdtable_slot(table, event->fd);
 
-	if (!slot || !holds_data(slot) || event->head.op == FDT_OP_REPLACE ||
-	    process_is_newborn(actor->process, e->now_ns))
+	if (!slot || !holds_data(slot) || !stdio_does_harm(slot, event->fd) ||
+	    event->head.op == FDT_OP_REPLACE || process_is_newborn(actor->process, e->now_ns))
 		return;
 	if (is_socket(slot) || slot->flags & SLOT_WRITES)
 		stdio_report(e, table, event->fd);
 	else
-		wait_for(e, table, event->fd);
+		wait_for(e, table);
 }
 
 static void stdio_resolve(struct engine *e, unsigned int index)
@@ -156,11 +217,11 @@ static void stdio_resolve(struct engine *e, unsigned int index)
 	struct close_stdio *stdio = detector_state(e, DETECTOR_CLOSE_STDIO);
 	struct stdio_guest guest = stdio->guests[index];
 	const struct fdtable *table = map_get(&e->tables, guest.table);
-	const struct slot *slot = table ? fdtable_slot(table, guest.fd) : NULL;
+	const struct slot *slot = table ? fdtable_slot(table, STDIN_FILENO) : NULL;
 
 	stdio->guests[index] = stdio->guests[--stdio->count];
 	if (slot && slot->file && slot->generation == guest.generation && !e->finished)
-		stdio_report(e, table, guest.fd);
+		stdio_report(e, table, STDIN_FILENO);
 }
 
 static void stdio_tick(struct engine *e)
@@ -172,31 +233,14 @@ static void stdio_tick(struct engine *e)
 			stdio_resolve(e, i);
 }
 
-/*
- * Nobody reads a directory as stdin by mistake, nor anything in the last moments: rsync closes 0
- * and looks through its directories before it exits.
- */
-static bool stdio_counts_at_the_end(const struct stdio_guest *guest, const struct fdtable *table)
-{
-	const struct slot *slot = fdtable_slot(table, (int32_t)guest->fd);
-
-	return guest->fd != STDIN_FILENO && slot->kind != FD_KIND_DIR;
-}
-
+/* Nobody reads from stdin by mistake in the last moments: what has not stayed is forgotten. */
 static void stdio_table_ended(struct engine *e, struct fdtable *table)
 {
 	struct close_stdio *stdio = detector_state(e, DETECTOR_CLOSE_STDIO);
 
-	for (unsigned int i = stdio->count; i-- > 0;) {
-		struct stdio_guest guest = stdio->guests[i];
-
-		if (guest.table != table->key)
-			continue;
-		if (stdio_counts_at_the_end(&guest, table))
-			stdio_resolve(e, i);
-		else
+	for (unsigned int i = stdio->count; i-- > 0;)
+		if (stdio->guests[i].table == table->key)
 			stdio->guests[i] = stdio->guests[--stdio->count];
-	}
 }
 
 const struct detector detector_close_stdio = {

@@ -20,6 +20,28 @@
 #define ACCUMULATES 3 /* images of one pid, each of which left something behind */
 #define LISTED 3      /* descriptors in the message */
 
+/*
+ * A program that is upgraded by fork and exec: each generation opens its log at the same place,
+ * and the next one inherits those of all before. Scripts that call each other leave numbers
+ * behind, too, but there the callers all wait for the last one: most of a line have ended.
+ */
+#define PLACES_MAX 8
+#define GENERATIONS_MAX 32
+#define ENDED_AT_LEAST 2
+
+/* Unused descriptors that generations of one program opened at one place. */
+struct lineage {
+	uint64_t place; /* site_fingerprint() */
+	int32_t fd;     /* the first of them */
+	unsigned int copies, generations, ended;
+	uint32_t serial[GENERATIONS_MAX];
+};
+
+struct lineages {
+	unsigned int count;
+	struct lineage rows[PLACES_MAX];
+};
+
 struct exec_inherit {
 	/* serial -> struct process (owned reference): images with what crossed, and was not used */
 	struct map pending;
@@ -131,6 +153,56 @@ static unsigned int images_behind(const struct fdtable *table, const struct proc
 			break;
 	}
 	return count;
+}
+
+static bool lineage_has(const struct lineage *l, uint32_t serial)
+{
+	for (unsigned int i = 0; i < l->generations; i++)
+		if (l->serial[i] == serial)
+			return true;
+	return false;
+}
+
+/* Further places and generations than there is room for are left out. */
+static void lineage_add(struct lineages *all, const struct slot *slot, int32_t fd)
+{
+	const struct process *opener = slot->site->process, *image = process_image(opener);
+	uint64_t place = site_fingerprint(slot->site);
+	struct lineage *l = all->rows;
+
+	while (l < all->rows + all->count && l->place != place)
+		l++;
+	if (l == all->rows + PLACES_MAX)
+		return;
+	if (l == all->rows + all->count)
+		all->rows[all->count++] = (struct lineage){ .place = place, .fd = fd };
+	l->copies++;
+	if (lineage_has(l, image->serial) || l->generations == GENERATIONS_MAX)
+		return;
+	l->serial[l->generations++] = image->serial;
+	l->ended += opener->ended_ns != 0;
+}
+
+/* The one with the most generations, of those that pile up. False: none does. */
+static bool lineage_find(const struct fdtable *table, const struct process *process,
+			 struct lineage *ret)
+{
+	const char *program = process_program(process);
+	struct lineages all = { 0 };
+
+	ret->generations = 0;
+	fdtable_each (table, fd) {
+		const struct slot *slot = fdtable_slot(table, fd);
+
+		if (exec_unused(slot, fd, process) &&
+		    !strcmp(process_program(slot->site->process), program))
+			lineage_add(&all, slot, fd);
+	}
+	for (unsigned int i = 0; i < all.count; i++)
+		if (all.rows[i].generations >= ACCUMULATES && all.rows[i].ended >= ENDED_AT_LEAST &&
+		    all.rows[i].generations > ret->generations)
+			*ret = all.rows[i];
+	return ret->generations;
 }
 
 static struct victim inherit_victim_of(struct engine *e, const struct fdtable *table, int32_t fd)
@@ -257,9 +329,21 @@ static int32_t first_dangerous(struct engine *e, const struct finding *f,
 
 /* What is worth saying beyond "unused". */
 struct inherited {
-	bool accumulates;
+	bool accumulates;         /* in images of this process ... */
+	struct lineage line;      /* ... or of this program, if there are any generations */
 	int32_t dangerous, raced; /* a number; -1: none */
 };
+
+static void inherit_format_line(struct report *r, const struct lineage *line)
+{
+	char place[96];
+
+	site_format(r->finding.opened.site, place, sizeof(place));
+	report_why(r,
+		   "%u generations of %s, each started by the one before, left %u of them behind, "
+		   "all opened at %s",
+		   line->generations, process_program(r->finding.process), line->copies, place);
+}
 
 static void inherit_format_why(struct report *r, const struct inherited *c)
 {
@@ -267,6 +351,8 @@ static void inherit_format_why(struct report *r, const struct inherited *c)
 
 	if (c->accumulates)
 		report_why(r, "each re-exec of pid %u leaves more of them behind", f->process->pid);
+	else if (c->line.generations && c->dangerous < 0)
+		inherit_format_line(r, &c->line);
 	else if (c->dangerous >= 0)
 		report_why(r,
 			   "fd %d was opened by %s as root, and uid %u has it now; opened without "
@@ -306,9 +392,13 @@ static int32_t inherit_look(struct engine *e, struct finding *f, const struct fd
 
 	ret->accumulates = images_behind(table, f->process) >= ACCUMULATES;
 	ret->dangerous = first_dangerous(e, f, table);
+	ret->raced = -1;
 	fd = ret->dangerous >= 0 ? ret->dangerous : f->victims[0].fd;
+	if (!ret->accumulates && lineage_find(table, f->process, &ret->line) && ret->dangerous < 0)
+		fd = ret->line.fd;
 	f->descriptor = slots_descriptor(e, table, fd);
-	ret->raced = first_raced(e, f, table);
+	if (!ret->line.generations)
+		ret->raced = first_raced(e, f, table);
 	if (ret->dangerous >= 0 || ret->raced < 0)
 		return fd;
 	f->descriptor = slots_descriptor(e, table, ret->raced);
@@ -318,12 +408,15 @@ static int32_t inherit_look(struct engine *e, struct finding *f, const struct fd
 static void inherit_report(struct report *r, const struct fdtable *table)
 {
 	struct finding *f = &r->finding;
-	struct inherited c;
+	struct inherited c = { 0 };
 	const struct slot *shown = fdtable_slot(table, inherit_look(r->engine, f, table, &c));
 
 	report_cause(r, RULE_EXEC_INHERIT, shown->site);
+	/* One line that forgets close-on-exec is one cause, whoever inherits from it. */
+	f->fingerprint = finding_fingerprint(RULE_EXEC_INHERIT, shown->site->process, shown->site);
 	report_trust(r, table, CONFIDENCE_EXACT);
-	f->severity = c.accumulates || c.dangerous >= 0 ? SEVERITY_WARNING : SEVERITY_INFO;
+	f->severity = c.accumulates || c.line.generations || c.dangerous >= 0 ? SEVERITY_WARNING
+									      : SEVERITY_INFO;
 	f->subject = shown->site->process->name;
 	f->first_ns = f->process->exec_ns;
 	f->opened = party_opened(shown);

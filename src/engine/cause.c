@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -157,6 +158,24 @@ static void cause_format_site(const struct finding *f, char *buffer, size_t size
 		text_format(buffer, size, "%s", syscall_name(party->syscall));
 }
 
+/* To a suppression, which may name an executable. */
+static bool cause_is_of_program(const struct cause *cause, const struct process *process)
+{
+	const struct process *first = cause->process;
+
+	if (!first || !process || first == process)
+		return first == process;
+	if (first->exe && process->exe)
+		return !strcmp(first->exe, process->exe);
+	return !strcmp(process_program(first), process_program(process));
+}
+
+/* The same cause may be found in another program, which the suppression does not name. */
+static bool cause_is_judged(const struct cause *cause, const struct finding *f)
+{
+	return cause->judged && (!cause->suppressed || cause_is_of_program(cause, f->process));
+}
+
 /* What the summary will say of it. */
 static void cause_remember(struct cause *cause, const struct finding *f)
 {
@@ -232,6 +251,8 @@ static void cause_deliver_if_due(struct engine *e, struct cause *cause, struct f
 
 	if (!cause_is_due(e, cause, f->severity))
 		return;
+	if (cause->process != f->process && cause_is_suppressed(e, f))
+		return;
 	if (worse || f->joined || throttle_pass(e, f))
 		cause_deliver(e, cause, f);
 	else
@@ -266,7 +287,7 @@ bool cause_is_news(const struct engine *e, const struct finding *f)
 {
 	const struct cause *cause = map_get(&e->findings, f->fingerprint);
 
-	if (!cause || !cause->judged)
+	if (!cause || !cause_is_judged(cause, f))
 		return true;
 	return !cause->suppressed && cause_is_due(e, cause, f->severity);
 }
@@ -288,7 +309,7 @@ static struct cause *cause_of(struct engine *e, const struct finding *f)
 
 	if (!cause)
 		cause = cause_new(e, f->fingerprint, f->rule, 0);
-	if (cause && !cause->judged)
+	if (cause && !cause_is_judged(cause, f))
 		cause_judge(e, cause, f);
 	return cause;
 }

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "engine/engine_private.h"
@@ -647,8 +648,22 @@ static void empty_beyond(struct engine *e, struct fdtable *table, uint32_t from,
 		vec_slot(e, table, fd, &nothing, head);
 }
 
+/* What an image starts with: once it has closed and filled its numbers, nobody can say. */
+static void note_stdio(const struct fdtable *table, struct process *process)
+{
+	process->stdio_known = true;
+	process->stdio_open = 0;
+	for (int32_t fd = 0; fd <= STDERR_FILENO; fd++) {
+		const struct slot *slot = fdtable_slot(table, fd);
+
+		process->stdio_open |= (slot && slot->file) << fd;
+	}
+}
+
 static void vec_last(struct engine *e, struct fdtable *table, const struct fdt_head *head)
 {
+	if (head->op == FDT_OP_EXEC || (head->op == FDT_OP_FORK && !table->complete))
+		note_stdio(table, table->owner);
 	table->complete = true;
 	if (head->op == FDT_OP_SNAPSHOT && e->snapshot_whole)
 		table->tainted = table->refused || e->uncovered;

@@ -109,6 +109,13 @@ bool process_environment_names(const struct process *p, int32_t fd)
 	       p->environment[fd / 64] >> fd % 64 & 1;
 }
 
+const struct process *process_image(const struct process *p)
+{
+	while (p->by_fork && p->before)
+		p = p->before;
+	return p;
+}
+
 bool process_same(const struct process *a, const struct process *b)
 {
 	return a->pid == b->pid && a->start_ns == b->start_ns;

@@ -54,10 +54,12 @@ struct process {
 	struct task *tasks;   /* in no order */
 	/* the image that called exec, or the parent that forked; owned reference */
 	struct process *before;
-	bool by_fork;      /* `before` is the parent's image, and no exec has happened since */
-	bool use_watched;  /* FDT_TASK_WATCHED: first uses of inherited descriptors are reported */
-	bool exec_pending; /* in pending_execs: not yet judged by detect/exec_*.c */
-	bool exec_judged;  /* detect/exec_inherit.c has done so */
+	bool by_fork;       /* `before` is the parent's image, and no exec has happened since */
+	bool use_watched;   /* FDT_TASK_WATCHED: first uses of inherited descriptors are reported */
+	bool exec_pending;  /* in pending_execs: not yet judged by detect/exec_*.c */
+	bool exec_judged;   /* detect/exec_inherit.c has done so */
+	bool stdio_known;   /* its table was seen when exec or fork made it ... */
+	uint8_t stdio_open; /* ... with these of 0 to 2 open: bit n for number n */
 	bool environment_known;       /* answered, if only with "unknown" */
 	uint64_t *environment;        /* as in struct fdt_environ; NULL: it names none; owned */
 	bool cgroup_known;            /* answered, if only with "unknown" */
@@ -107,6 +109,12 @@ void process_set_place(struct mem *m, struct process *p, const char *cgroup, siz
 
 /* The environment names this number as a descriptor. False where it is not known. */
 bool process_environment_names(const struct process *p, int32_t fd);
+
+/*
+ * The image that exec made: for one that was only forked since then, that of its parents. Where
+ * the chain of those kept ends before, the earliest of them. Never NULL.
+ */
+const struct process *process_image(const struct process *p);
 
 /* Images of one process: of the same pid and start. */
 bool process_same(const struct process *a, const struct process *b);

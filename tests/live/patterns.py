@@ -277,6 +277,8 @@ def rows():
         ["prefork", "prefork-execs"])
     row("re-exec for an upgrade, handing over the listener", "images", ["upgrade-leaves-logs"],
         ["upgrade-named", "upgrade-used"])
+    row("generations of a program by fork and exec", "images", ["generations-leave-logs"],
+        ["generations-mark-logs", "calls-itself"])
     row("a pipe's write end inherited: no EOF", "images", ["pipe-held"], ["pipe-marked", "pipe-slow-writer"])
     row("posix_spawn file actions, popen, dup2 onto 0/1/2", "images", ["spawn-forgets"], ["spawn-closes", "popen"])
     row("fork between open and F_SETFD", "images", ["raced"], ["marked-in-time"])
@@ -309,7 +311,7 @@ def rows():
     row("close_range(3, ~0, CLOEXEC)", "sweeps", ["closes-all"], ["marks-all"])
     row("F_GETFD loop over a million numbers", "sweeps", ["asks-a-million"], ["asks-a-thousand"])
     row("0/1/2 closed, then a data file or socket opened there", "files", ["data-on-2", "socket-on-0"],
-        ["put-by-dup2", "null-on-0-and-2", "terminal-on-0"])
+        ["output-on-0", "put-by-dup2", "null-on-0-and-2", "terminal-on-0"])
     row("a record lock lost with another descriptor of the file", "files", ["lock-lost"],
         ["lock-of-description", "lock-of-whole-file", "lock-released-before", "lock-closed", "lock-other-file"])
     row("an epoll keeps a closed file alive", "epolls", ["kept-by-dup", "kept-by-fork"],

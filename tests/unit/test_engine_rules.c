@@ -359,6 +359,75 @@ static void a_crowd_inherits(void **state)
 	stream_end(&s);
 }
 
+/* A child with a copy of the table, which has number 3 and execs the program of that name. */
+static void child_execs(struct stream *s, uint32_t child, const char *name)
+{
+	const uint64_t files[] = { 0, 0, 0, 1 }, table = CHILD_TABLE + child * 4096ull;
+	struct fdt_task exec;
+
+	task(s, FDT_OP_FORK, child, child, table, PID, 0);
+	vec(s, FDT_OP_FORK, child, table, 4, files);
+	exec = a_task(s, FDT_OP_EXEC, child, child, table);
+	exec.head.flags = FDT_TASK_WATCHED;
+	snprintf(exec.comm, sizeof(exec.comm), "%s", name);
+	stream_apply(s, &exec);
+	vec(s, FDT_OP_EXEC, child, table, 4, files);
+}
+
+/* One line that forgets close-on-exec is one cause, whatever programs it is left to. */
+static void many_programs_inherit(void **state)
+{
+	char name[16];
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	opens(&s, PID, 3, 1);
+	for (uint32_t i = 0; i < 10; i++) {
+		snprintf(name, sizeof(name), "program %u", i);
+		child_execs(&s, CHILD + i, name);
+	}
+	tick(&s, 6 * S);
+	only_finding(&s, RULE_EXEC_INHERIT);
+	assert_int_equal(times_found(&s, RULE_EXEC_INHERIT), 10);
+	closes(&s, PID, 3);
+	put(&s, FDT_OP_OPEN, FDT_SYS_memfd_create, PID, 3, a_file(1)); /* another line */
+	child_execs(&s, CHILD + 20, "program 0");
+	tick(&s, 6 * S);
+	assert_int_equal(s.kept_count, 2);
+	stream_end(&s);
+}
+
+static bool is_of_ls(void *ctx, const struct finding *f)
+{
+	(void)ctx;
+	return !strcmp(f->process->name, "ls");
+}
+
+/* That one of the programs is of no interest says nothing of the others. */
+static void suppressed_for_one_program(void **state)
+{
+	static const struct engine_policy policy = { .suppressed = is_of_ls };
+	struct stream s = { .now_ns = 1000 * S };
+	struct engine_options options = stream_options(&s, ENGINE_PID);
+
+	(void)state;
+	options.policy = &policy;
+	assert_int_equal(engine_new(&options, &s.engine), 0);
+	opens(&s, PID, 3, 1);
+	for (uint32_t i = 0; i < 4; i++) {
+		child_execs(&s, CHILD + i, i == 2 ? "sleep" : "ls");
+		tick(&s, 6 * S);
+		assert_int_equal(s.kept_count, i >= 2);
+	}
+	assert_int_equal(s.kept[0].pid, CHILD + 2);
+	assert_non_null(strstr(s.kept[0].message, "sleep inherited 1 descriptor"));
+	child_execs(&s, CHILD + 9, "ls");
+	tick(&s, 3601 * S);
+	assert_int_equal(s.kept_count, 1); /* nor when it would be due again */
+	stream_end(&s);
+}
+
 static void inherited_and_used(void **state)
 {
 	struct stream s;
@@ -400,6 +469,94 @@ static void exec_accumulates(void **state)
 	assert_int_equal(s.kept[s.kept_count - 1].rule, RULE_EXEC_INHERIT);
 	assert_int_equal(s.kept[s.kept_count - 1].severity, SEVERITY_WARNING);
 	stream_end(&s);
+}
+
+/* A program that execs itself in a child: each generation opens one more. */
+struct upgrades {
+	unsigned int generations;
+	bool waits;     /* the old one stays for as long as its child runs */
+	bool is_script; /* at another line each time */
+	bool other_program;
+};
+
+static void upgrade(struct stream *s, const struct upgrades *how)
+{
+	uint64_t files[16] = { 0 };
+
+	task(s, FDT_OP_SNAPSHOT, PID, PID, TABLE, PID, 0);
+	for (unsigned int i = 0; i < how->generations; i++) {
+		uint32_t pid = PID + i, next = pid + 1;
+		uint64_t table = TABLE + i * 4096, copy = table + 4096;
+		struct fdt_task exec;
+
+		put_at(s, FDT_OP_OPEN, how->is_script ? FDT_SYS_openat + i : FDT_SYS_openat, pid,
+		       table, 3 + i, a_file(1 + i), 0);
+		files[3 + i] = 1 + i;
+		task(s, FDT_OP_FORK, next, next, copy, pid, 0);
+		vec(s, FDT_OP_FORK, next, copy, 16, files);
+		exec = a_task(s, FDT_OP_EXEC, next, next, copy);
+		exec.head.flags = FDT_TASK_WATCHED;
+		if (how->other_program)
+			snprintf(exec.comm, sizeof(exec.comm), "program %u", i);
+		stream_apply(s, &exec);
+		vec(s, FDT_OP_EXEC, next, copy, 16, files);
+		tick(s, S);
+		if (!how->waits)
+			task(s, FDT_OP_EXIT, pid, pid, table, 0, FDT_TASK_LAST);
+		tick(s, 6 * S);
+	}
+}
+
+static void generations_accumulate(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	upgrade(&s, &(struct upgrades){ .generations = 3 });
+	assert_int_equal(s.kept_count, 2);
+	assert_int_equal(s.kept[0].severity, SEVERITY_INFO);
+	assert_int_equal(s.kept[1].severity, SEVERITY_WARNING);
+	assert_int_equal(s.kept[1].fingerprint, s.kept[0].fingerprint);
+	assert_string_equal(s.kept[1].why,
+			    "3 generations of prog, each started by the one before, left 3 of them "
+			    "behind, all opened at openat");
+	assert_int_equal(s.kept[1].victim_total, 3);
+	stream_end(&s);
+}
+
+/* More than the engine keeps of a chain of images. */
+static void many_generations_accumulate(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	upgrade(&s, &(struct upgrades){ .generations = 12 });
+	assert_int_equal(s.kept_count, 2);
+	assert_int_equal(times_found(&s, RULE_EXEC_INHERIT), 12);
+	stream_end(&s);
+}
+
+static void what_is_no_line_of_generations(void **state)
+{
+	static const struct upgrades innocent[] = {
+		{ .generations = 2 },
+		{ .generations = 8, .waits = true },
+		{ .generations = 8, .is_script = true },
+		{ .generations = 8, .other_program = true },
+	};
+	struct stream s;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(innocent) / sizeof(innocent[0]); i++) {
+		stream_start(&s, ENGINE_PID);
+		upgrade(&s, &innocent[i]);
+		for (unsigned int k = 0; k < s.kept_count; k++)
+			if (s.kept[k].rule == RULE_EXEC_INHERIT)
+				assert_int_equal(s.kept[k].severity, SEVERITY_INFO);
+		stream_end(&s);
+	}
 }
 
 static void left_open_at_exit(void **state)
@@ -1018,9 +1175,14 @@ int main(void)
 		cmocka_unit_test(another_limit),
 		cmocka_unit_test(inherited_and_unused),
 		cmocka_unit_test(a_crowd_inherits),
+		cmocka_unit_test(many_programs_inherit),
+		cmocka_unit_test(suppressed_for_one_program),
 		cmocka_unit_test(inherited_and_used),
 		cmocka_unit_test(inherited_and_not_watched),
 		cmocka_unit_test(exec_accumulates),
+		cmocka_unit_test(generations_accumulate),
+		cmocka_unit_test(many_generations_accumulate),
+		cmocka_unit_test(what_is_no_line_of_generations),
 		cmocka_unit_test(left_open_at_exit),
 		cmocka_unit_test(sweep_hits_others),
 		cmocka_unit_test(sweep_in_runs),

@@ -225,6 +225,108 @@ static void started_with_a_number_closed(void **state)
 	stream_end(&s);
 }
 
+static void execs_with(struct stream *s, const struct fdt_file files[16])
+{
+	s->now_ns += MS;
+	task(s, FDT_OP_EXEC, PID, PID, TABLE, PID, 0);
+	table_is(s, FDT_OP_EXEC, PID, TABLE, files);
+	s->now_ns += MS;
+}
+
+/* As the dynamic linker does before main() with the lowest number free. */
+static void loads_libraries(struct stream *s, int fd, int count)
+{
+	for (int i = 0; i < count; i++) {
+		s->now_ns += MS;
+		makes(s, FDT_SYS_openat, fd, a_file(50 + i));
+		closes(s, PID, fd);
+	}
+}
+
+/* However many libraries: more than are remembered, and none that is. */
+static void started_without_stdin(void **state)
+{
+	const struct fdt_file files[16] = { { 0 }, a_file(1), a_file(1) };
+	static const int libraries[] = { 0, 1, 3, 20 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(libraries) / sizeof(libraries[0]); i++) {
+		struct stream s;
+
+		start(&s, rule_set_default());
+		execs_with(&s, files);
+		loads_libraries(&s, 0, libraries[i]);
+		makes(&s, FDT_SYS_openat, 0, with_flags(a_file(2), O_RDWR));
+		assert_string_equal(only_finding(&s, RULE_CLOSE_STDIO)->why,
+				    "number 0 was free (the program was started with it closed), "
+				    "and openat takes the lowest free one");
+		stream_end(&s);
+	}
+}
+
+/* Whoever closed what was there is named, not who closed what found the number free. */
+static void stdin_closed_by_the_program(void **state)
+{
+	const struct fdt_file files[16] = { a_file(1), a_file(1), a_file(1) };
+	struct stream s;
+
+	(void)state;
+	for (int later = 0; later <= 20; later += 2) {
+		start(&s, rule_set_default());
+		execs_with(&s, files);
+		put(&s, FDT_OP_CLOSE, FDT_SYS_close, OTHER, 0, (struct fdt_file){ 0 });
+		loads_libraries(&s, 0, later);
+		makes(&s, FDT_SYS_openat, 0, with_flags(a_file(2), O_RDWR));
+		assert_non_null(strstr(only_finding(&s, RULE_CLOSE_STDIO)->why,
+				       later < 4 ? "(tid 101 had closed it)"
+						 : "(it was closed too long ago"));
+		stream_end(&s);
+	}
+}
+
+/* Started without it, filled on purpose, and closed again. */
+static void stdin_filled_and_closed_again(void **state)
+{
+	const struct fdt_file files[16] = { { 0 }, a_file(1), a_file(1) };
+	struct stream s;
+
+	(void)state;
+	start(&s, rule_set_default());
+	execs_with(&s, files);
+	loads_libraries(&s, 0, 2);
+	makes(&s, FDT_SYS_dup2, 0, of_mode(3, S_IFCHR));
+	put(&s, FDT_OP_CLOSE, FDT_SYS_close, OTHER, 0, (struct fdt_file){ 0 });
+	loads_libraries(&s, 0, 1);
+	makes(&s, FDT_SYS_openat, 0, with_flags(a_file(2), O_RDWR));
+	assert_non_null(strstr(only_finding(&s, RULE_CLOSE_STDIO)->why, "(tid 101 had closed it)"));
+	stream_end(&s);
+}
+
+/* In the background, whichever of the two was without it first. */
+static void forked_without_stdin(void **state)
+{
+	const struct fdt_file files[16] = { { 0 }, a_file(1), a_file(1) };
+	const struct fdt_file all[16] = { a_file(1), a_file(1), a_file(1) };
+
+	(void)state;
+	for (int closes_it = 0; closes_it <= 1; closes_it++) {
+		struct stream s;
+
+		start(&s, rule_set_default());
+		execs_with(&s, closes_it ? all : files);
+		if (closes_it)
+			closes(&s, PID, 0);
+		child_with(&s, files);
+		s.now_ns += 2 * S;
+		put_at(&s, FDT_OP_OPEN, FDT_SYS_openat, CHILD, CHILD_TABLE, 0,
+		       with_flags(a_file(2), O_RDWR), 0);
+		assert_non_null(strstr(only_finding(&s, RULE_CLOSE_STDIO)->why,
+				       closes_it ? "(it was closed already when the process was"
+						 : "(the program was started with it closed)"));
+		stream_end(&s);
+	}
+}
+
 /* The dynamic linker of a program started without stdin reads its libraries by number 0. */
 static void read_only_and_soon_gone(void **state)
 {
@@ -254,16 +356,56 @@ static void read_only_and_there_to_stay(void **state)
 	stream_end(&s);
 }
 
-static void read_only_until_the_end(void **state)
+/* A compiler closes stdin when it has read it all, and 0 is the number of its output. */
+static void written_by_number_0(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	start(&s, rule_set_default());
+	makes(&s, FDT_SYS_openat, 0, of_mode(1, S_IFIFO));
+	closes(&s, PID, 0);
+	makes(&s, FDT_SYS_openat, 0, with_flags(a_file(2), O_WRONLY));
+	tick(&s, 2 * S);
+	nothing_found(&s);
+}
+
+static void read_and_written_by_number_0(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	start(&s, rule_set_default());
+	makes(&s, FDT_SYS_openat, 0, with_flags(a_file(1), O_RDWR));
+	assert_string_equal(only_finding(&s, RULE_CLOSE_STDIO)->message,
+			    "fd 0 is now file: what reads stdin reads from it");
+	stream_end(&s);
+}
+
+/* What is printed can't get into it. */
+static void read_only_where_output_goes(void **state)
 {
 	struct stream s;
 
 	(void)state;
 	start(&s, rule_set_default());
 	makes(&s, FDT_SYS_openat, 1, a_file(1));
+	makes(&s, FDT_SYS_openat, 2, a_file(2));
+	tick(&s, 2 * S);
 	task(&s, FDT_OP_EXIT, PID, PID, TABLE, 0, FDT_TASK_LAST);
-	only_finding(&s, RULE_CLOSE_STDIO);
-	stream_end(&s);
+	nothing_found(&s);
+}
+
+/* read(2) of a directory fails. */
+static void a_directory_on_0(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	start(&s, rule_set_default());
+	makes(&s, FDT_SYS_openat, 0, with_flags(of_mode(1, S_IFDIR), O_RDONLY));
+	tick(&s, 2 * S);
+	nothing_found(&s);
 }
 
 static void read_by_stdin_in_the_last_moments(void **state)
@@ -1009,9 +1151,16 @@ int main(void)
 		cmocka_unit_test(what_is_meant_for_a_standard_number),
 		cmocka_unit_test(a_child_prepares_its_exec),
 		cmocka_unit_test(started_with_a_number_closed),
+		cmocka_unit_test(started_without_stdin),
+		cmocka_unit_test(stdin_closed_by_the_program),
+		cmocka_unit_test(stdin_filled_and_closed_again),
+		cmocka_unit_test(forked_without_stdin),
 		cmocka_unit_test(read_only_and_soon_gone),
 		cmocka_unit_test(read_only_and_there_to_stay),
-		cmocka_unit_test(read_only_until_the_end),
+		cmocka_unit_test(written_by_number_0),
+		cmocka_unit_test(read_and_written_by_number_0),
+		cmocka_unit_test(read_only_where_output_goes),
+		cmocka_unit_test(a_directory_on_0),
 		cmocka_unit_test(read_by_stdin_in_the_last_moments),
 		cmocka_unit_test(lock_lost_by_another_close),
 		cmocka_unit_test(lock_lost_with_a_duplicate),

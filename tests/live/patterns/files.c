@@ -25,6 +25,15 @@ static void socket_on_0(void)
 	claim(must(socket(AF_INET, SOCK_STREAM, 0)) == 0);
 }
 
+/* As compilers do: stdin has been read to its end, and the output file gets its number. */
+static void output_on_0(void)
+{
+	must(close(0));
+	claim(must(open("output", O_WRONLY | O_CREAT, 0600)) == 0);
+	must(write(0, "x", 1));
+	pace_ms(1200);
+}
+
 static void put_by_dup2(void)
 {
 	int fd = must(open("data", O_RDWR | O_CREAT | O_CLOEXEC, 0600));
@@ -153,6 +162,7 @@ static void lock_other_file(void)
 static const struct pattern patterns[] = {
 	{ "data-on-2", "close.stdio warning shows=open_data_at", data_on_2 },
 	{ "socket-on-0", "close.stdio warning shows=socket_on_0", socket_on_0 },
+	{ "output-on-0", STDIO, output_on_0 },
 	{ "put-by-dup2", STDIO, put_by_dup2 },
 	{ "null-on-0-and-2", STDIO, null_on_0_and_2 },
 	{ "terminal-on-0", STDIO, terminal_on_0 },

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include "pattern.h"
@@ -253,6 +254,54 @@ static void upgrade_leaves_logs(void)
 	must(setenv("GENERATIONS", next, 1));
 	execl("/proc/self/exe", "images", "upgrade-again", NULL);
 	_exit(PROGRAM_BROKEN);
+}
+
+/* The one to wait for all, whoever their parents were. */
+static void start_generations(char *const first[])
+{
+	must(prctl(PR_SET_CHILD_SUBREAPER, 1));
+	must(setenv("GENERATIONS", "", 1));
+	execute(first);
+	while (wait(NULL) > 0)
+		;
+	claim(errno == ECHILD);
+}
+
+/* As gunicorn does at SIGUSR2: the next version is a child of the old one, which then ends. */
+static void generation(char *const next[], int flags, bool waits)
+{
+	const char *generations = getenv("GENERATIONS");
+	char longer[16];
+	pid_t child;
+
+	if (!generations)
+		return start_generations(next);
+	must(open("log", O_WRONLY | O_CREAT | O_APPEND | flags, 0600));
+	if (strlen(generations) == 4) {
+		pace_ms(LONG_MS);
+		return;
+	}
+	snprintf(longer, sizeof(longer), "%sx", generations);
+	must(setenv("GENERATIONS", longer, 1));
+	child = execute(next);
+	if (waits)
+		reap(child);
+}
+
+NAMED void generation_leaves_log(void)
+{
+	generation((char *[]){ "/proc/self/exe", "leaves-log-again", NULL }, 0, false);
+}
+
+static void generation_marks_log(void)
+{
+	generation((char *[]){ "/proc/self/exe", "marks-log-again", NULL }, O_CLOEXEC, false);
+}
+
+/* It calls itself: those in the middle need their own log, and wait. */
+static void recursion_leaves_log(void)
+{
+	generation((char *[]){ "/proc/self/exe", "calls-itself-again", NULL }, 0, true);
 }
 
 /* --- pipes --- */
@@ -529,6 +578,14 @@ static const struct pattern patterns[] = {
 	{ "upgrade-leaves-logs", "exec.inherit warning culprit=open_log_for_ever",
 	  upgrade_leaves_logs },
 	{ "upgrade-again", NULL, upgrade_leaves_logs },
+	{ "generations-leave-logs",
+	  "exec.inherit warning culprit=generation_leaves_log says=generations",
+	  generation_leaves_log },
+	{ "leaves-log-again", NULL, generation_leaves_log },
+	{ "generations-mark-logs", NOTHING, generation_marks_log },
+	{ "marks-log-again", NULL, generation_marks_log },
+	{ "calls-itself", "silent", recursion_leaves_log },
+	{ "calls-itself-again", NULL, recursion_leaves_log },
 	{ "upgrade-named", NOTHING, upgrade_named },
 	{ "upgrade-used", NOTHING, upgrade_used },
 	{ "pipe-held", "exec.held warning shows=pipe_held shows=sleep", pipe_held },
