@@ -15,7 +15,7 @@ void report_begin(struct report *r, struct engine *e, enum rule rule, const stru
 	r->finding.process = process;
 	r->finding.descriptor.fd = -1;
 	r->finding.confidence = CONFIDENCE_EXACT;
-	r->is_news = false;
+	r->is_news = r->is_joint = false;
 	r->message.length = r->why.length = 0;
 	r->message.text[0] = r->why.text[0] = '\0';
 	report_cause(r, rule, site);
