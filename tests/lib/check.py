@@ -76,7 +76,7 @@ TRACING = {
 ALONE = {
     "storms": ["tests/live/storms.py"],
     "budget": ["tests/live/budget.py"],
-    "whole-machine": ["tests/live/whole_machine.py"],
+    "whole-machine": ["tests/live/whole_machine.py", "tests/live/unprivileged.py"],
 }
 OTHERS = {
     "cost": ["tests/bench/cost.py"],
