@@ -126,7 +126,7 @@ def arrived(folder, lines, daemons):
     """Waits until each of the lines is in the collector's file, once or more, and nothing else is."""
     path = folder + "/store/fdtrace.jsonl"
     try:
-        until("every line at the collector", lambda: set(lines) <= set(read_lines(path)), 30)
+        until("every line at the collector", lambda: set(lines) <= set(read_lines(path)))
     except AssertionError as late:
         missing = set(lines) - set(read_lines(path))
         said = "\n".join(d.said() for d in daemons if d.child)
@@ -153,7 +153,7 @@ def fields_are_usable(folder, lines):
     """The index holds for each finding what its fields say."""
     wanted = {index_line(line) for line in lines} - {None}
     assert len(wanted) >= 3, wanted
-    until("every finding in the index", lambda: wanted <= set(read_lines(folder + "/store/findings.txt")), 30)
+    until("every finding in the index", lambda: wanted <= set(read_lines(folder + "/store/findings.txt")))
 
 
 def ships(client, collector):
