@@ -152,7 +152,7 @@ class Fleet:
         hosts = hosts or self.hosts
         wanted = set().union(*(host.lines() for host in hosts))
         try:
-            until("all lines at the collector", lambda: wanted <= self.stored(), 40)
+            until("all lines at the collector", lambda: wanted <= self.stored())
         except AssertionError as late:
             lost = wanted - self.stored()
             names = sorted({json.loads(line)["host"]["name"] for line in lost})

@@ -263,7 +263,7 @@ def _():
             finding, = at.wait("killed")
             fingerprint = finding["fdtrace"]["fingerprint"]
             # Another program's finding may have been kept just before: then it is a minute.
-            until("the finding is kept", lambda: fingerprint in told(at), 100)
+            until("the finding is kept", lambda: fingerprint in told(at))
             daemon.child.kill()
             daemon.child.wait()
         with at.start() as daemon:
