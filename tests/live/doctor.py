@@ -156,7 +156,9 @@ def width():
         starts = [line for line in lines if re.match(r"(ok|warn|fail|-) ", line)]
         assert 20 <= len(starts) <= 28, "\n".join(lines)
         for here, following in zip(lines, lines[1:]):
-            assert columns < 80 or not here.startswith("ok ") or not following.startswith(" "), "\n".join(lines)
+            long = "python running" in here  # a part for each interpreter that runs here
+            assert columns < 80 or long or not here.startswith("ok ") or not following.startswith(" "), \
+                "\n".join(lines)
 
 
 # --- bad days ---
