@@ -34,6 +34,8 @@ BUILD = os.environ.get("BUILD", "build")
 VERBOSE = os.environ.get("V") == "1"
 PYTHON = "/usr/bin/python3"
 CPUS = os.cpu_count() or 1
+# JOBS=1: one step at a time, whatever it is. The default is for people, who wait for it.
+JOBS = int(os.environ.get("JOBS", "0")) or CPUS + 1
 VALGRIND = "valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,possible"
 ASAN = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
 # Why a unit test is not run under valgrind; the sanitizers run all of them.
@@ -51,6 +53,7 @@ WATCHING = {
     "daemon-failures": ["tests/live/daemon_failures.py"],
     "daemon": ["tests/live/daemon.py"],
     "verify": ["tests/live/verify.py"],
+    "places": ["tests/stacks/places.py"],
     "long-life": ["tests/fleet/long_life.py"],
     "fleet": ["tests/fleet/fleet.py"],
     "cgroup": ["tests/live/cgroup.py", "tests/live/deploy.py"],
@@ -64,7 +67,7 @@ TRACING = {
     "failures": ["tests/live/failures.py", "tests/live/doctor.py"],
     "load": ["tests/live/load.py"],
     "attach": ["tests/live/attach.py"],
-    "stacks": ["tests/stacks/stacks.py", "tests/stacks/places.py"],
+    "stacks": ["tests/stacks/stacks.py"],
     "metrics": ["tests/live/metrics.py", "tests/fleet/prometheus.py"],
     "rates": ["tests/live/rates.py"],
     "details": ["tests/live/details.py"],
@@ -261,9 +264,12 @@ def run_steps(names):
             alone[name] = ALONE[name]
         else:
             steps += listed_steps({name: BESIDE[name]})
-    run_beside((of_kind(steps, TRACING), CPUS + 1))
+    run_beside((of_kind(steps, TRACING), JOBS))
     quiet = [one for one in steps if one.args[0] not in {**TRACING, **WATCHING}]
-    run_beside((of_kind(steps, WATCHING), 1), (quiet, CPUS))
+    if JOBS == 1:
+        run_beside((of_kind(steps, WATCHING) + quiet, 1))
+    else:
+        run_beside((of_kind(steps, WATCHING), 1), (quiet, CPUS))
     for one in listed_steps(alone):
         one()
 

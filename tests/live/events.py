@@ -12,7 +12,7 @@ import tempfile
 
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import FDTRACE, PYTHON, add_case, case, main, need_tracing, program, run, the
+from harness import ALL_STACKS, FDTRACE, PYTHON, add_case, case, main, need_tracing, program, run, the
 from recording import (ERROR, LOCK, MARK, OP_STALE_USE, READ_LOCK, REGISTER, UNLOCK, USE, WRITE_LOCK, events, sites)
 
 EMFILE, RECVMSG = 24, 56
@@ -31,7 +31,7 @@ def recorded(script, rules, *kinds):
     with tempfile.TemporaryDirectory() as folder:
         record, pids = os.path.join(folder, "recording"), os.path.join(folder, "pids")
         script = f"import os\nos.chdir({folder!r})\nopen({pids!r}, 'w').write(str(os.getpid()))\n{script}"
-        result = run([FDTRACE, "-j", "--rules=" + rules, "-r", record, "--", PYTHON, "-c", script])
+        result = run([FDTRACE, "-j", *ALL_STACKS, "--rules=" + rules, "-r", record, "--", PYTHON, "-c", script])
         assert result.status == 0, f"{result}"
         with open(pids, encoding="ascii") as number:
             result.pid = int(number.read())
