@@ -64,7 +64,6 @@ struct bpf_source {
 	int stopped;                  /* what event returned, if not 0 */
 	size_t budget;                /* events until others must have a turn ... */
 	u64 consume_until_ns;         /* ... or the time */
-	bool has_more;                /* the latest drain ended by that */
 	struct kind_samples *samples; /* looking at ourselves: see live_report_kinds() */
 	struct snapshot_found found;
 	/* reported so far */
@@ -364,7 +363,7 @@ static int live_drain(struct source *source, source_event_fn event, void *ctx,
 	err = live_consume(s);
 	s->found.count = 0; /* only a snapshot has use for it */
 	stacking_tick(s->stacking, now);
-	more = s->has_more = err == -EAGAIN;
+	more = err == -EAGAIN;
 	err = more ? 0 : err;
 	err = err ?: live_report_lost(s);
 	if (due && !err) {
@@ -456,11 +455,6 @@ static void live_describe(const struct source *source, struct source_facts *ret_
 					    .measures_cost = s->cost != NULL };
 }
 
-static bool live_has_more(const struct source *source)
-{
-	return live_of(source)->has_more;
-}
-
 static bool live_idle(const struct source *source)
 {
 	const struct bpf_source *s = live_of(source);
@@ -491,7 +485,6 @@ static const struct source_ops live_ops = {
 	.inspect = live_inspect,
 	.describe = live_describe,
 	.idle = live_idle,
-	.has_more = live_has_more,
 	.forget_site = live_forget_site,
 	.stacking = live_stacking,
 	.hooks = live_hooks,
