@@ -41,8 +41,6 @@
 #define TICK_NS 100000000ull /* between two FDT_TICK, and two looks for misses */
 #define SPACE_NS SEC_NS
 #define SNAPSHOT_MAX_NS 5000000000ull /* longer than that and the ring is not being emptied */
-#define CONSUME_NS 200000000ull       /* of reading the ring without a look at anything else */
-#define CLOCK_EVERY 64                /* records between two looks at the clock */
 #define PIECE_BYTES 2048              /* of the iterator: 32 tasks, then the ring is emptied */
 #define SMALLEST_EVENT 40             /* bytes in the ring, its own header included */
 
@@ -62,8 +60,7 @@ struct bpf_source {
 	source_event_fn event;
 	void *ctx;
 	int stopped;                  /* what event returned, if not 0 */
-	size_t budget;                /* events until others must have a turn ... */
-	u64 consume_until_ns;         /* ... or the time */
+	size_t budget;                /* events until others must have a turn */
 	struct kind_samples *samples; /* looking at ourselves: see live_report_kinds() */
 	struct snapshot_found found;
 	/* reported so far */
@@ -128,12 +125,6 @@ static int live_learn_kinds(struct bpf_source *s, const struct fdt_vec *vec)
 	return err;
 }
 
-static bool live_is_enough(struct bpf_source *s)
-{
-	return !--s->budget ||
-	       (s->budget % CLOCK_EVERY == 0 && live_coarse_now() >= s->consume_until_ns);
-}
-
 static int live_on_record(void *ctx, void *record, size_t size)
 {
 	struct bpf_source *s = ctx;
@@ -148,15 +139,14 @@ static int live_on_record(void *ctx, void *record, size_t size)
 		err = live_deliver(s, record, size);
 	snapshot_note(&s->found,
 		      record); /* without memory for it a process stays without its path */
-	if (!err && live_is_enough(s))
+	if (!err && !--s->budget)
 		err = -EAGAIN;
 	return err;
 }
 
 /*
- * All that is in the ring, or, where it fills as fast as it is emptied, a ringful or CONSUME_NS of
- * it: 0, or what event returned. -EAGAIN: it was stopped, and there is more. Signals, audits and
- * the end of the run wait no longer than that.
+ * All that is in the ring, or a ringful where it fills as fast as it is emptied: 0, or what
+ * event returned. -EAGAIN: a ringful, and there is more.
  */
 static int live_consume(struct bpf_source *s)
 {
@@ -164,7 +154,6 @@ static int live_consume(struct bpf_source *s)
 
 	s->stopped = 0;
 	s->budget = s->ring_bytes / SMALLEST_EVENT;
-	s->consume_until_ns = live_coarse_now() + CONSUME_NS;
 	err = ring_buffer__consume(s->ring);
 	if (s->stopped)
 		return s->stopped;
@@ -340,7 +329,7 @@ static int live_poll_fd(const struct source *source)
 	return ring_buffer__epoll_fd(live_of(source)->ring);
 }
 
-/* now was read before the ring was, or is the latest event's time: nothing older is left in it. */
+/* now was read before the ring was: nothing older is left in it. */
 static int live_report_tick(struct bpf_source *s, u64 now)
 {
 	struct fdt_head tick = { .kind = FDT_TICK, .size = sizeof(tick) };
@@ -372,7 +361,7 @@ static int live_drain(struct source *source, source_event_fn event, void *ctx,
 		if (hooks_set(s->hooks) == HOOKS_FUNCTION && now / SPACE_NS != last / SPACE_NS)
 			__atomic_fetch_add(&s->skel->bss->space_epoch, 1, __ATOMIC_RELAXED);
 		err = hooks_misses(s->hooks, live_on_missed, s);
-		err = err ?: live_report_tick(s, more ? s->last_ns : now);
+		err = err || more ? err : live_report_tick(s, now);
 	}
 	if (err < 0)
 		trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL, "cannot read events: %s",
