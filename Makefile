@@ -246,7 +246,7 @@ help:
 	@echo 'make check-install  test make install, the manual, completions, licences'
 	@echo 'make static       build $(B)/fdtrace-static: a static program for any distribution'
 	@echo 'make demo         install what is missing, build, and show real findings (as root)'
-	@echo 'make check        install what is missing, build, run the tests (as root; under ten minutes)'
+	@echo 'make check        install what is missing, build, run the tests (as root; 10 to 20 minutes)'
 	@echo 'make unit         unit tests: no privileges needed'
 	@echo 'make live         guilty and innocent programs, attaching, load, failures (as root)'
 	@echo 'make soak         a service after millions of descriptors, a budget of hardly anything (as root; 3 minutes)'

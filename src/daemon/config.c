@@ -160,12 +160,10 @@ static int config_take_pattern(struct yaml_reader *r, const struct yaml_row *row
 static int config_take_setting(struct yaml_reader *r, const struct yaml_row *row,
 			       const struct yaml_node *node, void *field)
 {
-	char assignment[YAML_TEXT_MAX + 64], range[80], remedy[160];
-	const struct setting *setting = NULL;
-	int err;
+	const struct setting *setting = setting_find(row->key, strlen(row->key));
+	int err = setting_parse(field, setting, node->text);
+	char range[80], remedy[160];
 
-	snprintf(assignment, sizeof(assignment), "%s=%s", row->key, node->text);
-	err = settings_parse(field, assignment, &setting);
 	if (!err)
 		return 0;
 	config_format_range(setting, range, sizeof(range));

@@ -190,7 +190,7 @@ static int setting_parse_value(const struct setting *setting, const char *text, 
 	return err;
 }
 
-static const struct setting *setting_find(const char *key, size_t length)
+const struct setting *setting_find(const char *key, size_t length)
 {
 	for (size_t i = 0; i < TABLE_COUNT; i++) {
 		if (strlen(table[i].key) == length && memcmp(table[i].key, key, length) == 0)
@@ -206,13 +206,24 @@ static bool setting_in_range(const struct setting *setting, uint64_t value)
 	return value >= setting->min && value <= setting->max;
 }
 
+int setting_parse(struct settings *settings, const struct setting *setting, const char *text)
+{
+	uint64_t value;
+	int err = setting_parse_value(setting, text, &value);
+
+	if (err)
+		return err;
+	if (!setting_in_range(setting, value))
+		return -ERANGE;
+	*setting_field(settings, setting) = value;
+	return 0;
+}
+
 int settings_parse(struct settings *settings, const char *assignment,
 		   const struct setting **ret_setting)
 {
 	size_t key_length = strcspn(assignment, "=");
 	const struct setting *setting = setting_find(assignment, key_length);
-	uint64_t value;
-	int err;
 
 	if (!setting)
 		return -ENOENT;
@@ -220,13 +231,7 @@ int settings_parse(struct settings *settings, const char *assignment,
 		*ret_setting = setting;
 	if (assignment[key_length] != '=')
 		return -EINVAL;
-	err = setting_parse_value(setting, assignment + key_length + 1, &value);
-	if (err)
-		return err;
-	if (!setting_in_range(setting, value))
-		return -ERANGE;
-	*setting_field(settings, setting) = value;
-	return 0;
+	return setting_parse(settings, setting, assignment + key_length + 1);
 }
 
 void settings_take(struct settings *settings, const struct settings *values, uint64_t rows)

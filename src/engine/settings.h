@@ -75,12 +75,19 @@ uint64_t setting_value(const struct setting *setting, const struct settings *set
 
 void settings_default(struct settings *settings);
 
+/* The row of that key, whose length is given; NULL: there is none. */
+const struct setting *setting_find(const char *key, size_t length);
+
 /*
- * "leak.min_age=30s". Times take ms, s, m, h, d (a bare number: seconds); sizes K, M, G (1024);
- * shares % (a bare number: percent) and ppm (millionths).
- * 0; -ENOENT unknown key; -EINVAL invalid value; -ERANGE outside min..max, or not a power of two
- * where one is needed. On error
- * *settings is untouched and *ret_setting (may be NULL) is the row if the key is known.
+ * Times take ms, s, m, h, d (a bare number: seconds); sizes K, M, G (1024); shares % (a bare number:
+ * percent) and ppm (millionths). 0; -EINVAL: an invalid value; -ERANGE: outside min..max, or not a
+ * power of two where one is needed. On error *settings is untouched.
+ */
+int setting_parse(struct settings *settings, const struct setting *setting, const char *text);
+
+/*
+ * The same for "leak.min_age=30s"; also -ENOENT: an unknown key. *ret_setting (may be NULL) is the
+ * row if the key is known.
  */
 int settings_parse(struct settings *settings, const char *assignment,
 		   const struct setting **ret_setting);

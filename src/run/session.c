@@ -382,7 +382,7 @@ static void session_prepare_verify(struct session *s)
 	if (coverage_is_off(s))
 		source->ops->hooks(source, true, stream_event, s, s->trouble);
 	if (s->repair.due_ns != DUE_NEVER && stream_snapshot(s, FDT_WHY_LOSS) == 0)
-		stream_drain_all(s, s->verify ? STREAM_ALL_NS : STREAM_LAST_NS);
+		stream_drain(s);
 }
 
 /* One last snapshot of the remaining tables, so that the run ends with the kernel's view. */
@@ -392,12 +392,12 @@ static void session_look_last(struct session *s)
 	bool alive = !source_is_idle(s->config->source);
 
 	s->trouble = &ignored;
-	stream_drain_all(s, s->verify ? STREAM_ALL_NS : STREAM_LAST_NS);
+	stream_drain(s);
 	if (s->verify)
 		session_prepare_verify(s);
 	turn_verify_all(s);
 	if (alive && stream_snapshot(s, FDT_WHY_END) == 0)
-		stream_drain_all(s, s->verify ? STREAM_ALL_NS : STREAM_LAST_NS);
+		stream_drain(s);
 	s->trouble = trouble;
 }
 

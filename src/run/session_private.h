@@ -84,14 +84,8 @@ int stream_event_as_is(void *ctx, const void *event, size_t size);
 /* Puts an event into the recording only. */
 void stream_record(void *ctx, const void *event, size_t size);
 
-/*
- * Takes what the source has, as far as it has it at once. 0, or -errno with the session's trouble
- * filled. stream_drain_all() goes on until nothing is left behind, for most_ns at most.
- */
+/* Takes all that the source had at the call. 0, or -errno with the session's trouble filled. */
 int stream_drain(struct session *session);
-int stream_drain_all(struct session *session, uint64_t most_ns);
-#define STREAM_ALL_NS 60000000000ull /* where the tables are compared, and at a command's end */
-#define STREAM_LAST_NS 2000000000ull /* at the end of an attached run: others go on filling it */
 int stream_snapshot(struct session *session, enum fdt_why why);
 
 /* --- turn.c --- */

@@ -165,17 +165,6 @@ int stream_drain(struct session *s)
 	return 0;
 }
 
-int stream_drain_all(struct session *s, uint64_t most_ns)
-{
-	uint64_t end_ns = clock_monotonic_ns() + most_ns;
-	int err;
-
-	do
-		err = stream_drain(s);
-	while (!err && source_has_more(s->config->source) && clock_monotonic_ns() < end_ns);
-	return err;
-}
-
 int stream_snapshot(struct session *s, enum fdt_why why)
 {
 	struct source *source = s->config->source;

@@ -43,7 +43,7 @@ static int turn_audit(void *ctx, uint64_t now_ns)
 
 static int turn_drain_for_verify(void *ctx)
 {
-	return stream_drain_all(ctx, STREAM_ALL_NS);
+	return stream_drain(ctx);
 }
 
 static int turn_verify(struct session *s, unsigned int tables)
@@ -211,7 +211,7 @@ int turn_begin(struct session *s)
 
 static int turn_wait_ms(const struct session *s)
 {
-	if (s->always_ready || source_has_more(s->config->source))
+	if (s->always_ready)
 		return 0;
 	if (s->config->replay)
 		return -1;
@@ -227,7 +227,7 @@ static int turn_once(struct session *s)
 	const struct session_config *config = s->config;
 	bool over =
 		(config->launch && launch_ended(config->launch)) || source_is_idle(config->source);
-	int err = over ? stream_drain_all(s, STREAM_ALL_NS) : stream_drain(s);
+	int err = stream_drain(s);
 
 	if (over)
 		s->stop = true;

@@ -35,8 +35,7 @@ struct source_ops {
 	/* A descriptor that polls readable when drain() has something; -1: always has. */
 	int (*poll_fd)(const struct source *source);
 	/*
-	 * Delivers all that is there, or as much as takes a moment (has_more() then says so), FDT_LOSS
-	 * where something is missing, then one FDT_TICK.
+	 * Delivers all that is there, FDT_LOSS where something is missing, then one FDT_TICK.
 	 * 0: more may come; 1: the stream has ended; or -errno with *trouble filled.
 	 */
 	int (*drain)(struct source *source, source_event_fn event, void *ctx,
@@ -52,8 +51,6 @@ struct source_ops {
 	void (*describe)(const struct source *source, struct source_facts *ret_facts);
 	/* True once no traced process is left. NULL: the end of the processes is never seen. */
 	bool (*idle)(const struct source *source);
-	/* True if the latest drain() left something behind. NULL: it never does. */
-	bool (*has_more)(const struct source *source);
 	/* The site's stack is to be sent again with its next event. */
 	void (*forget_site)(struct source *source, uint64_t hash);
 	/* What was done for stacks so far. */
@@ -85,12 +82,6 @@ static inline struct source_facts source_facts(const struct source *source)
 	if (source->ops->describe)
 		source->ops->describe(source, &facts);
 	return facts;
-}
-
-/* The latest drain() left something behind: another one delivers it at once. */
-static inline bool source_has_more(const struct source *source)
-{
-	return source->ops->has_more && source->ops->has_more(source);
 }
 
 static inline bool source_is_idle(const struct source *source)

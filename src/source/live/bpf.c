@@ -41,10 +41,8 @@
 #define TICK_NS 100000000ull /* between two FDT_TICK, and two looks for misses */
 #define SPACE_NS SEC_NS
 #define SNAPSHOT_MAX_NS 5000000000ull /* longer than that and the ring is not being emptied */
-#define CONSUME_NS 200000000ull       /* of reading the ring without a look at anything else */
-#define CLOCK_EVERY 64                /* records between two looks at the clock */
 #define PIECE_BYTES 2048              /* of the iterator: 32 tasks, then the ring is emptied */
-#define SMALLEST_EVENT 40             /* bytes in the ring, its own header included */
+#define RECORD_ALIGN 8                /* bytes; the kernel's header of a record has as many */
 
 struct bpf_source {
 	struct source source;
@@ -62,9 +60,7 @@ struct bpf_source {
 	source_event_fn event;
 	void *ctx;
 	int stopped;                  /* what event returned, if not 0 */
-	size_t budget;                /* events until others must have a turn ... */
-	u64 consume_until_ns;         /* ... or the time */
-	bool has_more;                /* the latest drain ended by that */
+	size_t budget;                /* bytes of the ring until others must have a turn */
 	struct kind_samples *samples; /* looking at ourselves: see live_report_kinds() */
 	struct snapshot_found found;
 	/* reported so far */
@@ -133,10 +129,13 @@ static int live_learn_kinds(struct bpf_source *s, const struct fdt_vec *vec)
 	return err;
 }
 
-static bool live_is_enough(struct bpf_source *s)
+/* False: a ringful was read. BPF_RINGBUF_HDR_SZ and the rounding are kernel/bpf/ringbuf.c's. */
+static bool live_spend(struct bpf_source *s, size_t size)
 {
-	return !--s->budget ||
-	       (s->budget % CLOCK_EVERY == 0 && live_coarse_now() >= s->consume_until_ns);
+	size_t bytes = RECORD_ALIGN + (size + RECORD_ALIGN - 1) / RECORD_ALIGN * RECORD_ALIGN;
+
+	s->budget -= bytes < s->budget ? bytes : s->budget;
+	return s->budget;
 }
 
 static int live_on_record(void *ctx, void *record, size_t size)
@@ -153,23 +152,22 @@ static int live_on_record(void *ctx, void *record, size_t size)
 		err = live_deliver(s, record, size);
 	snapshot_note(&s->found,
 		      record); /* without memory for it a process stays without its path */
-	if (!err && live_is_enough(s))
+	if (!err && !live_spend(s, size))
 		err = -EAGAIN;
 	return err;
 }
 
 /*
- * All that is in the ring, or, where it fills as fast as it is emptied, a ringful or CONSUME_NS of
- * it: 0, or what event returned. -EAGAIN: it was stopped, and there is more. Signals, audits and
- * the end of the run wait no longer than that.
+ * All that is in the ring, or a ringful where it fills as fast as it is emptied: 0, or what
+ * event returned. -EAGAIN: a ringful, and there is more. Either way nothing is left of what was
+ * there at the call, and signals, audits and the end of the run wait no longer than that.
  */
 static int live_consume(struct bpf_source *s)
 {
 	int err;
 
 	s->stopped = 0;
-	s->budget = s->ring_bytes / SMALLEST_EVENT;
-	s->consume_until_ns = live_coarse_now() + CONSUME_NS;
+	s->budget = s->ring_bytes;
 	err = ring_buffer__consume(s->ring);
 	if (s->stopped)
 		return s->stopped;
@@ -345,7 +343,7 @@ static int live_poll_fd(const struct source *source)
 	return ring_buffer__epoll_fd(live_of(source)->ring);
 }
 
-/* now was read before the ring was, or is the latest event's time: nothing older is left in it. */
+/* now was read before the ring was: nothing older is left in it. */
 static int live_report_tick(struct bpf_source *s, u64 now)
 {
 	struct fdt_head tick = { .kind = FDT_TICK, .size = sizeof(tick) };
@@ -360,7 +358,7 @@ static int live_drain(struct source *source, source_event_fn event, void *ctx,
 	struct bpf_source *s = live_of(source);
 	u64 now = live_coarse_now();
 	u64 last = s->tick_ns;
-	bool due = now - last >= TICK_NS, more;
+	bool due = now - last >= TICK_NS;
 	int err;
 
 	s->event = event;
@@ -368,8 +366,7 @@ static int live_drain(struct source *source, source_event_fn event, void *ctx,
 	err = live_consume(s);
 	s->found.count = 0; /* only a snapshot has use for it */
 	stacking_tick(s->stacking, now);
-	more = s->has_more = err == -EAGAIN;
-	err = more ? 0 : err;
+	err = err == -EAGAIN ? 0 : err;
 	err = err ?: live_report_lost(s);
 	if (due && !err) {
 		s->tick_ns = now;
@@ -377,7 +374,7 @@ static int live_drain(struct source *source, source_event_fn event, void *ctx,
 		if (hooks_set(s->hooks) == HOOKS_FUNCTION && now / SPACE_NS != last / SPACE_NS)
 			__atomic_fetch_add(&s->skel->bss->space_epoch, 1, __ATOMIC_RELAXED);
 		err = hooks_misses(s->hooks, live_on_missed, s);
-		err = err ?: live_report_tick(s, more ? s->last_ns : now);
+		err = err ?: live_report_tick(s, now);
 	}
 	if (err < 0)
 		trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL, "cannot read events: %s",
@@ -460,11 +457,6 @@ static void live_describe(const struct source *source, struct source_facts *ret_
 					    .measures_cost = s->cost != NULL };
 }
 
-static bool live_has_more(const struct source *source)
-{
-	return live_of(source)->has_more;
-}
-
 static bool live_idle(const struct source *source)
 {
 	const struct bpf_source *s = live_of(source);
@@ -495,7 +487,6 @@ static const struct source_ops live_ops = {
 	.inspect = live_inspect,
 	.describe = live_describe,
 	.idle = live_idle,
-	.has_more = live_has_more,
 	.forget_site = live_forget_site,
 	.stacking = live_stacking,
 	.hooks = live_hooks,
