@@ -184,7 +184,7 @@ install_what_there_is()
 {
 	as_root apt-get -q update || echo "make deps-bench: going on with what is known of packages" >&2
 	for package in "$@"; do
-		as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "$package" ||
+		as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=600 install -y --no-install-recommends "$package" ||
 			echo "make deps-bench: going on without $package" >&2
 	done
 }
@@ -213,8 +213,9 @@ if command -v apt-get >/dev/null; then
 		install_what_there_is $packages
 		exit 0
 	fi
-	as_root apt-get -q update
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends $packages
+	# Another apt may be at work, as on a machine that updates itself: its list is as good as ours.
+	as_root apt-get -q update || echo "make deps: going on with what is known of packages" >&2
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=600 install -y --no-install-recommends $packages
 	lacking=$(missing "$wanted")
 	[ -z "$lacking" ] && exit 0
 	echo "make deps: still missing after the installation:" $(echo "$lacking" | awk '{ print $1 }') >&2

@@ -32,7 +32,7 @@ fi
 
 echo "unpacking:" $packages
 rm -rf "$folder" && mkdir -p "$folder/deb"
-as_root apt-get -q update
+as_root apt-get -q update || echo "unpacking: going on with what is known of packages" >&2
 (cd "$folder/deb" && apt-get -q download $packages)
 for deb in "$folder"/deb/*.deb; do
 	dpkg-deb -x "$deb" "$folder"
@@ -43,7 +43,7 @@ for deb in "$folder"/deb/*.deb; do
 		sed 's/^ *//' | grep -Ev '^(rsyslog|librelp0|init-system|cron|anacron)' ;;
 	esac
 done | sort -u > "$folder/needs"
-as_root env DEBIAN_FRONTEND=noninteractive apt-get -q satisfy -y --no-install-recommends \
+as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=600 satisfy -y --no-install-recommends \
 	"$(paste -sd, "$folder/needs")"
 rm -rf "$folder/deb"
 echo "$packages" > "$folder/unpacked"
