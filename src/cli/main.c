@@ -223,11 +223,16 @@ static int mode_trace(const struct start *start)
 /* Opening the output would empty the recording. */
 static bool overwrites_recording(const struct options *options)
 {
+	const struct run_options *run = &options->run;
 	struct stat output, recording;
 
-	return options->run.output && stat(options->run.output, &output) == 0 &&
-	       S_ISREG(output.st_mode) && stat(options->operand, &recording) == 0 &&
-	       output.st_ino == recording.st_ino && output.st_dev == recording.st_dev;
+	for (unsigned int i = 0; i < run->output_count; i++) {
+		if (stat(run->output[i].file, &output) == 0 && S_ISREG(output.st_mode) &&
+		    stat(options->operand, &recording) == 0 && output.st_ino == recording.st_ino &&
+		    output.st_dev == recording.st_dev)
+			return true;
+	}
+	return false;
 }
 
 static int replay(const struct start *start, struct run *run)

@@ -23,6 +23,7 @@ enum type {
 	TYPE_TIME,   /* uint64_t, ns */
 	TYPE_NUMBER, /* unsigned int */
 	TYPE_JSON,
+	TYPE_OUTPUT,
 	TYPE_PIDS,
 	TYPE_RULES,
 	TYPE_SEVERITY,
@@ -91,8 +92,8 @@ static const struct row table[] = {
 	  "print a summary every TIME, such as 10s or 5m" },
 	{ "json", 'j', TYPE_JSON, "[=full]", 0, 0, 0, J,
 	  "print JSON lines; full: do not shorten long ones" },
-	{ "output", 'o', TYPE_STRING, "FILE", AT(run.output), 0, 0, R,
-	  "write to FILE instead of standard output" },
+	{ "output", 'o', TYPE_OUTPUT, "[FORMAT:]FILE", 0, 0, 0, R,
+	  "write there (-: standard output), as text or json" },
 	{ "record", 'r', TYPE_STRING, "FILE", AT(run.record), 0, 0, T,
 	  "record the event stream for replay" },
 	{ "error-exitcode", 0, TYPE_NUMBER, "N", AT(run.error_exitcode), 1, 255, R,
@@ -238,6 +239,60 @@ static int take_json(struct parse *p, const struct row *row, const char *value)
 		return bad_value(p, row, value, "expected --json or --json=full");
 	p->options->run.format = &output_format_json;
 	p->options->run.full = value != NULL;
+	return 0;
+}
+
+/* A colon before the first slash ends the name of a format. */
+static size_t format_length(const char *value)
+{
+	size_t length = strcspn(value, ":/");
+
+	return value[length] == ':' ? length : 0;
+}
+
+static int unknown_format(struct parse *p, const char *value, size_t length)
+{
+	struct nearest nearest = { .word = value, .length = length };
+	char cause[128], remedy[256];
+
+	snprintf(cause, sizeof(cause), "known: ");
+	for (size_t i = 0; i < output_format_count; i++) {
+		nearest_try(&nearest, output_formats[i]->name);
+		snprintf(cause + strlen(cause), sizeof(cause) - strlen(cause), "%s%s",
+			 i ? ", " : "", output_formats[i]->name);
+	}
+	if (nearest.best)
+		snprintf(cause, sizeof(cause), "did you mean %s?", nearest.best);
+	snprintf(remedy, sizeof(remedy), "for a file whose name has a colon: -o ./%s",
+		 safe(p, value));
+	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, remedy, cause,
+			   "unknown format '%s' in -o", safe_n(p, value, length));
+}
+
+static int too_many_outputs(struct parse *p)
+{
+	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, NULL, NULL,
+			   "more than %d outputs with -o", OUTPUTS_MAX);
+}
+
+static int take_output(struct parse *p, const struct row *row, const char *value)
+{
+	struct run_options *run = &p->options->run;
+	struct output_request *output = &run->output[run->output_count];
+	size_t length = format_length(value);
+
+	if (run->output_count == OUTPUTS_MAX)
+		return too_many_outputs(p);
+	if (length) {
+		output->format = output_format_find(value, length);
+		if (!output->format)
+			return unknown_format(p, value, length);
+		value += length + 1;
+	}
+	if (!*value)
+		return empty_file_name(p, row);
+	output->file = value;
+	run->output_count++;
 	return 0;
 }
 
@@ -438,6 +493,7 @@ static int options_apply(struct parse *p, const struct row *row, const char *val
 	case TYPE_TIME: return options_parse_time(p, row, value);
 	case TYPE_NUMBER: return take_number(p, row, value);
 	case TYPE_JSON: return take_json(p, row, value);
+	case TYPE_OUTPUT: return take_output(p, row, value);
 	case TYPE_PIDS: return take_pids(p, row, value);
 	case TYPE_RULES: return options_parse_rules(p, value);
 	case TYPE_SEVERITY: return options_parse_severity(p, row, value);
@@ -454,7 +510,7 @@ static int options_apply(struct parse *p, const struct row *row, const char *val
 
 static bool optional_value(const struct row *row)
 {
-	return row->argument && row->argument[0] == '[';
+	return row->argument && row->argument[0] == '[' && row->argument[1] == '=';
 }
 
 static void fill_getopt(struct parse *p)
@@ -705,9 +761,35 @@ static void sort_pids(struct options *o)
 	o->pid_count = kept + 1;
 }
 
-static bool to_stdout(const char *file)
+static bool is_stdout(const char *file)
 {
-	return !file || strcmp(file, "-") == 0;
+	return strcmp(file, "-") == 0;
+}
+
+/* Whether findings go to this file, whose name is compared only: outputs_open() knows more. */
+static bool is_output(const struct run_options *run, const char *file)
+{
+	if (!run->output_count)
+		return is_stdout(file) && !run->to_stderr;
+	for (unsigned int i = 0; i < run->output_count; i++) {
+		if (strcmp(run->output[i].file, file) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int check_outputs(struct parse *p)
+{
+	const struct run_options *run = &p->options->run;
+
+	if (!run->record || !is_output(run, run->record))
+		return 0;
+	if (is_stdout(run->record))
+		return contradiction(
+			p, "the recording and the findings cannot both go to standard output",
+			"name a file for the findings with -o");
+	return contradiction(p, "-r and -o name the same file",
+			     "give the recording and the findings a file each");
 }
 
 static int check(struct parse *p)
@@ -720,6 +802,7 @@ static int check(struct parse *p)
 	if (err)
 		return err;
 	sort_pids(o);
+	o->run.to_stderr = o->command != NULL;
 	if (o->run.quiet && o->run.verbosity)
 		return contradiction(p, "-q and -v cannot be used together", NULL);
 	if (o->mode == MODE_DOCTOR && o->run.full)
@@ -727,16 +810,7 @@ static int check(struct parse *p)
 	if (o->mode == MODE_EXPLAIN && o->run.full)
 		return contradiction(p, "--json=full cannot be used with explain",
 				     "use --json: stored findings are never truncated");
-	if (o->run.record && to_stdout(o->run.record) && to_stdout(o->run.output))
-		return contradiction(
-			p, "the recording and the findings cannot both go to standard output",
-			"name a file for the findings with -o");
-	if (o->run.record && o->run.output && strcmp(o->run.record, o->run.output) == 0)
-		return contradiction(p, "-r and -o name the same file",
-				     "give the recording and the findings a file each");
-	if (to_stdout(o->run.output))
-		o->run.output = NULL;
-	return 0;
+	return check_outputs(p);
 }
 
 int options_parse(int argc, char **argv, struct options *options, struct trouble *trouble)

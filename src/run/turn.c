@@ -152,8 +152,9 @@ static void turn_on_output(void *ctx, uint32_t events)
 
 	if (!(events & (EPOLLERR | EPOLLHUP)))
 		return;
-	outputs_reader_left(s->config->outputs);
-	s->stop = true;
+	outputs_check_readers(s->config->outputs);
+	if (!outputs_alive(s->config->outputs))
+		s->stop = true;
 }
 
 /*
@@ -172,6 +173,18 @@ static int turn_watch_source(struct session *s)
 	return 0;
 }
 
+/*
+ * epoll always reports errors and hang-ups; it refuses plain files, which have none. Edge-triggered:
+ * a run goes on with its other outputs.
+ */
+static void turn_watch_outputs(struct session *s)
+{
+	const struct outputs *outputs = s->config->outputs;
+
+	for (unsigned int n = 0; n < outputs_count(outputs); n++)
+		loop_watch(&s->loop, outputs_poll_fd(outputs, n), EPOLLET, turn_on_output, s);
+}
+
 static int turn_watch(struct session *s)
 {
 	const struct session_config *config = s->config;
@@ -181,8 +194,8 @@ static int turn_watch(struct session *s)
 		err = loop_watch(&s->loop, config->signals->fd, EPOLLIN, turn_on_signals, s);
 	if (!err && config->launch)
 		err = loop_watch(&s->loop, launch_poll_fd(config->launch), EPOLLIN, NULL, NULL);
-	if (!err) /* epoll always reports errors and hang-ups; it refuses plain files, which have none */
-		loop_watch(&s->loop, outputs_poll_fd(config->outputs), 0, turn_on_output, s);
+	if (!err)
+		turn_watch_outputs(s);
 	return err;
 }
 
