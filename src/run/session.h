@@ -40,6 +40,7 @@ struct run_options {
 	bool full;                 /* no size cap on a JSON line */
 	bool events;
 	bool verify; /* compare the tables with the kernel's */
+	bool wait;   /* not the end of the command ends the run, but that of its last descendant */
 	bool quiet;
 	unsigned int verbosity;
 	const char *record;         /* NULL: no recording; "-": stdout */

@@ -114,6 +114,11 @@ static void turn_serve(struct session *s)
 
 /* --- what wakes the loop --- */
 
+static bool turn_command_ended(const struct session *s)
+{
+	return s->config->launch && launch_ended(s->config->launch);
+}
+
 /*
  * With a command, signals from the terminal are for the command (which may survive them, as an
  * interpreter's prompt does), and those sent to us are passed on. The run then ends with the
@@ -121,7 +126,7 @@ static void turn_serve(struct session *s)
  */
 static void turn_take_signal(struct session *s, int signal, bool sent)
 {
-	struct launch *launch = s->config->launch;
+	struct launch *launch = turn_command_ended(s) ? NULL : s->config->launch;
 
 	if (launch && sent)
 		launch_signal(launch, signal);
@@ -193,7 +198,8 @@ static int turn_watch(struct session *s)
 	if (!err)
 		err = loop_watch(&s->loop, config->signals->fd, EPOLLIN, turn_on_signals, s);
 	if (!err && config->launch)
-		err = loop_watch(&s->loop, launch_poll_fd(config->launch), EPOLLIN, NULL, NULL);
+		err = loop_watch(&s->loop, launch_poll_fd(config->launch), EPOLLIN | EPOLLET, NULL,
+				 NULL);
 	if (!err)
 		turn_watch_outputs(s);
 	return err;
@@ -231,15 +237,22 @@ static int turn_wait_ms(const struct session *s)
 	return due_wait_ms(&s->at_tick, clock_monotonic_ns(), s->loop.pace_ms);
 }
 
+/* A run with a command ends with it, or with its last descendant if the user wants to wait. */
+static bool turn_is_over(const struct session *s)
+{
+	const struct run_options *options = s->config->options;
+	bool waits = options->wait || options->duration_ns;
+
+	return (!waits && turn_command_ended(s)) || source_is_idle(s->config->source);
+}
+
 /*
  * Whether the command has ended is checked before the drain, and the run stops after it, so that
  * everything the command did is included.
  */
 static int turn_once(struct session *s)
 {
-	const struct session_config *config = s->config;
-	bool over =
-		(config->launch && launch_ended(config->launch)) || source_is_idle(config->source);
+	bool over = turn_is_over(s);
 	int err = stream_drain(s);
 
 	if (over)
