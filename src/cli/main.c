@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,6 +129,7 @@ static int open_kernel(const struct options *options, struct run *run)
 {
 	struct bpf_source_options bpf = { .pids = options->pids,
 					  .pid_count = options->pid_count,
+					  .some_may_have_ended = options->pids_by_name,
 					  .follow = !options->no_follow,
 					  .hooks = options->hooks };
 	struct settings settings;
@@ -152,6 +154,15 @@ static int open_kernel(const struct options *options, struct run *run)
 	return bpf_source_open(&bpf, &run->source, &run->trouble);
 }
 
+static bool all_ended(const struct options *options)
+{
+	for (unsigned int i = 0; i < options->pid_count; i++) {
+		if (kill(options->pids[i], 0) == 0 || errno != ESRCH)
+			return false;
+	}
+	return true;
+}
+
 static int trace(const struct start *start, struct run *run)
 {
 	const struct options *options = start->options;
@@ -167,7 +178,12 @@ static int trace(const struct start *start, struct run *run)
 	config.suppressions = run->suppressions;
 	config.launch = run->launch;
 	config.mode = options->all ? ENGINE_ALL : options->command ? ENGINE_COMMAND : ENGINE_PID;
-	return session_run(&config, &run->result, &run->trouble);
+	err = session_run(&config, &run->result, &run->trouble);
+	if (err == -ESRCH && options->pid_count && all_ended(options))
+		snprintf(run->trouble.cause, sizeof(run->trouble.cause),
+			 "%s ended before tracing could begin",
+			 options->pid_count == 1 ? "it" : "all of them");
+	return err;
 }
 
 /* A program that does not exist may be a command of fdtrace, misspelt. */
@@ -175,7 +191,12 @@ static void suggest_command(const struct options *options, struct trouble *troub
 {
 	const char *nearest = options_nearest_command(options->command[0]);
 
-	if (nearest && trouble->status == EXIT_NOT_FOUND && !trouble->remedy[0])
+	if (trouble->status != EXIT_NOT_FOUND || trouble->remedy[0])
+		return;
+	if (options_is_number(options->command[0]))
+		snprintf(trouble->remedy, sizeof(trouble->remedy), "did you mean: fdtrace -p %s?",
+			 options->command[0]);
+	else if (nearest)
 		snprintf(trouble->remedy, sizeof(trouble->remedy), "did you mean: fdtrace %s?",
 			 nearest);
 }

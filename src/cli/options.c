@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
+#include "cli/process_name.h"
 #include "daemon/config.h"
 #include "output/format.h"
 #include "util/nearest.h"
@@ -66,12 +67,14 @@ static const struct command {
 
 /* clang-format off */
 static const struct row table[] = {
-	{ "pid", 'p', TYPE_PIDS, "PID[,PID...]", 0, 1, PID_LIMIT, T,
-	  "attach to these processes and trace their children" },
+	{ "pid", 'p', TYPE_PIDS, "PID|NAME[,...]", 0, 1, PID_LIMIT, T,
+	  "attach to these processes, trace their children" },
 	{ "all", 'a', TYPE_FLAG, NULL, AT(all), 0, 0, T, "trace the whole machine" },
 	{ "no-follow", 0, TYPE_FLAG, NULL, AT(no_follow), 0, 0, T, "do not trace children" },
 	{ "duration", 'd', TYPE_TIME, "TIME", AT(run.duration_ns), MSEC_NS, 3650 * DAY_NS, R,
-	  "stop tracing after TIME; a command keeps running" },
+	  "stop tracing after TIME; a command goes on" },
+	{ "wait", 0, TYPE_FLAG, NULL, AT(run.wait), 0, 0, T,
+	  "with a command: trace until its last descendant has ended" },
 	{ "stacks", 0, TYPE_STACKS, "MODE", 0, 0, 0, K,
 	  "stack traces: auto (default), native, python or off" },
 	{ "hooks", 0, TYPE_HOOKS, "MODE", 0, 0, 0, K,
@@ -311,20 +314,70 @@ static int add_pid(struct parse *p, pid_t pid)
 	return 0;
 }
 
+#define BETWEEN_PIDS ", \t\n" /* pidof prints blanks, pgrep newlines */
+
+/* All of it is numbers and what stands between them: a name may hold blanks, too. */
+static bool are_numbers(const char *value)
+{
+	return *value && strspn(value, "0123456789" BETWEEN_PIDS) == strlen(value);
+}
+
+static int take_pid(struct parse *p, const struct row *row, const char *text, size_t length)
+{
+	uint64_t pid;
+
+	if (parse_number(text, length, &pid) || pid < row->min || pid > row->max)
+		return trouble_set(p->trouble, EINVAL, EXIT_USAGE, NULL,
+				   "expected names or process IDs from 1 to 4194304, separated by "
+				   "commas",
+				   "invalid process ID '%s' for -p", safe_n(p, text, length));
+	return add_pid(p, (pid_t)pid);
+}
+
+static int add_found_pid(void *ctx, pid_t pid)
+{
+	return add_pid(ctx, pid);
+}
+
+static int no_such_process(struct parse *p, const char *name, size_t length, int err)
+{
+	if (err)
+		return trouble_set(p->trouble, -err, EXIT_CANNOT, "mount it, or give process IDs",
+				   strerror(-err), "cannot look for processes in /proc");
+	return trouble_set(p->trouble, ESRCH, EXIT_CANNOT,
+			   "try: ps -e -o pid,comm; then give that name, or fdtrace -p PID",
+			   "it must be the whole name of the process, or the name of the file it "
+			   "executes",
+			   "no process is called '%s'", safe_n(p, name, length));
+}
+
+/* A name that begins like a number or an option is a slip, unless a process has it. */
+static int take_name(struct parse *p, const struct row *row, const char *name, size_t length)
+{
+	unsigned int before = p->options->pid_count;
+	int err = length ? process_name_each(name, length, add_found_pid, p) : 0;
+
+	if (p->options->pid_count > before && !err) {
+		p->options->pids_by_name = true;
+		return 0;
+	}
+	if (err == -ENOMEM)
+		return err;
+	if (!length || strchr("-0123456789", *name))
+		return take_pid(p, row, name, length);
+	return no_such_process(p, name, length, err);
+}
+
 static int take_pids(struct parse *p, const struct row *row, const char *value)
 {
-	for (;;) {
-		size_t length = strcspn(value, ",");
-		uint64_t pid;
-		int err;
+	bool numbers = are_numbers(value);
+	const char *between = numbers ? BETWEEN_PIDS : ",";
 
-		if (parse_number(value, length, &pid) || pid < row->min || pid > row->max)
-			return trouble_set(p->trouble, EINVAL, EXIT_USAGE, NULL,
-					   "expected process IDs from 1 to 4194304, separated by "
-					   "commas",
-					   "invalid process ID '%s' for -p",
-					   safe_n(p, value, length));
-		err = add_pid(p, (pid_t)pid);
+	for (;;) {
+		size_t length = strcspn(value, between);
+		int err = numbers ? take_pid(p, row, value, length)
+				  : take_name(p, row, value, length);
+
 		if (err || !value[length])
 			return err;
 		value += length + 1;
@@ -729,10 +782,14 @@ static int check_trace(struct parse *p)
 				     "-a traces the whole machine: start the command separately");
 	if (o->pid_count && o->command)
 		return contradiction(p, "-p cannot be combined with a command",
-				     "either attach to processes or run a command");
+				     "either attach to processes or run a command; several "
+				     "processes: -p PID,NAME");
 	if (o->all && o->no_follow)
 		return contradiction(p, "-a and --no-follow cannot be used together",
 				     "the whole machine includes all children");
+	if (o->run.wait && !o->command)
+		return contradiction(p, "--wait goes with a command only",
+				     "-p and -a stay until they are told to end, or for -d TIME");
 	if (!o->all && !o->pid_count && !o->command)
 		return contradiction(p, "nothing to trace",
 				     "give a COMMAND to run, processes with -p PID, or -a for the "
@@ -813,6 +870,25 @@ static int check(struct parse *p)
 	return check_outputs(p);
 }
 
+bool options_is_number(const char *word)
+{
+	return *word && strspn(word, "0123456789") == strlen(word);
+}
+
+/* -p 12 13, as pidof prints them: words that are all numbers, with options among them. */
+static int take_more_pids(struct parse *p, bool *separated)
+{
+	int err = 0;
+
+	while (!err && !*separated && p->options->pid_count && optind < p->argc &&
+	       options_is_number(p->argv[optind])) {
+		err = take_pids(p, options_row_of('p'), p->argv[optind++]);
+		if (!err)
+			err = take_options(p, separated);
+	}
+	return err;
+}
+
 int options_parse(int argc, char **argv, struct options *options, struct trouble *trouble)
 {
 	struct parse p = { .argc = argc, .argv = argv, .options = options, .trouble = trouble };
@@ -825,6 +901,8 @@ int options_parse(int argc, char **argv, struct options *options, struct trouble
 	optind = 0; /* glibc: start again */
 	opterr = 0;
 	err = take_options(&p, &separated);
+	if (!err && !is_listing(options->mode))
+		err = take_more_pids(&p, &separated);
 	if (err || is_listing(options->mode))
 		return err;
 	if (optind < argc && options->mode != MODE_TRACE)
