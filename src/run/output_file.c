@@ -12,10 +12,10 @@
 #include <unistd.h>
 
 #include "util/escape.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 int output_file_standard(struct output_file *file, int fd, unsigned int was_closed,
-			 struct trouble *trouble)
+			 struct error *error)
 {
 	const char *name = fd == STDERR_FILENO ? "error" : "output";
 	char cause[96];
@@ -25,21 +25,21 @@ int output_file_standard(struct output_file *file, int fd, unsigned int was_clos
 	if (!(was_closed & 1u << fd))
 		return 0;
 	snprintf(cause, sizeof(cause), "fdtrace was started with its standard %s closed", name);
-	return trouble_set(trouble, EBADF, EXIT_USAGE, "name a file with -o FILE", cause,
-			   "cannot write the results to standard %s", name);
+	error_set(error, EBADF, EXIT_USAGE, "cannot write the results to standard %s", name);
+	return error_explain(error, cause, "name a file with -o FILE");
 }
 
 int output_file_open(struct output_file *file, const char *path, mode_t mode,
-		     unsigned int was_closed, struct trouble *trouble)
+		     unsigned int was_closed, struct error *error)
 {
 	if (strcmp(path, "-") == 0)
-		return output_file_standard(file, STDOUT_FILENO, was_closed, trouble);
+		return output_file_standard(file, STDOUT_FILENO, was_closed, error);
 	escape_text(file->name, sizeof(file->name), path, strlen(path));
 	file->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, mode);
 	if (file->fd >= 0)
 		return 0;
-	return trouble_set(trouble, errno, EXIT_CANNOT, NULL, NULL, "cannot write %s: %s",
-			   file->name, strerror(errno));
+	return error_set(error, errno, EXIT_CANNOT, "cannot write %s: %s", file->name,
+			 strerror(errno));
 }
 
 /* Major and minor from Documentation/admin-guide/devices.txt of the kernel. */

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-struct trouble;
+struct error;
 
 #define OUTPUT_NAME_SIZE 128
 
@@ -17,18 +17,18 @@ struct output_file {
 };
 
 /*
- * One of 1 and 2. was_closed: from stdio_guard(). 0 or -EBADF with *trouble filled: fdtrace was
+ * One of 1 and 2. was_closed: from stdio_guard(). 0 or -EBADF with *error filled: fdtrace was
  * started without it.
  */
 int output_file_standard(struct output_file *file, int fd, unsigned int was_closed,
-			 struct trouble *trouble);
+			 struct error *error);
 
 /*
  * Opens or creates the file with this mode; what is in it stays until output_file_empty(). "-" is
- * standard output. 0 or -errno with *trouble filled.
+ * standard output. 0 or -errno with *error filled.
  */
 int output_file_open(struct output_file *file, const char *path, mode_t mode,
-		     unsigned int was_closed, struct trouble *trouble);
+		     unsigned int was_closed, struct error *error);
 
 /* Both lead to the same file, pipe or terminal. Never true of /dev/null. */
 bool output_file_same(const struct output_file *a, const struct output_file *b);

@@ -14,7 +14,7 @@
 #include "output/record.h"
 #include "util/log.h"
 #include "util/redact.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 /* One place where results go, in one format. */
 struct output {
@@ -45,19 +45,19 @@ struct outputs {
 
 static int open_output(struct output *output, const struct run_options *options,
 		       const struct output_request *request, unsigned int was_closed,
-		       struct trouble *trouble)
+		       struct error *error)
 {
 	output->format = request->format   ? request->format
 			 : options->format ? options->format
 					   : &output_format_text;
 	if (request->file)
-		return output_file_open(&output->file, request->file, 0666, was_closed, trouble);
+		return output_file_open(&output->file, request->file, 0666, was_closed, error);
 	return output_file_standard(&output->file,
 				    options->to_stderr ? STDERR_FILENO : STDOUT_FILENO, was_closed,
-				    trouble);
+				    error);
 }
 
-static int open_outputs(struct outputs *o, unsigned int was_closed, struct trouble *trouble)
+static int open_outputs(struct outputs *o, unsigned int was_closed, struct error *error)
 {
 	static const struct output_request standard;
 	const struct run_options *options = o->options;
@@ -65,75 +65,74 @@ static int open_outputs(struct outputs *o, unsigned int was_closed, struct troub
 
 	if (!options->output_count) {
 		o->count = 1;
-		return open_output(&o->output[0], options, &standard, was_closed, trouble);
+		return open_output(&o->output[0], options, &standard, was_closed, error);
 	}
 	while (!err && o->count < options->output_count) {
 		o->output[o->count].file.fd = -1;
 		err = open_output(&o->output[o->count], options, &options->output[o->count],
-				  was_closed, trouble);
+				  was_closed, error);
 		o->count++;
 	}
 	return err;
 }
 
-static int same_file(const struct output_file *a, const struct output_file *b,
-		     struct trouble *trouble)
+static int same_file(const struct output_file *a, const struct output_file *b, struct error *error)
 {
 	if (a->fd < 0 || b->fd < 0 || !output_file_same(a, b))
 		return 0;
-	return trouble_set(trouble, EINVAL, EXIT_USAGE, "name a file for each",
-			   "what one writes would be mixed with what the other writes",
-			   "two outputs go to the same file: %s and %s", a->name, b->name);
+	error_set(error, EINVAL, EXIT_USAGE, "two outputs go to the same file: %s and %s", a->name,
+		  b->name);
+	return error_explain(error, "what one writes would be mixed with what the other writes",
+			     "name a file for each");
 }
 
 /* Nothing has been emptied so far: what a wrong command line names is not lost. */
-static int check_files(const struct outputs *o, struct trouble *trouble)
+static int check_files(const struct outputs *o, struct error *error)
 {
 	int err = 0;
 
 	output_each(o, output)
 	{
 		for (const struct output *other = o->output; !err && other < output; other++)
-			err = same_file(&other->file, &output->file, trouble);
+			err = same_file(&other->file, &output->file, error);
 		if (!err)
-			err = same_file(&output->file, &o->recording, trouble);
+			err = same_file(&output->file, &o->recording, error);
 	}
 	return err;
 }
 
-static int empty_file(struct output_file *file, struct trouble *trouble)
+static int empty_file(struct output_file *file, struct error *error)
 {
 	int err = output_file_empty(file);
 
 	if (!err)
 		return 0;
-	return trouble_set(trouble, -err, EXIT_CANNOT, NULL, NULL, "cannot empty %s: %s",
-			   file->name, strerror(-err));
+	return error_set(error, -err, EXIT_CANNOT, "cannot empty %s: %s", file->name,
+			 strerror(-err));
 }
 
-static int empty_files(struct outputs *o, struct trouble *trouble)
+static int empty_files(struct outputs *o, struct error *error)
 {
-	int err = empty_file(&o->recording, trouble);
+	int err = empty_file(&o->recording, error);
 
 	output_each(o, output)
 	{
 		if (!err)
-			err = empty_file(&output->file, trouble);
+			err = empty_file(&output->file, error);
 	}
 	return err;
 }
 
 /* A recording holds command lines of other users' processes: for its owner only. */
-static int open_files(struct outputs *o, unsigned int was_closed, struct trouble *trouble)
+static int open_files(struct outputs *o, unsigned int was_closed, struct error *error)
 {
-	int err = open_outputs(o, was_closed, trouble);
+	int err = open_outputs(o, was_closed, error);
 
 	if (!err && o->options->record)
-		err = output_file_open(&o->recording, o->options->record, 0600, was_closed,
-				       trouble);
+		err = output_file_open(&o->recording, o->options->record, 0600, was_closed, error);
 	if (!err)
-		err = check_files(o, trouble);
-	return err ? err : empty_files(o, trouble);
+		err = check_files(o, error);
+	return err ? err : empty_files(o, error);
 }
 
 static struct outputs *outputs_new(const struct run_options *options)
@@ -148,14 +147,14 @@ static struct outputs *outputs_new(const struct run_options *options)
 }
 
 int outputs_open(const struct run_options *options, unsigned int was_closed,
-		 struct outputs **ret_outputs, struct trouble *trouble)
+		 struct outputs **ret_outputs, struct error *error)
 {
 	struct outputs *o = outputs_new(options);
 	int err;
 
 	if (!o)
-		return trouble_set(trouble, ENOMEM, EXIT_INTERNAL, NULL, NULL, "out of memory");
-	err = open_files(o, was_closed, trouble);
+		return error_no_memory(error);
+	err = open_files(o, was_closed, error);
 	if (err) {
 		outputs_free(o);
 		return err;
@@ -165,12 +164,12 @@ int outputs_open(const struct run_options *options, unsigned int was_closed,
 }
 
 int outputs_open_lines(const struct run_options *options, const struct outputs_lines *lines,
-		       struct outputs **ret_outputs, struct trouble *trouble)
+		       struct outputs **ret_outputs, struct error *error)
 {
 	struct outputs *o = outputs_new(options);
 
 	if (!o)
-		return trouble_set(trouble, ENOMEM, EXIT_INTERNAL, NULL, NULL, "out of memory");
+		return error_no_memory(error);
 	o->lines = *lines;
 	o->count = 1;
 	o->output[0].format = &output_format_json;
@@ -238,31 +237,31 @@ static void check_output(struct outputs *o, struct output_file *file, int err)
 					: "; further results are lost");
 }
 
-int outputs_begin(struct outputs *o, const struct hostinfo *host, struct trouble *trouble)
+int outputs_begin(struct outputs *o, const struct hostinfo *host, struct error *error)
 {
-	int err = o->redaction ? 0
-			       : redaction_new(COMMAND_LINE_FULL, NULL, 0, &o->redaction, trouble);
+	int err =
+		o->redaction ? 0 : redaction_new(COMMAND_LINE_FULL, NULL, 0, &o->redaction, error);
 
 	if (err)
 		return err;
 	o->host = host;
 	err = make_sinks(o);
 	if (err)
-		return trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL, "out of memory");
+		return error_no_memory(error);
 	if (o->recording.fd < 0)
 		return 0;
 	err = recorder_new(o->recording.fd, &o->recorder);
 	if (err == -ENOMEM)
-		return trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL, "out of memory");
+		return error_no_memory(error);
 	check_output(o, &o->recording, err);
 	return 0;
 }
 
 int outputs_redact(struct outputs *o, enum command_line mode, const char *const *patterns,
-		   unsigned int count, struct trouble *trouble)
+		   unsigned int count, struct error *error)
 {
 	struct redaction *redaction;
-	int err = redaction_new(mode, patterns, count, &redaction, trouble);
+	int err = redaction_new(mode, patterns, count, &redaction, error);
 
 	if (err)
 		return err;
@@ -315,14 +314,14 @@ static void stop_keeping(struct outputs *o, const char *why)
 
 static int open_run_evidence(struct outputs *o)
 {
-	struct trouble trouble;
+	struct error error;
 	int err;
 
 	if (o->evidence)
 		return 0;
-	err = evidence_open(evidence_path(), o->evidence_bytes, &o->evidence, &trouble);
+	err = evidence_open(evidence_path(), o->evidence_bytes, &o->evidence, &error);
 	if (err)
-		stop_keeping(o, trouble.what);
+		stop_keeping(o, error.what);
 	return err;
 }
 
