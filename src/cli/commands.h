@@ -29,7 +29,7 @@ enum option_group {
 #define COMMANDS(X) \
 	X(TRACE, trace, NULL, NULL, \
 	  GROUP_TARGET | GROUP_KERNEL | GROUP_RULES | GROUP_RUN | GROUP_JSON, \
-	  "[OPTION...] -p PID[,PID...]\tattach to running processes\n" \
+	  "[OPTION...] -p PID|NAME[,...]\tattach to running processes\n" \
 	  "[OPTION...] [--] COMMAND [ARG...]\trun a command and trace it\n" \
 	  "[OPTION...] -a\ttrace the whole machine") \
 	X(REPLAY, replay, "replay", "FILE", GROUP_RULES | GROUP_RUN | GROUP_JSON, \

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,6 +131,7 @@ static int open_kernel(const struct options *options, struct run *run)
 {
 	struct bpf_source_options bpf = { .pids = options->pids,
 					  .pid_count = options->pid_count,
+					  .some_may_have_ended = options->pids_by_name,
 					  .follow = !options->no_follow,
 					  .hooks = options->hooks };
 	struct settings settings;
@@ -154,6 +156,15 @@ static int open_kernel(const struct options *options, struct run *run)
 	return bpf_source_open(&bpf, &run->source, &run->error);
 }
 
+static bool all_ended(const struct options *options)
+{
+	for (unsigned int i = 0; i < options->pid_count; i++) {
+		if (kill(options->pids[i], 0) == 0 || errno != ESRCH)
+			return false;
+	}
+	return true;
+}
+
 static int trace(const struct start *start, struct run *run)
 {
 	const struct options *options = start->options;
@@ -169,7 +180,12 @@ static int trace(const struct start *start, struct run *run)
 	config.suppressions = run->suppressions;
 	config.launch = run->launch;
 	config.mode = options->all ? ENGINE_ALL : options->command ? ENGINE_COMMAND : ENGINE_PID;
-	return session_run(&config, &run->result, &run->error);
+	err = session_run(&config, &run->result, &run->error);
+	if (err == -ESRCH && options->pid_count && all_ended(options))
+		snprintf(run->error.cause, sizeof(run->error.cause),
+			 "%s ended before tracing could begin",
+			 options->pid_count == 1 ? "it" : "all of them");
+	return err;
 }
 
 /* A program that does not exist may be a command of fdtrace, misspelt. */
@@ -177,7 +193,12 @@ static void suggest_command(const struct options *options, struct error *error)
 {
 	const char *nearest = options_nearest_command(options->command[0]);
 
-	if (nearest && error->status == EXIT_NOT_FOUND && !error->remedy[0])
+	if (error->status != EXIT_NOT_FOUND || error->remedy[0])
+		return;
+	if (options_is_number(options->command[0]))
+		snprintf(error->remedy, sizeof(error->remedy), "did you mean: fdtrace -p %s?",
+			 options->command[0]);
+	else if (nearest)
 		snprintf(error->remedy, sizeof(error->remedy), "did you mean: fdtrace %s?",
 			 nearest);
 }
@@ -225,11 +246,16 @@ static int mode_trace(const struct start *start)
 /* Opening the output would empty the recording. */
 static bool overwrites_recording(const struct options *options)
 {
+	const struct run_options *run = &options->run;
 	struct stat output, recording;
 
-	return options->run.output && stat(options->run.output, &output) == 0 &&
-	       S_ISREG(output.st_mode) && stat(options->operand, &recording) == 0 &&
-	       output.st_ino == recording.st_ino && output.st_dev == recording.st_dev;
+	for (unsigned int i = 0; i < run->output_count; i++) {
+		if (stat(run->output[i].file, &output) == 0 && S_ISREG(output.st_mode) &&
+		    stat(options->operand, &recording) == 0 && output.st_ino == recording.st_ino &&
+		    output.st_dev == recording.st_dev)
+			return true;
+	}
+	return false;
 }
 
 static int replay(const struct start *start, struct run *run)

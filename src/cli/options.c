@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
+#include "cli/process_name.h"
 #include "daemon/config.h"
 #include "output/format.h"
 #include "util/nearest.h"
@@ -23,6 +24,7 @@ enum type {
 	TYPE_TIME,   /* uint64_t, ns */
 	TYPE_NUMBER, /* unsigned int */
 	TYPE_JSON,
+	TYPE_OUTPUT,
 	TYPE_PIDS,
 	TYPE_RULES,
 	TYPE_SEVERITY,
@@ -65,12 +67,14 @@ static const struct command {
 
 /* clang-format off */
 static const struct row table[] = {
-	{ "pid", 'p', TYPE_PIDS, "PID[,PID...]", 0, 1, PID_LIMIT, T,
-	  "attach to these processes and trace their children" },
+	{ "pid", 'p', TYPE_PIDS, "PID|NAME[,...]", 0, 1, PID_LIMIT, T,
+	  "attach to these processes, trace their children" },
 	{ "all", 'a', TYPE_FLAG, NULL, AT(all), 0, 0, T, "trace the whole machine" },
 	{ "no-follow", 0, TYPE_FLAG, NULL, AT(no_follow), 0, 0, T, "do not trace children" },
 	{ "duration", 'd', TYPE_TIME, "TIME", AT(run.duration_ns), MSEC_NS, 3650 * DAY_NS, R,
-	  "stop tracing after TIME; a command keeps running" },
+	  "stop tracing after TIME; a command goes on" },
+	{ "wait", 0, TYPE_FLAG, NULL, AT(run.wait), 0, 0, T,
+	  "with a command: trace until its last descendant has ended" },
 	{ "stacks", 0, TYPE_STACKS, "MODE", 0, 0, 0, K,
 	  "stack traces: auto (default), native, python or off" },
 	{ "hooks", 0, TYPE_HOOKS, "MODE", 0, 0, 0, K,
@@ -91,8 +95,8 @@ static const struct row table[] = {
 	  "print a summary every TIME, such as 10s or 5m" },
 	{ "json", 'j', TYPE_JSON, "[=full]", 0, 0, 0, J,
 	  "print JSON lines; full: do not shorten long ones" },
-	{ "output", 'o', TYPE_STRING, "FILE", AT(run.output), 0, 0, R,
-	  "write to FILE instead of standard output" },
+	{ "output", 'o', TYPE_OUTPUT, "[FORMAT:]FILE", 0, 0, 0, R,
+	  "write there (-: standard output), as text or json" },
 	{ "record", 'r', TYPE_STRING, "FILE", AT(run.record), 0, 0, T,
 	  "record the event stream for replay" },
 	{ "error-exitcode", 0, TYPE_NUMBER, "N", AT(run.error_exitcode), 1, 255, R,
@@ -242,6 +246,60 @@ static int take_json(struct parse *p, const struct row *row, const char *value)
 	return 0;
 }
 
+/* A colon before the first slash ends the name of a format. */
+static size_t format_length(const char *value)
+{
+	size_t length = strcspn(value, ":/");
+
+	return value[length] == ':' ? length : 0;
+}
+
+static int unknown_format(struct parse *p, const char *value, size_t length)
+{
+	struct nearest nearest = { .word = value, .length = length };
+	char cause[128], remedy[256];
+
+	snprintf(cause, sizeof(cause), "known: ");
+	for (size_t i = 0; i < output_format_count; i++) {
+		nearest_try(&nearest, output_formats[i]->name);
+		snprintf(cause + strlen(cause), sizeof(cause) - strlen(cause), "%s%s",
+			 i ? ", " : "", output_formats[i]->name);
+	}
+	if (nearest.best)
+		snprintf(cause, sizeof(cause), "did you mean %s?", nearest.best);
+	snprintf(remedy, sizeof(remedy), "for a file whose name has a colon: -o ./%s",
+		 safe(p, value));
+	error_set(p->error, EINVAL, EXIT_USAGE, "unknown format '%s' in -o",
+		  safe_n(p, value, length));
+	return error_explain(p->error, cause, remedy);
+}
+
+static int too_many_outputs(struct parse *p)
+{
+	return error_set(p->error, EINVAL, EXIT_USAGE, "more than %d outputs with -o", OUTPUTS_MAX);
+}
+
+static int take_output(struct parse *p, const struct row *row, const char *value)
+{
+	struct run_options *run = &p->options->run;
+	struct output_request *output = &run->output[run->output_count];
+	size_t length = format_length(value);
+
+	if (run->output_count == OUTPUTS_MAX)
+		return too_many_outputs(p);
+	if (length) {
+		output->format = output_format_find(value, length);
+		if (!output->format)
+			return unknown_format(p, value, length);
+		value += length + 1;
+	}
+	if (!*value)
+		return empty_file_name(p, row);
+	output->file = value;
+	run->output_count++;
+	return 0;
+}
+
 static int add_pid(struct parse *p, pid_t pid)
 {
 	struct options *o = p->options;
@@ -257,22 +315,76 @@ static int add_pid(struct parse *p, pid_t pid)
 	return 0;
 }
 
+#define BETWEEN_PIDS ", \t\n" /* pidof prints blanks, pgrep newlines */
+
+/* All of it is numbers and what stands between them: a name may hold blanks, too. */
+static bool are_numbers(const char *value)
+{
+	return *value && strspn(value, "0123456789" BETWEEN_PIDS) == strlen(value);
+}
+
+static int take_pid(struct parse *p, const struct row *row, const char *text, size_t length)
+{
+	uint64_t pid;
+
+	if (parse_number(text, length, &pid) || pid < row->min || pid > row->max) {
+		error_set(p->error, EINVAL, EXIT_USAGE, "invalid process ID '%s' for -p",
+			  safe_n(p, text, length));
+		return error_explain(
+			p->error,
+			"expected names or process IDs from 1 to 4194304, separated by "
+			"commas",
+			NULL);
+	}
+	return add_pid(p, (pid_t)pid);
+}
+
+static int add_found_pid(void *ctx, pid_t pid)
+{
+	return add_pid(ctx, pid);
+}
+
+static int no_such_process(struct parse *p, const char *name, size_t length, int err)
+{
+	if (err) {
+		error_set(p->error, -err, EXIT_CANNOT, "cannot look for processes in /proc");
+		return error_explain(p->error, strerror(-err), "mount it, or give process IDs");
+	}
+	error_set(p->error, ESRCH, EXIT_CANNOT, "no process is called '%s'",
+		  safe_n(p, name, length));
+	return error_explain(p->error,
+			     "it must be the whole name of the process, or the name of the file it "
+			     "executes",
+			     "try: ps -e -o pid,comm; then give that name, or fdtrace -p PID");
+}
+
+/* A name that begins like a number or an option is a slip, unless a process has it. */
+static int take_name(struct parse *p, const struct row *row, const char *name, size_t length)
+{
+	unsigned int before = p->options->pid_count;
+	int err = length ? process_name_each(name, length, add_found_pid, p) : 0;
+
+	if (p->options->pid_count > before && !err) {
+		p->options->pids_by_name = true;
+		return 0;
+	}
+	if (err == -ENOMEM)
+		return err;
+	if (!length || strchr("-0123456789", *name))
+		return take_pid(p, row, name, length);
+	return no_such_process(p, name, length, err);
+}
+
 static int take_pids(struct parse *p, const struct row *row, const char *value)
 {
-	for (;;) {
-		size_t length = strcspn(value, ",");
-		uint64_t pid;
-		int err;
+	bool numbers = are_numbers(value);
+	const char *between = numbers ? BETWEEN_PIDS : ",";
 
-		if (parse_number(value, length, &pid) || pid < row->min || pid > row->max) {
-			error_set(p->error, EINVAL, EXIT_USAGE, "invalid process ID '%s' for -p",
-				  safe_n(p, value, length));
-			return error_explain(p->error,
-					     "expected process IDs from 1 to 4194304, separated by "
-					     "commas",
-					     NULL);
-		}
-		err = add_pid(p, (pid_t)pid);
+	for (;;) {
+		size_t length = strcspn(value, between);
+		int err = numbers ? take_pid(p, row, value, length)
+				  : take_name(p, row, value, length);
+
 		if (err || !value[length])
 			return err;
 		value += length + 1;
@@ -444,6 +556,7 @@ static int options_apply(struct parse *p, const struct row *row, const char *val
 	case TYPE_TIME: return options_parse_time(p, row, value);
 	case TYPE_NUMBER: return take_number(p, row, value);
 	case TYPE_JSON: return take_json(p, row, value);
+	case TYPE_OUTPUT: return take_output(p, row, value);
 	case TYPE_PIDS: return take_pids(p, row, value);
 	case TYPE_RULES: return options_parse_rules(p, value);
 	case TYPE_SEVERITY: return options_parse_severity(p, row, value);
@@ -460,7 +573,7 @@ static int options_apply(struct parse *p, const struct row *row, const char *val
 
 static bool optional_value(const struct row *row)
 {
-	return row->argument && row->argument[0] == '[';
+	return row->argument && row->argument[0] == '[' && row->argument[1] == '=';
 }
 
 static void fill_getopt(struct parse *p)
@@ -683,10 +796,14 @@ static int check_trace(struct parse *p)
 				     "-a traces the whole machine: start the command separately");
 	if (o->pid_count && o->command)
 		return contradiction(p, "-p cannot be combined with a command",
-				     "either attach to processes or run a command");
+				     "either attach to processes or run a command; several "
+				     "processes: -p PID,NAME");
 	if (o->all && o->no_follow)
 		return contradiction(p, "-a and --no-follow cannot be used together",
 				     "the whole machine includes all children");
+	if (o->run.wait && !o->command)
+		return contradiction(p, "--wait goes with a command only",
+				     "-p and -a stay until they are told to end, or for -d TIME");
 	if (!o->all && !o->pid_count && !o->command)
 		return contradiction(p, "nothing to trace",
 				     "give a COMMAND to run, processes with -p PID, or -a for the "
@@ -715,9 +832,35 @@ static void sort_pids(struct options *o)
 	o->pid_count = kept + 1;
 }
 
-static bool to_stdout(const char *file)
+static bool is_stdout(const char *file)
 {
-	return !file || strcmp(file, "-") == 0;
+	return strcmp(file, "-") == 0;
+}
+
+/* Whether findings go to this file, whose name is compared only: outputs_open() knows more. */
+static bool is_output(const struct run_options *run, const char *file)
+{
+	if (!run->output_count)
+		return is_stdout(file) && !run->to_stderr;
+	for (unsigned int i = 0; i < run->output_count; i++) {
+		if (strcmp(run->output[i].file, file) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int check_outputs(struct parse *p)
+{
+	const struct run_options *run = &p->options->run;
+
+	if (!run->record || !is_output(run, run->record))
+		return 0;
+	if (is_stdout(run->record))
+		return contradiction(
+			p, "the recording and the findings cannot both go to standard output",
+			"name a file for the findings with -o");
+	return contradiction(p, "-r and -o name the same file",
+			     "give the recording and the findings a file each");
 }
 
 static int check(struct parse *p)
@@ -730,6 +873,7 @@ static int check(struct parse *p)
 	if (err)
 		return err;
 	sort_pids(o);
+	o->run.to_stderr = o->command != NULL;
 	if (o->run.quiet && o->run.verbosity)
 		return contradiction(p, "-q and -v cannot be used together", NULL);
 	if (o->mode == MODE_DOCTOR && o->run.full)
@@ -737,16 +881,26 @@ static int check(struct parse *p)
 	if (o->mode == MODE_EXPLAIN && o->run.full)
 		return contradiction(p, "--json=full cannot be used with explain",
 				     "use --json: stored findings are never truncated");
-	if (o->run.record && to_stdout(o->run.record) && to_stdout(o->run.output))
-		return contradiction(
-			p, "the recording and the findings cannot both go to standard output",
-			"name a file for the findings with -o");
-	if (o->run.record && o->run.output && strcmp(o->run.record, o->run.output) == 0)
-		return contradiction(p, "-r and -o name the same file",
-				     "give the recording and the findings a file each");
-	if (to_stdout(o->run.output))
-		o->run.output = NULL;
-	return 0;
+	return check_outputs(p);
+}
+
+bool options_is_number(const char *word)
+{
+	return *word && strspn(word, "0123456789") == strlen(word);
+}
+
+/* -p 12 13, as pidof prints them: words that are all numbers, with options among them. */
+static int take_more_pids(struct parse *p, bool *separated)
+{
+	int err = 0;
+
+	while (!err && !*separated && p->options->pid_count && optind < p->argc &&
+	       options_is_number(p->argv[optind])) {
+		err = take_pids(p, options_row_of('p'), p->argv[optind++]);
+		if (!err)
+			err = take_options(p, separated);
+	}
+	return err;
 }
 
 int options_parse(int argc, char **argv, struct options *options, struct error *error)
@@ -761,6 +915,8 @@ int options_parse(int argc, char **argv, struct options *options, struct error *
 	optind = 0; /* glibc: start again */
 	opterr = 0;
 	err = take_options(&p, &separated);
+	if (!err && !is_listing(options->mode))
+		err = take_more_pids(&p, &separated);
 	if (err || is_listing(options->mode))
 		return err;
 	if (optind < argc && options->mode != MODE_TRACE)

@@ -16,6 +16,7 @@ struct options {
 	struct run_options run;
 	pid_t *pids; /* owned; each once, ascending */
 	unsigned int pid_count;
+	bool pids_by_name;  /* some of them: they may have ended since they were found */
 	const char *config; /* NULL: the usual one */
 	bool all;
 	bool no_follow;
@@ -35,6 +36,9 @@ void options_done(struct options *options);
 
 /* The command that this misspelt word may mean; NULL: none. */
 const char *options_nearest_command(const char *word);
+
+/* A word of digits: as a command, it is more likely meant as a process. */
+bool options_is_number(const char *word);
 
 /* At most 50 lines of at most 80 columns. */
 void options_help(FILE *out);

@@ -450,6 +450,17 @@ static void holdings_look(struct holdings *h)
 
 /* ---- out ---- */
 
+/* A command's descriptors that nobody opened since its start are those that it was started with. */
+static const char *label_unknown(const struct holdings *h, int32_t fd)
+{
+	const struct slot *slot = fdtable_slot(h->table, fd);
+
+	if (h->engine->options.mode == ENGINE_COMMAND &&
+	    slot->flags & (SLOT_CROSSED_EXEC | SLOT_INHERITED))
+		return "inherited";
+	return "opener unknown";
+}
+
 static struct site_row holdings_row(struct holdings *h, struct holding *holding, char *label,
 				    size_t label_size)
 {
@@ -465,7 +476,7 @@ static struct site_row holdings_row(struct holdings *h, struct holding *holding,
 		row.oldest_ns = e->now_ns - holding->opened_ns;
 		return row;
 	}
-	text_format(label, label_size, "opener unknown");
+	text_format(label, label_size, "%s", label_unknown(h, row.example_fd));
 	row.target = holding->target[0] ? holding->target : NULL;
 	return row;
 }

@@ -264,12 +264,36 @@ static inline void report_closed(const struct place *p, const struct slot_closed
 		detectors_call(p->e, closed_some, change);
 }
 
+/*
+ * Of run mode's own child: what it closes until it has become the command, and what its exec closes
+ * for it. That is nobody's history.
+ */
+static bool is_launchers(const struct place *p, enum ending ending)
+{
+	const struct process *owner = p->table->owner;
+
+	return p->e->options.mode == ENGINE_COMMAND && owner == p->e->root &&
+	       (!owner->image || (owner->image == 1 && ending == END_EXEC));
+}
+
+static void slot_forget(const struct place *p)
+{
+	count_unknown(p, -1);
+	fdtable_count(p->table, p->fd, -1);
+	p->e->counters.descriptors--;
+	*p->slot = (struct slot){ 0 };
+}
+
 /* The generation in the slot is over. actor NULL: ended by someone not yet, or never, heard. */
 static void slot_end(const struct place *p, const struct actor *actor, enum ending ending)
 {
 	struct slot *slot = p->slot, was = *slot;
 	uint32_t generation = slot->generation, ended;
 
+	if (!slot->site && !slot->ended && is_launchers(p, ending)) {
+		slot_forget(p);
+		return;
+	}
 	p->e->counters.changes[ending == END_REPLACE ? CHANGE_REPLACE : CHANGE_CLOSE]++;
 	slot_report_change(p, CHANGE_CLOSE, actor, ending_text(ending));
 	if (!slot->site)
@@ -670,8 +694,10 @@ static void vec_last(struct engine *e, struct fdtable *table, const struct fdt_h
 	else if (e->uncovered)
 		table->tainted = true;
 	tasks_copied(e, table);
-	if (head->op == FDT_OP_EXEC)
+	if (head->op == FDT_OP_EXEC) {
+		table->peak = table->open; /* without what the exec has closed */
 		detectors_call(e, image_started, table->owner);
+	}
 }
 
 static bool vec_agrees(const struct chunk *chunk, const struct fdt_vec *event)

@@ -27,7 +27,10 @@ struct output_format {
 OUTPUT_FORMATS(OUTPUT_FORMAT_DECLARE)
 #undef OUTPUT_FORMAT_DECLARE
 
-/* The format of this name, or NULL. */
-const struct output_format *output_format_find(const char *name);
+extern const struct output_format *const output_formats[];
+extern const size_t output_format_count;
+
+/* The format of this name, which need not end after `length`; or NULL. */
+const struct output_format *output_format_find(const char *name, size_t length);
 
 #endif

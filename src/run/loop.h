@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LOOP_WATCHES 4
+#define LOOP_WATCHES 12 /* source, signals, command, outputs */
 #define DUE_ITEMS 4
 #define DUE_NEVER UINT64_MAX
 

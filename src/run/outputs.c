@@ -2,90 +2,158 @@
 #include "run/outputs.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "run/evidence.h"
+#include "run/output_file.h"
 #include "output/format.h"
 #include "output/json/json.h"
 #include "output/record.h"
-#include "util/escape.h"
 #include "util/log.h"
 #include "util/redact.h"
 #include "util/error.h"
 
-#define NAME_SIZE 128
-
-struct file {
-	int fd;               /* -1: none */
-	char name[NAME_SIZE]; /* safe to print */
-	bool failed;
+/* One place where results go, in one format. */
+struct output {
+	struct output_file file;
+	const struct output_format *format;
+	struct sink *sink;
+	enum severity min_severity;
 };
 
 struct outputs {
 	const struct run_options *options;
-	struct file data, recording;
-	struct outputs_lines lines; /* all NULL: data is a file */
-	const struct output_format *format;
-	struct sink *sink;
+	struct output output[OUTPUTS_MAX];
+	unsigned int count; /* 1 or more */
+	struct output_file recording;
+	struct outputs_lines lines; /* all NULL: there are files */
 	struct recorder *recorder;
 	const struct hostinfo *host;
 	struct redaction *redaction;
 	struct evidence *evidence; /* opened with the first finding */
 	uint64_t evidence_bytes;   /* 0: nothing is stored (any more) */
-	enum severity min_severity;
 	bool reader_gone;
 	bool lost;
 };
 
-static int open_stdout(struct file *file, unsigned int was_closed, struct error *error)
+#define output_each(outputs, output)                                       \
+	for (__typeof__(&(outputs)->output[0]) output = (outputs)->output; \
+	     output < (outputs)->output + (outputs)->count; output++)
+
+static int open_output(struct output *output, const struct run_options *options,
+		       const struct output_request *request, unsigned int was_closed,
+		       struct error *error)
 {
-	snprintf(file->name, sizeof(file->name), "standard output");
-	file->fd = STDOUT_FILENO;
-	if (!(was_closed & 1u << STDOUT_FILENO))
-		return 0;
-	error_set(error, EBADF, EXIT_USAGE, "cannot write the results to standard output");
-	return error_explain(error, "fdtrace was started with its standard output closed",
-			     "name a file with -o FILE");
+	output->format = request->format   ? request->format
+			 : options->format ? options->format
+					   : &output_format_text;
+	if (request->file)
+		return output_file_open(&output->file, request->file, 0666, was_closed, error);
+	return output_file_standard(&output->file,
+				    options->to_stderr ? STDERR_FILENO : STDOUT_FILENO, was_closed,
+				    error);
 }
 
-static int open_file(struct file *file, const char *path, mode_t mode, unsigned int was_closed,
-		     struct error *error)
+static int open_outputs(struct outputs *o, unsigned int was_closed, struct error *error)
 {
-	if (!path || strcmp(path, "-") == 0)
-		return open_stdout(file, was_closed, error);
-	escape_text(file->name, sizeof(file->name), path, strlen(path));
-	file->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, mode);
-	if (file->fd >= 0)
+	static const struct output_request standard;
+	const struct run_options *options = o->options;
+	int err = 0;
+
+	if (!options->output_count) {
+		o->count = 1;
+		return open_output(&o->output[0], options, &standard, was_closed, error);
+	}
+	while (!err && o->count < options->output_count) {
+		o->output[o->count].file.fd = -1;
+		err = open_output(&o->output[o->count], options, &options->output[o->count],
+				  was_closed, error);
+		o->count++;
+	}
+	return err;
+}
+
+static int same_file(const struct output_file *a, const struct output_file *b, struct error *error)
+{
+	if (a->fd < 0 || b->fd < 0 || !output_file_same(a, b))
 		return 0;
-	return error_set(error, errno, EXIT_CANNOT, "cannot write %s: %s", file->name,
-			 strerror(errno));
+	error_set(error, EINVAL, EXIT_USAGE, "two outputs go to the same file: %s and %s", a->name,
+		  b->name);
+	return error_explain(error, "what one writes would be mixed with what the other writes",
+			     "name a file for each");
+}
+
+/* Nothing has been emptied so far: what a wrong command line names is not lost. */
+static int check_files(const struct outputs *o, struct error *error)
+{
+	int err = 0;
+
+	output_each(o, output)
+	{
+		for (const struct output *other = o->output; !err && other < output; other++)
+			err = same_file(&other->file, &output->file, error);
+		if (!err)
+			err = same_file(&output->file, &o->recording, error);
+	}
+	return err;
+}
+
+static int empty_file(struct output_file *file, struct error *error)
+{
+	int err = output_file_empty(file);
+
+	if (!err)
+		return 0;
+	return error_set(error, -err, EXIT_CANNOT, "cannot empty %s: %s", file->name,
+			 strerror(-err));
+}
+
+static int empty_files(struct outputs *o, struct error *error)
+{
+	int err = empty_file(&o->recording, error);
+
+	output_each(o, output)
+	{
+		if (!err)
+			err = empty_file(&output->file, error);
+	}
+	return err;
 }
 
 /* A recording holds command lines of other users' processes: for its owner only. */
 static int open_files(struct outputs *o, unsigned int was_closed, struct error *error)
 {
-	int err = open_file(&o->data, o->options->output, 0666, was_closed, error);
+	int err = open_outputs(o, was_closed, error);
 
 	if (!err && o->options->record)
-		err = open_file(&o->recording, o->options->record, 0600, was_closed, error);
-	return err;
+		err = output_file_open(&o->recording, o->options->record, 0600, was_closed, error);
+	if (!err)
+		err = check_files(o, error);
+	return err ? err : empty_files(o, error);
+}
+
+static struct outputs *outputs_new(const struct run_options *options)
+{
+	struct outputs *o = calloc(1, sizeof(*o));
+
+	if (!o)
+		return NULL;
+	o->options = options;
+	o->output[0].file.fd = o->recording.fd = -1;
+	return o;
 }
 
 int outputs_open(const struct run_options *options, unsigned int was_closed,
 		 struct outputs **ret_outputs, struct error *error)
 {
-	struct outputs *o = calloc(1, sizeof(*o));
+	struct outputs *o = outputs_new(options);
 	int err;
 
 	if (!o)
 		return error_no_memory(error);
-	o->options = options;
-	o->data.fd = o->recording.fd = -1;
 	err = open_files(o, was_closed, error);
 	if (err) {
 		outputs_free(o);
@@ -98,66 +166,63 @@ int outputs_open(const struct run_options *options, unsigned int was_closed,
 int outputs_open_lines(const struct run_options *options, const struct outputs_lines *lines,
 		       struct outputs **ret_outputs, struct error *error)
 {
-	struct outputs *o = calloc(1, sizeof(*o));
+	struct outputs *o = outputs_new(options);
 
 	if (!o)
 		return error_no_memory(error);
-	o->options = options;
 	o->lines = *lines;
-	o->data.fd = o->recording.fd = -1;
+	o->count = 1;
+	o->output[0].format = &output_format_json;
 	*ret_outputs = o;
 	return 0;
 }
 
-static unsigned int terminal_width(int fd)
-{
-	struct winsize size;
-
-	if (!isatty(fd))
-		return 0;
-	return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
-}
-
-static bool wants_color(int fd)
-{
-	const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
-
-	return isatty(fd) && !(no_color && *no_color) && term && strcmp(term, "dumb") != 0;
-}
-
-static int make_sink(struct outputs *o, const struct hostinfo *host)
+static int make_sink(struct outputs *o, struct output *output)
 {
 	const struct run_options *run = o->options;
 	struct sink_options options = {
-		.fd = o->data.fd,
-		.host = host,
+		.fd = output->file.fd,
+		.host = o->host,
 		.redaction = o->redaction,
-		.min_severity = o->min_severity,
-		.width = terminal_width(o->data.fd),
-		.color = wants_color(o->data.fd),
+		.min_severity = output->min_severity,
+		.width = output_file_width(&output->file),
+		.color = output_file_has_color(&output->file),
 		.verbosity = run->verbosity,
 		.quiet = run->quiet,
 		.summaries = !run->quiet,
 		.full = run->full,
 	};
 
-	return o->format->sink_new(&options, &o->sink);
+	return output->format->sink_new(&options, &output->sink);
 }
 
-static int make_line_sink(struct outputs *o, const struct hostinfo *host)
+static int make_line_sink(struct outputs *o, struct output *output)
 {
 	struct sink_options options = { .fd = -1,
 					.write = o->lines.line,
 					.write_ctx = o->lines.ctx,
-					.host = host,
+					.host = o->host,
 					.redaction = o->redaction,
 					.min_severity = SEVERITY_INFO };
 
-	return output_format_json.sink_new(&options, &o->sink);
+	return output->format->sink_new(&options, &output->sink);
+}
+
+static int make_sinks(struct outputs *o)
+{
+	int err = 0;
+
+	output_each(o, output)
+	{
+		output->min_severity = o->options->min_severity ?: output->format->min_severity;
+		if (!err)
+			err = o->lines.line ? make_line_sink(o, output) : make_sink(o, output);
+	}
+	return err;
 }
 
 /* One message for each output that fails; then it is not used any more. */
-static void check_output(struct outputs *o, struct file *file, int err)
+static void check_output(struct outputs *o, struct output_file *file, int err)
 {
 	if (!err || file->failed)
 		return;
@@ -174,16 +239,13 @@ static void check_output(struct outputs *o, struct file *file, int err)
 
 int outputs_begin(struct outputs *o, const struct hostinfo *host, struct error *error)
 {
-	const struct run_options *run = o->options;
 	int err =
 		o->redaction ? 0 : redaction_new(COMMAND_LINE_FULL, NULL, 0, &o->redaction, error);
 
 	if (err)
 		return err;
 	o->host = host;
-	o->format = run->format ? run->format : &output_format_text;
-	o->min_severity = run->min_severity ? run->min_severity : o->format->min_severity;
-	err = o->lines.line ? make_line_sink(o, host) : make_sink(o, host);
+	err = make_sinks(o);
 	if (err)
 		return error_no_memory(error);
 	if (o->recording.fd < 0)
@@ -204,7 +266,7 @@ int outputs_redact(struct outputs *o, enum command_line mode, const char *const 
 	if (err)
 		return err;
 	if (o->redaction)
-		redaction_take(o->redaction, redaction); /* the sink knows the old one */
+		redaction_take(o->redaction, redaction); /* the sinks know the old one */
 	else
 		o->redaction = redaction;
 	return 0;
@@ -222,16 +284,20 @@ void outputs_record_flush(struct outputs *o)
 		check_output(o, &o->recording, recorder_flush(o->recorder));
 }
 
+/* Calls a function of all sinks that have it. */
+#define output_call(outputs, function, ...)                                                   \
+	output_each(outputs, output) if (!output->file.failed && output->sink->ops->function) \
+		check_output(outputs, &output->file,                                          \
+			     output->sink->ops->function(output->sink, __VA_ARGS__))
+
 void outputs_state(struct outputs *o, enum run_state state, uint64_t time_ns)
 {
-	if (!o->data.failed && o->sink->ops->state)
-		check_output(o, &o->data, o->sink->ops->state(o->sink, state, time_ns));
+	output_call(o, state, state, time_ns);
 }
 
 void outputs_coverage(struct outputs *o, const struct coverage_change *change)
 {
-	if (!o->data.failed && o->sink->ops->coverage)
-		check_output(o, &o->data, o->sink->ops->coverage(o->sink, change));
+	output_call(o, coverage, change);
 }
 
 void outputs_keep(struct outputs *o, uint64_t max_bytes)
@@ -259,11 +325,16 @@ static int open_run_evidence(struct outputs *o)
 	return err;
 }
 
+/* A sink that has built its line anyway shares the work. */
 static int evidence_line(struct outputs *o, const struct finding *finding, char **ret_line,
 			 size_t *ret_length)
 {
-	if (o->sink->ops->evidence)
-		return o->sink->ops->evidence(o->sink, finding, ret_line, ret_length);
+	output_each(o, output)
+	{
+		if (!output->file.failed && output->sink->ops->evidence)
+			return output->sink->ops->evidence(output->sink, finding, ret_line,
+							   ret_length);
+	}
 	return json_finding_line(o->host, o->redaction, finding, ret_line, ret_length);
 }
 
@@ -297,61 +368,91 @@ static bool give_full(struct outputs *o, const struct finding *finding)
 	return !err;
 }
 
+static bool some_show(const struct outputs *o, const struct finding *finding)
+{
+	output_each(o, output)
+	{
+		if (!output->file.failed && finding->severity >= output->min_severity)
+			return true;
+	}
+	return false;
+}
+
 static bool keep_finding(struct outputs *o, const struct finding *finding)
 {
-	return o->evidence_bytes && finding->severity >= o->min_severity && !open_run_evidence(o) &&
+	return o->evidence_bytes && some_show(o, finding) && !open_run_evidence(o) &&
 	       !put_evidence(o, finding);
+}
+
+static bool all_failed(const struct outputs *o)
+{
+	output_each(o, output)
+	{
+		if (!output->file.failed)
+			return false;
+	}
+	return true;
 }
 
 void outputs_finding(struct outputs *o, const struct finding *finding)
 {
-	if (o->data.failed)
+	bool kept;
+
+	if (all_failed(o))
 		return;
-	o->sink->kept = o->lines.full ? give_full(o, finding) : keep_finding(o, finding);
-	if (finding->joined)
-		return;
-	check_output(o, &o->data, o->sink->ops->finding(o->sink, finding));
+	kept = o->lines.full ? give_full(o, finding) : keep_finding(o, finding);
+	output_each(o, output) output->sink->kept = kept;
+	if (!finding->joined)
+		output_call(o, finding, finding);
 }
 
 void outputs_withheld(struct outputs *o, const struct withheld *withheld)
 {
-	if (!o->data.failed && o->sink->ops->withheld)
-		check_output(o, &o->data, o->sink->ops->withheld(o->sink, withheld));
+	output_call(o, withheld, withheld);
 }
 
 void outputs_change(struct outputs *o, const struct change *change)
 {
-	if (!o->data.failed && o->sink->ops->change)
-		check_output(o, &o->data, o->sink->ops->change(o->sink, change));
+	output_call(o, change, change);
 }
 
 void outputs_summary(struct outputs *o, const struct summary *summary)
 {
-	if (!o->data.failed && o->sink->ops->summary)
-		check_output(o, &o->data, o->sink->ops->summary(o->sink, summary));
+	output_call(o, summary, summary);
 }
 
 void outputs_inventory(struct outputs *o, const struct summary *summary)
 {
-	if (!o->data.failed && o->sink->ops->inventory)
-		check_output(o, &o->data, o->sink->ops->inventory(o->sink, summary));
+	output_call(o, inventory, summary);
 }
 
-int outputs_poll_fd(const struct outputs *o)
+unsigned int outputs_count(const struct outputs *o)
 {
-	return o->data.fd;
+	return o->count;
 }
 
-void outputs_reader_left(struct outputs *o)
+int outputs_poll_fd(const struct outputs *o, unsigned int n)
 {
-	check_output(o, &o->data, -EPIPE);
+	return o->output[n].file.fd;
 }
 
+void outputs_check_readers(struct outputs *o)
+{
+	output_each(o, output)
+	{
+		struct pollfd reader = { .fd = output->file.fd };
+
+		if (poll(&reader, 1, 0) > 0 && reader.revents & (POLLERR | POLLHUP))
+			check_output(o, &output->file, -EPIPE);
+	}
+}
+
+/* A recording of what nobody reads any more is no reason to go on. */
 bool outputs_alive(const struct outputs *o)
 {
 	bool recording = o->recording.fd >= 0 && !o->recording.failed;
 
-	return !o->reader_gone && (!o->data.failed || recording);
+	return !all_failed(o) || (recording && !o->reader_gone);
 }
 
 bool outputs_lost(const struct outputs *o)
@@ -359,12 +460,11 @@ bool outputs_lost(const struct outputs *o)
 	return o->lost;
 }
 
-/* Some file systems report a full disk only when the file is closed. */
-static void close_file(struct outputs *o, struct file *file)
+static void close_sink(struct outputs *o, struct output *output)
 {
-	if (file->fd > STDERR_FILENO && close(file->fd) < 0)
-		check_output(o, file, -errno);
-	file->fd = -1;
+	sink_free(output->sink);
+	output->sink = NULL;
+	check_output(o, &output->file, output_file_close(&output->file));
 }
 
 void outputs_close(struct outputs *o)
@@ -374,14 +474,12 @@ void outputs_close(struct outputs *o)
 	o->recorder = NULL;
 	if (err)
 		check_output(o, &o->recording, err);
-	sink_free(o->sink);
-	o->sink = NULL;
+	output_each(o, output) close_sink(o, output);
+	check_output(o, &o->recording, output_file_close(&o->recording));
 	evidence_free(o->evidence);
 	o->evidence = NULL;
 	redaction_free(o->redaction);
 	o->redaction = NULL;
-	close_file(o, &o->recording);
-	close_file(o, &o->data);
 }
 
 void outputs_free(struct outputs *o)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where a run's results go: a sink (text or JSON) and perhaps a recording. An output that cannot be
- * written is reported once, by name, and dropped; the other one continues.
+ * Where a run's results go: one or more files, each with a sink of its own format, and perhaps a
+ * recording. An output that cannot be written is reported once, by name, and dropped; the others
+ * continue.
  */
 #ifndef FDTRACE_RUN_OUTPUTS_H
 #define FDTRACE_RUN_OUTPUTS_H
@@ -35,7 +36,7 @@ struct outputs_lines {
 int outputs_open_lines(const struct run_options *options, const struct outputs_lines *lines,
 		       struct outputs **ret_outputs, struct error *error);
 
-/* Makes the sink and the recorder. host: borrowed; may be filled in until the first finding. */
+/* Makes the sinks and the recorder. host: borrowed; may be filled in until the first finding. */
 int outputs_begin(struct outputs *outputs, const struct hostinfo *host, struct error *error);
 
 /*
@@ -62,11 +63,15 @@ void outputs_change(struct outputs *outputs, const struct change *change);
 void outputs_summary(struct outputs *outputs, const struct summary *summary);
 void outputs_inventory(struct outputs *outputs, const struct summary *summary);
 
-/* Polls an error or a hang-up once the reader of findings has gone: call outputs_reader_left(). */
-int outputs_poll_fd(const struct outputs *outputs);
-void outputs_reader_left(struct outputs *outputs);
+/*
+ * The n-th output polls an error or a hang-up once its reader has gone (-1: it never does). Then
+ * call outputs_check_readers().
+ */
+unsigned int outputs_count(const struct outputs *outputs);
+int outputs_poll_fd(const struct outputs *outputs, unsigned int n);
+void outputs_check_readers(struct outputs *outputs);
 
-/* False once a reader has gone (a closed pipe: end quietly) or nothing is left to write to. */
+/* False once nothing is left to write to, or only a recording and a reader has gone: end quietly. */
 bool outputs_alive(const struct outputs *outputs);
 /* Something could not be written, for a reason other than a reader that has gone. */
 bool outputs_lost(const struct outputs *outputs);

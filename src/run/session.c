@@ -13,6 +13,7 @@
 #include "run/launch.h"
 #include "run/outputs.h"
 #include "run/signals.h"
+#include "run/survivors.h"
 #include "run/verify.h"
 #include "source/live/stacking.h"
 #include "source/replay.h"
@@ -232,6 +233,26 @@ void session_summarise(struct session *s, bool final)
 	outputs_summary(s->config->outputs, &summary);
 }
 
+/* "Nothing found" in no process at all would be taken for good news. */
+static int session_check_attached(struct session *s)
+{
+	struct engine_counters counters = { 0 };
+
+	if (s->config->replay || s->meta.mode != ENGINE_PID)
+		return 0;
+	if (s->engine)
+		engine_counters(s->engine, &counters);
+	if (counters.processes)
+		return 0;
+	error_set(s->error, ESRCH, EXIT_CANNOT,
+		  "no process is traced: none of those given with -p can be read");
+	return error_explain(
+		s->error,
+		"the kernel does not show fdtrace their descriptors: a security module or "
+		"another guard of the machine may hide them",
+		"see what root sees: ls -l /proc/PID/fd");
+}
+
 /* What is open is known at once; what becomes of it only later. */
 static void session_take_inventory(struct session *s)
 {
@@ -370,6 +391,8 @@ static int session_begin(struct session *s)
 		return err;
 	err = source->ops->start(source, stream_event_as_is, s, s->error);
 	if (!err)
+		err = session_check_attached(s);
+	if (!err)
 		session_take_inventory(s);
 	return err == -ECANCELED ? 0 : err;
 }
@@ -406,6 +429,14 @@ static bool session_command_lives(const struct session *s)
 	return s->config->launch && !launch_ended(s->config->launch);
 }
 
+static void session_name_survivors(const struct session *s)
+{
+	const struct launch *launch = s->config->launch;
+
+	if (launch)
+		survivors_report(s->engine, session_command_lives(s) ? 0 : launch_pid(launch));
+}
+
 /* If a reader or a disk blocks the last lines, a signal must be able to end us. */
 static int session_end(struct session *s, int err)
 {
@@ -425,6 +456,7 @@ static int session_end(struct session *s, int err)
 	engine_finish(s->engine, s->now_ns);
 	session_summarise(s, true);
 	outputs_state(outputs, RUN_STOP, s->now_ns);
+	session_name_survivors(s);
 	if (service->ended)
 		service->ended(service->ctx);
 	return err;
@@ -484,9 +516,9 @@ int session_run(const struct session_config *config, struct session_result *ret_
 	if (!err && config->launch) {
 		err = launch_go(config->launch, error);
 		ret_result->command_started = !err;
-		if (err && s.began_ns)
-			outputs_state(config->outputs, RUN_STOP, s.now_ns);
 	}
+	if (err && s.began_ns)
+		outputs_state(config->outputs, RUN_STOP, s.now_ns);
 	if (!err) {
 		err = turn_loop(&s);
 		err = session_end(&s, err);

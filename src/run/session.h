@@ -24,15 +24,25 @@ struct source;
 struct suppression_list;
 struct error;
 
+/* One -o: where results are to go. */
+struct output_request {
+	const struct output_format *format; /* NULL: that of the run */
+	const char *file;                   /* "-": stdout; NULL: where the run writes by default */
+};
+#define OUTPUTS_MAX 8
+
 /* What the user asked for, for any source. Strings are borrowed. */
 struct run_options {
-	const struct output_format *format; /* NULL: text */
-	bool full;                          /* no size cap on a JSON line */
+	const struct output_format *format; /* of outputs that name none; NULL: text */
+	struct output_request output[OUTPUTS_MAX];
+	unsigned int output_count; /* 0: one, to stdout or stderr */
+	bool to_stderr;            /* by default results go to stderr: stdout is the command's */
+	bool full;                 /* no size cap on a JSON line */
 	bool events;
 	bool verify; /* compare the tables with the kernel's */
+	bool wait;   /* not the end of the command ends the run, but that of its last descendant */
 	bool quiet;
 	unsigned int verbosity;
-	const char *output;         /* NULL: stdout */
 	const char *record;         /* NULL: no recording; "-": stdout */
 	uint64_t duration_ns;       /* 0: no end */
 	uint64_t interval_ns;       /* 0: no summaries in between */

@@ -114,6 +114,11 @@ static void turn_serve(struct session *s)
 
 /* --- what wakes the loop --- */
 
+static bool turn_command_ended(const struct session *s)
+{
+	return s->config->launch && launch_ended(s->config->launch);
+}
+
 /*
  * With a command, signals from the terminal are for the command (which may survive them, as an
  * interpreter's prompt does), and those sent to us are passed on. The run then ends with the
@@ -121,7 +126,7 @@ static void turn_serve(struct session *s)
  */
 static void turn_take_signal(struct session *s, int signal, bool sent)
 {
-	struct launch *launch = s->config->launch;
+	struct launch *launch = turn_command_ended(s) ? NULL : s->config->launch;
 
 	if (launch && sent)
 		launch_signal(launch, signal);
@@ -152,8 +157,9 @@ static void turn_on_output(void *ctx, uint32_t events)
 
 	if (!(events & (EPOLLERR | EPOLLHUP)))
 		return;
-	outputs_reader_left(s->config->outputs);
-	s->stop = true;
+	outputs_check_readers(s->config->outputs);
+	if (!outputs_alive(s->config->outputs))
+		s->stop = true;
 }
 
 /*
@@ -172,6 +178,18 @@ static int turn_watch_source(struct session *s)
 	return 0;
 }
 
+/*
+ * epoll always reports errors and hang-ups; it refuses plain files, which have none. Edge-triggered:
+ * a run goes on with its other outputs.
+ */
+static void turn_watch_outputs(struct session *s)
+{
+	const struct outputs *outputs = s->config->outputs;
+
+	for (unsigned int n = 0; n < outputs_count(outputs); n++)
+		loop_watch(&s->loop, outputs_poll_fd(outputs, n), EPOLLET, turn_on_output, s);
+}
+
 static int turn_watch(struct session *s)
 {
 	const struct session_config *config = s->config;
@@ -180,9 +198,10 @@ static int turn_watch(struct session *s)
 	if (!err)
 		err = loop_watch(&s->loop, config->signals->fd, EPOLLIN, turn_on_signals, s);
 	if (!err && config->launch)
-		err = loop_watch(&s->loop, launch_poll_fd(config->launch), EPOLLIN, NULL, NULL);
-	if (!err) /* epoll always reports errors and hang-ups; it refuses plain files, which have none */
-		loop_watch(&s->loop, outputs_poll_fd(config->outputs), 0, turn_on_output, s);
+		err = loop_watch(&s->loop, launch_poll_fd(config->launch), EPOLLIN | EPOLLET, NULL,
+				 NULL);
+	if (!err)
+		turn_watch_outputs(s);
 	return err;
 }
 
@@ -218,15 +237,22 @@ static int turn_wait_ms(const struct session *s)
 	return due_wait_ms(&s->at_tick, clock_monotonic_ns(), s->loop.pace_ms);
 }
 
+/* A run with a command ends with it, or with its last descendant if the user wants to wait. */
+static bool turn_is_over(const struct session *s)
+{
+	const struct run_options *options = s->config->options;
+	bool waits = options->wait || options->duration_ns;
+
+	return (!waits && turn_command_ended(s)) || source_is_idle(s->config->source);
+}
+
 /*
  * Whether the command has ended is checked before the drain, and the run stops after it, so that
  * everything the command did is included.
  */
 static int turn_once(struct session *s)
 {
-	const struct session_config *config = s->config;
-	bool over =
-		(config->launch && launch_ended(config->launch)) || source_is_idle(config->source);
+	bool over = turn_is_over(s);
 	int err = stream_drain(s);
 
 	if (over)

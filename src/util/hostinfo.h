@@ -6,8 +6,10 @@
 #ifndef FDTRACE_UTIL_HOSTINFO_H
 #define FDTRACE_UTIL_HOSTINFO_H
 
-#include <stdint.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
 #define HOST_NAME_VARIABLE "FDTRACE_HOST_NAME" /* environment: takes precedence over uname(2) */
 
@@ -23,6 +25,12 @@ struct hostinfo {
 	char start_id[32];      /* unique to this run: boot id, start time and pid hashed, hex */
 	int64_t wall_offset_ns; /* CLOCK_REALTIME minus CLOCK_MONOTONIC */
 };
+
+/* What ran already is traced, not a command that the run has started. */
+static inline bool hostinfo_attaches(const struct hostinfo *info)
+{
+	return strcmp(info->mode, "command") != 0;
+}
 
 /*
  * From this machine; never fails (unknown parts are ""). coverage, not_seen and mode are "": the

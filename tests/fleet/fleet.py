@@ -38,7 +38,7 @@ def misbehave(host, guilty):
     `fdtrace --daemon -c` goes on. -o would truncate, so the file is opened here, to append.
     """
     with open(host.log, "ab") as file:
-        done = subprocess.run([*host.within, FDTRACE, "-j", *ALL_STACKS, "--", *guilty], stdin=subprocess.DEVNULL, stdout=file,
+        done = subprocess.run([*host.within, FDTRACE, "-j", "-o", "-", *ALL_STACKS, "--", *guilty], stdin=subprocess.DEVNULL, stdout=file,
                               stderr=subprocess.PIPE, check=False, timeout=60)
     assert done.returncode in (0, 1), f"{host.name}: {done.returncode} {done.stderr.decode()}"
 

@@ -28,7 +28,7 @@ STORE = "/var/log/fdtrace-fleet"
 def append_findings(path, *command, options=()):
     """fdtrace's JSON lines of one run, appended to path by fdtrace itself."""
     with open(path, "ab") as file:
-        done = subprocess.run([FDTRACE, "-j", *options, "--", *command], stdin=subprocess.DEVNULL, stdout=file,
+        done = subprocess.run([FDTRACE, "-j", "-o", "-", *options, "--", *command], stdin=subprocess.DEVNULL, stdout=file,
                               stderr=subprocess.PIPE, check=False, timeout=60)
     assert done.returncode < 125, done.stderr.decode()
 

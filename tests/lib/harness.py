@@ -191,9 +191,21 @@ def check_line(line, context):
     return record
 
 
-def run(argv, timeout=DEADLINE_S, text=None, **popen):
+def collected(argv):
+    """argv, with what a traced command's fdtrace writes to stderr on stdout, unless it says where: apart from messages."""
+    argv = [os.fsencode(a) for a in argv]
+    at = next((i for i, word in enumerate(argv) if os.path.basename(word) in (b"fdtrace", b"fdtrace-static")), None)
+    if at is None or b"--" not in argv[at:]:
+        return argv
+    options = argv[at + 1:argv.index(b"--", at)]
+    if any(o == b"-o" or o.startswith(b"--output") for o in options):
+        return argv
+    return [*argv[:at + 1], b"-o", b"-", *argv[at + 1:]]
+
+
+def run(argv, timeout=DEADLINE_S, text=None, collect=True, **popen):
     """Runs argv to its end and gives a Result; a run beyond the deadline is killed and fails."""
-    argv = [os.fspath(a) for a in argv]
+    argv = collected(argv) if collect else [os.fspath(a) for a in argv]
     popen.setdefault("stdin", subprocess.DEVNULL if text is None else subprocess.PIPE)
     with subprocess.Popen(argv, stdout=popen.pop("stdout", subprocess.PIPE),
                           stderr=popen.pop("stderr", subprocess.PIPE), **popen) as child:
@@ -228,7 +240,7 @@ class Background:
     """A program that runs beside the test. Leaving the `with` block ends it by its own pid."""
 
     def __init__(self, argv, **popen):
-        self.argv = [os.fspath(a) for a in argv]
+        self.argv = collected(argv)
         popen.setdefault("stdin", subprocess.PIPE)
         self._err = tempfile.TemporaryFile()
         self.child = subprocess.Popen(self.argv, stdout=subprocess.PIPE, stderr=self._err, **popen)

@@ -274,7 +274,7 @@ def marker():
 
 def guilty_run(evidence, *options):
     env = dict(os.environ, FDTRACE_EVIDENCE=evidence)
-    result = run([FDTRACE, *options, PYTHON, "-c", GUILTY, "--password", "hunter2"], env=env)
+    result = run([FDTRACE, *options, "--", PYTHON, "-c", GUILTY, "--password", "hunter2"], env=env)
     assert result.status == 0, result
     return result, env
 

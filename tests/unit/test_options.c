@@ -44,7 +44,7 @@ static void the_command_keeps_its_own_options(void **state)
 	assert_int_equal(parse(&l, "-j -o out ls -l -p 1 --help"), 0);
 	assert_int_equal(l.options.mode, MODE_TRACE);
 	assert_true(l.options.run.format == &output_format_json && !l.options.run.full);
-	assert_string_equal(l.options.run.output, "out");
+	assert_string_equal(l.options.run.output[0].file, "out");
 	assert_string_equal(l.options.command[0], "ls");
 	assert_string_equal(l.options.command[4], "--help");
 	assert_null(l.options.command[5]);
@@ -56,8 +56,48 @@ static void the_command_keeps_its_own_options(void **state)
 	assert_string_equal(l.options.command[0], "replay");
 	options_done(&l.options);
 	assert_int_equal(parse(&l, "-o -- replay x"), 0); /* here -- is the value of -o */
-	assert_string_equal(l.options.run.output, "--");
+	assert_string_equal(l.options.run.output[0].file, "--");
 	assert_int_equal(l.options.mode, MODE_REPLAY);
+	options_done(&l.options);
+}
+
+static void each_output_has_its_format(void **state)
+{
+	const struct run_options *run;
+	struct line l;
+
+	(void)state;
+	assert_int_equal(parse(&l, "-o text:- -o json:f.jsonl -o plain -o ./a:b -o text:a:b x"), 0);
+	run = &l.options.run;
+	assert_int_equal(run->output_count, 5);
+	assert_true(run->output[0].format == &output_format_text);
+	assert_string_equal(run->output[0].file, "-");
+	assert_true(run->output[1].format == &output_format_json);
+	assert_string_equal(run->output[1].file, "f.jsonl");
+	assert_null(run->output[2].format);
+	assert_string_equal(run->output[2].file, "plain");
+	assert_null(run->output[3].format);
+	assert_string_equal(run->output[3].file, "./a:b");
+	assert_string_equal(run->output[4].file, "a:b");
+	options_done(&l.options);
+}
+
+/* The command's standard output is its own. */
+static void a_command_has_stdout_for_itself(void **state)
+{
+	struct line l;
+
+	(void)state;
+	assert_int_equal(parse(&l, "-- x"), 0);
+	assert_true(l.options.run.to_stderr && !l.options.run.output_count);
+	options_done(&l.options);
+	assert_int_equal(parse(&l, "-r - -- x"), 0);
+	options_done(&l.options);
+	assert_int_equal(parse(&l, "-p 1"), 0);
+	assert_false(l.options.run.to_stderr);
+	options_done(&l.options);
+	assert_int_equal(parse(&l, "replay x"), 0);
+	assert_false(l.options.run.to_stderr);
 	options_done(&l.options);
 }
 
@@ -103,7 +143,8 @@ static void values_are_stored(void **state)
 	assert_int_equal(parse(&l, "--dur 3 --error-exitcode 9 -q -o - true"), 0);
 	assert_true(l.options.run.duration_ns == UINT64_C(3000000000));
 	assert_int_equal(l.options.run.error_exitcode, 9);
-	assert_null(l.options.run.output);
+	assert_int_equal(l.options.run.output_count, 1);
+	assert_string_equal(l.options.run.output[0].file, "-");
 	options_done(&l.options);
 }
 
@@ -199,14 +240,20 @@ static void mistakes_name_the_word_and_what_is_allowed(void **state)
 		{ "--set leak.min_age=x x", "invalid value 'x' for --set leak.min_age",
 		  "leak.min_age=30s" },
 		{ "--set leak.min_age x", "--set leak.min_age requires a value", "30s" },
-		{ "--output= x", "--output: empty file name", "usage: --output FILE" },
+		{ "--output= x", "--output: empty file name", "usage: --output [FORMAT:]FILE" },
 		{ "--set ring.size=3M x", "out of range", "power of two" },
 		{ "-a -p 1", "-a and -p", "--help" },
 		{ "-a x", "-a cannot be combined with a command", "separately" },
 		{ "-p 1 x", "-p cannot be combined with a command", "--help" },
 		{ "-a --no-follow", "--no-follow", "children" },
 		{ "-q -v x", "-q and -v", "--help" },
-		{ "-r - x", "standard output", "-o" },
+		{ "-r - -a", "standard output", "-o" },
+		{ "-r - -o - x", "standard output", "-o" },
+		{ "-o jsn:f x", "unknown format 'jsn' in -o", "did you mean json?" },
+		{ "-o xml:f x", "unknown format 'xml' in -o", "known: text, json" },
+		{ "-o json: x", "--output: empty file name", "usage: --output [FORMAT:]FILE" },
+		{ "-o 1 -o 2 -o 3 -o 4 -o 5 -o 6 -o 7 -o 8 -o 9 x", "more than 8 outputs with -o",
+		  "" },
 		{ "-r f -o f x", "same file", "a file each" },
 		{ "replay", "replay needs a FILE", "fdtrace -- replay" },
 		{ "replay a b", "unexpected argument 'b'", "usage: fdtrace replay" },
@@ -365,6 +412,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_command_keeps_its_own_options),
+		cmocka_unit_test(each_output_has_its_format),
+		cmocka_unit_test(a_command_has_stdout_for_itself),
 		cmocka_unit_test(pids_add_up),
 		cmocka_unit_test(values_are_stored),
 		cmocka_unit_test(replay_and_doctor_take_options_anywhere),

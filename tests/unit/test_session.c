@@ -290,7 +290,8 @@ static void a_replay_prints_the_same(void **state)
 {
 	struct run_options options = { .format = &output_format_json,
 				       .events = true,
-				       .output = out_path,
+				       .output = { { .file = out_path } },
+				       .output_count = 1,
 				       .record = record_path,
 				       .overrides = { .has_rules = true,
 						      .rules = 1 << RULE_LEAK_EXIT } };
@@ -344,7 +345,10 @@ static int look(void *ctx, const void *event, size_t size)
 
 static void a_recording_begins_with_how_it_was_made(void **state)
 {
-	struct run_options options = { .output = out_path, .record = record_path, .events = true };
+	struct run_options options = { .output = { { .file = out_path } },
+				       .output_count = 1,
+				       .record = record_path,
+				       .events = true };
 	struct script script = script_new();
 	struct order order = { 0 };
 	struct source *source;
@@ -368,7 +372,9 @@ static void a_recording_begins_with_how_it_was_made(void **state)
 
 static void the_end_of_the_processes_ends_it(void **state)
 {
-	struct run_options options = { .format = &output_format_json, .output = out_path };
+	struct run_options options = { .format = &output_format_json,
+				       .output = { { .file = out_path } },
+				       .output_count = 1 };
 	struct script script = script_new();
 	char *text;
 
@@ -385,7 +391,8 @@ static void the_end_of_the_processes_ends_it(void **state)
 static void duration_and_intervals_are_kept(void **state)
 {
 	struct run_options options = { .format = &output_format_json,
-				       .output = out_path,
+				       .output = { { .file = out_path } },
+				       .output_count = 1,
 				       .duration_ns = 250000000,
 				       .interval_ns = 100000000 };
 	struct script script = script_new();
@@ -404,7 +411,9 @@ static void duration_and_intervals_are_kept(void **state)
 
 static void audits_come_in_time_and_after_losses(void **state)
 {
-	struct run_options options = { .output = out_path, .duration_ns = 300000000 };
+	struct run_options options = { .output = { { .file = out_path } },
+				       .output_count = 1,
+				       .duration_ns = 300000000 };
 	struct script script = script_new();
 
 	(void)state;
@@ -428,7 +437,9 @@ static void send_interrupt(struct script *script)
 
 static void a_signal_ends_it_with_the_summary(void **state)
 {
-	struct run_options options = { .format = &output_format_json, .output = out_path };
+	struct run_options options = { .format = &output_format_json,
+				       .output = { { .file = out_path } },
+				       .output_count = 1 };
 	struct script script = script_new();
 	char *text;
 
@@ -442,7 +453,9 @@ static void a_signal_ends_it_with_the_summary(void **state)
 
 static void a_source_that_fails_is_told_after_the_summary(void **state)
 {
-	struct run_options options = { .format = &output_format_json, .output = out_path };
+	struct run_options options = { .format = &output_format_json,
+				       .output = { { .file = out_path } },
+				       .output_count = 1 };
 	struct script script = script_new();
 	struct ended ended;
 	char *text;
@@ -460,7 +473,8 @@ static void a_source_that_fails_is_told_after_the_summary(void **state)
 static void a_full_disk_stops_one_output_not_the_other(void **state)
 {
 	struct run_options options = { .format = &output_format_json,
-				       .output = "/dev/full",
+				       .output = { { .file = "/dev/full" } },
+				       .output_count = 1,
 				       .record = record_path };
 	struct script script = script_new();
 	struct ended ended;
@@ -473,14 +487,16 @@ static void a_full_disk_stops_one_output_not_the_other(void **state)
 	assert_true(ended.lost);
 	options = (struct run_options){ .format = &output_format_json,
 					.events = true,
-					.output = out_path };
+					.output = { { .file = out_path } },
+					.output_count = 1 };
 	assert_int_equal(run_replay(&options).err, 0);
 	text = slurp(out_path);
 	assert_int_equal(count_of(text, FINAL), 1);
 	assert_true(count_of(text, "fdtrace.event") >= 1);
 	free(text);
 	options = (struct run_options){ .format = &output_format_json,
-					.output = out_path,
+					.output = { { .file = out_path } },
+					.output_count = 1,
 					.record = "/dev/full" };
 	script = script_new();
 	script.idle_after = 3;
@@ -489,6 +505,62 @@ static void a_full_disk_stops_one_output_not_the_other(void **state)
 	text = slurp(out_path);
 	assert_int_equal(count_of(text, FINAL), 1);
 	free(text);
+}
+
+static void each_output_has_its_own_format_and_end(void **state)
+{
+	struct run_options options = { .output = { { &output_format_json, out_path },
+						   { &output_format_text, "/dev/full" },
+						   { NULL, record_path } },
+				       .output_count = 3 };
+	struct script script = script_new();
+	struct ended ended;
+	char *text;
+
+	(void)state;
+	script.idle_after = 3;
+	ended = run_script(&script, &options);
+	assert_true(ended.err == 0 && ended.lost); /* the second */
+	text = slurp(out_path);
+	assert_int_equal(count_of(text, FINAL), 1);
+	free(text);
+	text = slurp(record_path);
+	assert_int_equal(count_of(text, "fdtrace: nothing found"), 1);
+	assert_int_equal(count_of(text, FINAL), 0);
+	free(text);
+}
+
+/* By two names, and what the file held is still there. */
+static void two_outputs_are_not_one_file(void **state)
+{
+	char other[80];
+	struct run_options options = { .output = { { .file = out_path }, { .file = other } },
+				       .output_count = 2 };
+	struct outputs *outputs;
+	struct error error;
+	FILE *file = fopen(out_path, "w");
+	char *text;
+
+	(void)state;
+	snprintf(other, sizeof(other), "%s.link", out_path);
+	assert_true(fputs("kept", file) >= 0 && fclose(file) == 0);
+	assert_int_equal(symlink(out_path, other), 0);
+	assert_int_equal(outputs_open(&options, 0, &outputs, &error), -EINVAL);
+	assert_int_equal(error.status, EXIT_USAGE);
+	assert_non_null(strstr(error.what, "two outputs go to the same file"));
+	options = (struct run_options){ .output = { { .file = other } },
+					.output_count = 1,
+					.record = out_path };
+	assert_int_equal(outputs_open(&options, 0, &outputs, &error), -EINVAL);
+	text = slurp(out_path);
+	assert_string_equal(text, "kept");
+	free(text);
+	unlink(other);
+	options.output[0].file = options.output[1].file = "/dev/null";
+	options.output_count = 2;
+	options.record = NULL;
+	assert_int_equal(outputs_open(&options, 0, &outputs, &error), 0);
+	outputs_free(outputs);
 }
 
 static int reader = -1; /* the reading end of a FIFO that is the output */
@@ -503,7 +575,9 @@ static void leave(struct script *script)
 static void a_reader_that_leaves_ends_it_quietly(void **state)
 {
 	char path[80];
-	struct run_options options = { .format = &output_format_json, .output = path };
+	struct run_options options = { .format = &output_format_json,
+				       .output = { { .file = path } },
+				       .output_count = 1 };
 	struct script script = script_new();
 	struct ended ended;
 
@@ -521,7 +595,7 @@ static void a_reader_that_leaves_ends_it_quietly(void **state)
 static void a_command_is_run_to_its_end(void **state)
 {
 	char *argv[] = { (char *)"sh", (char *)"-c", (char *)"exit 11", NULL };
-	struct run_options options = { .output = out_path };
+	struct run_options options = { .output = { { .file = out_path } }, .output_count = 1 };
 	struct script script = script_new();
 	struct session_config config = { .source = &script.source, .mode = ENGINE_COMMAND };
 	struct error error;
@@ -540,7 +614,7 @@ static void a_command_is_run_to_its_end(void **state)
 static void a_command_that_cannot_run_leaves_no_summary(void **state)
 {
 	char *argv[] = { (char *)"no-such-command-here", NULL };
-	struct run_options options = { .output = out_path };
+	struct run_options options = { .output = { { .file = out_path } }, .output_count = 1 };
 	struct script script = script_new();
 	struct session_config config = { .source = &script.source, .mode = ENGINE_COMMAND };
 	struct ended ended;
@@ -607,6 +681,8 @@ int main(void)
 		TEST(a_signal_ends_it_with_the_summary),
 		TEST(a_source_that_fails_is_told_after_the_summary),
 		TEST(a_full_disk_stops_one_output_not_the_other),
+		TEST(two_outputs_are_not_one_file),
+		TEST(each_output_has_its_own_format_and_end),
 		TEST(a_reader_that_leaves_ends_it_quietly),
 		TEST(a_command_is_run_to_its_end),
 		TEST(a_command_that_cannot_run_leaves_no_summary),

@@ -126,7 +126,7 @@ def no_frames(found):
 
 def jobs_of(hooks):
     def traced(argv, options=""):
-        return command(f"fdtrace -j --hooks={hooks} {options} -- {argv}")
+        return command(f"fdtrace -j -o - --hooks={hooks} {options} -- {argv}")
 
     rows = [
         ("a leak that will hit the limit", "growth near", [("leak.growth", ERROR)], FAST, None),
@@ -152,7 +152,7 @@ def jobs_of(hooks):
     ]
     jobs = [Job(name, hooks, traced(argv, options), findings(expected, facts))
             for name, argv, expected, options, facts in rows]
-    jobs.append(Job("a finding in words", hooks, command(f"fdtrace --hooks={hooks} --min-severity info -- "
+    jobs.append(Job("a finding in words", hooks, command(f"fdtrace -o - --hooks={hooks} --min-severity info -- "
                                                          "scm_rights32 kept"), judge_text))
     jobs += [Job(f"{name}: no difference from the kernel's table", hooks, RACE % (program, hooks), judge_race)
              for name, program in (("racing threads", "race"), ("racing threads of a 32-bit program", "race32"))]

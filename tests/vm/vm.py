@@ -77,9 +77,9 @@ def plan_of_set(hook_set):
     hooks, prefix = f"--hooks={hook_set}", hook_set + " "
     guilty = together(line for line, _, sets in GUILTY if hook_set in sets)
     rows = [f"row '{prefix}loads' fdtrace -vv {hooks} -o /tmp/loads -- true",
-            f"row '{prefix}guilty' fdtrace -j {hooks} {FAST} -- {guilty}",
-            f"row '{prefix}innocent' fdtrace -j {hooks} {FAST} -- {together(INNOCENT)}",
-            f"row '{prefix}kinds' fdtrace -j -e {hooks} -- kinds pass",
+            f"row '{prefix}guilty' fdtrace -j -o - {hooks} {FAST} -- {guilty}",
+            f"row '{prefix}innocent' fdtrace -j -o - {hooks} {FAST} -- {together(INNOCENT)}",
+            f"row '{prefix}kinds' fdtrace -j -e -o - {hooks} -- kinds pass",
             attached(prefix + "race", hooks, f"race {RACE_ROUNDS}", "said up", "line", "said ready"),
             attached(prefix + "share", hooks, "share", "said ready", "line", "said done"),
             attached(prefix + "vfork", hooks, "vfork_pidfd", "said up", "lines", "said over"),
@@ -97,7 +97,7 @@ def plan():
         "row 'functions' grep -wE 'close_fd|close_fd_get_file|file_close_fd' /proc/kallsyms",
         "umount /sys/kernel/debug/tracing; umount /sys/kernel/debug; umount /sys/kernel/tracing",
         "row 'no tracefs' fdtrace doctor --json",
-        "row 'no tracefs traces' fdtrace -j -- close_twice guilty",
+        "row 'no tracefs traces' fdtrace -j -o - -- close_twice guilty",
         "mkdir /tmp/none; mount --bind /tmp/none /sys/kernel/btf",
         "row 'no btf' fdtrace doctor --json", "row 'no btf traces' fdtrace -- true", "umount /sys/kernel/btf",
         "echo confidentiality >/sys/kernel/security/lockdown",

@@ -47,7 +47,9 @@ void text_site_head(struct page *page);
 void text_site_row(struct page *page, const struct site_row *row);
 
 /* Each puts its lines on the page, ending with a newline. */
-void text_biography(struct page *page, const struct finding *f, unsigned int verbosity);
+/* attached: hostinfo_attaches(). */
+void text_biography(struct page *page, const struct finding *f, unsigned int verbosity,
+		    bool attached);
 void text_finding_block(struct text_sink *t, const struct finding *f);
 /* Nothing where all of them are below the least severity. */
 void text_withheld_line(struct text_sink *t, const struct withheld *w);

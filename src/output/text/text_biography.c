@@ -12,7 +12,6 @@
 #include "fdtrace/syscall.h"
 
 #define CULPRIT "<-- culprit"
-#define NOT_SEEN "not seen (before attach, or lost)"
 #define ROWS_MAX (2 * FINDING_HISTORY_MAX + 3)
 
 /* A row of the biography, in words; columns are as wide as their widest. */
@@ -30,6 +29,7 @@ struct row {
 struct biography {
 	struct row row[ROWS_MAX];
 	unsigned int count;
+	const char *unseen;                             /* what stands for who and when */
 	unsigned int generation, verb, when, who, what; /* widths */
 };
 
@@ -192,7 +192,7 @@ static void put_row(struct page *page, const struct biography *b, unsigned int i
 	if (row->unseen) {
 		page_tab(page, column, 0);
 		page_style(page, STYLE_DIM);
-		page_text(page, NOT_SEEN, PAGE_ALL);
+		page_text(page, b->unseen, PAGE_ALL);
 		page_newline(page);
 		return;
 	}
@@ -209,9 +209,11 @@ static void put_row(struct page *page, const struct biography *b, unsigned int i
 	page_newline(page);
 }
 
-void text_biography(struct page *page, const struct finding *f, unsigned int verbosity)
+void text_biography(struct page *page, const struct finding *f, unsigned int verbosity,
+		    bool attached)
 {
-	struct biography b = { 0 };
+	struct biography b = { .unseen = attached ? "not seen (before attach, or lost)"
+						  : "not seen (inherited, or lost)" };
 
 	collect_biography(&b, f);
 	for (unsigned int i = 0; i < b.count; i++) {

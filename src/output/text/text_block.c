@@ -465,7 +465,7 @@ void text_finding_block(struct text_sink *t, const struct finding *f)
 		put_program_line(t, f);
 	descriptor_line(page, &f->descriptor);
 	other_end_line(page, &f->other_end);
-	text_biography(page, f, t->options.verbosity);
+	text_biography(page, f, t->options.verbosity, hostinfo_attaches(t->options.host));
 	limit_line(page, &f->limit);
 	put_site_lines(page, f, t->options.verbosity);
 	sweep_line(page, &f->sweep);

@@ -576,13 +576,23 @@ static void what_was_corrected(struct page *page, const struct engine_counters *
 	summary_note(page, "corrected:", c->corrections, "slot", "slots", meaning);
 }
 
+/* Nothing is attached to a command: what it did not open itself it was started with. */
+static void what_was_open(struct overview *o, const struct summary *s)
+{
+	if (hostinfo_attaches(s->host))
+		summary_note(o->page, "not seen:", o->unknown_opener, "fd opened before attach",
+			     "fds opened before attach", "(opener unknown).");
+	else
+		summary_note(o->page, "inherited:", o->unknown_opener, "fd", "fds",
+			     "from the shell or program that started fdtrace.");
+}
+
 static void what_is_missing(struct overview *o, const struct summary *s)
 {
 	const struct engine_counters *c = &s->counters;
 	struct page *page = o->page;
 
-	summary_note(page, "not seen:", o->unknown_opener, "fd opened before attach",
-		     "fds opened before attach", "(opener unknown).");
+	what_was_open(o, s);
 	summary_note(page, "lost:", c->lost, "event", "events",
 		     "dropped; findings near the gap are marked after_loss.");
 	what_was_corrected(page, c);

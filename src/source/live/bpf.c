@@ -816,8 +816,11 @@ int bpf_source_open(const struct bpf_source_options *options, struct source **re
 	int err = live_check_machine(options, error);
 
 	libbpf_log_begin();
-	for (unsigned int i = 0; !err && i < options->pid_count; i++)
+	for (unsigned int i = 0; !err && i < options->pid_count; i++) {
 		err = live_check_pid(options->pids[i], error);
+		if (err == -ESRCH && options->some_may_have_ended)
+			err = 0;
+	}
 	if (err)
 		return err;
 	s = calloc(1, sizeof(*s));

@@ -14,7 +14,8 @@
 struct bpf_source_options {
 	const pid_t *pids; /* processes to trace; NULL with count 0: the whole machine */
 	unsigned int pid_count;
-	bool follow; /* their children, too */
+	bool some_may_have_ended; /* is no error: they were looked for a moment ago */
+	bool follow;              /* their children, too */
 	enum hook_set hooks;
 	uint64_t ring_size_bytes; /* power of two, multiple of a page */
 	struct stacking_options stacks;
