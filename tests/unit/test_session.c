@@ -396,15 +396,16 @@ static void duration_and_intervals_are_kept(void **state)
 				       .duration_ns = 250000000,
 				       .interval_ns = 100000000 };
 	struct script script = script_new();
-	uint64_t before = now();
+	uint64_t before = now(), took;
 	char *text;
 
 	(void)state;
 	assert_int_equal(run_script(&script, &options).err, 0);
-	assert_true(now() - before >= 250000000);
+	took = now() - before;
+	assert_true(took >= 250000000);
 	assert_int_equal(script.snapshots[FDT_WHY_END], 1);
 	text = slurp(out_path);
-	assert_in_range(count_of(text, INTERIM), 1, 2); /* two, unless the machine stalls */
+	assert_in_range(count_of(text, INTERIM), 1, took / options.interval_ns);
 	assert_int_equal(count_of(text, FINAL), 1);
 	free(text);
 }
@@ -415,11 +416,12 @@ static void audits_come_in_time_and_after_losses(void **state)
 				       .output_count = 1,
 				       .duration_ns = 300000000 };
 	struct script script = script_new();
+	uint64_t before = now();
 
 	(void)state;
 	overrides_parse_setting(&options.overrides, "audit.interval=50ms", NULL);
 	assert_int_equal(run_script(&script, &options).err, 0);
-	assert_in_range(script.snapshots[FDT_WHY_AUDIT], 1, 6);
+	assert_in_range(script.snapshots[FDT_WHY_AUDIT], 1, (now() - before) / 50000000);
 	assert_int_equal(script.snapshots[FDT_WHY_LOSS], 0);
 	options.overrides = (struct overrides){ 0 };
 	script = script_new();
