@@ -107,7 +107,7 @@ static struct victim sweep_victim_of(struct engine *e, const struct sweep *sweep
 {
 	struct victim victim = { .fd = hit->fd,
 				 .kind = past->kind,
-				 .name = names_get_key(&e->names, past->name),
+				 .name = names_get_key(&e->names, past->name, past->named),
 				 .opened = party_past_opened(past) };
 
 	if (hit->affected_ns)
@@ -503,7 +503,7 @@ static void sweep_report_late(struct engine *e, const struct fdtable *table,
 	f->closed_is_culprit = true;
 	f->victims[0] = (struct victim){ .fd = fd,
 					 .kind = past->kind,
-					 .name = names_get_key(&e->names, past->name),
+					 .name = names_get_key(&e->names, past->name, past->named),
 					 .opened = party_past_opened(past),
 					 .hurt = party_actor(actor, EBADF) };
 	f->victim_count = f->victim_total = 1;

@@ -85,7 +85,7 @@ static void describe_past(struct engine *e, struct finding *f, const struct past
 	f->descriptor = (struct descriptor){ .fd = fd,
 					     .generation = past->generation,
 					     .kind = past->kind,
-					     .name = names_get_key(&e->names, past->name) };
+					     .name = names_get_key(&e->names, past->name, past->named) };
 	f->opened = party_past_opened(past);
 	f->closed = party_past_closed(past);
 	finding_history(e, f, past->next);

@@ -351,7 +351,7 @@ static void watch_report(struct engine *e, const struct fdtable *table,
 	r.finding.descriptor = (struct descriptor){ .fd = watch->fd,
 						    .generation = past->generation,
 						    .kind = past->kind,
-						    .name = names_get_key(&e->names, past->name) };
+						    .name = names_get_key(&e->names, past->name, past->named) };
 	r.finding.opened = party_past_opened(past);
 	r.finding.closed = party_past_closed(past);
 	r.finding.closed_is_culprit = true;

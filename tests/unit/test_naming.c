@@ -343,12 +343,12 @@ static void what_stays_open_is_named_in_passing(void **state)
 	note(kept, &kept_file);
 	note(closed, &closed_file);
 	note(closed, NULL);
-	naming_resolve(naming, 1, 200, on_name, &told);
+	naming_resolve(naming, 1, 200, known, on_name, &told);
 	assert_int_equal(told.count, 1);
 	assert_int_equal(told.fd[0], kept);
 	assert_string_equal(told.text[0], kept_path);
 	note(kept, &kept_file); /* the same again: already named */
-	naming_resolve(naming, 2, 200, on_name, &told);
+	naming_resolve(naming, 2, 200, known, on_name, &told);
 	assert_int_equal(told.count, 1);
 	close(kept);
 	close(closed);
@@ -369,9 +369,9 @@ static void the_budget_holds_and_the_rest_comes_later(void **state)
 		file = file_of(fds[i]);
 		note(fds[i], &file);
 	}
-	naming_resolve(naming, 1, 4, on_name, &told);
+	naming_resolve(naming, 1, 4, known, on_name, &told);
 	assert_int_equal(told.count, 4);
-	naming_resolve(naming, 2, 200, on_name, &told);
+	naming_resolve(naming, 2, 200, known, on_name, &told);
 	assert_int_equal(told.count, 10);
 	for (int i = 0; i < 10; i++)
 		close(fds[i]);
@@ -387,11 +387,11 @@ static void a_client_is_named_once_it_is_connected(void **state)
 
 	(void)state;
 	note(client, &file);
-	naming_resolve(naming, 1000, 200, on_name, &told);
+	naming_resolve(naming, 1000, 200, known, on_name, &told);
 	assert_int_equal(connect(client, (struct sockaddr *)&address, sizeof(address)), 0);
-	naming_resolve(naming, 1001, 200, on_name, &told);
+	naming_resolve(naming, 1001, 200, known, on_name, &told);
 	assert_int_equal(told.count, 0); /* not due yet */
-	naming_resolve(naming, 300000000, 200, on_name, &told);
+	naming_resolve(naming, 300000000, 200, known, on_name, &told);
 	assert_int_equal(told.count, 1);
 	assert_int_equal(told.details, 1);
 	assert_non_null(strstr(told.text[0], " -> 127.0.0.1:"));
