@@ -16,6 +16,7 @@
 #define HUGETLBFS_MAGIC 0x958458f6
 
 #define NAME_TEXT 512 /* a power of two; longer paths lose their beginning */
+#define NAME_SPARE 32 /* of it, for what user space puts before and after the path */
 #define NAME_PART 255 /* NAME_MAX */
 #define NAME_HEAD sizeof(struct fdt_name)
 #define NAMES_KNOWN 16384
@@ -49,7 +50,7 @@ static __always_inline bool name_put(const bool direct, struct fdt_naming *n, u6
 	u64 name = (u64)LOAD(direct, dentry, entry, d_name.name);
 	u32 length = LOAD(direct, dentry, entry, d_name.hash_len) >> 32, at = n->at;
 
-	if (length > NAME_PART || at <= length)
+	if (length > NAME_PART || at <= length + NAME_SPARE)
 		return false;
 	at -= length + 1;
 	OPAQUE(at); /* it is within bounds: shown to the verifier by masks, whatever clang knows */
@@ -84,17 +85,19 @@ static long on_name_step(__attribute__((unused)) u64 i, struct fdt_naming **n)
  */
 static __always_inline void name_put_lone(const bool direct, struct fdt_naming *n, u32 magic)
 {
-	if (n->entry != (u64)LOAD(direct, mount, n->mount, mnt.mnt_root) && magic != TMPFS_MAGIC &&
+	u64 entry = n->entry, mount = n->mount;
+
+	if (entry != (u64)LOAD(direct, mount, mount, mnt.mnt_root) && magic != TMPFS_MAGIC &&
 	    magic != HUGETLBFS_MAGIC)
 		return;
-	if (name_put(direct, n, n->entry))
+	if (name_put(direct, n, entry))
 		n->at++;
 }
 
 /* Unlinked, but still open: as d_unlinked() has it. */
 static __always_inline bool name_is_gone(const bool direct, u64 entry)
 {
-	return LOAD(direct, dentry, entry, d_parent) != (struct dentry *)entry &&
+	return (u64)LOAD(direct, dentry, entry, d_parent) != entry &&
 	       !LOAD(direct, dentry, entry, d_hash.pprev);
 }
 
@@ -150,7 +153,7 @@ static __always_inline u64 name_number(const u64 *stored)
 	return *(const volatile u64 *)stored;
 }
 
-/* All that tells a path from others and is at hand: its file, its last two names, when it was. */
+/* All that tells a path from others and is at hand: its file, its last two names, whether it is unlinked, when it was. */
 static __always_inline u64 name_mix(const bool direct, struct fdt_naming *n, u64 inode)
 {
 	u64 entry = name_number(&n->entry);
@@ -158,6 +161,7 @@ static __always_inline u64 name_mix(const bool direct, struct fdt_naming *n, u64
 	u64 hash = mix_name(coarse_ns() >> NAME_AGE_SHIFT, entry);
 
 	hash = mix_name(hash, name_number(&n->mount));
+	hash = mix_name(hash, name_is_gone(direct, entry));
 	hash = mix_name(hash, LOAD(direct, dentry, entry, d_name.hash_len));
 	hash = mix_name(hash, LOAD(direct, dentry, parent, d_name.hash_len));
 	return mix_name(hash, LOAD(direct, inode, inode, i_ino));

@@ -82,10 +82,11 @@ static bool is_probe(unsigned int syscall)
 
 static void describe_past(struct engine *e, struct finding *f, const struct past *past, uint32_t fd)
 {
-	f->descriptor = (struct descriptor){ .fd = fd,
-					     .generation = past->generation,
-					     .kind = past->kind,
-					     .name = names_get_key(&e->names, past->name, past->named) };
+	f->descriptor =
+		(struct descriptor){ .fd = fd,
+				     .generation = past->generation,
+				     .kind = past->kind,
+				     .name = names_get_key(&e->names, past->name, past->named) };
 	f->opened = party_past_opened(past);
 	f->closed = party_past_closed(past);
 	finding_history(e, f, past->next);

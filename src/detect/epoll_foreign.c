@@ -348,10 +348,11 @@ static void watch_report(struct engine *e, const struct fdtable *table,
 	report_trust(&r, table, CONFIDENCE_EXACT);
 	r.finding.subject = watch->holder_table->owner->name;
 	r.finding.first_ns = watch->time_ns;
-	r.finding.descriptor = (struct descriptor){ .fd = watch->fd,
-						    .generation = past->generation,
-						    .kind = past->kind,
-						    .name = names_get_key(&e->names, past->name, past->named) };
+	r.finding.descriptor =
+		(struct descriptor){ .fd = watch->fd,
+				     .generation = past->generation,
+				     .kind = past->kind,
+				     .name = names_get_key(&e->names, past->name, past->named) };
 	r.finding.opened = party_past_opened(past);
 	r.finding.closed = party_past_closed(past);
 	r.finding.closed_is_culprit = true;
