@@ -38,6 +38,7 @@ static __always_inline int on_installed(u32 fd)
 		return 0;
 	syscall = current_call(task);
 	run_break();
+	name_slot(fd);
 	if (by_uring(task, syscall))
 		return emit_uring(FDT_OP_URING, syscall, fd, fd);
 	emit_slot(filling_op(syscall), syscall, fd, fd, site_of_change(-1));

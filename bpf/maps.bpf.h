@@ -13,6 +13,7 @@ const volatile bool can_cast;        /* bpf_rdonly_cast exists (6.2): memory is 
 const volatile bool exit_tells_last; /* sched_process_exit has its second argument (6.17) */
 const volatile u32 uring_args;       /* how many io_uring_complete has: 3, 4, 5 or 7 */
 const volatile u32 wakeup_shift;     /* wake the reader each time 1 << this many bytes are filled */
+const volatile u32 names_most;       /* taken on a CPU in a window (names.bpf.h); 0: none */
 const volatile u64 ring_half;        /* bytes; where a snapshot stops for the reader to catch up */
 const volatile bool by_functions;    /* the function hook set: see functions.bpf.h */
 /* What no rule in force needs is not sent, and costs nothing. */

@@ -34,6 +34,8 @@ static __always_inline u64 call_site(struct fdt_exit *x, s32 closed_fd)
 
 static __always_inline void assert_slot(struct fdt_exit *x, u8 op, u32 fd)
 {
+	if (op == FDT_OP_OPEN)
+		name_slot(fd);
 	emit_slot(op, x->syscall, fd, x->result, call_site(x, op == FDT_OP_CLOSE ? (s32)fd : -1));
 	if (op != FDT_OP_CLOSE)
 		opener_note(fd);

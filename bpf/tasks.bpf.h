@@ -108,7 +108,7 @@ static long on_exe_entry(__attribute__((unused)) u64 i, struct fdt_process **eve
 	u64 entry = walk->at_entry;
 	u32 count = walk->count;
 
-	switch (path_up(&walk->at_entry, &walk->at_mount)) {
+	switch (path_up(false, &walk->at_entry, &walk->at_mount)) {
 	case PATH_ROOT: walk->is_whole = 1; return 1;
 	case PATH_MOUNT: return 0;
 	}
@@ -147,7 +147,7 @@ static __always_inline bool read_exe(struct fdt_process *event, struct linux_bin
 	struct fdt_exe_walk *walk = (struct fdt_exe_walk *)event->args;
 	bool is_whole;
 
-	path_begin(bprm->file, &walk->at_entry, &walk->at_mount);
+	path_begin(false, (u64)bprm->file, &walk->at_entry, &walk->at_mount);
 	bpf_loop(PATH_STEPS, on_exe_entry, &event, 0);
 	is_whole = walk->is_whole && walk->count;
 	if (is_whole) {

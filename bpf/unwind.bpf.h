@@ -66,7 +66,7 @@ static __always_inline bool path_step(struct fdt_elf_wanted *event)
 	struct dentry *entry = (struct dentry *)event->at_entry;
 	u32 count = event->name_count;
 
-	switch (path_up(&event->at_entry, &event->at_mount)) {
+	switch (path_up(false, &event->at_entry, &event->at_mount)) {
 	case PATH_ROOT: event->path_cut = 0; return false;
 	case PATH_MOUNT: return true;
 	}
@@ -88,7 +88,7 @@ static __always_inline void path_put(struct fdt_elf_wanted *event, struct file *
 {
 	event->name_count = 0;
 	event->path_cut = 1;
-	path_begin(file, &event->at_entry, &event->at_mount);
+	path_begin(false, (u64)file, &event->at_entry, &event->at_mount);
 	if (file)
 		bpf_loop(PATH_STEPS, on_path_step, &event, 0);
 }

@@ -27,8 +27,10 @@
 
 static __always_inline void uring_opened(u32 fixed, u16 syscall, s32 result)
 {
-	if (result >= 0 && !fixed)
-		emit_uring(FDT_OP_URING, syscall, result, result);
+	if (result < 0 || fixed)
+		return;
+	name_slot(result);
+	emit_uring(FDT_OP_URING, syscall, result, result);
 }
 
 static __always_inline void uring_closed(u64 request, s32 result)

@@ -120,6 +120,7 @@ struct hlist_bl_node {
 };
 
 struct qstr {
+	u64 hash_len; /* the length in the upper half */
 	const unsigned char *name;
 };
 

@@ -47,7 +47,8 @@
  *   LOSS      events are missing before this point
  *   TICK      it is time_ns now; nothing else happened
  *   SNAPSHOT  op = FDT_OP_BEGIN or _END; flags = enum fdt_why
- *   NAME      what a file is called
+ *   NAME      what a file is called; op = FDT_OP_OPEN: made by the kernel, ahead of the SLOT of an
+ *             open, of what the file was called then
  *   FOPS      which kind an anonymous inode's operations mean
  *   META      one key=value about the recording (tracefile.h)
  *   DETAIL    what an open file is like at this moment
@@ -257,6 +258,15 @@ struct fdt_loss {
 	struct fdt_head head; /* flags: enum fdt_loss_cause */
 	__u64 count;
 	char program[32];
+};
+
+/*
+ * head.flags of NAME with op FDT_OP_OPEN, whose text is the names alone: "/var/log/x", of an
+ * anonymous file of memfd_create(2) "memfd:x".
+ */
+enum fdt_name_flag {
+	FDT_NAME_CUT = 1,      /* the beginning is missing */
+	FDT_NAME_UNLINKED = 2, /* the name had been removed */
 };
 
 /* Variable length: head.size says how long. Not NUL-terminated; any byte. */

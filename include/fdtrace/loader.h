@@ -69,6 +69,9 @@ struct fdt_walk_counts {
 #define FDT_WALK_SAMPLE_SHIFT 5
 #define FDT_CPUS_MAX 1024
 
+/* Names of files are counted by windows of time, of 1 << this nanoseconds (134 ms). */
+#define FDT_NAMES_WINDOW_SHIFT 27
+
 /* Written by user space before a round of a snapshot, and by the iterator when it stops. */
 struct fdt_cursor {
 	__u32 only_tgid; /* 0: every traced process; fdtrace itself is looked at only so */

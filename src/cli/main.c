@@ -127,6 +127,12 @@ static bool keeps_budget(const struct options *options)
 	       overrides_has(&options->run.overrides, offsetof(struct settings, budget_ppm));
 }
 
+/* Who would say what a file was called? */
+static bool needs_names(const struct run_options *run, rule_set rules)
+{
+	return rules || run->events || run->record;
+}
+
 static int open_kernel(const struct options *options, struct run *run)
 {
 	struct bpf_source_options bpf = { .pids = options->pids,
@@ -151,6 +157,7 @@ static int open_kernel(const struct options *options, struct run *run)
 	overrides_effective(&options->run.overrides, &settings, &rules);
 	bpf.ring_size_bytes = settings.ring_size_bytes;
 	bpf.stacks = stacking_options(options, &settings);
+	bpf.names_rate = needs_names(&options->run, rules) ? settings.names_rate : 0;
 	bpf.needs = detectors_needs(rules);
 	bpf.cost = keeps_budget(options);
 	return bpf_source_open(&bpf, &run->source, &run->error);
@@ -333,6 +340,7 @@ static int open_for_daemon(const struct config *config, struct source **ret_sour
 		.hooks = config->hooks,
 		.cost = true,
 		.ring_size_bytes = settings->ring_size_bytes,
+		.names_rate = settings->names_rate,
 		.stacks = { .native = config->stacks == STACKS_AUTO ||
 				      config->stacks == STACKS_NATIVE,
 			    .python = config->stacks == STACKS_AUTO ||

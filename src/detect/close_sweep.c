@@ -107,7 +107,7 @@ static struct victim sweep_victim_of(struct engine *e, const struct sweep *sweep
 {
 	struct victim victim = { .fd = hit->fd,
 				 .kind = ended->kind,
-				 .name = names_get_key(&e->names, ended->name),
+				 .name = names_get_key(&e->names, ended->name, ended->named),
 				 .opened = ended_opening(ended) };
 
 	if (hit->affected_ns)
@@ -488,10 +488,8 @@ static void sweep_format_late(struct report *r, const struct victim *victim)
 	report_help(r, HELP_SWEEP);
 }
 
-/*
- * The loop has been reported, or forgotten as harmless: whom it hit is known from ended
- * generations alone.
- */
+/* The loop has been reported, or forgotten as harmless: whom it hit
+ * is known from ended generations alone. */
 static void sweep_report_late(struct engine *e, const struct fdtable *table,
 			      const struct ended *ended, int32_t fd, const struct actor *actor)
 {
@@ -504,11 +502,12 @@ static void sweep_report_late(struct engine *e, const struct fdtable *table,
 	f->first_ns = ended->closed_ns;
 	f->closed = ended_closing(ended);
 	f->closed_is_culprit = true;
-	f->victims[0] = (struct victim){ .fd = fd,
-					 .kind = ended->kind,
-					 .name = names_get_key(&e->names, ended->name),
-					 .opened = ended_opening(ended),
-					 .failed_use = actor_operation(actor, EBADF) };
+	f->victims[0] =
+		(struct victim){ .fd = fd,
+				 .kind = ended->kind,
+				 .name = names_get_key(&e->names, ended->name, ended->named),
+				 .opened = ended_opening(ended),
+				 .failed_use = actor_operation(actor, EBADF) };
 	f->victim_count = f->victim_total = 1;
 	if (report_is_news(&r))
 		sweep_format_late(&r, &f->victims[0]);

@@ -83,10 +83,11 @@ static bool is_probe(unsigned int syscall)
 static void describe_ended(struct engine *e, struct finding *f, const struct ended *ended,
 			   uint32_t fd)
 {
-	f->descriptor = (struct descriptor){ .fd = fd,
-					     .generation = ended->generation,
-					     .kind = ended->kind,
-					     .name = names_get_key(&e->names, ended->name) };
+	f->descriptor =
+		(struct descriptor){ .fd = fd,
+				     .generation = ended->generation,
+				     .kind = ended->kind,
+				     .name = names_get_key(&e->names, ended->name, ended->named) };
 	f->opened = ended_opening(ended);
 	f->closed = ended_closing(ended);
 	finding_history(e, f, ended->next);

@@ -348,10 +348,11 @@ static void watch_report(struct engine *e, const struct fdtable *table,
 	report_trust(&r, table, CONFIDENCE_EXACT);
 	r.finding.subject = watch->holder_table->owner->name;
 	r.finding.first_ns = watch->time_ns;
-	r.finding.descriptor = (struct descriptor){ .fd = watch->fd,
-						    .generation = ended->generation,
-						    .kind = ended->kind,
-						    .name = names_get_key(&e->names, ended->name) };
+	r.finding.descriptor =
+		(struct descriptor){ .fd = watch->fd,
+				     .generation = ended->generation,
+				     .kind = ended->kind,
+				     .name = names_get_key(&e->names, ended->name, ended->named) };
 	r.finding.opened = ended_opening(ended);
 	r.finding.closed = ended_closing(ended);
 	r.finding.closed_is_culprit = true;

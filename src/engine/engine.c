@@ -214,10 +214,10 @@ static void learn_kind(struct engine *e, const struct fdt_name *event, const cha
 
 static int apply_name(struct engine *e, const struct fdt_name *event, size_t size)
 {
-	names_put(&e->names, event->file.file, event->file.inode, event->file.dev, event->text,
-		  size - sizeof(*event));
-	learn_kind(e, event,
-		   names_get(&e->names, event->file.file, event->file.inode, event->file.dev));
+	const struct fdt_file *file = &event->file;
+
+	names_put_event(&e->names, event, size);
+	learn_kind(e, event, names_get(&e->names, file->file, file->inode, file->dev, NULL));
 	return 0;
 }
 
@@ -355,6 +355,11 @@ void engine_finish(struct engine *e, uint64_t time_ns)
 		detectors_call(e, run_ended, entry->value);
 	throttle_finish(e);
 	e->finished = true;
+}
+
+bool engine_knows_name(const struct engine *e, const struct fdt_file *file)
+{
+	return names_get(&e->names, file->file, file->inode, file->dev, NULL);
 }
 
 uint64_t engine_gap_ns(const struct engine *e)

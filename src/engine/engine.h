@@ -184,6 +184,9 @@ struct engine_counters {
 };
 void engine_counters(const struct engine *engine, struct engine_counters *ret_counters);
 
+/* Whether an open file's name is known; it may be of when the file was opened. */
+bool engine_knows_name(const struct engine *engine, const struct fdt_file *file);
+
 /* How long the hooks on system calls were off (FDT_LOSS_COVERAGE), by event time. */
 uint64_t engine_gap_ns(const struct engine *engine);
 /* Some site or table grows, or a table is nearly full: to see who opens is worth more just now. */

@@ -26,6 +26,7 @@ struct settings {
 	uint64_t memory_max_bytes;
 	uint64_t ring_size_bytes; /* a power of two */
 	uint64_t drain_interval_ns;
+	uint64_t names_rate;        /* a second, on each processor; 0: none */
 	uint64_t budget_ppm;        /* of the time of all CPUs */
 	uint64_t stacks_budget_ppm; /* of the time of one CPU */
 	uint64_t stacks_tables_bytes;

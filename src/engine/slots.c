@@ -68,30 +68,39 @@ void slots_learn_kind(const struct fdtable *table, uint32_t fd, const char *name
 		fdtable_set_kind(table, fd, FD_KIND_MEMFD);
 }
 
-static const char *known_name(struct engine *e, const struct fdtable *table, int32_t fd)
+static const char *known_name(struct engine *e, const struct fdtable *table, int32_t fd,
+			      enum name_origin *ret_origin)
 {
 	const struct slot *slot = fdtable_slot(table, fd);
-	const char *name = names_get(&e->names, slot->file, slot->inode, slot->dev);
+	const char *name = names_get(&e->names, slot->file, slot->inode, slot->dev, ret_origin);
 
 	if (name)
 		slots_learn_kind(table, fd, name);
 	return name;
 }
 
-/* Asks the host for the name the first time somebody needs it. */
+/*
+ * Asks the host for the name the first time somebody needs it; also for one that is known from
+ * when the file was opened, once: it may have been renamed or unlinked since.
+ */
 const char *slots_name(struct engine *e, const struct fdtable *table, int32_t fd)
 {
 	const struct slot *slot = fdtable_slot(table, fd);
-	const char *name = known_name(e, table, fd);
+	enum name_origin origin = NAME_LOOKED_UP;
+	const char *name = known_name(e, table, fd, &origin), *asked = name;
 	struct fdt_file file = file_of(slot);
 	char text[NAME_SIZE_MAX];
 
-	if (name || !e->options.host->name || table->owner->ended_ns)
+	if ((name && origin == NAME_LOOKED_UP) || !e->options.host->name || table->owner->ended_ns)
 		return name;
-	if (e->options.host->name(e->options.ctx, table->owner->pid, fd, &file, text, sizeof(text)))
+	if (!e->options.host->name(e->options.ctx, table->owner->pid, fd, &file, text,
+				   sizeof(text)))
+		asked = text;
+	if (!asked)
 		return NULL;
-	names_put(&e->names, slot->file, slot->inode, slot->dev, text, sizeof(text));
-	return known_name(e, table, fd);
+	names_put(&e->names, slot->file, slot->inode, slot->dev, asked, strlen(asked),
+		  NAME_LOOKED_UP);
+	return known_name(e, table, fd, NULL);
 }
 
 /* Those whose state changes while they are open. */
@@ -166,6 +175,21 @@ struct descriptor slots_descriptor(struct engine *e, const struct fdtable *table
 	return d;
 }
 
+/* The name that the kernel sent ahead of it is the one it was opened by. */
+static struct descriptor descriptor_opened(const struct place *p)
+{
+	int32_t fd = (int32_t)p->fd;
+	const char *name = known_name(p->e, p->table, fd, NULL);
+
+	if (!name)
+		return slots_descriptor(p->e, p->table, fd);
+	return (struct descriptor){ .fd = fd,
+				    .generation = p->slot->generation,
+				    .file = file_of(p->slot),
+				    .name = name,
+				    .detail = slots_detail(p->e, p->table, fd, p->slot) };
+}
+
 static struct site *actor_site(struct engine *e, const struct actor *actor)
 {
 	if (!actor || !actor->process)
@@ -191,9 +215,9 @@ static void slots_report_change(const struct place *p, enum change_op op, const 
 						 .file = file_of(slot) };
 	/* What is being closed can't be asked any more. */
 	if (op == CHANGE_CLOSE)
-		change.descriptor.name = known_name(p->e, p->table, (int32_t)p->fd);
+		change.descriptor.name = known_name(p->e, p->table, (int32_t)p->fd, NULL);
 	else
-		change.descriptor = slots_descriptor(p->e, p->table, (int32_t)p->fd);
+		change.descriptor = descriptor_opened(p);
 	change.descriptor.kind = slot->kind;
 	engine_report_change(p->e, &change);
 	site_unref(&p->e->sites, site);
@@ -235,6 +259,7 @@ static void push_ended(const struct place *p, const struct actor *actor, enum en
 			       .generation = slot->generation,
 			       .kind = slot->kind,
 			       .name = names_key(slot->file, slot->inode, slot->dev),
+			       .named = names_now(&p->e->names),
 			       .ending = ending,
 			       .flags = flags };
 

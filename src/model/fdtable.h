@@ -77,6 +77,7 @@ struct ended {
 	uint32_t generation;
 	uint32_t next; /* the generation before; 0: none kept */
 	uint8_t kind, ending, flags;
+	uint32_t named; /* names_now() when it ended */
 };
 
 #define ENDED_PER_NUMBER 4

@@ -129,8 +129,9 @@ void host_note(struct host *host, const struct fdt_head *event)
 		naming_note_found(host->naming, (const struct fdt_vec *)event);
 }
 
-void host_look_up(struct host *host, unsigned int count, naming_fn event, void *ctx)
+void host_look_up(struct host *host, unsigned int count, naming_known_fn known, naming_fn event,
+		  void *ctx)
 {
 	if (host->naming)
-		naming_resolve(host->naming, *host->now_ns, count, event, ctx);
+		naming_resolve(host->naming, *host->now_ns, count, known, event, ctx);
 }

@@ -34,7 +34,8 @@ const struct engine_host *host_answers(void);
 /* After each event: remembers what was opened, for host_look_up(). */
 void host_note(struct host *host, const struct fdt_head *event);
 
-/* At most `count` of those, each as an event of the stream. */
-void host_look_up(struct host *host, unsigned int count, naming_fn event, void *ctx);
+/* At most `count` of those whose name is not known, each as an event of the stream. */
+void host_look_up(struct host *host, unsigned int count, naming_known_fn known, naming_fn event,
+		  void *ctx);
 
 #endif

@@ -246,6 +246,16 @@ struct round {
 	void *ctx;
 };
 
+static bool round_takes(const struct round *r, struct watched *w, naming_known_fn known)
+{
+	if (!w->pending || w->due_ns > r->now_ns)
+		return false;
+	if (S_ISSOCK(w->file.mode))
+		return true;
+	set_pending(r->naming, w, false);
+	return !known(r->ctx, &w->file);
+}
+
 static void emit_name(const struct round *r, const struct watched *w, const char *name)
 {
 	_Alignas(8) char event[sizeof(struct fdt_name) + NAME_SIZE];
@@ -259,7 +269,6 @@ static void resolve_path(const struct round *r, struct watched *w)
 {
 	char name[NAME_SIZE];
 
-	set_pending(r->naming, w, false);
 	if (path_name(r->naming, w->pid, w->fd, &w->file, name, sizeof(name)) == 0)
 		emit_name(r, w, name);
 }
@@ -291,15 +300,15 @@ static void resolve_socket(const struct round *r, struct watched *w)
 	emit_name(r, w, name);
 }
 
-void naming_resolve(struct naming *n, uint64_t now_ns, unsigned int budget, naming_fn emit,
-		    void *ctx)
+void naming_resolve(struct naming *n, uint64_t now_ns, unsigned int budget, naming_known_fn known,
+		    naming_fn emit, void *ctx)
 {
 	struct round r = { .naming = n, .now_ns = now_ns, .emit = emit, .ctx = ctx };
 
 	for (unsigned int i = 0; i < WATCHED && n->pending && budget; i++) {
 		struct watched *w = &n->watched[n->cursor++ & (WATCHED - 1)];
 
-		if (!w->pending || w->due_ns > now_ns)
+		if (!round_takes(&r, w, known))
 			continue;
 		budget--;
 		if (S_ISSOCK(w->file.mode))

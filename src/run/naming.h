@@ -7,11 +7,13 @@
  *
  * Two ways: on demand, when a finding needs a name, and in passing, for descriptors that were
  * opened a moment ago and are still open, because the leaks of a short program are found when it
- * has ended and its descriptors are gone.
+ * has ended and its descriptors are gone. In passing come the ends of sockets, and the paths that
+ * the kernel did not send at the open (bpf/names.bpf.h).
  */
 #ifndef FDTRACE_RUN_NAMING_H
 #define FDTRACE_RUN_NAMING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -49,12 +51,16 @@ void naming_note_found(struct naming *naming, const struct fdt_vec *event);
 /* An FDT_NAME or FDT_DETAIL event of `size` bytes. */
 typedef void (*naming_fn)(void *ctx, const void *event, size_t size);
 
+/* Whether the name of a file is known already, so that it need not be looked up. */
+typedef bool (*naming_known_fn)(void *ctx, const struct fdt_file *file);
+
 /*
- * Looks up at most `budget` of those remembered. now_ns: event time, becomes the time of the events
- * made. Sockets not yet connected are tried again later.
+ * Looks up at most `budget` of those remembered; a path that is known, as the kernel sent it at
+ * the open, is passed over. now_ns: event time, becomes the time of the events made. Sockets not
+ * yet connected are tried again later.
  */
-void naming_resolve(struct naming *naming, uint64_t now_ns, unsigned int budget, naming_fn emit,
-		    void *ctx);
+void naming_resolve(struct naming *naming, uint64_t now_ns, unsigned int budget,
+		    naming_known_fn known, naming_fn emit, void *ctx);
 
 /* Makes an FDT_NAME event in event[0 .. FDT_SIZE_MAX). Returns its size. */
 size_t naming_event(void *event, uint32_t pid, int32_t fd, const struct fdt_file *file,

@@ -134,6 +134,13 @@ int stream_event(void *ctx, const void *event, size_t size)
 			: stream_event_as_is(s, event, size);
 }
 
+static bool stream_knows(void *ctx, const struct fdt_file *file)
+{
+	struct session *s = ctx;
+
+	return s->engine && engine_knows_name(s->engine, file);
+}
+
 static void stream_looked_up(void *ctx, const void *event, size_t size)
 {
 	stream_event_as_is(ctx, event, size);
@@ -160,7 +167,7 @@ int stream_drain(struct session *s)
 	if (err == 1)
 		s->stop = true;
 	host_look_up(&s->host, s->meta.mode == ENGINE_ALL ? NAMES_A_DRAIN_ALL : NAMES_A_DRAIN,
-		     stream_looked_up, s);
+		     stream_knows, stream_looked_up, s);
 	loop_keep_pace(&s->loop, s->meta.settings.drain_interval_ns, s->events);
 	return 0;
 }

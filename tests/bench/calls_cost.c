@@ -5,7 +5,8 @@
  * there were. CALLS is w1 (open and close of /dev/null) or w4 (dup and close); FRAMES is how many
  * native frames unwinders see. Or it is one of these, whatever FRAMES: getppid, lock (a record lock
  * set and removed), mod (epoll_ctl), foreign (the same on an epoll that another process made), mark
- * (F_SETFD), write (of a byte, to /dev/null). "sites DEPTH 0" opens and closes from 1 << DEPTH different places
+ * (F_SETFD), write (of a byte, to /dev/null), again (open and close of this program's file), paths (of
+ * that and of its folder in turn). "sites DEPTH 0" opens and closes from 1 << DEPTH different places
  * and answers with their number.
  */
 #include <fcntl.h>
@@ -112,6 +113,20 @@ static void call_write(void)
 		abort();
 }
 
+static char own[2][4096]; /* this program's file, and its folder */
+
+static void call_again(void)
+{
+	close(open(own[0], O_RDONLY));
+}
+
+static void call_paths(void)
+{
+	static unsigned int turn;
+
+	close(open(own[turn++ & 1], O_RDONLY));
+}
+
 static void run_calls(void (*call)(void))
 {
 	double start = cpu_ns(), before = start, now = start;
@@ -133,6 +148,10 @@ static void open_all(void)
 	data = open("/tmp", O_TMPFILE | O_RDWR, 0600);
 	null = open("/dev/null", O_WRONLY);
 	poll = epoll_create1(0);
+	if (readlink("/proc/self/exe", own[0], sizeof(own[0]) - 1) < 0)
+		abort();
+	strcpy(own[1], own[0]);
+	*strrchr(own[1], '/') = '\0';
 	if (data < 0 || null < 0 || pipe(polled) ||
 	    epoll_ctl(poll, EPOLL_CTL_ADD, polled[0], &event))
 		abort();
@@ -144,11 +163,9 @@ static int run_named(const char *calls)
 	static const struct {
 		const char *name;
 		void (*call)(void);
-	} named[] = { { "getppid", call_getppid },
-		      { "lock", call_lock },
-		      { "mod", call_mod },
-		      { "mark", call_mark },
-		      { "write", call_write } };
+	} named[] = { { "getppid", call_getppid }, { "lock", call_lock },   { "mod", call_mod },
+		      { "mark", call_mark },       { "write", call_write }, { "again", call_again },
+		      { "paths", call_paths } };
 
 	for (size_t i = 0; i < sizeof(named) / sizeof(*named); i++)
 		if (!strcmp(calls, named[i].name)) {

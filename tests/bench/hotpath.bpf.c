@@ -20,6 +20,7 @@
 #include "file.bpf.h"
 #include "readers.bpf.h"
 #include "slots.bpf.h"
+#include "names.bpf.h"
 #include "stack.bpf.h"
 #include "python.bpf.h"
 #include "language.bpf.h"

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""What it costs a call that a rule wants to be told of it: `make bench-wanted` (as root).
+"""What it costs a call that a rule wants to be told of it, and an open that the path is taken: `make bench-wanted` (as root).
 
 Prints, for each kind of call, the nanoseconds without a tracer, and what is added with one that
 does not want it and one that does. Without stacks (--stacks=off): those have a budget and a
@@ -16,8 +16,10 @@ from harness import BUILD, Background, attach
 
 ROUNDS = int(os.environ.get("WANTED_ROUNDS", "3"))
 MS = 100
-CALLS = ["getppid", "write", "w4", "lock", "mod", "foreign", "mark"]
-WANTED = {"nothing": "limit", "locks": "close.lock", "registrations": "epoll", "marks": "exec", "stale uses": "use.stale"}
+CALLS = ["getppid", "write", "w4", "w1", "again", "paths", "lock", "mod", "foreign", "mark"]
+WANTED = {"nothing": "limit", "locks": "close.lock", "registrations": "epoll", "marks": "exec", "stale uses": "use.stale",
+          "paths": "limit", "paths, all": "limit"}
+NAMES = {"paths": "10000", "paths, all": "1000000"}  # names.rate; 0: no path is taken
 
 
 def cost(target, calls):
@@ -37,7 +39,8 @@ def main():
         print(f"{'added, ns':>15}" + "".join(f"{c:>10}" for c in CALLS))
         print(f"{'(untraced)':>15}" + "".join(f"{bare[c]:10.0f}" for c in CALLS), flush=True)
         for name, rules in WANTED.items():
-            with attach(target.pid, "--stacks=off", "--rules=" + rules) as tracer:
+            rate = "names.rate=" + NAMES.get(name, "0")
+            with attach(target.pid, "--stacks=off", "--set", rate, "--rules=" + rules) as tracer:
                 row = costs(target)
                 tracer.interrupt()
             print(f"{name:>15}" + "".join(f"{row[c] - bare[c]:10.0f}" for c in CALLS), flush=True)

@@ -73,6 +73,7 @@ TRACING = {
     "details": ["tests/live/details.py"],
     "events": ["tests/live/events.py"],
     "installs": ["tests/live/installs.py"],
+    "paths": ["tests/live/paths.py"],
     "property": ["tests/property/property.py"],
     "outputs": ["tests/live/outputs.py"],
 }

@@ -303,6 +303,14 @@ struct told {
 	char text[16][512];
 };
 
+static const struct fdt_file *known_file; /* NULL: no name is known */
+
+static bool known(void *ctx, const struct fdt_file *file)
+{
+	(void)ctx;
+	return known_file && known_file->file == file->file;
+}
+
 static void on_name(void *ctx, const void *any, size_t size)
 {
 	const struct fdt_name *event = any;
@@ -343,15 +351,36 @@ static void what_stays_open_is_named_in_passing(void **state)
 	note(kept, &kept_file);
 	note(closed, &closed_file);
 	note(closed, NULL);
-	naming_resolve(naming, 1, 200, on_name, &told);
+	naming_resolve(naming, 1, 200, known, on_name, &told);
 	assert_int_equal(told.count, 1);
 	assert_int_equal(told.fd[0], kept);
 	assert_string_equal(told.text[0], kept_path);
 	note(kept, &kept_file); /* the same again: already named */
-	naming_resolve(naming, 2, 200, on_name, &told);
+	naming_resolve(naming, 2, 200, known, on_name, &told);
 	assert_int_equal(told.count, 1);
 	close(kept);
 	close(closed);
+}
+
+static void a_path_that_is_known_is_not_looked_up(void **state)
+{
+	struct told told = { 0 };
+	char path[128];
+	int sent = open_in("sent", path), other = open_in("other", path);
+	struct fdt_file sent_file = file_of(sent), other_file = file_of(other);
+
+	(void)state;
+	note(sent, &sent_file);
+	note(other, &other_file);
+	known_file = &sent_file;
+	naming_resolve(naming, 1, 1, known, on_name, &told);
+	known_file = NULL;
+	assert_int_equal(told.count, 1); /* which is not counted, either */
+	assert_int_equal(told.fd[0], other);
+	naming_resolve(naming, 2, 200, known, on_name, &told);
+	assert_int_equal(told.count, 1);
+	close(sent);
+	close(other);
 }
 
 static void the_budget_holds_and_the_rest_comes_later(void **state)
@@ -369,9 +398,9 @@ static void the_budget_holds_and_the_rest_comes_later(void **state)
 		file = file_of(fds[i]);
 		note(fds[i], &file);
 	}
-	naming_resolve(naming, 1, 4, on_name, &told);
+	naming_resolve(naming, 1, 4, known, on_name, &told);
 	assert_int_equal(told.count, 4);
-	naming_resolve(naming, 2, 200, on_name, &told);
+	naming_resolve(naming, 2, 200, known, on_name, &told);
 	assert_int_equal(told.count, 10);
 	for (int i = 0; i < 10; i++)
 		close(fds[i]);
@@ -387,11 +416,11 @@ static void a_client_is_named_once_it_is_connected(void **state)
 
 	(void)state;
 	note(client, &file);
-	naming_resolve(naming, 1000, 200, on_name, &told);
+	naming_resolve(naming, 1000, 200, known, on_name, &told);
 	assert_int_equal(connect(client, (struct sockaddr *)&address, sizeof(address)), 0);
-	naming_resolve(naming, 1001, 200, on_name, &told);
+	naming_resolve(naming, 1001, 200, known, on_name, &told);
 	assert_int_equal(told.count, 0); /* not due yet */
-	naming_resolve(naming, 300000000, 200, on_name, &told);
+	naming_resolve(naming, 300000000, 200, known, on_name, &told);
 	assert_int_equal(told.count, 1);
 	assert_int_equal(told.details, 1);
 	assert_non_null(strstr(told.text[0], " -> 127.0.0.1:"));
@@ -442,6 +471,8 @@ int main(void)
 		cmocka_unit_test(six_is_told_from_mapped_four),
 		cmocka_unit_test(abstract_names_and_peers),
 		cmocka_unit_test_setup_teardown(what_stays_open_is_named_in_passing, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_path_that_is_known_is_not_looked_up, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(the_budget_holds_and_the_rest_comes_later, set_up,
 						tear_down),

@@ -540,6 +540,14 @@ static int live_configure_wanted(struct fdtrace_bpf *skel, const struct bpf_sour
 	return err ?: live_drop_map(skel->maps.fdt_last_uses, stale_uses);
 }
 
+/* At least one in a window, unless none is wanted. */
+static u32 live_names_most(u64 rate)
+{
+	u64 most = (rate << FDT_NAMES_WINDOW_SHIFT) / SEC_NS;
+
+	return rate && !most ? 1 : (u32)most;
+}
+
 static int live_configure(struct fdtrace_bpf *skel, const struct bpf_source_options *options)
 {
 	u64 ring = options->ring_size_bytes;
@@ -550,6 +558,7 @@ static int live_configure(struct fdtrace_bpf *skel, const struct bpf_source_opti
 	skel->rodata->follow = options->follow;
 	skel->rodata->wakeup_shift = live_log2(ring / 8);
 	skel->rodata->ring_half = ring / 2;
+	skel->rodata->names_most = live_names_most(options->names_rate);
 	stacking_configure(skel, &options->stacks);
 	syscalls_fill(skel->rodata->native_calls, skel->rodata->compat_calls,
 		      skel->rodata->socketcalls);

@@ -19,7 +19,8 @@ struct bpf_source_options {
 	enum hook_set hooks;
 	uint64_t ring_size_bytes; /* power of two, multiple of a page */
 	struct stacking_options stacks;
-	unsigned int needs; /* needs.h: the rest is not observed, and costs nothing */
+	uint64_t names_rate; /* paths taken as files are opened: a second and processor; 0: none */
+	unsigned int needs;  /* needs.h: the rest is not observed, and costs nothing */
 	/* cost() will be called; to find out what a hook costs takes some 30 ms */
 	bool cost;
 };
