@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "run/evidence.h"
@@ -16,6 +15,7 @@
 #include "util/escape.h"
 #include "util/log.h"
 #include "util/redact.h"
+#include "util/terminal.h"
 #include "util/trouble.h"
 
 #define NAME_SIZE 128
@@ -109,22 +109,6 @@ int outputs_open_lines(const struct run_options *options, const struct outputs_l
 	return 0;
 }
 
-static unsigned int terminal_width(int fd)
-{
-	struct winsize size;
-
-	if (!isatty(fd))
-		return 0;
-	return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
-}
-
-static bool wants_color(int fd)
-{
-	const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
-
-	return isatty(fd) && !(no_color && *no_color) && term && strcmp(term, "dumb") != 0;
-}
-
 static int make_sink(struct outputs *o, const struct hostinfo *host)
 {
 	const struct run_options *run = o->options;
@@ -133,8 +117,10 @@ static int make_sink(struct outputs *o, const struct hostinfo *host)
 		.host = host,
 		.redaction = o->redaction,
 		.min_severity = o->min_severity,
-		.width = terminal_width(o->data.fd),
-		.color = wants_color(o->data.fd),
+		.fail_on = &run->fail_on,
+		.width = terminal_width(o->data.fd, run->width),
+		.color = terminal_color(o->data.fd, run->color),
+		.ascii = terminal_is_ascii(o->data.fd),
 		.verbosity = run->verbosity,
 		.quiet = run->quiet,
 		.summaries = !run->quiet,
@@ -297,9 +283,15 @@ static bool give_full(struct outputs *o, const struct finding *finding)
 	return !err;
 }
 
+static bool outputs_shows(const struct outputs *o, const struct finding *finding)
+{
+	return finding->severity >= o->min_severity ||
+	       fail_on_matches(&o->options->fail_on, finding->rule, finding->severity);
+}
+
 static bool keep_finding(struct outputs *o, const struct finding *finding)
 {
-	return o->evidence_bytes && finding->severity >= o->min_severity && !open_run_evidence(o) &&
+	return o->evidence_bytes && outputs_shows(o, finding) && !open_run_evidence(o) &&
 	       !put_evidence(o, finding);
 }
 

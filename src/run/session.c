@@ -208,6 +208,8 @@ static struct summary session_summary(const struct session *s, bool final)
 	struct summary summary = { .host = &s->meta.host,
 				   .engine = s->engine,
 				   .suppressions = s->config->suppressions,
+				   .fail_on = &s->config->options->fail_on,
+				   .fail_status = s->config->options->error_exitcode,
 				   .final = final,
 				   .holdings = !s->config->service,
 				   .duration_ns = s->now_ns - s->began_ns,
@@ -456,7 +458,7 @@ static void session_fill_result(struct session *s, struct session_result *result
 	if (!s->engine)
 		return;
 	engine_counters(s->engine, &counters);
-	result->serious = counters.findings[SEVERITY_WARNING] + counters.findings[SEVERITY_ERROR];
+	result->failing = fail_on_total(&s->config->options->fail_on, &counters);
 	if (s->verify)
 		result->differences = session_report_verify(s);
 }

@@ -12,8 +12,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "engine/engine.h"
+#include "engine/fail_on.h"
 #include "engine/overrides.h"
 #include "util/hostinfo.h"
+#include "util/terminal.h"
 
 struct output_format;
 struct coverage_keeper;
@@ -32,6 +34,8 @@ struct run_options {
 	bool verify; /* compare the tables with the kernel's */
 	bool quiet;
 	unsigned int verbosity;
+	enum color color;           /* of text ... */
+	unsigned int width;         /* ... and its columns; 0: the terminal's */
 	const char *output;         /* NULL: stdout */
 	const char *record;         /* NULL: no recording; "-": stdout */
 	uint64_t duration_ns;       /* 0: no end */
@@ -40,7 +44,8 @@ struct run_options {
 	enum severity min_severity; /* 0: what is usual for the format */
 	const char **suppress;      /* files that suppress_read() reads */
 	unsigned int suppress_count;
-	unsigned int error_exitcode; /* 0: findings do not change the exit status */
+	struct fail_on fail_on;      /* what makes the exit status ... */
+	unsigned int error_exitcode; /* ... this one; 0: nothing does */
 };
 
 /*
@@ -85,7 +90,7 @@ struct session_config {
 
 struct session_result {
 	bool command_started; /* the command was started */
-	uint64_t serious;     /* findings at or above warning */
+	uint64_t failing;     /* findings that fail the run */
 	uint64_t differences; /* from the kernel's tables (--verify) */
 };
 

@@ -536,6 +536,62 @@ static void nothing_found_is_said(void **state)
 	stream_end(&s);
 }
 
+/* A sink that shows errors only, and what fails the run. */
+static void begin_with_errors_only(struct capture *c, const struct fail_on *fail_on)
+{
+	struct sink_options options;
+
+	c->fd = capture_file();
+	options = capture_options(c->fd);
+	options.min_severity = SEVERITY_ERROR;
+	options.fail_on = fail_on;
+	assert_int_equal(output_format_text.sink_new(&options, &c->sink), 0);
+}
+
+static void close_twice(struct stream *s, int32_t fd)
+{
+	opens(s, PID, fd, 1);
+	closes(s, PID, fd);
+	fails(s, FDT_SYS_close, PID, fd, EBADF);
+	tick(s, S);
+}
+
+static void what_is_hidden_is_named(void **state)
+{
+	struct fail_on nothing = { 0 };
+	struct fail_on doubles = { .rules = 1u << RULE_CLOSE_DOUBLE };
+	static struct capture c;
+	static struct stream s;
+	struct summary summary;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	close_twice(&s, 4);
+	assert_int_equal(s.kept_count, 1);
+	assert_int_equal(s.kept[0].rule, RULE_CLOSE_DOUBLE);
+	begin_with_errors_only(&c, &nothing);
+	summary = summary_of(&s);
+	summary.fail_on = &nothing;
+	summary.fail_status = 10;
+	assert_int_equal(c.sink->ops->summary(c.sink, &summary), 0);
+	captured(&c);
+	assert_non_null(strstr(c.text, "fdtrace: nothing found"));
+	assert_non_null(strstr(c.text, "\nhidden: 1 info (1 close.double); show it with "
+				       "--min-severity info\n"));
+	assert_null(strstr(c.text, "failed because of"));
+	capture_end(&c);
+	begin_with_errors_only(&c, &doubles); /* what fails a run is shown */
+	summary.fail_on = &doubles;
+	assert_int_equal(c.sink->ops->summary(c.sink, &summary), 0);
+	captured(&c);
+	assert_non_null(strstr(c.text, "fdtrace: 1 info"));
+	assert_non_null(strstr(c.text, "\n  info     close.double "));
+	assert_null(strstr(c.text, "hidden:"));
+	assert_non_null(strstr(c.text, "\nfailed because of: close.double; exit status 10\n"));
+	capture_end(&c);
+	stream_end(&s);
+}
+
 static void a_summary_of_what_was_found(void **state)
 {
 	static struct capture c;
@@ -646,6 +702,7 @@ int main(void)
 		cmocka_unit_test(events_are_a_line_each),
 		cmocka_unit_test(nothing_found_is_said),
 		cmocka_unit_test(a_summary_of_what_was_found),
+		cmocka_unit_test(what_is_hidden_is_named),
 		cmocka_unit_test(quiet_has_no_summary),
 		cmocka_unit_test(phrases),
 	};

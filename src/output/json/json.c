@@ -14,6 +14,7 @@
 #include "output/json/json_text.h"
 #include "output/text/phrase.h"
 #include "output/format.h"
+#include "output/hidden.h"
 #include "util/hostinfo.h"
 #include "util/io.h"
 
@@ -311,7 +312,7 @@ static int write_finding(struct sink *sink, const struct finding *finding)
 	int err;
 
 	json_see_time(s, finding->time_ns);
-	if (finding->severity < s->options.min_severity) {
+	if (!sink_shows(&s->options, finding->rule, finding->severity)) {
 		drop_built(s);
 		return 0;
 	}
@@ -364,7 +365,7 @@ static int write_withheld(struct sink *sink, const struct withheld *w)
 
 	json_see_time(s, w->time_ns);
 	for (unsigned int r = 0; r < RULE_COUNT; r++) {
-		if (w->severity[r] < s->options.min_severity)
+		if (!sink_shows(&s->options, (enum rule)r, w->severity[r]))
 			continue;
 		l.total += w->count[r];
 		l.severity = w->severity[r] > l.severity ? w->severity[r] : l.severity;
@@ -441,6 +442,7 @@ static int write_change(struct sink *sink, const struct change *change)
 
 struct summary_line {
 	const struct summary *summary;
+	const struct sink_options *options;
 	const struct process_row *row; /* NULL: the line about the whole run */
 	uint64_t time_ns, sequence, processes;
 };
@@ -482,6 +484,37 @@ static void put_rules(struct builder *b, json_t *fdtrace, const struct engine_co
 		if (of->suppressed)
 			json_put_number(b, rule, "suppressed", of->suppressed);
 	}
+}
+
+/* What --min-severity has hidden, by rule. */
+static void put_hidden(struct builder *b, json_t *fdtrace, const struct sink_options *options,
+		       struct engine *engine)
+{
+	struct hidden hidden;
+	json_t *rules;
+
+	hidden_count(options, engine, &hidden);
+	if (!hidden.total)
+		return;
+	rules = json_put_object(b, fdtrace, "hidden");
+	for (unsigned int r = 0; r < RULE_COUNT; r++)
+		if (hidden.by_rule[r])
+			json_put_number(b, rules, rule_info((enum rule)r)->id, hidden.by_rule[r]);
+}
+
+/* The rules that fail the run, and with what exit status. */
+static void put_failing(struct builder *b, json_t *fdtrace, const struct summary *s)
+{
+	json_t *failed, *rules;
+
+	if (!s->fail_on || !fail_on_total(s->fail_on, &s->counters))
+		return;
+	failed = json_put_object(b, fdtrace, "failed");
+	json_put_number(b, failed, "exit_status", s->fail_status);
+	rules = json_put_array(b, failed, "rules");
+	for (unsigned int r = 0; r < RULE_COUNT; r++)
+		if (fail_on_count(s->fail_on, (enum rule)r, &s->counters))
+			json_put_item(b, rules, json_string(rule_info((enum rule)r)->id));
 }
 
 static json_t *suppression_value(struct builder *b, const struct suppression *s)
@@ -596,6 +629,8 @@ static void put_totals(struct builder *b, json_t *fdtrace, const struct summary_
 		json_put_real(b, fdtrace, "overhead_ratio", l->summary->overhead_ratio, 6);
 	}
 	put_rules(b, fdtrace, c);
+	put_hidden(b, fdtrace, l->options, l->summary->engine);
+	put_failing(b, fdtrace, l->summary);
 	put_causes(b, fdtrace, l->summary->engine);
 	put_suppressions(b, fdtrace, l->summary->suppressions);
 }
@@ -740,6 +775,7 @@ static int write_summary_line(struct summing *sum, const struct process_row *row
 {
 	struct summary_line l = {
 		.summary = sum->summary,
+		.options = &sum->sink->options,
 		.row = row,
 		.time_ns = sum->sink->now_ns,
 		.sequence = ++sum->sink->summaries,

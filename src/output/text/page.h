@@ -27,6 +27,7 @@ struct page {
 	unsigned int column;  /* where the next character goes */
 	unsigned int written; /* columns of this line in data; the rest is spaces not yet due */
 	bool color;
+	bool ascii; /* what is not ASCII is escaped: set it before the first text */
 	bool failed;
 	enum style wanted, in_force;
 };
@@ -61,7 +62,7 @@ void page_wrap(struct page *page, unsigned int indent, const char *text, const c
 unsigned int page_room(const struct page *page);
 
 /* Columns that page_text() would need. */
-unsigned int page_columns(const char *text);
+unsigned int page_columns(const struct page *page, const char *text);
 
 void page_newline(struct page *page);
 

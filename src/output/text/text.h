@@ -53,6 +53,9 @@ void text_withheld_line(struct text_sink *t, const struct withheld *w);
 void text_change_line(struct text_sink *t, const struct change *c);
 /* The same by rule; how many were suppressed and by what. Nothing where there are none. */
 void text_withheld_sum(struct page *page, const struct engine_counters *c);
+/* What --min-severity has hidden, by rule; what fails the run. Nothing where there is nothing. */
+void text_hidden_sum(struct page *page, const struct sink_options *options, struct engine *engine);
+void text_failing_sum(struct page *page, const struct summary *s);
 void text_suppressed_sum(struct page *page, const struct summary *s);
 /* The suppression that would match the finding, ready to be pasted. */
 void text_suppression(struct page *page, const struct finding *f);

@@ -28,6 +28,7 @@ struct row {
 };
 
 struct biography {
+	const struct page *page; /* that it is for */
 	struct row row[ROWS_MAX];
 	unsigned int count;
 	unsigned int generation, verb, when, who, what; /* widths */
@@ -75,9 +76,10 @@ void text_say_when(char *buffer, size_t size, const struct party *party, const s
 		buffer[--length] = '\0';
 }
 
-static void widen_column(unsigned int *width, const char *text, unsigned int most)
+static void widen_column(const struct page *page, unsigned int *width, const char *text,
+			 unsigned int most)
 {
-	unsigned int columns = page_columns(text);
+	unsigned int columns = page_columns(page, text);
 
 	if (columns > most)
 		columns = most;
@@ -91,7 +93,7 @@ static void add_biography_row(struct biography *b, const struct finding *f, cons
 	struct row *row = &b->row[b->count++];
 
 	*row = (struct row){ .verb = verb, .generation = generation, .culprit = culprit };
-	widen_column(&b->verb, verb, PAGE_ALL);
+	widen_column(b->page, &b->verb, verb, PAGE_ALL);
 	row->unseen = !party->known;
 	if (row->unseen)
 		return;
@@ -100,9 +102,9 @@ static void add_biography_row(struct biography *b, const struct finding *f, cons
 	text_say_what(row->what, sizeof(row->what), party);
 	text_say_where(row->label, sizeof(row->label), party);
 	row->site = party->site;
-	widen_column(&b->when, row->when, PAGE_ALL);
-	widen_column(&b->who, row->who, 24);
-	widen_column(&b->what, row->what, 32);
+	widen_column(b->page, &b->when, row->when, PAGE_ALL);
+	widen_column(b->page, &b->who, row->who, 24);
+	widen_column(b->page, &b->what, row->what, 32);
 }
 
 static void add_lifetime(struct biography *b, const struct finding *f, const struct lifetime *l)
@@ -155,7 +157,7 @@ static void collect_biography(struct biography *b, const struct finding *f)
 /* Right of the row if it fits there, else below. */
 static void put_party_label(struct page *page, const struct row *row)
 {
-	unsigned int needed = page_columns(row->label),
+	unsigned int needed = page_columns(page, row->label),
 		     mark = row->culprit ? sizeof(CULPRIT) + 1 : 0;
 	unsigned int room;
 
@@ -209,7 +211,7 @@ static void put_row(struct page *page, const struct biography *b, unsigned int i
 
 void text_biography(struct page *page, const struct finding *f, unsigned int verbosity)
 {
-	struct biography b = { 0 };
+	struct biography b = { .page = page };
 
 	collect_biography(&b, f);
 	for (unsigned int i = 0; i < b.count; i++) {

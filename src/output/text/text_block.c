@@ -60,13 +60,13 @@ static void put_repeat(struct page *page, const struct finding *f)
 	phrase_count(number, sizeof(number), f->count, "time", "times");
 	snprintf(text, sizeof(text), "%s, %s", finding_state_name(f->state), number);
 	page_tab(page, 0, 3);
-	text_make_room(page, page_columns(text), 6);
+	text_make_room(page, page_columns(page, text), 6);
 	page_text(page, text, PAGE_ALL);
 }
 
 static void put_whole(struct page *page, const char *text)
 {
-	unsigned int columns = page_columns(text);
+	unsigned int columns = page_columns(page, text);
 
 	page_tab(page, 0, 1);
 	text_make_room(page, columns < UNIT_COLUMNS ? columns : UNIT_COLUMNS, 6);
@@ -104,7 +104,7 @@ static void put_place_line(struct text_sink *t, const struct finding *f)
 		page_tab(&t->page, 0, 3);
 	}
 	phrase_wall(wall, sizeof(wall), f->time_ns, t->options.host->wall_offset_ns, true);
-	text_make_room(&t->page, page_columns(wall), 6);
+	text_make_room(&t->page, page_columns(&t->page, wall), 6);
 	page_printf(&t->page, "%s   %s", wall, confidence_name(f->confidence));
 	put_repeat(&t->page, f);
 	page_newline(&t->page);
@@ -388,7 +388,7 @@ static void victim_failure(struct page *page, const struct finding *f, const str
 	text_say_what(what, sizeof(what), failure);
 	snprintf(who, sizeof(who), " tid %" PRIu32 " %s", failure->tid, when);
 	page_tab(page, 0, 2);
-	text_make_room(page, page_columns(what) + page_columns(who), 13);
+	text_make_room(page, page_columns(page, what) + page_columns(page, who), 13);
 	page_style(page, STYLE_ERROR);
 	page_text(page, what, 32);
 	page_style(page, STYLE_PLAIN);
@@ -407,7 +407,7 @@ static void victim_line(struct page *page, const struct finding *f, const struct
 	page_path(page, phrase_name(v->kind, v->name), 40);
 	page_tab(page, 0, v->name ? 2 : 1);
 	say_victim_opener(opener, sizeof(opener), f, &v->opened);
-	text_make_room(page, page_columns(opener), 13);
+	text_make_room(page, page_columns(page, opener), 13);
 	page_text(page, opener, PAGE_ALL);
 	victim_failure(page, f, &v->hurt);
 	page_newline(page);

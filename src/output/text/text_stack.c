@@ -15,7 +15,7 @@
 /* True: there was room for it, and for a sign that more follows. */
 static bool put_caller(struct page *page, const char *text, unsigned int reserve)
 {
-	unsigned int needed = page_columns(BY) + page_columns(text) + reserve;
+	unsigned int needed = page_columns(page, BY) + page_columns(page, text) + reserve;
 
 	if (page_room(page) < needed)
 		return false;
@@ -29,7 +29,7 @@ void text_callers(struct page *page, const struct site *site, unsigned int reser
 	const struct stack *stack = site ? site->stack : NULL;
 	enum frame_rank rank = stack_best_rank(stack);
 	int at = rank == FRAME_SYSTEM ? -1 : stack_next_frame(stack, rank, 0);
-	unsigned int more = page_columns(BY MORE), count = 0;
+	unsigned int more = page_columns(page, BY MORE), count = 0;
 	bool cut = stack && stack->flags & FDT_SITE_CUT;
 
 	if (at < 0)
