@@ -370,21 +370,43 @@ static int mode_version(const struct start *start)
 	return EXIT_OK;
 }
 
+/* Only a terminal wraps a list: shells read it, too. */
+static void begin_list(struct page *page)
+{
+	page_init(page, isatty(STDOUT_FILENO) ? terminal_width(STDOUT_FILENO, 0) : 0, false);
+}
+
+static int end_list(struct page *page)
+{
+	int err = page_write(page, STDOUT_FILENO);
+
+	page_done(page);
+	if (!err)
+		return EXIT_OK;
+	log_error("cannot write standard output: %s", strerror(-err));
+	return EXIT_INTERNAL;
+}
+
 static int mode_list_settings(const struct start *start)
 {
 	struct settings settings;
+	struct page page;
 	rule_set rules;
 
 	overrides_effective(&start->options->run.overrides, &settings, &rules);
-	options_list_settings(stdout, &settings);
-	return EXIT_OK;
+	begin_list(&page);
+	options_list_settings(&page, &settings);
+	return end_list(&page);
 }
 
 static int mode_list_rules(const struct start *start)
 {
+	struct page page;
+
 	(void)start;
-	options_list_rules(stdout);
-	return EXIT_OK;
+	begin_list(&page);
+	options_list_rules(&page);
+	return end_list(&page);
 }
 
 static int (*const modes[MODE_COUNT])(const struct start *start) = {

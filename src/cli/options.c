@@ -944,31 +944,35 @@ void options_help(FILE *out)
 	      out);
 }
 
-void options_list_settings(FILE *out, const struct settings *settings)
+void options_list_settings(struct page *page, const struct settings *settings)
 {
 	size_t count;
 	const struct setting *row = settings_table(&count);
 
 	for (size_t i = 0; i < count; i++, row++) {
-		char value[32], min[32], max[32], assignment[80], range[80];
+		char value[32], min[32], max[32], help[256];
 
 		setting_format(row, setting_value(row, settings), value, sizeof(value));
 		setting_format(row, row->min, min, sizeof(min));
 		setting_format(row, row->max, max, sizeof(max));
-		snprintf(assignment, sizeof(assignment), "%s=%s", row->key, value);
-		snprintf(range, sizeof(range), "%s to %s", min, max);
-		fprintf(out, "%-22s  %-15s  %s%s%s%s%s\n", assignment, range, row->help,
-			row->needs ? " [" : "", row->needs ?: "", row->needs ? "]" : "",
-			row->reload == RELOAD_RESTART ? " (restart)" : "");
+		page_printf(page, "%s=%s", row->key, value);
+		page_tab(page, 24, 2);
+		page_printf(page, "%s to %s", min, max);
+		page_tab(page, 41, 2);
+		snprintf(help, sizeof(help), "%s%s%s%s%s", row->help, row->needs ? " [" : "",
+			 row->needs ?: "", row->needs ? "]" : "",
+			 row->reload == RELOAD_RESTART ? " (restart)" : "");
+		page_wrap(page, 41, help, NULL);
 	}
 }
 
-void options_list_rules(FILE *out)
+void options_list_rules(struct page *page)
 {
 	for (unsigned int r = 0; r < RULE_COUNT; r++) {
 		const struct rule_info *info = rule_info((enum rule)r);
 
-		fprintf(out, "%-15s %-7s %s  %s\n", info->id, severity_name(info->severity),
-			info->on ? "on " : "off", info->says);
+		page_printf(page, "%-15s %-7s %-3s  ", info->id, severity_name(info->severity),
+			    info->on ? "on" : "off");
+		page_wrap(page, 29, info->says, NULL);
 	}
 }

@@ -184,6 +184,9 @@ struct engine_counters {
 };
 void engine_counters(const struct engine *engine, struct engine_counters *ret_counters);
 
+/* The shortest run in which a rule can report anything; 0: any, or it is off. */
+uint64_t engine_takes_ns(const struct engine *engine, enum rule rule);
+
 /* How long the hooks on system calls were off (FDT_LOSS_COVERAGE), by event time. */
 uint64_t engine_gap_ns(const struct engine *engine);
 /* Some site or table grows, or a table is nearly full: to see who opens is worth more just now. */

@@ -26,8 +26,9 @@ struct summary {
 	double coverage_ratio; /* of the last minute with hooks on; < 0: no budget to keep to */
 	double overhead_ratio; /* of the time of all CPUs in it, measured */
 	bool final;            /* false: an interval summary */
-	bool holdings;         /* say who holds the tables: the host is asked for much */
-	uint64_t damaged;      /* replay: records that could not be read */
+	bool limited;  /* it was not a command that ended by itself: it may have been too short */
+	bool holdings; /* say who holds the tables: the host is asked for much */
+	uint64_t damaged; /* replay: records that could not be read */
 	/* live: stacks that were not captured whole; all 0 in a replay */
 	uint64_t stacks_skipped; /* calls without one, to stay within stacks.budget */
 	uint64_t stacks_lost; /* new ones dropped because the ring was full; they are sent again */

@@ -211,6 +211,8 @@ static struct summary session_summary(const struct session *s, bool final)
 				   .fail_on = &s->config->options->fail_on,
 				   .fail_status = s->config->options->error_exitcode,
 				   .final = final,
+				   .limited = s->meta.mode != ENGINE_COMMAND ||
+					      s->config->options->duration_ns,
 				   .holdings = !s->config->service,
 				   .duration_ns = s->now_ns - s->began_ns,
 				   .cpu_ratio = session_cpu_ratio(s),

@@ -4,12 +4,16 @@
 The tables that fdtrace reports must be the kernel's.
 """
 import contextlib
+import fcntl
 import http.client
 import json
 import os
+import pty
 import signal
+import struct
 import sys
 import tempfile
+import termios
 import threading
 
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
@@ -100,6 +104,56 @@ def duration():
         for kind in ("dir", "tcp", "udp", "netlink", "eventfd", "epoll", "timerfd", "signalfd",
                      "inotify", "pidfd"):
             assert kinds.get(kind) == 1, f"{kind}: {kinds}\n{result}"
+        assert held.finish().status == 0
+
+
+def in_terminal(argv, env, columns):
+    """What fdtrace, attached to `argv`'s process, prints in a terminal of its own until ^C ends it."""
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execvpe(argv[0], argv, env)
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    text, asked = b"", False
+    try:
+        while True:
+            if not asked and b"attached to" in text and text.endswith(b"\n\r\n"):
+                os.write(terminal, b"\x03")
+                asked = True
+            text += os.read(terminal, 4096)
+    except OSError:  # EIO: the other side is closed
+        pass
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    assert status == 0 and asked, (status, text)
+    return text
+
+
+@case("in a terminal ^C is on a line of its own, before the summary")
+def ctrl_c():
+    need_tracing()
+    env = {**os.environ, "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+    with Background([program("kinds"), "hold"]) as held:
+        held.wait_for(b"ready")
+        black = in_terminal([FDTRACE, "--color=never", "-p", str(held.pid)], env, 100)
+        assert b"^C\r\nfdtrace: nothing found" in black and b"\x1b" not in black, black
+        colored = in_terminal([FDTRACE, "-p", str(held.pid)], env, 100)
+        assert b"\x1b[0;1mfdtrace: " in colored, colored
+        assert held.finish().status == 0
+
+
+@case("--color and --width also where there is no terminal; COLUMNS")
+def laid_out():
+    need_tracing()
+    with Background([program("kinds"), "hold"]) as held:
+        held.wait_for(b"ready")
+        options = ["-p", str(held.pid), "-d", "100ms"]
+        plain = run([FDTRACE, *options])
+        assert b"\x1b" not in plain.out and max(map(len, plain.out.splitlines())) > 70, plain
+        colored = run([FDTRACE, "--color=always", *options])
+        assert b"\x1b[0;1mfdtrace: " in colored.out, colored
+        for narrow in (run([FDTRACE, "--width", "50", *options]),
+                       run([FDTRACE, *options], env={**os.environ, "COLUMNS": "50"})):
+            assert max(map(len, narrow.out.splitlines())) <= 50, narrow
         assert held.finish().status == 0
 
 

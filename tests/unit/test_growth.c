@@ -112,6 +112,47 @@ static void calls_of_a_line_are_judged_as_one(void **state)
 	stream_end(&w.s);
 }
 
+static void keep_open(void *ctx, const struct finding_row *row)
+{
+	if (row->rule == RULE_LEAK_GROWTH)
+		*(uint64_t *)ctx = row->open;
+}
+
+/* What opens and closes after the report shows in the summary. */
+static void the_summary_counts_what_is_open_now(void **state)
+{
+	static struct world w;
+	uint64_t open = 0;
+
+	(void)state;
+	start(&w);
+	knows(&w, 1, "connect (pool.py:88)", 77, 5);
+	knows(&w, 2, "connect (pool.py:88)", 77, 6);
+	for (int second = 0; second < 42; second++) {
+		leak(&w, 1, 2);
+		tick(&w.s, S);
+	}
+	assert_int_equal(w.count, 1);
+	leak(&w, 1, 20);
+	leak(&w, 2, 11);
+	closes(&w.s, PID, 3);
+	engine_each_finding(w.s.engine, keep_open, &open);
+	assert_int_equal(open, 42 * 2 + 20 + 11 - 1);
+	stream_end(&w.s);
+}
+
+static void a_short_run_cannot_find_all(void **state)
+{
+	static struct world w;
+
+	(void)state;
+	start(&w);
+	assert_int_equal(engine_takes_ns(w.s.engine, RULE_LEAK_GROWTH), 30 * S);
+	assert_int_equal(engine_takes_ns(w.s.engine, RULE_LEAK_ORPHAN), 60 * S);
+	assert_int_equal(engine_takes_ns(w.s.engine, RULE_CLOSE_UNOWNED), 0);
+	stream_end(&w.s);
+}
+
 static unsigned int told_alone(const struct world *w)
 {
 	unsigned int count = 0;
@@ -244,6 +285,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(calls_of_a_line_are_judged_as_one),
+		cmocka_unit_test(the_summary_counts_what_is_open_now),
+		cmocka_unit_test(a_short_run_cannot_find_all),
 		cmocka_unit_test(the_forecast_is_the_tables),
 		cmocka_unit_test(a_silent_place_is_left_out),
 		cmocka_unit_test(a_newcomer_leads),

@@ -496,6 +496,61 @@ static struct summary summary_of(struct stream *s)
 	return summary;
 }
 
+static void a_verbose_event_has_its_stack(void **state)
+{
+	struct finding f = finding_unowned();
+	struct change change = { .op = CHANGE_CLOSE,
+				 .time_ns = MOMENT,
+				 .process = &python,
+				 .syscall = FDT_SYS_close,
+				 .descriptor = { .fd = 5 },
+				 .site = f.closed.site };
+	struct sink_options options;
+	static struct capture c;
+
+	(void)state;
+	c.fd = capture_file();
+	options = capture_options(c.fd);
+	options.verbosity = 1;
+	assert_int_equal(output_format_text.sink_new(&options, &c.sink), 0);
+	assert_int_equal(c.sink->ops->change(c.sink, &change), 0);
+	assert_non_null(strstr(captured(&c), "close(5)\n         worker (app.py:57)\n"));
+	capture_end(&c);
+}
+
+/* However wide the page, the eye finds the fingerprint; what is wider goes on below. */
+static void the_fingerprint_stands_no_further_than_120(void **state)
+{
+	struct finding f = finding_unowned();
+	static struct capture c;
+
+	(void)state;
+	begin(&c, 400, false);
+	render(&c, &f);
+	assert_in_range(strchr(c.text, '\n') - c.text, 1, 120);
+	assert_memory_equal(strchr(c.text, '\n') - 8, "9f31c2d4", 8);
+	capture_end(&c);
+}
+
+static void other_character_sets_see_bytes(void **state)
+{
+	struct finding f = finding_unowned();
+	struct sink_options options;
+	static struct capture c;
+
+	(void)state;
+	c.fd = capture_file();
+	options = capture_options(c.fd);
+	options.ascii = true;
+	f.message = "/home/m\303\274ller was left open";
+	assert_int_equal(output_format_text.sink_new(&options, &c.sink), 0);
+	render(&c, &f);
+	assert_non_null(strstr(c.text, "/home/m\\xC3\\xBCller was left open"));
+	for (const char *at = c.text; *at; at++)
+		assert_false(*at & 0x80);
+	capture_end(&c);
+}
+
 static void nothing_found_is_said(void **state)
 {
 	static struct capture c;
@@ -525,6 +580,8 @@ static void nothing_found_is_said(void **state)
 	captured(&c);
 	assert_non_null(
 		strstr(c.text, "fdtrace: 5 info; 12.3 s, 1 event, 3 lost, coverage tracepoint\n"));
+	assert_non_null(strstr(c.text, "\ntoo short: leak.growth needs 30.0 s, leak.stale needs "
+				       "40.0 s, leak.orphan needs 1m00s; ran 12.3 s\n"));
 	assert_non_null(strstr(c.text, "\nlost: 3 events "));
 	assert_non_null(strstr(c.text, "\ncorrected: 1 slot "));
 	assert_non_null(strstr(c.text, "\nrefused: 2 requests "));
@@ -700,6 +757,9 @@ int main(void)
 		cmocka_unit_test(colors_change_nothing_but_colors),
 		cmocka_unit_test(a_block_is_one_write),
 		cmocka_unit_test(events_are_a_line_each),
+		cmocka_unit_test(a_verbose_event_has_its_stack),
+		cmocka_unit_test(the_fingerprint_stands_no_further_than_120),
+		cmocka_unit_test(other_character_sets_see_bytes),
 		cmocka_unit_test(nothing_found_is_said),
 		cmocka_unit_test(a_summary_of_what_was_found),
 		cmocka_unit_test(what_is_hidden_is_named),

@@ -502,6 +502,21 @@ static void put_hidden(struct builder *b, json_t *fdtrace, const struct sink_opt
 			json_put_number(b, rules, rule_info((enum rule)r)->id, hidden.by_rule[r]);
 }
 
+/* The seconds that rules would have needed to report anything. */
+static void put_too_short(struct builder *b, json_t *fdtrace, const struct summary *s)
+{
+	json_t *rules = NULL;
+
+	for (unsigned int r = 0; r < RULE_COUNT && s->final; r++) {
+		uint64_t takes_ns = engine_takes_ns(s->engine, (enum rule)r);
+
+		if (s->duration_ns >= takes_ns || s->counters.by_rule[r].found)
+			continue;
+		rules = rules ? rules : json_put_object(b, fdtrace, "too_short");
+		json_put_real(b, rules, rule_info((enum rule)r)->id, (double)takes_ns / 1e9, 3);
+	}
+}
+
 /* The rules that fail the run, and with what exit status. */
 static void put_failing(struct builder *b, json_t *fdtrace, const struct summary *s)
 {
@@ -630,6 +645,7 @@ static void put_totals(struct builder *b, json_t *fdtrace, const struct summary_
 	}
 	put_rules(b, fdtrace, c);
 	put_hidden(b, fdtrace, l->options, l->summary->engine);
+	put_too_short(b, fdtrace, l->summary);
 	put_failing(b, fdtrace, l->summary);
 	put_causes(b, fdtrace, l->summary->engine);
 	put_suppressions(b, fdtrace, l->summary->suppressions);

@@ -33,7 +33,8 @@ struct page {
 };
 
 #define PAGE_ALL (~0u)
-#define PAGE_LEAST_WIDTH 40 /* narrower terminals get lines this wide */
+#define PAGE_HEADLINE_WIDTH 120 /* what stands at the right end stands no further right */
+#define PAGE_LEAST_WIDTH 40     /* narrower terminals get lines this wide */
 
 void page_init(struct page *page, unsigned int width, bool color);
 void page_done(struct page *page);

@@ -41,6 +41,7 @@ enum style text_severity_style(enum severity severity)
 
 static void put_headline(struct page *page, const struct finding *f)
 {
+	unsigned int width = page->width;
 	char fingerprint[20];
 
 	snprintf(fingerprint, sizeof(fingerprint), "%08" PRIx32, (uint32_t)(f->fingerprint >> 32));
@@ -48,7 +49,10 @@ static void put_headline(struct page *page, const struct finding *f)
 	page_printf(page, "%s[%s]", severity_name(f->severity), rule_info(f->rule)->id);
 	page_style(page, STYLE_BOLD);
 	page_text(page, ": ", PAGE_ALL);
+	if (page->width > PAGE_HEADLINE_WIDTH)
+		page->width = PAGE_HEADLINE_WIDTH;
 	page_wrap(page, 6, f->message, fingerprint);
+	page->width = width;
 }
 
 static void put_repeat(struct page *page, const struct finding *f)

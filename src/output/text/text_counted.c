@@ -128,6 +128,29 @@ void text_hidden_sum(struct page *page, const struct sink_options *options, stru
 	page_wrap(page, 8, text, NULL);
 }
 
+/* "too short: leak.growth needs 30.0 s, leak.orphan needs 1m00s; ran 10.0 s" */
+void text_too_short(struct page *page, const struct summary *s)
+{
+	char takes[PHRASE_SIZE], item[2 * PHRASE_SIZE];
+	struct list rules = { 0 };
+
+	for (unsigned int r = 0; r < RULE_COUNT; r++) {
+		uint64_t takes_ns = engine_takes_ns(s->engine, (enum rule)r);
+
+		if (s->duration_ns >= takes_ns || s->counters.by_rule[r].found)
+			continue;
+		phrase_duration(takes, sizeof(takes), takes_ns);
+		snprintf(item, sizeof(item), "%s needs %s", rule_info((enum rule)r)->id, takes);
+		add_item(&rules, item);
+	}
+	if (!rules.items)
+		return;
+	phrase_duration(takes, sizeof(takes), s->duration_ns);
+	snprintf(rules.text + rules.used, sizeof(rules.text) - rules.used, "; ran %s", takes);
+	lead_line(page, "too short:", STYLE_DIM);
+	page_wrap(page, 11, rules.text, NULL);
+}
+
 /* "failed because of: close.unowned, leak.exit; exit status 10" */
 void text_failing_sum(struct page *page, const struct summary *s)
 {

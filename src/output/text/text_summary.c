@@ -23,7 +23,7 @@
 #define OPEN_END 30 /* ... or ends, where its text stands at the right */
 #define RATE_END 38
 #define SITE_COLUMN 40
-#define FINGERPRINT_COLUMNS 14 /* "1b7e0c55 x9999" */
+#define FINGERPRINT_COLUMNS 17 /* "FINGERPRINT TIMES" */
 #define NARROW 79              /* below this a site gets a line of its own */
 #define WIDE 110               /* from here on there is room for times, too */
 #define SEEN_COLUMNS 21        /* "  23:59:59 - 23:59:59" */
@@ -273,7 +273,7 @@ static void table_head(struct overview *o)
 		page_text(page, "SITE", PAGE_ALL);
 		page_tab(page, fingerprint_column(o), 0);
 	}
-	page_text(page, "FINGERPRINT", PAGE_ALL);
+	page_text(page, "FINGERPRINT TIMES", PAGE_ALL);
 	if (has_seen_column(o)) {
 		page_tab(page, seen_column(o), 2);
 		page_text(page, "SEEN", PAGE_ALL);
@@ -315,6 +315,17 @@ static void put_seen(struct overview *o, const struct finding_row *row)
 	page_text(page, seen, PAGE_ALL);
 }
 
+/* The fingerprint, and how often it was found. */
+static void put_times(struct page *page, const struct finding_row *row)
+{
+	char times[PHRASE_SIZE];
+	unsigned int end = page->column + FINGERPRINT_COLUMNS;
+
+	page_printf(page, "%08" PRIx32, (uint32_t)(row->fingerprint >> 32));
+	phrase_number(times, sizeof(times), row->count);
+	put_right_aligned(page, end, times);
+}
+
 static void table_row(void *ctx, const struct finding_row *row)
 {
 	struct overview *o = ctx;
@@ -340,9 +351,7 @@ static void table_row(void *ctx, const struct finding_row *row)
 		page_text(page, row->site ? row->site : "-", site_room(o));
 		page_tab(page, fingerprint_column(o), 0);
 	}
-	page_printf(page, "%08" PRIx32, (uint32_t)(row->fingerprint >> 32));
-	if (row->count > 1)
-		page_printf(page, " x%" PRIu64, row->count);
+	put_times(page, row);
 	put_seen(o, row);
 	page_newline(page);
 	if (is_narrow(o) && row->site) {
@@ -633,6 +642,8 @@ void text_summary(struct text_sink *t, const struct summary *s)
 	first_line(&o, s);
 	finding_table(&o, s->engine);
 	process_table(&o, s, t->options.verbosity);
+	if (s->final && (s->limited || !o.findings))
+		text_too_short(&t->page, s);
 	hooks_are_blind(&t->page, t->options.host->not_seen);
 	what_is_missing(&o, s);
 	if (s->final && t->next_severity)
