@@ -18,7 +18,7 @@ import threading
 
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import (BUILD, CAP_KILL, FDTRACE, NEEDED_CAPABILITIES, PYTHON, Background, alive, attach,
+from harness import (BUILD, CAP_KILL, FDTRACE, NEEDED_CAPABILITIES, PYTHON, TOP, Background, alive, attach,
                      capabilities, case, expect_findings, fdtrace, judge_capabilities, main, need_tracing,
                      open_numbers, program, run, until)
 from tables import same_as_kernel, summary_of, totals
@@ -154,6 +154,27 @@ def laid_out():
         for narrow in (run([FDTRACE, "--width", "50", *options]),
                        run([FDTRACE, *options], env={**os.environ, "COLUMNS": "50"})):
             assert max(map(len, narrow.out.splitlines())) <= 50, narrow
+        assert held.finish().status == 0
+
+
+@case("-j says at once what is open, before the summary")
+def inventory():
+    need_tracing()
+    with Background([program("kinds"), "hold"]) as held:
+        held.wait_for(b"ready")
+        result = fdtrace("-j", "-p", str(held.pid), "-d", "100ms")
+        total, process = result.dataset("inventory")
+        names = [r["event"]["dataset"] for r in result.records()]
+        assert names.index("fdtrace.inventory") < names.index("fdtrace.summary"), names
+        assert total["fdtrace"]["scope"] == "run" and total["fdtrace"]["processes"] == 1, total
+        assert total["fdtrace"]["descriptors"] == process["fdtrace"]["open"] == len(open_numbers(held.pid)), result
+        assert process["process"]["pid"] == held.pid and process["fdtrace"]["kinds"]["epoll"] == 1, process
+        assert sum(site["open"] for site in process["fdtrace"]["sites"]) <= process["fdtrace"]["open"], process
+        assert process["fdtrace"]["unknown_opener"] == process["fdtrace"]["open"], process
+        assert not fdtrace("-j", "--", "true").dataset("inventory")
+        checked = run([PYTHON, os.path.join(HERE, "validate_jsonl.py"),
+                       os.path.join(TOP, "src/output/json/finding.schema.json")], text=result.out)
+        assert checked.status == 0, checked
         assert held.finish().status == 0
 
 

@@ -26,8 +26,9 @@
 struct json_sink {
 	struct sink sink;
 	struct sink_options options;
-	uint64_t states, changes, summaries, withheld; /* lines so far: sequence numbers */
-	uint64_t now_ns; /* the latest time, for lines without one of their own */
+	uint64_t states, changes, summaries, inventories,
+		withheld; /* lines so far: sequence numbers */
+	uint64_t now_ns;  /* the latest time, for lines without one of their own */
 	/* the whole line of the finding that comes next, from write_evidence(); NULL: none */
 	json_t *built;
 	struct builder built_with;
@@ -742,6 +743,54 @@ static void put_process_totals(struct builder *b, json_t *fdtrace, const struct 
 	put_what_is_left(b, fdtrace, p->left);
 }
 
+static void put_inventory_of_process(struct builder *b, json_t *fdtrace,
+				     const struct summary_line *l)
+{
+	const struct process *p = l->row->process;
+
+	json_put_text(b, fdtrace, "scope", "process");
+	json_put_number(b, fdtrace, "image", p->image);
+	json_put_number(b, fdtrace, "open", l->row->open);
+	if (p->nofile)
+		json_put_number(b, fdtrace, "soft_limit", p->nofile);
+	json_put_number(b, fdtrace, "unknown_opener", l->row->unknown_opener);
+	put_kind_counts(b, fdtrace, l->row);
+	put_holding_rows(b, fdtrace, l);
+}
+
+/* What was open when a run attached: of the whole run, or of a process. */
+static json_t *inventory_object(struct builder *b, const void *what)
+{
+	const struct summary_line *l = what;
+	const struct engine_counters *c = &l->summary->counters;
+	char message[MESSAGE_SIZE];
+	struct line_head head = {
+		.time_ns = l->time_ns,
+		.severity = SEVERITY_INFO,
+		.message = l->row ? NULL : message,
+		.process = l->row ? l->row->process : NULL,
+		.kind = "metric",
+		.type = "info",
+		.dataset = "fdtrace.inventory",
+		.series = 'i',
+		.sequence = l->sequence,
+	};
+	json_t *event, *fdtrace, *line;
+
+	snprintf(message, sizeof(message),
+		 "attached; %" PRIu64 " descriptors are open in %" PRIu64 " processes",
+		 c->descriptors, l->processes);
+	line = line_begin(b, &head, &event, &fdtrace);
+	if (l->row) {
+		put_inventory_of_process(b, fdtrace, l);
+		return line;
+	}
+	json_put_text(b, fdtrace, "scope", "run");
+	json_put_number(b, fdtrace, "processes", l->processes);
+	json_put_number(b, fdtrace, "descriptors", c->descriptors);
+	return line;
+}
+
 static json_t *summary_object(struct builder *b, const void *what)
 {
 	const struct summary_line *l = what;
@@ -777,6 +826,8 @@ static json_t *summary_object(struct builder *b, const void *what)
 struct summing {
 	struct json_sink *sink;
 	const struct summary *summary;
+	build_fn object;   /* of a line */
+	uint64_t *written; /* such lines so far */
 	uint64_t processes;
 	int err; /* the first; later rows are not tried */
 };
@@ -794,11 +845,11 @@ static int write_summary_line(struct summing *sum, const struct process_row *row
 		.options = &sum->sink->options,
 		.row = row,
 		.time_ns = sum->sink->now_ns,
-		.sequence = ++sum->sink->summaries,
+		.sequence = ++*sum->written,
 		.processes = sum->processes,
 	};
 
-	return json_emit(sum->sink, summary_object, &l);
+	return json_emit(sum->sink, sum->object, &l);
 }
 
 /* A process that never had a descriptor gets no line. */
@@ -810,15 +861,30 @@ static void write_process(void *ctx, const struct process_row *row)
 		sum->err = write_summary_line(sum, row);
 }
 
+/* A line about the run, and one about each process. */
+static int write_sum(struct summing *sum)
+{
+	json_see_time(sum->sink, sum->summary->counters.last_ns);
+	engine_each_process(sum->summary->engine, count_process, sum);
+	sum->err = write_summary_line(sum, NULL);
+	engine_each_process(sum->summary->engine, write_process, sum);
+	return sum->err;
+}
+
 static int write_summary(struct sink *sink, const struct summary *summary)
 {
-	struct summing sum = { .sink = json_sink(sink), .summary = summary };
+	struct json_sink *s = json_sink(sink);
+	struct summing sum = { s, summary, summary_object, &s->summaries, 0, 0 };
 
-	json_see_time(sum.sink, summary->counters.last_ns);
-	engine_each_process(summary->engine, count_process, &sum);
-	sum.err = write_summary_line(&sum, NULL);
-	engine_each_process(summary->engine, write_process, &sum);
-	return sum.err;
+	return write_sum(&sum);
+}
+
+static int write_inventory(struct sink *sink, const struct summary *summary)
+{
+	struct json_sink *s = json_sink(sink);
+	struct summing sum = { s, summary, inventory_object, &s->inventories, 0, 0 };
+
+	return write_sum(&sum);
 }
 
 static void json_free(struct sink *sink)
@@ -837,6 +903,7 @@ static int json_new(const struct sink_options *options, struct sink **ret_sink)
 		.withheld = write_withheld,
 		.change = write_change,
 		.summary = write_summary,
+		.inventory = write_inventory,
 		.free = json_free,
 	};
 	struct json_sink *s = calloc(1, sizeof(*s));
