@@ -323,7 +323,7 @@ static void growth_format(struct report *r, const struct growing *g)
 	if (place)
 		growth_add_minima(r, &place->counts.growth[g->scale]);
 	growth_add_idle(r);
-	r->finding.help = "close it on every path, including error and retry paths";
+	r->finding.help = help_growth(row);
 }
 
 static void growing_mark_reported(const struct growing *g, const struct process *process)

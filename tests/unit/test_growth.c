@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* leak.growth by place: calls add up, the forecast is the table's, places that grow together are one report. */
 #include "stream.h"
+#include "engine/help.h"
+#include "model/stack.h"
 
 #define ROWS_MAX 10
 #define NOFILE 2000
@@ -153,6 +155,30 @@ static void a_short_run_cannot_find_all(void **state)
 	stream_end(&w.s);
 }
 
+/* What has to be closed depends on who made it. */
+static void the_help_names_what_has_to_be_closed(void **state)
+{
+	struct stack_frame frames[] = {
+		{ .text = "socketpair (/usr/lib/python3.11/socket.py:608)" },
+		{ .text = "new_event_loop (/usr/lib/python3.11/asyncio/events.py:806)" },
+		{ .text = "serve (app.py:8)" },
+	};
+	struct stack stack = { .frames = frames, .frame_count = 3 };
+	struct site site = { .stack = &stack };
+	struct site_row row = { .site = &site, .kind = FD_KIND_UNIX };
+
+	(void)state;
+	assert_non_null(strstr(help_growth(&row), "loop.close()"));
+	frames[1].text = "_launch (/usr/lib/python3.11/multiprocessing/popen_fork.py:64)";
+	assert_non_null(strstr(help_growth(&row), "close() on each Process"));
+	frames[1].text = "g_main_context_new (libglib-2.0.so.0+0x5a7c2)";
+	assert_non_null(strstr(help_growth(&row), "on every path, including error"));
+	row.kind = FD_KIND_EVENTFD;
+	assert_non_null(strstr(help_growth(&row), "g_main_context_unref()"));
+	row = (struct site_row){ .kind = FD_KIND_PIPE };
+	assert_non_null(strstr(help_growth(&row), "both ends of each pipe"));
+}
+
 static unsigned int told_alone(const struct world *w)
 {
 	unsigned int count = 0;
@@ -287,6 +313,7 @@ int main(void)
 		cmocka_unit_test(calls_of_a_line_are_judged_as_one),
 		cmocka_unit_test(the_summary_counts_what_is_open_now),
 		cmocka_unit_test(a_short_run_cannot_find_all),
+		cmocka_unit_test(the_help_names_what_has_to_be_closed),
 		cmocka_unit_test(the_forecast_is_the_tables),
 		cmocka_unit_test(a_silent_place_is_left_out),
 		cmocka_unit_test(a_newcomer_leads),
