@@ -184,8 +184,8 @@ static uint64_t growing_key(const struct site *site)
 	return hash_number(holdings_place(site), site->process->serial) | 1;
 }
 
-/* What the summary will say of it. */
-static void cause_remember(struct cause *cause, const struct finding *f)
+/* The numbers that the summary will show. */
+static void cause_measure(struct cause *cause, const struct finding *f)
 {
 	bool of_table = f->rule == RULE_LIMIT_EMFILE || !f->site_count;
 
@@ -195,6 +195,12 @@ static void cause_remember(struct cause *cause, const struct finding *f)
 	cause->growing = f->rule == RULE_LEAK_GROWTH && f->site_count && f->sites[0].site
 				 ? growing_key(site_now((struct site *)f->sites[0].site))
 				 : 0;
+}
+
+/* What the summary will say of it. */
+static void cause_remember(struct cause *cause, const struct finding *f)
+{
+	cause_measure(cause, f);
 	cause_format_site(f, cause->site, sizeof(cause->site));
 	text_format(cause->message, sizeof(cause->message), "%s", f->message);
 }
@@ -353,6 +359,8 @@ void cause_report(struct engine *e, struct finding *f)
 	if (cause->suppressed)
 		return;
 	cause_count_severity(e, cause, f->severity);
+	if (cause->growing)
+		cause_measure(cause, f);
 	cause_deliver_if_due(e, cause, f);
 }
 

@@ -236,15 +236,29 @@ void session_summarise(struct session *s, bool final)
 	outputs_summary(s->config->outputs, &summary);
 }
 
+static int session_holds_nothing(const struct session *s)
+{
+	if (s->began_ns)
+		outputs_state(s->config->outputs, RUN_STOP, s->now_ns);
+	return trouble_set(s->trouble, ESRCH, EXIT_CANNOT, "try: fdtrace doctor",
+			   "they ended meanwhile, or this system hides their descriptor tables (as "
+			   "of a process outside the container or the sandbox)",
+			   "attached, but not to any process: none of those given with -p is there "
+			   "to be traced");
+}
+
 /* What is open is known at once; what becomes of it only later. */
-static void session_take_inventory(struct session *s)
+static int session_take_inventory(struct session *s)
 {
 	struct summary summary;
 
 	if (s->config->replay || s->meta.mode != ENGINE_PID || !s->engine)
-		return;
+		return 0;
 	summary = session_summary(s, false);
+	if (!summary.counters.processes)
+		return session_holds_nothing(s);
 	outputs_inventory(s->config->outputs, &summary);
+	return 0;
 }
 
 /* --- beginning and end --- */
@@ -374,7 +388,7 @@ static int session_begin(struct session *s)
 		return err;
 	err = source->ops->start(source, stream_event_as_is, s, s->trouble);
 	if (!err)
-		session_take_inventory(s);
+		err = session_take_inventory(s);
 	return err == -ECANCELED ? 0 : err;
 }
 
