@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 struct page;
-struct trouble;
+struct error;
 
 /* Puts one JSON line of a finding on the page. 0; -EINVAL: it is not JSON; page->failed: no memory. */
 int explain_line(struct page *page, const char *line, size_t length);
@@ -15,9 +15,9 @@ int explain_line(struct page *page, const char *line, size_t length);
 /*
  * To fd, newest first: all of a finding; without a fingerprint (NULL) a list of the latest
  * EXPLAIN_LISTED findings. json: the lines as they were stored; else on the page, which the caller
- * has made. 0 or -errno with *trouble filled.
+ * has made. 0 or -errno with *error filled.
  */
 #define EXPLAIN_LISTED 50
-int explain(int fd, struct page *page, const char *fingerprint, bool json, struct trouble *trouble);
+int explain(int fd, struct page *page, const char *fingerprint, bool json, struct error *error);
 
 #endif
