@@ -14,13 +14,14 @@ enum option_group {
 	GROUP_RUN = 1 << 3,     /* what a run reports, where, and for how long */
 	GROUP_JSON = 1 << 4,    /* --json */
 	GROUP_SERVICE = 1 << 5, /* the service and its configuration */
+	GROUP_PAGE = 1 << 6,    /* how text is laid out */
 };
 
 /*
  * X(NAME, name, word, operand, groups, usage)
  *   NAME, name  MODE_NAME, and the function mode_name() of main.c
  *   word        what the user types; an option if it begins with a minus; NULL: see usage
- *   operand     the one word that must follow; NULL: none
+ *   operand     the one word that must follow, or may if it is in brackets; NULL: none
  *   groups      the options that go with it
  *   usage       lines of syntax, a tab, and what it does; "": it is in the list of options
  * Those from HELP on print a list and exit; the rest of the command line is then ignored.
@@ -28,15 +29,16 @@ enum option_group {
 /* clang-format off */
 #define COMMANDS(X) \
 	X(TRACE, trace, NULL, NULL, \
-	  GROUP_TARGET | GROUP_KERNEL | GROUP_RULES | GROUP_RUN | GROUP_JSON, \
+	  GROUP_TARGET | GROUP_KERNEL | GROUP_RULES | GROUP_RUN | GROUP_JSON | GROUP_PAGE, \
 	  "[OPTION...] -p PID|NAME[,...]\tattach to running processes\n" \
 	  "[OPTION...] [--] COMMAND [ARG...]\trun a command and trace it\n" \
 	  "[OPTION...] -a\ttrace the whole machine") \
-	X(REPLAY, replay, "replay", "FILE", GROUP_RULES | GROUP_RUN | GROUP_JSON, \
+	X(REPLAY, replay, "replay", "FILE", \
+	  GROUP_RULES | GROUP_RUN | GROUP_JSON | GROUP_PAGE, \
 	  "replay [OPTION...] FILE\tanalyse a recording") \
-	X(EXPLAIN, explain, "explain", "FINGERPRINT", GROUP_JSON, \
-	  "explain [-j] FINGERPRINT\tprint a finding's evidence") \
-	X(DOCTOR, doctor, "doctor", NULL, GROUP_JSON, \
+	X(EXPLAIN, explain, "explain", "[FINGERPRINT]", GROUP_JSON | GROUP_PAGE, \
+	  "explain [-j] [FINGERPRINT]\tlist findings, or print one") \
+	X(DOCTOR, doctor, "doctor", NULL, GROUP_JSON | GROUP_PAGE, \
 	  "doctor [-j]\tcheck this machine") \
 	X(DAEMON, daemon, "--daemon", NULL, GROUP_KERNEL | GROUP_RULES | GROUP_SERVICE, \
 	  "--daemon [-c FILE]\trun as a service") \

@@ -326,22 +326,119 @@ static int explain_print(int fd, struct page *page, const struct lines *lines, u
 	return page_write(page, fd);
 }
 
-int explain(int fd, const char *fingerprint, bool json, unsigned int width, bool color,
-	    struct error *error)
+static int explain_cannot_write(int err, struct error *error)
+{
+	if (!err || err == -EPIPE)
+		return 0;
+	return error_set(error, -err, EXIT_INTERNAL, "cannot write standard output: %s",
+			 strerror(-err));
+}
+
+static int explain_finding(int fd, struct page *page, const char *fingerprint, bool json,
+			   struct error *error)
 {
 	struct lines lines = { 0 };
-	struct page page;
 	int err = evidence_find(evidence_path(), fingerprint, explain_keep, &lines, error);
 	int failed = 0;
 
-	page_init(&page, width, color);
 	for (unsigned int i = lines.count; i-- && !err && !failed;)
-		failed = explain_print(fd, &page, &lines, i, json);
-	page_done(&page);
+		failed = explain_print(fd, page, &lines, i, json);
 	while (lines.count)
 		free(lines.line[--lines.count].text);
-	if (failed && failed != -EPIPE)
-		return error_set(error, -failed, EXIT_INTERNAL, "cannot write standard output: %s",
-				 strerror(-failed));
-	return err;
+	return err ? err : explain_cannot_write(failed, error);
+}
+
+/* --- the list of findings --- */
+
+#define LISTED_SEVERITY 22 /* where a column begins */
+#define LISTED_RULE 31
+#define LISTED_FINGERPRINT 46
+#define LISTED_WHAT 56
+
+struct listing {
+	int fd;
+	struct page *page;
+	bool json;
+	unsigned int rows;
+	int failed; /* writing */
+};
+
+static void listing_column(struct page *page, unsigned int column, const char *text)
+{
+	page_tab(page, column, column ? 1 : 0);
+	page_text(page, text, PAGE_ALL);
+}
+
+static bool listing_is_narrow(const struct page *page)
+{
+	return page->width && page->width < 2 * LISTED_WHAT;
+}
+
+static void listing_head(struct page *page)
+{
+	page_style(page, STYLE_DIM);
+	listing_column(page, 0, "LAST FOUND");
+	listing_column(page, LISTED_SEVERITY, "SEVERITY");
+	listing_column(page, LISTED_RULE, "RULE");
+	listing_column(page, LISTED_FINGERPRINT, "EXPLAIN");
+	if (!listing_is_narrow(page))
+		listing_column(page, LISTED_WHAT, "WHAT");
+	page_newline(page);
+}
+
+/* On a narrow page what was found has a line of its own. */
+static void listing_row(struct page *page, const json_t *line)
+{
+	char when[32], fingerprint[16];
+
+	snprintf(when, sizeof(when), "%.19sZ", text_at(line, "@timestamp"));
+	snprintf(fingerprint, sizeof(fingerprint), "%.8s", text_at(line, "fdtrace.fingerprint"));
+	listing_column(page, 0, when);
+	listing_column(page, LISTED_SEVERITY, text_at(line, "severity"));
+	listing_column(page, LISTED_RULE, text_at(line, "rule.id"));
+	listing_column(page, LISTED_FINGERPRINT, fingerprint);
+	if (listing_is_narrow(page))
+		page_newline(page);
+	listing_column(page, listing_is_narrow(page) ? 4 : LISTED_WHAT, text_at(line, "message"));
+	page_newline(page);
+}
+
+static int listing_line(void *ctx, const char *line, size_t length)
+{
+	struct listing *l = ctx;
+	json_t *object;
+
+	if (l->failed)
+		return 0;
+	if (l->json) {
+		l->failed = write_all(l->fd, line, length);
+		return 0;
+	}
+	object = json_loadb(line, length, 0, NULL);
+	if (!l->rows++)
+		listing_head(l->page);
+	listing_row(l->page, object);
+	json_decref(object);
+	l->failed = page_write(l->page, l->fd);
+	return 0;
+}
+
+static int explain_list(int fd, struct page *page, bool json, struct error *error)
+{
+	struct listing l = { .fd = fd, .page = page, .json = json };
+	size_t total;
+	int err = evidence_latest(evidence_path(), EXPLAIN_LISTED, listing_line, &l, &total, error);
+
+	if (!err && !l.failed && !json && total > EXPLAIN_LISTED) {
+		page_printf(page, "and %zu older ones", total - EXPLAIN_LISTED);
+		page_newline(page);
+		l.failed = page_write(page, fd);
+	}
+	return err ? err : explain_cannot_write(l.failed, error);
+}
+
+int explain(int fd, struct page *page, const char *fingerprint, bool json, struct error *error)
+{
+	return fingerprint ? explain_finding(fd, page, fingerprint, json, error)
+			   : explain_list(fd, page, json, error);
 }

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,6 +20,7 @@
 #include "daemon/daemon.h"
 #include "detect/detectors.h"
 #include "output/format.h"
+#include "output/text/page.h"
 #include "run/launch.h"
 #include "run/outputs.h"
 #include "run/session.h"
@@ -32,6 +32,7 @@
 #include "source/replay.h"
 #include "util/io.h"
 #include "util/log.h"
+#include "util/terminal.h"
 #include "util/error.h"
 
 #define OWN_DESCRIPTORS 4096 /* most of them for ELF files of traced processes */
@@ -54,15 +55,13 @@ struct run {
 	struct error error;
 };
 
-/* --error-exitcode comes first, then the run's own status, then output that could not be written. */
+/* What findings make of it comes first, then the run's own status, then output that could not be written. */
 static int status_of(const struct start *start, const struct run *run, int own)
 {
-	unsigned int on_findings = start->options->run.error_exitcode;
-
 	if (run->result.differences)
 		return EXIT_DIFFERS;
-	if (on_findings && run->result.serious)
-		return (int)on_findings;
+	if (run->result.failing)
+		return (int)start->options->run.error_exitcode;
 	return own == EXIT_OK && outputs_lost(run->outputs) ? EXIT_INTERNAL : own;
 }
 
@@ -315,19 +314,17 @@ static int mode_replay(const struct start *start)
 
 static int mode_doctor(const struct start *start)
 {
-	struct winsize size = { 0 };
 	struct probe_report report;
 	struct hostinfo host;
 
 	hostinfo_gather(&host);
 	memset(&report, 0, sizeof(report));
 	probe_machine(&report);
-	if (isatty(STDOUT_FILENO))
-		ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
 	if (start->options->run.format == &output_format_json)
 		doctor_print_json(stdout, &report, &host);
 	else
-		doctor_print_text(stdout, &report, &host, size.ws_col);
+		doctor_print_text(stdout, &report, &host,
+				  terminal_width(STDOUT_FILENO, start->options->run.width));
 	return report.can_trace ? EXIT_OK : EXIT_CANNOT;
 }
 
@@ -381,16 +378,17 @@ static int mode_check_config(const struct start *start)
 
 static int mode_explain(const struct start *start)
 {
-	struct winsize size = { 0 };
+	const struct run_options *run = &start->options->run;
+	struct page page;
 	struct error error;
-	bool terminal = isatty(STDOUT_FILENO);
 	int err;
 
-	if (terminal)
-		ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
-	err = explain(STDOUT_FILENO, start->options->operand,
-		      start->options->run.format == &output_format_json, size.ws_col,
-		      terminal && !getenv("NO_COLOR"), &error);
+	page_init(&page, terminal_width(STDOUT_FILENO, run->width),
+		  terminal_color(STDOUT_FILENO, run->color));
+	page.ascii = terminal_is_ascii(STDOUT_FILENO);
+	err = explain(STDOUT_FILENO, &page, start->options->operand,
+		      run->format == &output_format_json, &error);
+	page_done(&page);
 	if (!err)
 		return EXIT_OK;
 	error_print(&error);
@@ -411,21 +409,43 @@ static int mode_version(const struct start *start)
 	return EXIT_OK;
 }
 
+/* Only a terminal wraps a list: shells read it, too. */
+static void begin_list(struct page *page)
+{
+	page_init(page, isatty(STDOUT_FILENO) ? terminal_width(STDOUT_FILENO, 0) : 0, false);
+}
+
+static int end_list(struct page *page)
+{
+	int err = page_write(page, STDOUT_FILENO);
+
+	page_done(page);
+	if (!err)
+		return EXIT_OK;
+	log_error("cannot write standard output: %s", strerror(-err));
+	return EXIT_INTERNAL;
+}
+
 static int mode_list_settings(const struct start *start)
 {
 	struct settings settings;
+	struct page page;
 	rule_set rules;
 
 	overrides_effective(&start->options->run.overrides, &settings, &rules);
-	options_list_settings(stdout, &settings);
-	return EXIT_OK;
+	begin_list(&page);
+	options_list_settings(&page, &settings);
+	return end_list(&page);
 }
 
 static int mode_list_rules(const struct start *start)
 {
+	struct page page;
+
 	(void)start;
-	options_list_rules(stdout);
-	return EXIT_OK;
+	begin_list(&page);
+	options_list_rules(&page);
+	return end_list(&page);
 }
 
 static int (*const modes[MODE_COUNT])(const struct start *start) = {

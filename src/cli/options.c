@@ -11,6 +11,7 @@
 #include "cli/process_name.h"
 #include "daemon/config.h"
 #include "output/format.h"
+#include "output/text/page.h"
 #include "util/nearest.h"
 #include "util/escape.h"
 #include "util/error.h"
@@ -27,10 +28,12 @@ enum type {
 	TYPE_OUTPUT,
 	TYPE_PIDS,
 	TYPE_RULES,
+	TYPE_FAIL_ON,
 	TYPE_SEVERITY,
 	TYPE_SETTING,
 	TYPE_SUPPRESS,
 	TYPE_HOOKS,
+	TYPE_COLOR,
 	TYPE_STACKS,
 	TYPE_MODE, /* `min` is its enum mode */
 };
@@ -63,6 +66,7 @@ static const struct command {
 #define R GROUP_RUN
 #define J GROUP_JSON
 #define S GROUP_SERVICE
+#define P GROUP_PAGE
 #define AT(field) offsetof(struct options, field)
 
 /* clang-format off */
@@ -97,10 +101,15 @@ static const struct row table[] = {
 	  "print JSON lines; full: do not shorten long ones" },
 	{ "output", 'o', TYPE_OUTPUT, "[FORMAT:]FILE", 0, 0, 0, R,
 	  "write there (-: standard output), as text or json" },
+	{ "color", 0, TYPE_COLOR, "WHEN", 0, 0, 0, P, "colour: always, never or auto (default)" },
+	{ "width", 0, TYPE_NUMBER, "N", AT(run.width), PAGE_LEAST_WIDTH, TERMINAL_WIDTH_MAX, P,
+	  "columns of text; default: the terminal's, or COLUMNS" },
 	{ "record", 'r', TYPE_STRING, "FILE", AT(run.record), 0, 0, T,
 	  "record the event stream for replay" },
+	{ "fail-on", 0, TYPE_FAIL_ON, "LIST", 0, 0, 0, R,
+	  "exit with 10 if one is found: error,leak,close.*,new" },
 	{ "error-exitcode", 0, TYPE_NUMBER, "N", AT(run.error_exitcode), 1, 255, R,
-	  "exit with N if there was a warning or an error" },
+	  "exit with N instead; without --fail-on: for warnings" },
 	{ "quiet", 'q', TYPE_FLAG, NULL, AT(run.quiet), 0, 0, 0, "no summary, fewer messages" },
 	{ "verbose", 'v', TYPE_COUNT, NULL, AT(run.verbosity), 0, 0, 0,
 	  "more detail; twice: debugging messages" },
@@ -120,6 +129,7 @@ static const struct row table[] = {
 #undef R
 #undef J
 #undef S
+#undef P
 #undef AT
 
 #define ROWS (sizeof(table) / sizeof(table[0]))
@@ -423,6 +433,37 @@ static int options_parse_rules(struct parse *p, const char *value)
 	return unknown_rule(p, &nearest);
 }
 
+static int unknown_failure(struct parse *p, struct nearest *nearest)
+{
+	static const char *const others[] = { "new", "error", "warning", "info" };
+	char guess[64] = "", cause[256];
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		nearest_try(nearest, others[i]);
+	for (unsigned int r = 0; r < RULE_COUNT; r++) {
+		nearest_try(nearest, rule_info((enum rule)r)->category);
+		nearest_try(nearest, rule_info((enum rule)r)->id);
+	}
+	if (nearest->best)
+		snprintf(guess, sizeof(guess), "did you mean '%s'? ", nearest->best);
+	snprintf(cause, sizeof(cause),
+		 "%sexpected rules (close.unowned), families (close or close.*), severities "
+		 "(error, warning, info) or new, separated by commas",
+		 guess);
+	error_set(p->error, EINVAL, EXIT_USAGE, "unknown word '%s' in --fail-on",
+		  safe_n(p, nearest->word, nearest->length));
+	return error_explain(p->error, cause, "try: fdtrace --rules help");
+}
+
+static int options_parse_fail_on(struct parse *p, const char *value)
+{
+	struct nearest nearest = { 0 };
+
+	if (fail_on_parse(&p->options->run.fail_on, value, &nearest.word, &nearest.length))
+		return unknown_failure(p, &nearest);
+	return 0;
+}
+
 static int options_parse_severity(struct parse *p, const struct row *row, const char *value)
 {
 	if (severity_parse(value, &p->options->run.min_severity))
@@ -443,6 +484,21 @@ static int take_hooks(struct parse *p, const struct row *row, const char *value)
 		}
 	}
 	return bad_value(p, row, value, "expected auto, function or tracepoint");
+}
+
+static int take_color(struct parse *p, const struct row *row, const char *value)
+{
+	static const char *const names[] = {
+		[COLOR_AUTO] = "auto", [COLOR_ALWAYS] = "always", [COLOR_NEVER] = "never"
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(value, names[i]) == 0) {
+			p->options->run.color = (enum color)i;
+			return 0;
+		}
+	}
+	return bad_value(p, row, value, "expected always, never or auto");
 }
 
 static int take_stacks(struct parse *p, const struct row *row, const char *value)
@@ -559,9 +615,11 @@ static int options_apply(struct parse *p, const struct row *row, const char *val
 	case TYPE_OUTPUT: return take_output(p, row, value);
 	case TYPE_PIDS: return take_pids(p, row, value);
 	case TYPE_RULES: return options_parse_rules(p, value);
+	case TYPE_FAIL_ON: return options_parse_fail_on(p, value);
 	case TYPE_SEVERITY: return options_parse_severity(p, row, value);
 	case TYPE_SETTING: return options_parse_setting(p, value);
 	case TYPE_SUPPRESS: return take_suppress(p, row, value);
+	case TYPE_COLOR: return take_color(p, row, value);
 	case TYPE_HOOKS: return take_hooks(p, row, value);
 	case TYPE_STACKS: return take_stacks(p, row, value);
 	case TYPE_MODE: return take_mode(p, (enum mode)row->min);
@@ -738,7 +796,8 @@ static int take_operand(struct parse *p, enum mode mode)
 			return unexpected_argument(p);
 		o->operand = p->argv[optind++];
 	}
-	if (err || is_listing(o->mode) || o->operand || !command->operand)
+	if (err || is_listing(o->mode) || o->operand || !command->operand ||
+	    command->operand[0] == '[')
 		return err;
 	return missing_operand(p, command);
 }
@@ -863,6 +922,41 @@ static int check_outputs(struct parse *p)
 			     "give the recording and the findings a file each");
 }
 
+/* Rules that are off would never fail a run. A recording may switch on others. */
+static int check_failing_rules(struct parse *p)
+{
+	const struct options *o = p->options;
+	rule_set wanted = o->run.fail_on.rules, on;
+	struct settings settings;
+	char ids[320], cause[400];
+
+	overrides_effective(&o->run.overrides, &settings, &on);
+	if (!wanted || wanted & on || o->mode != MODE_TRACE)
+		return 0;
+	rule_set_format(wanted, ids, sizeof(ids));
+	snprintf(cause, sizeof(cause), "%s: switched off; --rules switches rules on", ids);
+	return contradiction(p, "nothing that --fail-on names can be found", cause);
+}
+
+/* "new" is what would be reported if only what is known were suppressed. */
+static int check_fail_on(struct parse *p)
+{
+	struct run_options *run = &p->options->run;
+	struct fail_on *fail_on = &run->fail_on;
+
+	if (fail_on->unknown && !run->suppress_count)
+		return contradiction(p, "--fail-on new needs --suppress FILE",
+				     "FILE lists the findings that are known; an empty one lists "
+				     "none");
+	if (fail_on->unknown)
+		fail_on_severity(fail_on, run->min_severity ?: SEVERITY_WARNING);
+	if (!fail_on->rules && !fail_on->severity && run->error_exitcode)
+		fail_on_severity(fail_on, SEVERITY_WARNING);
+	else if (!run->error_exitcode)
+		run->error_exitcode = EXIT_FINDINGS;
+	return check_failing_rules(p);
+}
+
 static int check(struct parse *p)
 {
 	struct options *o = p->options;
@@ -870,6 +964,8 @@ static int check(struct parse *p)
 
 	if (!err && o->mode == MODE_TRACE)
 		err = check_trace(p);
+	if (!err)
+		err = check_fail_on(p);
 	if (err)
 		return err;
 	sort_pids(o);
@@ -1014,31 +1110,35 @@ void options_help(FILE *out)
 	      out);
 }
 
-void options_list_settings(FILE *out, const struct settings *settings)
+void options_list_settings(struct page *page, const struct settings *settings)
 {
 	size_t count;
 	const struct setting *row = settings_table(&count);
 
 	for (size_t i = 0; i < count; i++, row++) {
-		char value[32], min[32], max[32], assignment[80], range[80];
+		char value[32], min[32], max[32], help[256];
 
 		setting_format(row, setting_value(row, settings), value, sizeof(value));
 		setting_format(row, row->min, min, sizeof(min));
 		setting_format(row, row->max, max, sizeof(max));
-		snprintf(assignment, sizeof(assignment), "%s=%s", row->key, value);
-		snprintf(range, sizeof(range), "%s to %s", min, max);
-		fprintf(out, "%-22s  %-15s  %s%s%s%s%s\n", assignment, range, row->help,
-			row->needs ? " [" : "", row->needs ?: "", row->needs ? "]" : "",
-			row->reload == RELOAD_RESTART ? " (restart)" : "");
+		page_printf(page, "%s=%s", row->key, value);
+		page_tab(page, 24, 2);
+		page_printf(page, "%s to %s", min, max);
+		page_tab(page, 41, 2);
+		snprintf(help, sizeof(help), "%s%s%s%s%s", row->help, row->needs ? " [" : "",
+			 row->needs ?: "", row->needs ? "]" : "",
+			 row->reload == RELOAD_RESTART ? " (restart)" : "");
+		page_wrap(page, 41, help, NULL);
 	}
 }
 
-void options_list_rules(FILE *out)
+void options_list_rules(struct page *page)
 {
 	for (unsigned int r = 0; r < RULE_COUNT; r++) {
 		const struct rule_info *info = rule_info((enum rule)r);
 
-		fprintf(out, "%-15s %-7s %s  %s\n", info->id, severity_name(info->severity),
-			info->on ? "on " : "off", info->says);
+		page_printf(page, "%-15s %-7s %-3s  ", info->id, severity_name(info->severity),
+			    info->on ? "on" : "off");
+		page_wrap(page, 29, info->says, NULL);
 	}
 }

@@ -10,6 +10,8 @@
 #include "run/session.h"
 #include "source/live/bpf.h"
 
+struct page;
+
 /* Strings point into argv. */
 struct options {
 	enum mode mode;
@@ -42,8 +44,8 @@ bool options_is_number(const char *word);
 
 /* At most 50 lines of at most 80 columns. */
 void options_help(FILE *out);
-/* All thresholds with their values in force, units and ranges. */
-void options_list_settings(FILE *out, const struct settings *settings);
-void options_list_rules(FILE *out);
+/* All thresholds with their values in force, units and ranges; page_write() is left to the caller. */
+void options_list_settings(struct page *page, const struct settings *settings);
+void options_list_rules(struct page *page);
 
 #endif

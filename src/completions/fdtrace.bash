@@ -16,6 +16,14 @@ _fdtrace_rules()
 }
 
 # Of --set KEY=VALUE the part before = is completed; bash may have split the word there.
+# Rules, families and the other words of --fail-on.
+_fdtrace_failures()
+{
+	_fdtrace_rules "$1" "$2"
+	mapfile -t COMPREPLY < <(printf '%s\n' "${COMPREPLY[@]}" | grep -vE '(^|[,-])(all|help)$'
+		compgen -P "${2%"${2##*,}"}" -W "error warning info new" -- "${2##*,}")
+}
+
 _fdtrace_settings()
 {
 	local keys
@@ -56,6 +64,8 @@ _fdtrace_value()
 	--rules) _fdtrace_rules "$program" "$word" ;;
 	--set) _fdtrace_settings "$program" "$word" ;;
 	-p | --pid) _fdtrace_pids "$word" ;;
+	--fail-on) _fdtrace_failures "$program" "$word" ;;
+	--color) mapfile -t COMPREPLY < <(compgen -W "always never auto" -- "$word") ;;
 	--min-severity) mapfile -t COMPREPLY < <(compgen -W "info warning error" -- "$word") ;;
 	--stacks) mapfile -t COMPREPLY < <(compgen -W "auto native python off" -- "$word") ;;
 	--hooks) mapfile -t COMPREPLY < <(compgen -W "auto function tracepoint" -- "$word") ;;
@@ -63,7 +73,7 @@ _fdtrace_value()
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		;;
-	-d | --duration | -i | --interval | --error-exitcode) ;;
+	-d | --duration | -i | --interval | --error-exitcode | --width) ;;
 	*) return 1 ;;
 	esac
 }
@@ -76,7 +86,8 @@ _fdtrace_first_word()
 		case ${COMP_WORDS[i]} in
 		--) echo $((i + 1)) && return ;;
 		-p | --pid | -o | --output | -r | --record | -d | --duration | -i | --interval | --rules | \
-			--min-severity | --suppress | --set | --stacks | --hooks | --error-exitcode | -c | --config)
+			--min-severity | --suppress | --set | --stacks | --hooks | --fail-on | --error-exitcode | \
+			--color | --width | -c | --config)
 			[[ ${COMP_WORDS[i + 1]-} == "=" ]] && ((i++))
 			((i++))
 			[[ ${COMP_WORDS[i + 1]-} == "=" ]] && ((i += 2)) # --set KEY = VALUE
@@ -92,7 +103,7 @@ _fdtrace_options()
 {
 	mapfile -t COMPREPLY < <(compgen -W "-p --pid -a --all -j --json --json=full -e --events -o --output
 		-r --record -d --duration -i --interval --no-follow --rules --min-severity --suppress --set
-		--stacks --hooks --error-exitcode --verify -q --quiet -v --verbose --daemon -c --config
+		--stacks --hooks --fail-on --error-exitcode --color --width --verify -q --quiet -v --verbose --daemon -c --config
 		--check-config -h --help -V --version" -- "$1")
 }
 

@@ -43,7 +43,7 @@ function __fdtrace_fingerprints
 end
 
 set -g __fdtrace_with_value -p --pid -o --output -r --record -d --duration -i --interval --rules \
-    --min-severity --suppress --set --stacks --hooks --error-exitcode -c --config
+    --min-severity --suppress --set --stacks --hooks --fail-on --error-exitcode --color --width -c --config
 
 # The first word that is neither an option nor the value of one.
 function __fdtrace_word
@@ -109,7 +109,10 @@ complete -c fdtrace -n __fdtrace_own -l suppress -r -F -d 'Findings not to tell'
 complete -c fdtrace -n __fdtrace_own -l set -x -a '(__fdtrace_settings)' -d 'A threshold'
 complete -c fdtrace -n __fdtrace_own -l stacks -x -a 'auto native python off' -d 'Which stacks'
 complete -c fdtrace -n __fdtrace_own -l hooks -x -a 'auto function tracepoint' -d 'How calls are seen'
+complete -c fdtrace -n __fdtrace_own -l fail-on -x -a '(__fdtrace_rules) error warning info new' -d 'Exit with 10 if there is one of these'
 complete -c fdtrace -n __fdtrace_own -l error-exitcode -x -d 'Exit so if there are findings'
+complete -c fdtrace -n __fdtrace_own -l color -x -a 'always never auto' -d 'When to use colour'
+complete -c fdtrace -n __fdtrace_own -l width -x -d 'Columns of text'
 complete -c fdtrace -n __fdtrace_own -l verify -d 'Compare tables with the kernel\'s'
 complete -c fdtrace -n __fdtrace_own -s q -l quiet -d 'No summary, fewer messages'
 complete -c fdtrace -n __fdtrace_own -s v -l verbose -d 'More'

@@ -21,6 +21,12 @@ _fdtrace_rules()
 	_describe rule ids -S ''
 }
 
+_fdtrace_failures()
+{
+	_fdtrace_rules
+	compadd -S '' error warning info new
+}
+
 _fdtrace_settings()
 {
 	local -a keys
@@ -87,6 +93,9 @@ _fdtrace()
 		'*--set=[a threshold]:threshold:_fdtrace_settings'
 		'--stacks=[which stacks]:mode:(auto native python off)'
 		'--hooks=[how calls are seen]:mode:(auto function tracepoint)'
+		'*--fail-on=[exit with 10 if there is one of these]:rules:_fdtrace_failures'
+		'--color=[when to use colour]:when:(always never auto)'
+		'--width=[columns of text]:columns:'
 		'--error-exitcode=[exit so if there are findings]:status:'
 		"--verify[compare tables with the kernel's]"
 		'(-q --quiet)'{-q,--quiet}'[no summary, fewer messages]'

@@ -47,7 +47,7 @@ static bool growth_rises(const struct site_growth *growth)
 	       growth->minimum[1] > growth->minimum[2];
 }
 
-/* "; of 64 asked 60 were idle for 12 s or longer, 30 in CLOSE_WAIT", where anything is known. */
+/* "; of the 64 looked at 60 were idle for 12 s or longer, 30 in CLOSE_WAIT", where it is known. */
 static void growth_add_idle(struct report *r)
 {
 	const struct site_row *row = &r->finding.sites[0];
@@ -56,8 +56,8 @@ static void growth_add_idle(struct report *r)
 	if (!row->idle && !row->close_wait)
 		return;
 	finding_format_time(row->idle_ns, span, sizeof(span));
-	report_add_why(r, "; of %u asked %u were idle for %s or longer", row->asked, row->idle,
-		       span);
+	report_add_why(r, "; of the %u looked at %u were idle for %s or longer", row->asked,
+		       row->idle, span);
 	if (row->close_wait)
 		report_add_why(r, ", %u in CLOSE_WAIT", row->close_wait);
 }
@@ -323,7 +323,7 @@ static void growth_format(struct report *r, const struct growing *g)
 	if (place)
 		growth_add_minima(r, &place->counts.growth[g->scale]);
 	growth_add_idle(r);
-	r->finding.help = "close it on every path, including error and retry paths";
+	r->finding.help = help_growth(row);
 }
 
 static void growing_mark_reported(const struct growing *g, const struct process *process)
@@ -596,11 +596,19 @@ static void leak_done(struct engine *e)
 	}
 }
 
+static uint64_t growth_takes_ns(const struct settings *settings)
+{
+	uint64_t windows_ns = settings->leak_window_ns * GROWTH_WINDOWS;
+
+	return windows_ns > settings->leak_min_age_ns ? windows_ns : settings->leak_min_age_ns;
+}
+
 const struct detector detector_leak_growth = {
 	.name = "leak.growth",
 	.id = DETECTOR_LEAK_GROWTH,
 	.rules = RULE_BIT(LEAK_GROWTH),
 	.state_bytes = sizeof(struct leak_growth),
+	.takes_ns = growth_takes_ns,
 	.tick = leak_tick,
 	.done = leak_done,
 };

@@ -288,10 +288,16 @@ static void orphan_done(struct engine *e)
 	suspects_done(&e->mem, &orphan_state(e)->suspects);
 }
 
+static uint64_t orphan_takes_ns(const struct settings *settings)
+{
+	return settings->orphan_after_ns;
+}
+
 const struct detector detector_leak_orphan = {
 	.name = "leak.orphan",
 	.id = DETECTOR_LEAK_ORPHAN,
 	.rules = RULE_BIT(LEAK_ORPHAN),
+	.takes_ns = orphan_takes_ns,
 	.state_bytes = sizeof(struct leak_orphan),
 	.tick = orphan_tick,
 	.done = orphan_done,

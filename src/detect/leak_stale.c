@@ -257,11 +257,18 @@ static void stale_done(struct engine *e)
 	walk_done(&e->mem, &stale_state(e)->walk);
 }
 
+/* Nothing is stale earlier, and then it has to rise over several windows. */
+static uint64_t stale_takes_ns(const struct settings *settings)
+{
+	return settings->leak_min_age_ns + settings->leak_window_ns;
+}
+
 const struct detector detector_leak_stale = {
 	.name = "leak.stale",
 	.id = DETECTOR_LEAK_STALE,
 	.rules = RULE_BIT(LEAK_STALE),
 	.state_bytes = sizeof(struct leak_stale),
+	.takes_ns = stale_takes_ns,
 	.tick = stale_tick,
 	.done = stale_done,
 };

@@ -259,9 +259,10 @@ static void limit_format_why(struct report *r, const struct failure *x)
 	else if (count > 1)
 		report_why(r, "the call has failed %llu times in a row", count);
 	if (row && row->asked)
-		report_add_why(r, "%sof %u looked at %u are established, %u in CLOSE_WAIT, %u idle",
-			       count > 1 ? "; " : "", row->asked, row->established, row->close_wait,
-			       row->idle);
+		report_add_why(
+			r, "%sof the %u looked at %u are established, %u in CLOSE_WAIT, %u idle",
+			count > 1 ? "; " : "", row->asked, row->established, row->close_wait,
+			row->idle);
 }
 
 /* ---- looking up who holds a table means to walk through all of it: once a second must do ---- */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/text.h"
 #include "engine/engine_private.h"
 #include "model/syscall_name.h"
@@ -24,7 +25,8 @@ struct cause {
 	bool seen;   /* found in this run; false: only known to have been reported before it */
 	bool judged; /* by the suppressions in force */
 	bool suppressed;
-	bool withheld;               /* counted as such */
+	bool withheld;    /* counted as such */
+	uint64_t growing; /* leak.growth: growing_key() of where `open` is counted; 0: none */
 	struct process *process;     /* owned reference; may be NULL */
 	struct cause *older, *newer; /* in e->reported or e->unreported */
 	char site[96];
@@ -176,14 +178,29 @@ static bool cause_is_judged(const struct cause *cause, const struct finding *f)
 	return cause->judged && (!cause->suppressed || cause_is_of_program(cause, f->process));
 }
 
-/* What the summary will say of it. */
-static void cause_remember(struct cause *cause, const struct finding *f)
+/* A place in a process. */
+static uint64_t growing_key(const struct site *site)
+{
+	return hash_number(holdings_place(site), site->process->serial) | 1;
+}
+
+/* The numbers that the summary will show. */
+static void cause_measure(struct cause *cause, const struct finding *f)
 {
 	bool of_table = f->rule == RULE_LIMIT_EMFILE || !f->site_count;
 
 	cause->open = of_table ? f->limit.open : f->sites[0].open;
 	cause->rate_per_min = of_table || f->sites[0].rate_per_min <= 0 ? f->limit.rate_per_min
 									: f->sites[0].rate_per_min;
+	cause->growing = f->rule == RULE_LEAK_GROWTH && f->site_count && f->sites[0].site
+				 ? growing_key(site_now((struct site *)f->sites[0].site))
+				 : 0;
+}
+
+/* What the summary will say of it. */
+static void cause_remember(struct cause *cause, const struct finding *f)
+{
+	cause_measure(cause, f);
 	cause_format_site(f, cause->site, sizeof(cause->site));
 	text_format(cause->message, sizeof(cause->message), "%s", f->message);
 }
@@ -342,6 +359,8 @@ void cause_report(struct engine *e, struct finding *f)
 	if (cause->suppressed)
 		return;
 	cause_count_severity(e, cause, f->severity);
+	if (cause->growing)
+		cause_measure(cause, f);
 	cause_deliver_if_due(e, cause, f);
 }
 
@@ -377,6 +396,47 @@ static void cause_row(const struct cause *cause,
 	row(ctx, &out);
 }
 
+/* How many descriptors of a place that has been reported are open now. */
+struct growing_now {
+	uint64_t open;
+	bool lives; /* false: its process has ended; then the last number known stays */
+};
+
+static void count_growing(struct engine *e, const struct map *growing)
+{
+	map_each (&e->sites.map, entry) {
+		const struct site *site = entry->value;
+		struct growing_now *now = map_get(growing, growing_key(site));
+
+		if (!now || site->process->ended_ns)
+			continue;
+		now->open += site->open;
+		now->lives = true;
+	}
+}
+
+/* Some time has passed since the latest report. Without memory that stays what is known. */
+static void causes_refresh_open(struct engine *e, struct cause *const *list, size_t count)
+{
+	size_t bytes = count * sizeof(struct growing_now);
+	struct growing_now *now = bytes ? mem_alloc_beyond(&e->mem, bytes) : NULL;
+	struct map growing = { 0 };
+
+	for (size_t i = 0; now && i < count; i++)
+		if (list[i]->growing)
+			map_put(&e->mem, &growing, list[i]->growing, &now[i]);
+	if (growing.count)
+		count_growing(e, &growing);
+	for (size_t i = 0; i < count && growing.count; i++) {
+		const struct growing_now *of = map_get(&growing, list[i]->growing);
+
+		if (of && of->lives)
+			list[i]->open = of->open;
+	}
+	map_done(&e->mem, &growing);
+	mem_free(&e->mem, now, bytes);
+}
+
 void engine_each_finding(struct engine *e, void (*row)(void *ctx, const struct finding_row *row),
 			 void *ctx)
 {
@@ -391,6 +451,7 @@ void engine_each_finding(struct engine *e, void (*row)(void *ctx, const struct f
 		if (found->seen && !found->suppressed)
 			list[count++] = found;
 	}
+	causes_refresh_open(e, list, count);
 	qsort(list, count, sizeof(*list), gravest_then_newest);
 	for (size_t i = 0; i < count; i++)
 		cause_row(list[i], row, ctx);

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "engine/rule.h"
+#include "engine/settings.h"
 #include "fdtrace/event.h"
 #include "fdtrace/needs.h"
 #include "model/fdtable.h"
@@ -45,6 +46,8 @@ struct detector {
 	rule_set serves;    /* those of other detectors that rest on what this one keeps */
 	uint32_t kinds;     /* FDT_DETECTOR_EVENTS that it applies, and so needs: FDT_NEED(NAME) */
 	unsigned int needs; /* what else only some rules need of the source, likewise (needs.h) */
+	/* The shortest run in which it can report anything; NULL: any. */
+	uint64_t (*takes_ns)(const struct settings *settings);
 	size_t state_bytes; /* zeroed; detector_state() finds it */
 	/* `opened` is called for numbers below it: one with `opened` needs it. */
 	int32_t opened_below;

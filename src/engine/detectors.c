@@ -58,6 +58,17 @@ void detectors_choose(struct engine *e)
 	}
 }
 
+uint64_t engine_takes_ns(const struct engine *e, enum rule rule)
+{
+	for (unsigned int i = 0; i < e->hearing.count; i++) {
+		const struct detector *d = e->hearing.all[i];
+
+		if (d->takes_ns && d->rules & e->options.rules & (rule_set)1 << rule)
+			return d->takes_ns(&e->options.settings);
+	}
+	return 0;
+}
+
 int detectors_begin(struct engine *e)
 {
 	for (const struct detector *const *d = e->options.detectors; d && *d; d++) {

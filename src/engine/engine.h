@@ -186,6 +186,8 @@ void engine_counters(const struct engine *engine, struct engine_counters *ret_co
 
 /* Whether an open file's name is known; it may be of when the file was opened. */
 bool engine_knows_name(const struct engine *engine, const struct fdt_file *file);
+/* The shortest run in which a rule can report anything; 0: any, or it is off. */
+uint64_t engine_takes_ns(const struct engine *engine, enum rule rule);
 
 /* How long the hooks on system calls were off (FDT_LOSS_COVERAGE), by event time. */
 uint64_t engine_gap_ns(const struct engine *engine);

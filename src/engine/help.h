@@ -3,6 +3,7 @@
 #ifndef FDTRACE_ENGINE_HELP_H
 #define FDTRACE_ENGINE_HELP_H
 
+#include "engine/finding.h"
 #include "model/language.h"
 
 /* What has to be done about ... */
@@ -18,5 +19,11 @@ enum help {
 
 /* One sentence, static. A language without a row has the sentences of native code. */
 const char *help_text(enum help help, enum language language);
+
+/*
+ * What closes descriptors that one place leaves open: by their kind, and by the library that made
+ * them, as the stack shows it.
+ */
+const char *help_growth(const struct site_row *row);
 
 #endif

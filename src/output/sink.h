@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "engine/engine.h"
+#include "engine/fail_on.h"
 
 struct hostinfo;
 struct redaction;
@@ -17,14 +18,17 @@ struct summary {
 	const struct hostinfo *host;
 	struct engine *engine; /* for engine_each_process(), engine_each_finding() */
 	const struct suppression_list *suppressions; /* NULL: none */
+	const struct fail_on *fail_on;               /* NULL: nothing fails the run ... */
+	unsigned int fail_status;                    /* ... with this exit status */
 	struct engine_counters counters;
 	uint64_t duration_ns;
 	double cpu_ratio;      /* of one CPU that fdtrace itself used; < 0: not known (replay) */
 	double coverage_ratio; /* of the last minute with hooks on; < 0: no budget to keep to */
 	double overhead_ratio; /* of the time of all CPUs in it, measured */
 	bool final;            /* false: an interval summary */
-	bool holdings;         /* say who holds the tables: the host is asked for much */
-	uint64_t damaged;      /* replay: records that could not be read */
+	bool limited;  /* it was not a command that ended by itself: it may have been too short */
+	bool holdings; /* say who holds the tables: the host is asked for much */
+	uint64_t damaged; /* replay: records that could not be read */
 	/* live: stacks that were not captured whole; all 0 in a replay */
 	uint64_t stacks_skipped; /* calls without one, to stay within stacks.budget */
 	uint64_t stacks_lost; /* new ones dropped because the ring was full; they are sent again */
@@ -81,13 +85,23 @@ struct sink_options {
 	/* Of command lines; borrowed; NULL: nothing is hidden. */
 	const struct redaction *redaction;
 	enum severity min_severity;
-	unsigned int width;     /* text: columns; 0: unlimited (not a terminal) */
-	bool color;             /* text */
-	unsigned int verbosity; /* text: 0, 1 (-v) ... */
-	bool quiet;             /* text: no summary (-q) */
-	bool summaries;         /* text: print summary() (json always does) */
-	bool full;              /* json: no 4,000-byte cap (--json=full) */
+	const struct fail_on *fail_on; /* of findings that are shown in any case; NULL: none */
+	unsigned int width;            /* text: columns; 0: unlimited (not a terminal) */
+	bool color;                    /* text */
+	bool ascii;                    /* text: the terminal shows nothing else */
+	unsigned int verbosity;        /* text: 0, 1 (-v) ... */
+	bool quiet;                    /* text: no summary (-q) */
+	bool summaries;                /* text: print summary() (json always does) */
+	bool full;                     /* json: no 4,000-byte cap (--json=full) */
 };
+
+/* What fails the run is shown, however low its severity. */
+static inline bool sink_shows(const struct sink_options *options, enum rule rule,
+			      enum severity severity)
+{
+	return severity >= options->min_severity ||
+	       (options->fail_on && fail_on_matches(options->fail_on, rule, severity));
+}
 
 static inline void sink_free(struct sink *sink)
 {

@@ -474,13 +474,13 @@ static struct found note_fingerprints(const struct stored_list *list)
 	return found;
 }
 
-/* Where the last EVIDENCE_KEPT lines begin. */
-static const char *latest_lines(const char *text, size_t *size)
+/* Where the last `max` lines begin. */
+static const char *latest_lines(const char *text, size_t *size, size_t max)
 {
 	size_t lines = 0, from;
 
 	for (from = *size; from; from--)
-		if (text[from - 1] == '\n' && lines++ == EVIDENCE_KEPT)
+		if (text[from - 1] == '\n' && lines++ == max)
 			break;
 	*size -= from;
 	return text + from;
@@ -566,7 +566,7 @@ static int read_found(int folder, const struct stored_list *list,
 		free(text);
 		return cannot_read_evidence(err, path, error);
 	}
-	latest = latest_lines(text, &size);
+	latest = latest_lines(text, &size, EVIDENCE_KEPT);
 	err = give_lines(latest, size, line, ctx);
 	free(text);
 	if (!err)
@@ -604,6 +604,75 @@ int evidence_find(const char *path, const char *prefix,
 		err = error_explain(error, found.names, "give more digits");
 	} else
 		err = read_found(folder, &list, line, ctx, name, error);
+	free(list.files);
+	close(folder);
+	return err;
+}
+
+/* --- listing --- */
+
+static int compare_newest_first(const void *a, const void *b)
+{
+	return compare_stored_age(b, a);
+}
+
+/* Leaves the latest file of each fingerprint, the newest first. */
+static void keep_latest_files(struct stored_list *list)
+{
+	size_t kept = 0;
+
+	if (!list->count)
+		return;
+	qsort(list->files, list->count, sizeof(*list->files), compare_fingerprint);
+	for (size_t i = 0; i < list->count; i++) {
+		if (i + 1 < list->count &&
+		    list->files[i + 1].fingerprint == list->files[i].fingerprint)
+			continue;
+		list->files[kept++] = list->files[i];
+	}
+	list->count = kept;
+	qsort(list->files, kept, sizeof(*list->files), compare_newest_first);
+}
+
+static int give_latest(int folder, const struct stored *f,
+		       int (*line)(void *ctx, const char *line, size_t length), void *ctx)
+{
+	char *text = NULL;
+	const char *latest;
+	size_t size = 0;
+	int err = append_lines(folder, f, &text, &size);
+
+	if (!err) {
+		latest = latest_lines(text, &size, 1);
+		err = give_lines(latest, size, line, ctx);
+	}
+	free(text);
+	return err;
+}
+
+int evidence_latest(const char *path, size_t max,
+		    int (*line)(void *ctx, const char *line, size_t length), void *ctx,
+		    size_t *ret_total, struct error *error)
+{
+	struct stored_list list;
+	char name[128];
+	int folder = -1, err = open_store_folder(path, &folder);
+
+	escape_text(name, sizeof(name), path, strlen(path));
+	if (err)
+		return cannot_read_evidence(err, name, error);
+	list = list_stored(folder, "");
+	keep_latest_files(&list);
+	*ret_total = list.count;
+	for (size_t i = 0; i < list.count && i < max && !err; i++)
+		err = give_latest(folder, &list.files[i], line, ctx);
+	if (err) {
+		error_set(error, -err, EXIT_INTERNAL, "cannot print the stored evidence");
+		error_explain(error, strerror(-err), NULL);
+	} else if (!list.count) {
+		error_set(error, ENOENT, EXIT_CANNOT, "no evidence of any finding in %s", name);
+		err = error_explain(error, "only runs as root and the service store any", NULL);
+	}
 	free(list.files);
 	close(folder);
 	return err;

@@ -43,4 +43,12 @@ int evidence_find(const char *path, const char *prefix,
 		  int (*line)(void *ctx, const char *line, size_t length), void *ctx,
 		  struct error *error);
 
+/*
+ * The latest line of each fingerprint, the newest first, at most `max` of them; *ret_total: how many
+ * fingerprints there are. 0, or -errno with *error; -ENOENT: there is none.
+ */
+int evidence_latest(const char *path, size_t max,
+		    int (*line)(void *ctx, const char *line, size_t length), void *ctx,
+		    size_t *ret_total, struct error *error);
+
 #endif

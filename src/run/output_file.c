@@ -4,9 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -72,20 +70,4 @@ int output_file_close(struct output_file *file)
 
 	file->fd = -1;
 	return fd > STDERR_FILENO && close(fd) < 0 ? -errno : 0;
-}
-
-unsigned int output_file_width(const struct output_file *file)
-{
-	struct winsize size;
-
-	if (!isatty(file->fd))
-		return 0;
-	return ioctl(file->fd, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
-}
-
-bool output_file_has_color(const struct output_file *file)
-{
-	const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
-
-	return isatty(file->fd) && !(no_color && *no_color) && term && strcmp(term, "dumb") != 0;
 }

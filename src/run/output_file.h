@@ -39,9 +39,4 @@ int output_file_empty(struct output_file *file);
 /* Standard streams stay open. 0, or -errno: some file systems report a full disk only now. */
 int output_file_close(struct output_file *file);
 
-/* Columns of the terminal that it is; 0: it is none. */
-unsigned int output_file_width(const struct output_file *file);
-/* It is a terminal that shows colours, and nobody has asked for none. */
-bool output_file_has_color(const struct output_file *file);
-
 #endif

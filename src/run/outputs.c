@@ -14,6 +14,7 @@
 #include "output/record.h"
 #include "util/log.h"
 #include "util/redact.h"
+#include "util/terminal.h"
 #include "util/error.h"
 
 /* One place where results go, in one format. */
@@ -185,8 +186,10 @@ static int make_sink(struct outputs *o, struct output *output)
 		.host = o->host,
 		.redaction = o->redaction,
 		.min_severity = output->min_severity,
-		.width = output_file_width(&output->file),
-		.color = output_file_has_color(&output->file),
+		.fail_on = &run->fail_on,
+		.width = terminal_width(output->file.fd, run->width),
+		.color = terminal_color(output->file.fd, run->color),
+		.ascii = terminal_is_ascii(output->file.fd),
 		.verbosity = run->verbosity,
 		.quiet = run->quiet,
 		.summaries = !run->quiet,
@@ -368,8 +371,11 @@ static bool give_full(struct outputs *o, const struct finding *finding)
 	return !err;
 }
 
-static bool some_show(const struct outputs *o, const struct finding *finding)
+/* What fails the run is always shown. */
+static bool outputs_shows(const struct outputs *o, const struct finding *finding)
 {
+	if (fail_on_matches(&o->options->fail_on, finding->rule, finding->severity))
+		return true;
 	output_each(o, output)
 	{
 		if (!output->file.failed && finding->severity >= output->min_severity)
@@ -380,7 +386,7 @@ static bool some_show(const struct outputs *o, const struct finding *finding)
 
 static bool keep_finding(struct outputs *o, const struct finding *finding)
 {
-	return o->evidence_bytes && some_show(o, finding) && !open_run_evidence(o) &&
+	return o->evidence_bytes && outputs_shows(o, finding) && !open_run_evidence(o) &&
 	       !put_evidence(o, finding);
 }
 

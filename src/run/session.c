@@ -209,7 +209,11 @@ static struct summary session_summary(const struct session *s, bool final)
 	struct summary summary = { .host = &s->meta.host,
 				   .engine = s->engine,
 				   .suppressions = s->config->suppressions,
+				   .fail_on = &s->config->options->fail_on,
+				   .fail_status = s->config->options->error_exitcode,
 				   .final = final,
+				   .limited = s->meta.mode != ENGINE_COMMAND ||
+					      s->config->options->duration_ns,
 				   .holdings = !s->config->service,
 				   .duration_ns = s->now_ns - s->began_ns,
 				   .cpu_ratio = session_cpu_ratio(s),
@@ -234,34 +238,29 @@ void session_summarise(struct session *s, bool final)
 }
 
 /* "Nothing found" in no process at all would be taken for good news. */
-static int session_check_attached(struct session *s)
+static int session_holds_nothing(const struct session *s)
 {
-	struct engine_counters counters = { 0 };
-
-	if (s->config->replay || s->meta.mode != ENGINE_PID)
-		return 0;
-	if (s->engine)
-		engine_counters(s->engine, &counters);
-	if (counters.processes)
-		return 0;
 	error_set(s->error, ESRCH, EXIT_CANNOT,
 		  "no process is traced: none of those given with -p can be read");
 	return error_explain(
 		s->error,
-		"the kernel does not show fdtrace their descriptors: a security module or "
-		"another guard of the machine may hide them",
+		"they ended meanwhile, or this system hides their descriptor tables (as "
+		"of a process outside the container or the sandbox)",
 		"see what root sees: ls -l /proc/PID/fd");
 }
 
 /* What is open is known at once; what becomes of it only later. */
-static void session_take_inventory(struct session *s)
+static int session_take_inventory(struct session *s)
 {
 	struct summary summary;
 
 	if (s->config->replay || s->meta.mode != ENGINE_PID || !s->engine)
-		return;
+		return 0;
 	summary = session_summary(s, false);
+	if (!summary.counters.processes)
+		return session_holds_nothing(s);
 	outputs_inventory(s->config->outputs, &summary);
+	return 0;
 }
 
 /* --- beginning and end --- */
@@ -391,9 +390,7 @@ static int session_begin(struct session *s)
 		return err;
 	err = source->ops->start(source, stream_event_as_is, s, s->error);
 	if (!err)
-		err = session_check_attached(s);
-	if (!err)
-		session_take_inventory(s);
+		err = session_take_inventory(s);
 	return err == -ECANCELED ? 0 : err;
 }
 
@@ -488,7 +485,7 @@ static void session_fill_result(struct session *s, struct session_result *result
 	if (!s->engine)
 		return;
 	engine_counters(s->engine, &counters);
-	result->serious = counters.findings[SEVERITY_WARNING] + counters.findings[SEVERITY_ERROR];
+	result->failing = fail_on_total(&s->config->options->fail_on, &counters);
 	if (s->verify)
 		result->differences = session_report_verify(s);
 }

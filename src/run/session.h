@@ -12,8 +12,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "engine/engine.h"
+#include "engine/fail_on.h"
 #include "engine/overrides.h"
 #include "util/hostinfo.h"
+#include "util/terminal.h"
 
 struct output_format;
 struct coverage_keeper;
@@ -43,6 +45,8 @@ struct run_options {
 	bool wait;   /* not the end of the command ends the run, but that of its last descendant */
 	bool quiet;
 	unsigned int verbosity;
+	enum color color;           /* of text ... */
+	unsigned int width;         /* ... and its columns; 0: the terminal's */
 	const char *record;         /* NULL: no recording; "-": stdout */
 	uint64_t duration_ns;       /* 0: no end */
 	uint64_t interval_ns;       /* 0: no summaries in between */
@@ -50,7 +54,8 @@ struct run_options {
 	enum severity min_severity; /* 0: what is usual for the format */
 	const char **suppress;      /* files that suppress_read() reads */
 	unsigned int suppress_count;
-	unsigned int error_exitcode; /* 0: findings do not change the exit status */
+	struct fail_on fail_on;      /* what makes the exit status ... */
+	unsigned int error_exitcode; /* ... this one; 0: nothing does */
 };
 
 /*
@@ -95,7 +100,7 @@ struct session_config {
 
 struct session_result {
 	bool command_started; /* the command was started */
-	uint64_t serious;     /* findings at or above warning */
+	uint64_t failing;     /* findings that fail the run */
 	uint64_t differences; /* from the kernel's tables (--verify) */
 };
 

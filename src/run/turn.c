@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "run/launch.h"
@@ -11,6 +12,7 @@
 #include "run/signals.h"
 #include "run/verify.h"
 #include "util/hostinfo.h"
+#include "util/io.h"
 
 #define VERIFY_NS SEC_NS
 #define VERIFY_TABLES 64
@@ -140,6 +142,15 @@ static void turn_take_signal(struct session *s, int signal, bool sent)
 		s->stop = true;
 }
 
+/* After the ^C that the terminal has echoed, what follows begins on a line of its own. */
+static void turn_end_echo(int signal, bool sent)
+{
+	int fd = isatty(STDERR_FILENO) ? STDERR_FILENO : STDOUT_FILENO;
+
+	if (signal == SIGINT && !sent && isatty(fd))
+		write_all(fd, "\n", 1);
+}
+
 static void turn_on_signals(void *ctx, uint32_t events)
 {
 	struct session *s = ctx;
@@ -147,8 +158,10 @@ static void turn_on_signals(void *ctx, uint32_t events)
 	int signal;
 
 	(void)events;
-	while ((signal = signals_read(s->config->signals, &sent)))
+	while ((signal = signals_read(s->config->signals, &sent))) {
+		turn_end_echo(signal, sent);
 		turn_take_signal(s, signal, sent);
+	}
 }
 
 static void turn_on_output(void *ctx, uint32_t events)

@@ -13,6 +13,7 @@ enum exit_status {
 	EXIT_USAGE = 2,   /* wrong usage */
 	EXIT_CANNOT = 3,  /* the machine or the privileges do not allow it */
 	EXIT_INTERNAL = 4,
+	EXIT_FINDINGS = 10, /* --fail-on: one of these was found; --error-exitcode sets another */
 	EXIT_TRACE_COMMAND = 125, /* run mode: fdtrace itself could not trace */
 	EXIT_NOT_EXECUTABLE = 126,
 	EXIT_NOT_FOUND = 127,

@@ -43,6 +43,14 @@ static size_t translate_for_terminal(const char *text, size_t length, char *out,
 	return size;
 }
 
+static size_t translate_for_ascii(const char *text, size_t length, char *out, size_t *ret_written)
+{
+	if (!((unsigned char)text[0] & 0x80))
+		return translate_for_terminal(text, length, out, ret_written);
+	*ret_written = (size_t)sprintf(out, "\\x%02X", (unsigned int)(unsigned char)text[0]);
+	return 1;
+}
+
 static size_t translate_for_json(const char *text, size_t length, char *out, size_t *ret_written)
 {
 	static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
@@ -84,6 +92,11 @@ static size_t translate_character(char *buffer, size_t size, const char *text, s
 size_t escape_text(char *buffer, size_t size, const char *text, size_t length)
 {
 	return translate_character(buffer, size, text, length, translate_for_terminal);
+}
+
+size_t escape_ascii(char *buffer, size_t size, const char *text, size_t length)
+{
+	return translate_character(buffer, size, text, length, translate_for_ascii);
 }
 
 size_t sanitize_utf8(char *buffer, size_t size, const char *text, size_t length)

@@ -11,6 +11,8 @@
  * border, always NUL-terminated. Returns the length written.
  */
 size_t escape_text(char *buffer, size_t size, const char *text, size_t length);
+/* The same for a terminal that shows ASCII only: each byte of other characters becomes \xHH. */
+size_t escape_ascii(char *buffer, size_t size, const char *text, size_t length);
 
 /*
  * For a JSON string: makes valid UTF-8, invalid bytes become U+FFFD. (The JSON writer escapes

@@ -4,17 +4,21 @@
 The tables that fdtrace reports must be the kernel's.
 """
 import contextlib
+import fcntl
 import http.client
 import json
 import os
+import pty
 import signal
+import struct
 import sys
 import tempfile
+import termios
 import threading
 
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import (BUILD, CAP_KILL, FDTRACE, NEEDED_CAPABILITIES, PYTHON, Background, alive, attach,
+from harness import (BUILD, CAP_KILL, FDTRACE, NEEDED_CAPABILITIES, PYTHON, TOP, Background, alive, attach,
                      capabilities, case, expect_findings, fdtrace, judge_capabilities, main, need_tracing,
                      open_numbers, program, run, until)
 from tables import same_as_kernel, summary_of, totals
@@ -100,6 +104,77 @@ def duration():
         for kind in ("dir", "tcp", "udp", "netlink", "eventfd", "epoll", "timerfd", "signalfd",
                      "inotify", "pidfd"):
             assert kinds.get(kind) == 1, f"{kind}: {kinds}\n{result}"
+        assert held.finish().status == 0
+
+
+def in_terminal(argv, env, columns):
+    """What fdtrace, attached to `argv`'s process, prints in a terminal of its own until ^C ends it."""
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execvpe(argv[0], argv, env)
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    text, asked = b"", False
+    try:
+        while True:
+            if not asked and b"attached to" in text and text.endswith(b"\n\r\n"):
+                os.write(terminal, b"\x03")
+                asked = True
+            text += os.read(terminal, 4096)
+    except OSError:  # EIO: the other side is closed
+        pass
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    assert status == 0 and asked, (status, text)
+    return text
+
+
+@case("in a terminal ^C is on a line of its own, before the summary")
+def ctrl_c():
+    need_tracing()
+    env = {**os.environ, "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+    with Background([program("kinds"), "hold"]) as held:
+        held.wait_for(b"ready")
+        black = in_terminal([FDTRACE, "--color=never", "-p", str(held.pid)], env, 100)
+        assert b"^C\r\nfdtrace: nothing found" in black and b"\x1b" not in black, black
+        colored = in_terminal([FDTRACE, "-p", str(held.pid)], env, 100)
+        assert b"\x1b[0;1mfdtrace: " in colored, colored
+        assert held.finish().status == 0
+
+
+@case("--color and --width also where there is no terminal; COLUMNS")
+def laid_out():
+    need_tracing()
+    with Background([program("kinds"), "hold"]) as held:
+        held.wait_for(b"ready")
+        options = ["-p", str(held.pid), "-d", "100ms"]
+        plain = run([FDTRACE, *options])
+        assert b"\x1b" not in plain.out and max(map(len, plain.out.splitlines())) > 70, plain
+        colored = run([FDTRACE, "--color=always", *options])
+        assert b"\x1b[0;1mfdtrace: " in colored.out, colored
+        for narrow in (run([FDTRACE, "--width", "50", *options]),
+                       run([FDTRACE, *options], env={**os.environ, "COLUMNS": "50"})):
+            assert max(map(len, narrow.out.splitlines())) <= 50, narrow
+        assert held.finish().status == 0
+
+
+@case("-j says at once what is open, before the summary")
+def inventory():
+    need_tracing()
+    with Background([program("kinds"), "hold"]) as held:
+        held.wait_for(b"ready")
+        result = fdtrace("-j", "-p", str(held.pid), "-d", "100ms")
+        total, process = result.dataset("inventory")
+        names = [r["event"]["dataset"] for r in result.records()]
+        assert names.index("fdtrace.inventory") < names.index("fdtrace.summary"), names
+        assert total["fdtrace"]["scope"] == "run" and total["fdtrace"]["processes"] == 1, total
+        assert total["fdtrace"]["descriptors"] == process["fdtrace"]["open"] == len(open_numbers(held.pid)), result
+        assert process["process"]["pid"] == held.pid and process["fdtrace"]["kinds"]["epoll"] == 1, process
+        assert sum(site["open"] for site in process["fdtrace"]["sites"]) <= process["fdtrace"]["open"], process
+        assert process["fdtrace"]["unknown_opener"] == process["fdtrace"]["open"], process
+        assert not fdtrace("-j", "--", "true").dataset("inventory")
+        checked = run([PYTHON, os.path.join(HERE, "validate_jsonl.py"),
+                       os.path.join(TOP, "src/output/json/finding.schema.json")], text=result.out)
+        assert checked.status == 0, checked
         assert held.finish().status == 0
 
 

@@ -297,6 +297,10 @@ def explain():
         assert json.loads(raw.out)["fdtrace"]["sites"][0]["stack_ids"], raw
         assert run([FDTRACE, "explain", "0123"], env=env).status == 3
         assert run([FDTRACE, "explain", "xyz"], env=env).status == 2
+        listed = run([FDTRACE, "explain"], env=env)
+        assert listed.status == 0 and more[1] in listed.out.decode() and b"limit.emfile" in listed.out, listed
+        nothing = run([FDTRACE, "explain"], env={**env, "FDTRACE_EVIDENCE": folder})
+        assert nothing.status == 3 and "no evidence of any finding" in nothing.messages, nothing
         os.chmod(folder, 0o755)
         denied = run([*NOBODY, FDTRACE, "explain", more[1]], env=env)
         assert denied.status == 3 and "sudo" in denied.messages, denied

@@ -6,6 +6,7 @@ are silent. Each row runs one program under fdtrace and names the exact set of f
     tests/live/run.py [PART-OF-A-NAME...]
 """
 import os
+import re
 import shlex
 import sys
 import tempfile
@@ -234,6 +235,38 @@ def error_exitcode():
     traced([program("close_twice"), "guilty"], "--error-exitcode", "9", status=0)
     traced([program("mix"), "innocent"], "--error-exitcode", "9", status=7)
     traced([program("mix"), "guilty"], "--error-exitcode=9", "--set", "leak.exit=warning", status=9)
+
+
+@case("--fail-on: a rule, a family, a severity, and what a baseline does not cover")
+def fail_on():
+    double = [program("close_twice"), "guilty"]
+    traced(double, "--fail-on", "close.double", status=10)
+    traced(double, "--fail-on", "leak,close.*", "--error-exitcode", "9", status=9)
+    traced(double, "--fail-on", "warning,close.unowned,exec", status=0)
+    result = traced(double, "--fail-on", "info", status=10)
+    summary = next(s for s in result.dataset("summary") if s["fdtrace"]["scope"] == "run")
+    assert summary["fdtrace"]["failed"] == {"exit_status": 10, "rules": ["close.double"]}, result
+    with tempfile.TemporaryDirectory() as folder:
+        known, nothing = os.path.join(folder, "known.yaml"), os.path.join(folder, "nothing.yaml")
+        with open(known, "w", encoding="ascii") as file:
+            file.write("- name: it closes twice\n  rule: close.double\n")
+        with open(nothing, "w", encoding="ascii"):
+            pass
+        new = ["--fail-on", "new", "--min-severity", "info", "--suppress"]
+        traced(double, *new, known, status=0)
+        traced(double, *new, nothing, status=10)
+        traced(double, "--fail-on", "new", "--suppress", nothing, status=0)
+        traced([program("use_closed"), "own-mistake"], "--fail-on", "new", "--suppress", known, status=10)
+
+
+@case("what fails a run is printed though --min-severity hides its like, which the summary names")
+def fail_on_shows():
+    need_tracing()
+    guilty = fdtrace("--fail-on", "close.double", "--", program("mix"), "guilty")
+    text = guilty.out + guilty.err
+    assert guilty.status == 10 and b"info[close.double]" in text and b"info[leak.exit]" not in text, guilty
+    assert re.search(rb"hidden: [0-9] info \(3 leak.exit.*show them with --min-severity info", text), guilty
+    assert b"failed because of: close.double; exit status 10" in text, guilty
 
 
 @case("--rules leaves out what was not asked for")

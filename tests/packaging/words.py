@@ -225,7 +225,7 @@ def _():
         for name in names:
             if name.endswith((".c", ".h")):
                 code = source(os.path.join(where, name))
-                read |= set(re.findall(r'getenv\("(\w+)"\)', code))
+                read |= set(re.findall(r'(?:getenv|environ_text|environ_is_on)\("(\w+)"\)', code))
                 read |= set(re.findall(r'^#define (?:EVIDENCE_ENVIRON|HOST_NAME_VARIABLE) "(\w+)"', code, re.M))
     assert {"NO_COLOR", "FDTRACE_EVIDENCE", "FDTRACE_HOST_NAME"} <= read, read
     written = re.findall(r"\b\w+\b", section(text, "ENVIRONMENT"))

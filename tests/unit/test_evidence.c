@@ -419,6 +419,36 @@ static void runs_go_on_beside_each_other(void **state)
 			    "{\"n\":46}\n{\"n\":47}\n{\"n\":48}\n{\"n\":49}\n");
 }
 
+/* The numbers of the lines listed, in their order. */
+static void list_latest(size_t max, const char *expected, size_t total)
+{
+	struct text text = { 0 };
+	struct error error = { 0 };
+	size_t count = 0;
+
+	assert_int_equal(evidence_latest(folder, max, keep_line, &text, &count, &error), 0);
+	assert_string_equal(text.data, expected);
+	assert_int_equal(count, total);
+}
+
+static void the_latest_line_of_each_is_listed(void **state)
+{
+	struct evidence *e = opened(EVIDENCE_BYTES);
+	struct text text = { 0 };
+	struct error error = { 0 };
+	size_t count;
+
+	(void)state;
+	assert_int_equal(evidence_latest(folder, 9, keep_line, &text, &count, &error), -ENOENT);
+	assert_non_null(strstr(error.what, "no evidence of any finding"));
+	for (unsigned int i = 0; i < 3; i++)
+		assert_int_equal(put_number(e, 3 - i, i), 0);
+	assert_int_equal(put_number(e, 3, 7), 0); /* the first again */
+	evidence_free(e);
+	list_latest(9, "{\"n\":7}\n{\"n\":2}\n{\"n\":1}\n", 3);
+	list_latest(2, "{\"n\":7}\n{\"n\":2}\n", 3);
+}
+
 /* A finding with everything in it, as it is kept and told. */
 static void explain_tells_all_there_is(void **state)
 {
@@ -475,6 +505,7 @@ int main(void)
 		TEST(litter_does_no_harm),
 		TEST(a_folder_others_may_write_to_is_refused),
 		TEST(runs_go_on_beside_each_other),
+		TEST(the_latest_line_of_each_is_listed),
 		cmocka_unit_test(explain_tells_all_there_is),
 	};
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* leak.growth by place: calls add up, the forecast is the table's, places that grow together are one report. */
 #include "stream.h"
+#include "engine/help.h"
+#include "model/stack.h"
 
 #define ROWS_MAX 10
 #define NOFILE 2000
@@ -110,6 +112,71 @@ static void calls_of_a_line_are_judged_as_one(void **state)
 	assert_true(w.told[0].open[0] > 40);
 	assert_non_null(strstr(w.told[0].message, "pool.py:88 connect (2 calls)"));
 	stream_end(&w.s);
+}
+
+static void keep_open(void *ctx, const struct finding_row *row)
+{
+	if (row->rule == RULE_LEAK_GROWTH)
+		*(uint64_t *)ctx = row->open;
+}
+
+/* What opens and closes after the report shows in the summary. */
+static void the_summary_counts_what_is_open_now(void **state)
+{
+	static struct world w;
+	uint64_t open = 0;
+
+	(void)state;
+	start(&w);
+	knows(&w, 1, "connect (pool.py:88)", 77, 5);
+	knows(&w, 2, "connect (pool.py:88)", 77, 6);
+	for (int second = 0; second < 42; second++) {
+		leak(&w, 1, 2);
+		tick(&w.s, S);
+	}
+	assert_int_equal(w.count, 1);
+	leak(&w, 1, 20);
+	leak(&w, 2, 11);
+	closes(&w.s, PID, 3);
+	engine_each_finding(w.s.engine, keep_open, &open);
+	assert_int_equal(open, 42 * 2 + 20 + 11 - 1);
+	stream_end(&w.s);
+}
+
+static void a_short_run_cannot_find_all(void **state)
+{
+	static struct world w;
+
+	(void)state;
+	start(&w);
+	assert_int_equal(engine_takes_ns(w.s.engine, RULE_LEAK_GROWTH), 30 * S);
+	assert_int_equal(engine_takes_ns(w.s.engine, RULE_LEAK_ORPHAN), 60 * S);
+	assert_int_equal(engine_takes_ns(w.s.engine, RULE_CLOSE_UNOWNED), 0);
+	stream_end(&w.s);
+}
+
+/* What has to be closed depends on who made it. */
+static void the_help_names_what_has_to_be_closed(void **state)
+{
+	struct stack_frame frames[] = {
+		{ .text = "socketpair (/usr/lib/python3.11/socket.py:608)" },
+		{ .text = "new_event_loop (/usr/lib/python3.11/asyncio/events.py:806)" },
+		{ .text = "serve (app.py:8)" },
+	};
+	struct stack stack = { .frames = frames, .frame_count = 3 };
+	struct site site = { .stack = &stack };
+	struct site_row row = { .site = &site, .kind = FD_KIND_UNIX };
+
+	(void)state;
+	assert_non_null(strstr(help_growth(&row), "loop.close()"));
+	frames[1].text = "_launch (/usr/lib/python3.11/multiprocessing/popen_fork.py:64)";
+	assert_non_null(strstr(help_growth(&row), "close() on each Process"));
+	frames[1].text = "g_main_context_new (libglib-2.0.so.0+0x5a7c2)";
+	assert_non_null(strstr(help_growth(&row), "on every path, including error"));
+	row.kind = FD_KIND_EVENTFD;
+	assert_non_null(strstr(help_growth(&row), "g_main_context_unref()"));
+	row = (struct site_row){ .kind = FD_KIND_PIPE };
+	assert_non_null(strstr(help_growth(&row), "both ends of each pipe"));
 }
 
 static unsigned int told_alone(const struct world *w)
@@ -244,6 +311,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(calls_of_a_line_are_judged_as_one),
+		cmocka_unit_test(the_summary_counts_what_is_open_now),
+		cmocka_unit_test(a_short_run_cannot_find_all),
+		cmocka_unit_test(the_help_names_what_has_to_be_closed),
 		cmocka_unit_test(the_forecast_is_the_tables),
 		cmocka_unit_test(a_silent_place_is_left_out),
 		cmocka_unit_test(a_newcomer_leads),

@@ -987,6 +987,74 @@ static void the_summary_counts(void **state)
 	stream_end(&s);
 }
 
+static void an_inventory_is_no_summary(void **state)
+{
+	static struct capture c;
+	static struct stream s;
+	struct summary summary = { .host = &fixture_host, .cpu_ratio = -1, .holdings = true };
+	char *second;
+	json_t *line;
+
+	(void)state;
+	start_engine(&s);
+	begin(&c, false);
+	summary.engine = s.engine;
+	engine_counters(s.engine, &summary.counters);
+	assert_int_equal(c.sink->ops->inventory(c.sink, &summary), 0);
+	second = strchr(captured(&c), '\n') + 1;
+	second[-1] = '\0';
+	line = parse(c.text);
+	assert_string_equal(text_at(line, "event.dataset"), "fdtrace.inventory");
+	assert_string_equal(text_at(line, "fdtrace.scope"), "run");
+	assert_int_equal(json_integer_value(at(line, "fdtrace.descriptors")), 1);
+	json_decref(line);
+	line = parse(second);
+	assert_string_equal(text_at(line, "event.dataset"), "fdtrace.inventory");
+	assert_int_equal(json_integer_value(at(line, "process.pid")), PID);
+	assert_int_equal(json_integer_value(at(line, "fdtrace.open")), 1);
+	assert_int_equal(json_array_size(at(line, "fdtrace.sites")), 1);
+	json_decref(line);
+	capture_end(&c);
+	stream_end(&s);
+}
+
+/* One finding, close.double, in a run that shows errors only and fails because of it. */
+static void the_summary_names_what_is_hidden_and_fails(void **state)
+{
+	struct fail_on doubles = { .rules = 1u << RULE_CLOSE_DOUBLE };
+	struct sink_options options;
+	static struct capture c;
+	static struct stream s;
+	struct summary summary = { .host = &fixture_host, .cpu_ratio = -1 };
+	json_t *line;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	opens(&s, PID, 4, 1);
+	closes(&s, PID, 4);
+	fails(&s, FDT_SYS_close, PID, 4, EBADF);
+	tick(&s, S);
+	c.fd = capture_file();
+	options = capture_options(c.fd);
+	options.min_severity = SEVERITY_ERROR;
+	assert_int_equal(output_format_json.sink_new(&options, &c.sink), 0);
+	summary.engine = s.engine;
+	summary.fail_on = &doubles;
+	summary.fail_status = 10;
+	engine_counters(s.engine, &summary.counters);
+	assert_int_equal(c.sink->ops->summary(c.sink, &summary), 0);
+	*strchr(captured(&c), '\n') = '\0';
+	line = parse(c.text);
+	assert_int_equal(
+		json_integer_value(json_object_get(at(line, "fdtrace.hidden"), "close.double")), 1);
+	assert_int_equal(json_integer_value(at(line, "fdtrace.failed.exit_status")), 10);
+	assert_string_equal(json_string_value(json_array_get(at(line, "fdtrace.failed.rules"), 0)),
+			    "close.double");
+	json_decref(line);
+	capture_end(&c);
+	stream_end(&s);
+}
+
 /* The validator reads fd; what it says goes to this test's own output. Its exit status. */
 static int validate(int fd, const char *option)
 {
@@ -1083,6 +1151,8 @@ int main(void)
 		cmocka_unit_test(want_of_memory_while_cutting),
 		cmocka_unit_test(a_line_is_one_write),
 		cmocka_unit_test(the_summary_counts),
+		cmocka_unit_test(an_inventory_is_no_summary),
+		cmocka_unit_test(the_summary_names_what_is_hidden_and_fails),
 		cmocka_unit_test(every_line_obeys_the_schema),
 	};
 

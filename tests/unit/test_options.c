@@ -12,6 +12,7 @@
 
 #include "cli/doctor.h"
 #include "cli/options.h"
+#include "engine/engine.h"
 #include "output/format.h"
 #include "util/error.h"
 
@@ -34,6 +35,68 @@ static int parse(struct line *l, const char *text)
 	for (char *word = strtok(l->text, " "); word; word = strtok(NULL, " "))
 		l->argv[l->argc++] = word;
 	return options_parse(l->argc, l->argv, &l->options, &l->error);
+}
+
+/* The severity from which on every rule fails a run; 0: none. */
+static enum severity failing_severity(const struct line *l)
+{
+	return l->options.run.fail_on.severity;
+}
+
+static void what_fails_a_run_and_how(void **state)
+{
+	struct line l;
+
+	(void)state;
+	assert_int_equal(parse(&l, "true"), 0);
+	assert_int_equal(fail_on_total(&l.options.run.fail_on, &(struct engine_counters){ 0 }), 0);
+	assert_int_equal(failing_severity(&l), 0);
+	options_done(&l.options);
+	assert_int_equal(parse(&l, "--error-exitcode 9 true"), 0);
+	assert_int_equal(failing_severity(&l), SEVERITY_WARNING);
+	assert_int_equal(l.options.run.error_exitcode, 9);
+	options_done(&l.options);
+	assert_int_equal(parse(&l, "--fail-on close.*,leak.exit --fail-on exec true"), 0);
+	assert_int_equal(failing_severity(&l), 0);
+	assert_int_equal(l.options.run.error_exitcode, EXIT_FINDINGS);
+	assert_true(fail_on_matches(&l.options.run.fail_on, RULE_CLOSE_DOUBLE, SEVERITY_INFO));
+	assert_true(fail_on_matches(&l.options.run.fail_on, RULE_EXEC_HELD, SEVERITY_INFO));
+	assert_true(fail_on_matches(&l.options.run.fail_on, RULE_LEAK_EXIT, SEVERITY_INFO));
+	assert_false(fail_on_matches(&l.options.run.fail_on, RULE_LEAK_GROWTH, SEVERITY_ERROR));
+	options_done(&l.options);
+	assert_int_equal(parse(&l, "--fail-on error,use --error-exitcode 9 true"), 0);
+	assert_int_equal(failing_severity(&l), SEVERITY_ERROR);
+	assert_int_equal(l.options.run.error_exitcode, 9);
+	assert_false(fail_on_matches(&l.options.run.fail_on, RULE_LEAK_GROWTH, SEVERITY_WARNING));
+	options_done(&l.options);
+	assert_int_equal(parse(&l, "--fail-on new --suppress known.yaml true"), 0);
+	assert_int_equal(failing_severity(&l), SEVERITY_WARNING);
+	options_done(&l.options);
+	assert_int_equal(parse(&l, "--fail-on new --suppress x --min-severity info true"), 0);
+	assert_int_equal(failing_severity(&l), SEVERITY_INFO);
+	options_done(&l.options);
+}
+
+static void every_time_of_a_failing_rule_counts(void **state)
+{
+	struct engine_counters counters = { 0 };
+	struct fail_on fail_on = { .severity = SEVERITY_ERROR };
+	const char *bad;
+	size_t length;
+
+	(void)state;
+	counters.by_rule[RULE_LEAK_GROWTH].reported[SEVERITY_WARNING] = 3;
+	counters.by_rule[RULE_CLOSE_DOUBLE].reported[SEVERITY_INFO] = 2;
+	counters.by_rule[RULE_CLOSE_DOUBLE].suppressed = 9;
+	assert_int_equal(fail_on_total(&fail_on, &counters), 0);
+	assert_int_equal(fail_on_parse(&fail_on, "close", &bad, &length), 0);
+	assert_int_equal(fail_on_total(&fail_on, &counters), 2);
+	assert_int_equal(fail_on_count(&fail_on, RULE_LEAK_GROWTH, &counters), 0);
+	assert_int_equal(fail_on_parse(&fail_on, "warning", &bad, &length), 0);
+	assert_int_equal(fail_on_total(&fail_on, &counters), 5);
+	assert_int_equal(fail_on_parse(&fail_on, "leak,nonsense", &bad, &length), -EINVAL);
+	assert_string_equal(bad, "nonsense");
+	assert_int_equal(fail_on.rules & 1u << RULE_LEAK_EXIT, 0);
 }
 
 static void the_command_keeps_its_own_options(void **state)
@@ -220,6 +283,21 @@ static void mistakes_name_the_word_and_what_is_allowed(void **state)
 		  "goes with --daemon, --check-config" },
 		{ "--daemon -c", "'--config' requires an argument", "usage: --config FILE" },
 		{ "--e x", "'--e' is ambiguous", "--events --error-exitcode" },
+		{ "--fail-on leak,clse.double x", "'clse.double' in --fail-on",
+		  "did you mean 'close.double'?" },
+		{ "--fail-on rubbish x", "'rubbish' in --fail-on",
+		  "severities (error, warning, info) or new" },
+		{ "--fail-on -leak x", "'-leak' in --fail-on", "expected rules" },
+		{ "--fail-on all x", "'all' in --fail-on", "expected rules" },
+		{ "--fail-on x.* x", "'x.*' in --fail-on", "expected rules" },
+		{ "--fail-on leak, x", "'' in --fail-on", "expected rules" },
+		{ "--fail-on new x", "--fail-on new needs --suppress FILE", "an empty one" },
+		{ "--fail-on use.stale x", "nothing that --fail-on names",
+		  "use.stale: switched off" },
+		{ "--color yes x", "'yes'", "always, never or auto" },
+		{ "--width 39 x", "'39'", "40 to 10000" },
+		{ "--daemon --width 80", "--width cannot be used with --daemon",
+		  "tracing, replay" },
 		{ "-Z", "unknown option '-Z'", "--help" },
 		{ "-o", "'--output' requires an argument", "--help" },
 		{ "--events=3 x", "'--events' does not take an argument", "--help" },
@@ -261,7 +339,6 @@ static void mistakes_name_the_word_and_what_is_allowed(void **state)
 		{ "replay -r b a", "--record cannot be used with replay", "" },
 		{ "replay --hooks auto a", "--hooks cannot be used with replay", "" },
 		{ "doctor a", "unexpected argument 'a'", "usage: fdtrace doctor" },
-		{ "explain", "explain needs a FINGERPRINT", "usage: fdtrace explain" },
 		{ "explain 9f31 1b7e", "unexpected argument '1b7e'", "--help" },
 		{ "explain -e 9f31", "--events cannot be used with explain", "tracing, replay" },
 		{ "explain --json=full 9f31", "--json=full", "" },
@@ -415,6 +492,8 @@ int main(void)
 		cmocka_unit_test(each_output_has_its_format),
 		cmocka_unit_test(a_command_has_stdout_for_itself),
 		cmocka_unit_test(pids_add_up),
+		cmocka_unit_test(what_fails_a_run_and_how),
+		cmocka_unit_test(every_time_of_a_failing_rule_counts),
 		cmocka_unit_test(values_are_stored),
 		cmocka_unit_test(replay_and_doctor_take_options_anywhere),
 		cmocka_unit_test(lists_and_help_win_at_once),

@@ -39,6 +39,7 @@ struct script {
 	int fd;
 	bool lossy; /* tells a loss with each drain */
 	bool fails;
+	bool empty; /* no process is found */
 	unsigned int drains, starts;
 	unsigned int snapshots[FDT_WHY_END + 1];
 	unsigned int idle_after; /* drains; 0: never */
@@ -88,7 +89,8 @@ static int script_start(struct source *source, source_event_fn event, void *ctx,
 	(void)error;
 	s->starts++;
 	say(event, ctx, FDT_SNAPSHOT, FDT_OP_BEGIN, FDT_WHY_START);
-	event(ctx, &task, sizeof(task));
+	if (!s->empty)
+		event(ctx, &task, sizeof(task));
 	return say(event, ctx, FDT_SNAPSHOT, FDT_OP_END, FDT_WHY_START);
 }
 
@@ -388,6 +390,27 @@ static void the_end_of_the_processes_ends_it(void **state)
 	free(text);
 }
 
+static void a_run_that_attaches_to_nobody_fails(void **state)
+{
+	struct run_options options = { .format = &output_format_json,
+				       .output = { { .file = out_path } },
+				       .output_count = 1 };
+	struct script script = script_new();
+	struct ended ended;
+	char *text;
+
+	(void)state;
+	script.empty = true;
+	ended = run_script(&script, &options);
+	assert_int_equal(ended.err, -ESRCH);
+	assert_int_equal(ended.error.status, EXIT_CANNOT);
+	assert_non_null(strstr(ended.error.what, "no process is traced"));
+	text = slurp(out_path);
+	assert_int_equal(count_of(text, "fdtrace.summary"), 0);
+	assert_int_equal(count_of(text, "fdtrace.state"), 2);
+	free(text);
+}
+
 static void duration_and_intervals_are_kept(void **state)
 {
 	struct run_options options = { .format = &output_format_json,
@@ -678,6 +701,7 @@ int main(void)
 		TEST(a_replay_prints_the_same),
 		TEST(a_recording_begins_with_how_it_was_made),
 		TEST(the_end_of_the_processes_ends_it),
+		TEST(a_run_that_attaches_to_nobody_fails),
 		TEST(duration_and_intervals_are_kept),
 		TEST(audits_come_in_time_and_after_losses),
 		TEST(a_signal_ends_it_with_the_summary),

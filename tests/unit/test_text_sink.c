@@ -496,6 +496,61 @@ static struct summary summary_of(struct stream *s)
 	return summary;
 }
 
+static void a_verbose_event_has_its_stack(void **state)
+{
+	struct finding f = finding_unowned();
+	struct change change = { .op = CHANGE_CLOSE,
+				 .time_ns = MOMENT,
+				 .process = &python,
+				 .syscall = FDT_SYS_close,
+				 .descriptor = { .fd = 5 },
+				 .site = f.closed.site };
+	struct sink_options options;
+	static struct capture c;
+
+	(void)state;
+	c.fd = capture_file();
+	options = capture_options(c.fd);
+	options.verbosity = 1;
+	assert_int_equal(output_format_text.sink_new(&options, &c.sink), 0);
+	assert_int_equal(c.sink->ops->change(c.sink, &change), 0);
+	assert_non_null(strstr(captured(&c), "close(5)\n         worker (app.py:57)\n"));
+	capture_end(&c);
+}
+
+/* However wide the page, the eye finds the fingerprint; what is wider goes on below. */
+static void the_fingerprint_stands_no_further_than_120(void **state)
+{
+	struct finding f = finding_unowned();
+	static struct capture c;
+
+	(void)state;
+	begin(&c, 400, false);
+	render(&c, &f);
+	assert_in_range(strchr(c.text, '\n') - c.text, 1, 120);
+	assert_memory_equal(strchr(c.text, '\n') - 8, "9f31c2d4", 8);
+	capture_end(&c);
+}
+
+static void other_character_sets_see_bytes(void **state)
+{
+	struct finding f = finding_unowned();
+	struct sink_options options;
+	static struct capture c;
+
+	(void)state;
+	c.fd = capture_file();
+	options = capture_options(c.fd);
+	options.ascii = true;
+	f.message = "/home/m\303\274ller was left open";
+	assert_int_equal(output_format_text.sink_new(&options, &c.sink), 0);
+	render(&c, &f);
+	assert_non_null(strstr(c.text, "/home/m\\xC3\\xBCller was left open"));
+	for (const char *at = c.text; *at; at++)
+		assert_false(*at & 0x80);
+	capture_end(&c);
+}
+
 static void nothing_found_is_said(void **state)
 {
 	static struct capture c;
@@ -525,6 +580,8 @@ static void nothing_found_is_said(void **state)
 	captured(&c);
 	assert_non_null(
 		strstr(c.text, "fdtrace: 5 info; 12.3 s, 1 event, 3 lost, coverage tracepoint\n"));
+	assert_non_null(strstr(c.text, "\ntoo short: leak.growth needs 30.0 s, leak.stale needs "
+				       "40.0 s, leak.orphan needs 1m00s; ran 12.3 s\n"));
 	assert_non_null(strstr(c.text, "\nlost: 3 events "));
 	assert_non_null(strstr(c.text, "\ncorrected: 1 slot "));
 	assert_non_null(strstr(c.text, "\nrefused: 2 requests "));
@@ -532,6 +589,62 @@ static void nothing_found_is_said(void **state)
 	assert_non_null(strstr(c.text, "\nforgotten: 1 earlier generation to save memory "));
 	assert_non_null(strstr(c.text, "\nmalformed: 4 events "));
 	assert_non_null(strstr(c.text, "\ndamaged: 6 records "));
+	capture_end(&c);
+	stream_end(&s);
+}
+
+/* A sink that shows errors only, and what fails the run. */
+static void begin_with_errors_only(struct capture *c, const struct fail_on *fail_on)
+{
+	struct sink_options options;
+
+	c->fd = capture_file();
+	options = capture_options(c->fd);
+	options.min_severity = SEVERITY_ERROR;
+	options.fail_on = fail_on;
+	assert_int_equal(output_format_text.sink_new(&options, &c->sink), 0);
+}
+
+static void close_twice(struct stream *s, int32_t fd)
+{
+	opens(s, PID, fd, 1);
+	closes(s, PID, fd);
+	fails(s, FDT_SYS_close, PID, fd, EBADF);
+	tick(s, S);
+}
+
+static void what_is_hidden_is_named(void **state)
+{
+	struct fail_on nothing = { 0 };
+	struct fail_on doubles = { .rules = 1u << RULE_CLOSE_DOUBLE };
+	static struct capture c;
+	static struct stream s;
+	struct summary summary;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	close_twice(&s, 4);
+	assert_int_equal(s.kept_count, 1);
+	assert_int_equal(s.kept[0].rule, RULE_CLOSE_DOUBLE);
+	begin_with_errors_only(&c, &nothing);
+	summary = summary_of(&s);
+	summary.fail_on = &nothing;
+	summary.fail_status = 10;
+	assert_int_equal(c.sink->ops->summary(c.sink, &summary), 0);
+	captured(&c);
+	assert_non_null(strstr(c.text, "fdtrace: nothing found"));
+	assert_non_null(strstr(c.text, "\nhidden: 1 info (1 close.double); show it with "
+				       "--min-severity info\n"));
+	assert_null(strstr(c.text, "failed because of"));
+	capture_end(&c);
+	begin_with_errors_only(&c, &doubles); /* what fails a run is shown */
+	summary.fail_on = &doubles;
+	assert_int_equal(c.sink->ops->summary(c.sink, &summary), 0);
+	captured(&c);
+	assert_non_null(strstr(c.text, "fdtrace: 1 info"));
+	assert_non_null(strstr(c.text, "\n  info     close.double "));
+	assert_null(strstr(c.text, "hidden:"));
+	assert_non_null(strstr(c.text, "\nfailed because of: close.double; exit status 10\n"));
 	capture_end(&c);
 	stream_end(&s);
 }
@@ -644,8 +757,12 @@ int main(void)
 		cmocka_unit_test(colors_change_nothing_but_colors),
 		cmocka_unit_test(a_block_is_one_write),
 		cmocka_unit_test(events_are_a_line_each),
+		cmocka_unit_test(a_verbose_event_has_its_stack),
+		cmocka_unit_test(the_fingerprint_stands_no_further_than_120),
+		cmocka_unit_test(other_character_sets_see_bytes),
 		cmocka_unit_test(nothing_found_is_said),
 		cmocka_unit_test(a_summary_of_what_was_found),
+		cmocka_unit_test(what_is_hidden_is_named),
 		cmocka_unit_test(quiet_has_no_summary),
 		cmocka_unit_test(phrases),
 	};

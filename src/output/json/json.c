@@ -14,6 +14,7 @@
 #include "output/json/json_text.h"
 #include "output/text/phrase.h"
 #include "output/format.h"
+#include "output/hidden.h"
 #include "util/hostinfo.h"
 #include "util/io.h"
 
@@ -25,8 +26,9 @@
 struct json_sink {
 	struct sink sink;
 	struct sink_options options;
-	uint64_t states, changes, summaries, withheld; /* lines so far: sequence numbers */
-	uint64_t now_ns; /* the latest time, for lines without one of their own */
+	uint64_t states, changes, summaries, inventories,
+		withheld; /* lines so far: sequence numbers */
+	uint64_t now_ns;  /* the latest time, for lines without one of their own */
 	/* the whole line of the finding that comes next, from write_evidence(); NULL: none */
 	json_t *built;
 	struct builder built_with;
@@ -311,7 +313,7 @@ static int write_finding(struct sink *sink, const struct finding *finding)
 	int err;
 
 	json_see_time(s, finding->time_ns);
-	if (finding->severity < s->options.min_severity) {
+	if (!sink_shows(&s->options, finding->rule, finding->severity)) {
 		drop_built(s);
 		return 0;
 	}
@@ -364,7 +366,7 @@ static int write_withheld(struct sink *sink, const struct withheld *w)
 
 	json_see_time(s, w->time_ns);
 	for (unsigned int r = 0; r < RULE_COUNT; r++) {
-		if (w->severity[r] < s->options.min_severity)
+		if (!sink_shows(&s->options, (enum rule)r, w->severity[r]))
 			continue;
 		l.total += w->count[r];
 		l.severity = w->severity[r] > l.severity ? w->severity[r] : l.severity;
@@ -441,6 +443,7 @@ static int write_change(struct sink *sink, const struct change *change)
 
 struct summary_line {
 	const struct summary *summary;
+	const struct sink_options *options;
 	const struct process_row *row; /* NULL: the line about the whole run */
 	uint64_t time_ns, sequence, processes;
 };
@@ -482,6 +485,52 @@ static void put_rules(struct builder *b, json_t *fdtrace, const struct engine_co
 		if (of->suppressed)
 			json_put_number(b, rule, "suppressed", of->suppressed);
 	}
+}
+
+/* What --min-severity has hidden, by rule. */
+static void put_hidden(struct builder *b, json_t *fdtrace, const struct sink_options *options,
+		       struct engine *engine)
+{
+	struct hidden hidden;
+	json_t *rules;
+
+	hidden_count(options, engine, &hidden);
+	if (!hidden.total)
+		return;
+	rules = json_put_object(b, fdtrace, "hidden");
+	for (unsigned int r = 0; r < RULE_COUNT; r++)
+		if (hidden.by_rule[r])
+			json_put_number(b, rules, rule_info((enum rule)r)->id, hidden.by_rule[r]);
+}
+
+/* The seconds that rules would have needed to report anything. */
+static void put_too_short(struct builder *b, json_t *fdtrace, const struct summary *s)
+{
+	json_t *rules = NULL;
+
+	for (unsigned int r = 0; r < RULE_COUNT && s->final; r++) {
+		uint64_t takes_ns = engine_takes_ns(s->engine, (enum rule)r);
+
+		if (s->duration_ns >= takes_ns || s->counters.by_rule[r].found)
+			continue;
+		rules = rules ? rules : json_put_object(b, fdtrace, "too_short");
+		json_put_real(b, rules, rule_info((enum rule)r)->id, (double)takes_ns / 1e9, 3);
+	}
+}
+
+/* The rules that fail the run, and with what exit status. */
+static void put_failing(struct builder *b, json_t *fdtrace, const struct summary *s)
+{
+	json_t *failed, *rules;
+
+	if (!s->fail_on || !fail_on_total(s->fail_on, &s->counters))
+		return;
+	failed = json_put_object(b, fdtrace, "failed");
+	json_put_number(b, failed, "exit_status", s->fail_status);
+	rules = json_put_array(b, failed, "rules");
+	for (unsigned int r = 0; r < RULE_COUNT; r++)
+		if (fail_on_count(s->fail_on, (enum rule)r, &s->counters))
+			json_put_item(b, rules, json_string(rule_info((enum rule)r)->id));
 }
 
 static json_t *suppression_value(struct builder *b, const struct suppression *s)
@@ -596,6 +645,9 @@ static void put_totals(struct builder *b, json_t *fdtrace, const struct summary_
 		json_put_real(b, fdtrace, "overhead_ratio", l->summary->overhead_ratio, 6);
 	}
 	put_rules(b, fdtrace, c);
+	put_hidden(b, fdtrace, l->options, l->summary->engine);
+	put_too_short(b, fdtrace, l->summary);
+	put_failing(b, fdtrace, l->summary);
 	put_causes(b, fdtrace, l->summary->engine);
 	put_suppressions(b, fdtrace, l->summary->suppressions);
 }
@@ -691,6 +743,54 @@ static void put_process_totals(struct builder *b, json_t *fdtrace, const struct 
 	put_what_is_left(b, fdtrace, p->left);
 }
 
+static void put_inventory_of_process(struct builder *b, json_t *fdtrace,
+				     const struct summary_line *l)
+{
+	const struct process *p = l->row->process;
+
+	json_put_text(b, fdtrace, "scope", "process");
+	json_put_number(b, fdtrace, "image", p->image);
+	json_put_number(b, fdtrace, "open", l->row->open);
+	if (p->nofile)
+		json_put_number(b, fdtrace, "soft_limit", p->nofile);
+	json_put_number(b, fdtrace, "unknown_opener", l->row->unknown_opener);
+	put_kind_counts(b, fdtrace, l->row);
+	put_holding_rows(b, fdtrace, l);
+}
+
+/* What was open when a run attached: of the whole run, or of a process. */
+static json_t *inventory_object(struct builder *b, const void *what)
+{
+	const struct summary_line *l = what;
+	const struct engine_counters *c = &l->summary->counters;
+	char message[MESSAGE_SIZE];
+	struct line_head head = {
+		.time_ns = l->time_ns,
+		.severity = SEVERITY_INFO,
+		.message = l->row ? NULL : message,
+		.process = l->row ? l->row->process : NULL,
+		.kind = "metric",
+		.type = "info",
+		.dataset = "fdtrace.inventory",
+		.series = 'i',
+		.sequence = l->sequence,
+	};
+	json_t *event, *fdtrace, *line;
+
+	snprintf(message, sizeof(message),
+		 "attached; %" PRIu64 " descriptors are open in %" PRIu64 " processes",
+		 c->descriptors, l->processes);
+	line = line_begin(b, &head, &event, &fdtrace);
+	if (l->row) {
+		put_inventory_of_process(b, fdtrace, l);
+		return line;
+	}
+	json_put_text(b, fdtrace, "scope", "run");
+	json_put_number(b, fdtrace, "processes", l->processes);
+	json_put_number(b, fdtrace, "descriptors", c->descriptors);
+	return line;
+}
+
 static json_t *summary_object(struct builder *b, const void *what)
 {
 	const struct summary_line *l = what;
@@ -726,6 +826,8 @@ static json_t *summary_object(struct builder *b, const void *what)
 struct summing {
 	struct json_sink *sink;
 	const struct summary *summary;
+	build_fn object;   /* of a line */
+	uint64_t *written; /* such lines so far */
 	uint64_t processes;
 	int err; /* the first; later rows are not tried */
 };
@@ -740,13 +842,14 @@ static int write_summary_line(struct summing *sum, const struct process_row *row
 {
 	struct summary_line l = {
 		.summary = sum->summary,
+		.options = &sum->sink->options,
 		.row = row,
 		.time_ns = sum->sink->now_ns,
-		.sequence = ++sum->sink->summaries,
+		.sequence = ++*sum->written,
 		.processes = sum->processes,
 	};
 
-	return json_emit(sum->sink, summary_object, &l);
+	return json_emit(sum->sink, sum->object, &l);
 }
 
 /* A process that never had a descriptor gets no line. */
@@ -758,15 +861,30 @@ static void write_process(void *ctx, const struct process_row *row)
 		sum->err = write_summary_line(sum, row);
 }
 
+/* A line about the run, and one about each process. */
+static int write_sum(struct summing *sum)
+{
+	json_see_time(sum->sink, sum->summary->counters.last_ns);
+	engine_each_process(sum->summary->engine, count_process, sum);
+	sum->err = write_summary_line(sum, NULL);
+	engine_each_process(sum->summary->engine, write_process, sum);
+	return sum->err;
+}
+
 static int write_summary(struct sink *sink, const struct summary *summary)
 {
-	struct summing sum = { .sink = json_sink(sink), .summary = summary };
+	struct json_sink *s = json_sink(sink);
+	struct summing sum = { s, summary, summary_object, &s->summaries, 0, 0 };
 
-	json_see_time(sum.sink, summary->counters.last_ns);
-	engine_each_process(summary->engine, count_process, &sum);
-	sum.err = write_summary_line(&sum, NULL);
-	engine_each_process(summary->engine, write_process, &sum);
-	return sum.err;
+	return write_sum(&sum);
+}
+
+static int write_inventory(struct sink *sink, const struct summary *summary)
+{
+	struct json_sink *s = json_sink(sink);
+	struct summing sum = { s, summary, inventory_object, &s->inventories, 0, 0 };
+
+	return write_sum(&sum);
 }
 
 static void json_free(struct sink *sink)
@@ -785,6 +903,7 @@ static int json_new(const struct sink_options *options, struct sink **ret_sink)
 		.withheld = write_withheld,
 		.change = write_change,
 		.summary = write_summary,
+		.inventory = write_inventory,
 		.free = json_free,
 	};
 	struct json_sink *s = calloc(1, sizeof(*s));

@@ -96,6 +96,12 @@ unsigned int page_room(const struct page *page)
 	return page->column < page->width ? page->width - page->column : 0;
 }
 
+static size_t page_escape(const struct page *page, char *buffer, size_t size, const char *text)
+{
+	return page->ascii ? escape_ascii(buffer, size, text, strlen(text))
+			   : escape_text(buffer, size, text, strlen(text));
+}
+
 /* Bytes of the longest beginning that has at most `columns`. */
 static size_t head_bytes(const char *text, size_t length, size_t columns)
 {
@@ -152,7 +158,7 @@ static void put_cut(struct page *page, const char *text, size_t length, size_t r
 static void put_escaped(struct page *page, const char *text, unsigned int max, bool middle)
 {
 	char escaped[TEXT_BYTES];
-	size_t length = escape_text(escaped, sizeof(escaped), text, strlen(text));
+	size_t length = page_escape(page, escaped, sizeof(escaped), text);
 	size_t room = page_room(page);
 
 	if (max < room)
@@ -188,12 +194,12 @@ void page_tab(struct page *page, unsigned int column, unsigned int gap)
 		page->column = column;
 }
 
-unsigned int page_columns(const char *text)
+unsigned int page_columns(const struct page *page, const char *text)
 {
 	char escaped[TEXT_BYTES];
 
-	return (unsigned int)utf8_text_columns(
-		escaped, escape_text(escaped, sizeof(escaped), text, strlen(text)));
+	return (unsigned int)utf8_text_columns(escaped,
+					       page_escape(page, escaped, sizeof(escaped), text));
 }
 
 /* Bytes of the words that fit; a single word that is too long is broken. */
@@ -214,7 +220,7 @@ static size_t words_bytes(const char *text, size_t length, size_t columns)
 
 static void put_last(struct page *page, const char *last)
 {
-	unsigned int columns = page_columns(last);
+	unsigned int columns = page_columns(page, last);
 
 	if (page->width && page->width > columns)
 		page_tab(page, page->width - columns, 0);
@@ -229,9 +235,9 @@ void page_wrap(struct page *page, unsigned int indent, const char *text, const c
 {
 	char escaped[TEXT_BYTES];
 	const char *next = escaped;
-	size_t length = escape_text(escaped, sizeof(escaped), text, strlen(text));
+	size_t length = page_escape(page, escaped, sizeof(escaped), text);
 	enum style style = page->wanted;
-	unsigned int reserved = last ? page_columns(last) + 3 : 0;
+	unsigned int reserved = last ? page_columns(page, last) + 3 : 0;
 
 	do {
 		unsigned int room = page_room(page);

@@ -27,12 +27,14 @@ struct page {
 	unsigned int column;  /* where the next character goes */
 	unsigned int written; /* columns of this line in data; the rest is spaces not yet due */
 	bool color;
+	bool ascii; /* what is not ASCII is escaped: set it before the first text */
 	bool failed;
 	enum style wanted, in_force;
 };
 
 #define PAGE_ALL (~0u)
-#define PAGE_LEAST_WIDTH 40 /* narrower terminals get lines this wide */
+#define PAGE_HEADLINE_WIDTH 120 /* what stands at the right end stands no further right */
+#define PAGE_LEAST_WIDTH 40     /* narrower terminals get lines this wide */
 
 void page_init(struct page *page, unsigned int width, bool color);
 void page_done(struct page *page);
@@ -61,7 +63,7 @@ void page_wrap(struct page *page, unsigned int indent, const char *text, const c
 unsigned int page_room(const struct page *page);
 
 /* Columns that page_text() would need. */
-unsigned int page_columns(const char *text);
+unsigned int page_columns(const struct page *page, const char *text);
 
 void page_newline(struct page *page);
 

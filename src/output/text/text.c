@@ -21,7 +21,7 @@ static int text_finding(struct sink *sink, const struct finding *finding)
 {
 	struct text_sink *t = text_sink(sink);
 
-	if (finding->severity < t->options.min_severity)
+	if (!sink_shows(&t->options, finding->rule, finding->severity))
 		return 0;
 	text_finding_block(t, finding);
 	return text_show(t);
@@ -89,6 +89,7 @@ static int text_new(const struct sink_options *options, struct sink **ret_sink)
 	t->sink.ops = &ops;
 	t->options = *options;
 	page_init(&t->page, options->width, options->color);
+	t->page.ascii = options->ascii;
 	*ret_sink = &t->sink;
 	return 0;
 }

@@ -41,6 +41,8 @@ void text_callers(struct page *page, const struct site *site, unsigned int reser
 bool text_has_callers(const struct site *site);
 /* All frames, one a line, and what is missing. Nothing without a stack. */
 void text_frames(struct page *page, const struct site *site);
+/* The same without a block's frame, indented. */
+void text_plain_frames(struct page *page, const struct site *site);
 
 /* "  OPEN  KIND       OLDEST  SITE" and a row below it; the line begins before column 6. */
 void text_site_head(struct page *page);
@@ -56,6 +58,11 @@ void text_withheld_line(struct text_sink *t, const struct withheld *w);
 void text_change_line(struct text_sink *t, const struct change *c);
 /* The same by rule; how many were suppressed and by what. Nothing where there are none. */
 void text_withheld_sum(struct page *page, const struct engine_counters *c);
+/* What --min-severity has hidden, by rule; what fails the run. Nothing where there is nothing. */
+void text_hidden_sum(struct page *page, const struct sink_options *options, struct engine *engine);
+/* The rules for which the run was too short. */
+void text_too_short(struct page *page, const struct summary *s);
+void text_failing_sum(struct page *page, const struct summary *s);
 void text_suppressed_sum(struct page *page, const struct summary *s);
 /* The suppression that would match the finding, ready to be pasted. */
 void text_suppression(struct page *page, const struct finding *f);

@@ -27,6 +27,7 @@ struct row {
 };
 
 struct biography {
+	const struct page *page; /* that it is for */
 	struct row row[ROWS_MAX];
 	unsigned int count;
 	const char *unseen;                             /* what stands for who and when */
@@ -77,9 +78,10 @@ void text_say_when(char *buffer, size_t size, const struct operation *operation,
 		buffer[--length] = '\0';
 }
 
-static void widen_column(unsigned int *width, const char *text, unsigned int most)
+static void widen_column(const struct page *page, unsigned int *width, const char *text,
+			 unsigned int most)
 {
-	unsigned int columns = page_columns(text);
+	unsigned int columns = page_columns(page, text);
 
 	if (columns > most)
 		columns = most;
@@ -93,7 +95,7 @@ static void add_biography_row(struct biography *b, const struct finding *f, cons
 	struct row *row = &b->row[b->count++];
 
 	*row = (struct row){ .verb = verb, .generation = generation, .culprit = culprit };
-	widen_column(&b->verb, verb, PAGE_ALL);
+	widen_column(b->page, &b->verb, verb, PAGE_ALL);
 	row->unseen = !operation->known;
 	if (row->unseen)
 		return;
@@ -102,9 +104,9 @@ static void add_biography_row(struct biography *b, const struct finding *f, cons
 	text_say_what(row->what, sizeof(row->what), operation);
 	text_say_where(row->label, sizeof(row->label), operation);
 	row->site = operation->site;
-	widen_column(&b->when, row->when, PAGE_ALL);
-	widen_column(&b->who, row->who, 24);
-	widen_column(&b->what, row->what, 32);
+	widen_column(b->page, &b->when, row->when, PAGE_ALL);
+	widen_column(b->page, &b->who, row->who, 24);
+	widen_column(b->page, &b->what, row->what, 32);
 }
 
 static void add_lifetime(struct biography *b, const struct finding *f, const struct lifetime *l)
@@ -157,7 +159,7 @@ static void collect_biography(struct biography *b, const struct finding *f)
 /* Right of the row if it fits there, else below. */
 static void put_operation_label(struct page *page, const struct row *row)
 {
-	unsigned int needed = page_columns(row->label),
+	unsigned int needed = page_columns(page, row->label),
 		     mark = row->culprit ? sizeof(CULPRIT) + 1 : 0;
 	unsigned int room;
 
@@ -212,7 +214,8 @@ static void put_row(struct page *page, const struct biography *b, unsigned int i
 void text_biography(struct page *page, const struct finding *f, unsigned int verbosity,
 		    bool attached)
 {
-	struct biography b = { .unseen = attached ? "not seen (before attach, or lost)"
+	struct biography b = { .page = page,
+			       .unseen = attached ? "not seen (before attach, or lost)"
 						  : "not seen (inherited, or lost)" };
 
 	collect_biography(&b, f);

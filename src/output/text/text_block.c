@@ -41,6 +41,7 @@ enum style text_severity_style(enum severity severity)
 
 static void put_headline(struct page *page, const struct finding *f)
 {
+	unsigned int width = page->width;
 	char fingerprint[20];
 
 	snprintf(fingerprint, sizeof(fingerprint), "%08" PRIx32, (uint32_t)(f->fingerprint >> 32));
@@ -48,7 +49,10 @@ static void put_headline(struct page *page, const struct finding *f)
 	page_printf(page, "%s[%s]", severity_name(f->severity), rule_info(f->rule)->id);
 	page_style(page, STYLE_BOLD);
 	page_text(page, ": ", PAGE_ALL);
+	if (page->width > PAGE_HEADLINE_WIDTH)
+		page->width = PAGE_HEADLINE_WIDTH;
 	page_wrap(page, 6, f->message, fingerprint);
+	page->width = width;
 }
 
 static void put_repeat(struct page *page, const struct finding *f)
@@ -60,13 +64,13 @@ static void put_repeat(struct page *page, const struct finding *f)
 	phrase_count(number, sizeof(number), f->count, "time", "times");
 	snprintf(text, sizeof(text), "%s, %s", finding_state_name(f->state), number);
 	page_tab(page, 0, 3);
-	text_make_room(page, page_columns(text), 6);
+	text_make_room(page, page_columns(page, text), 6);
 	page_text(page, text, PAGE_ALL);
 }
 
 static void put_whole(struct page *page, const char *text)
 {
-	unsigned int columns = page_columns(text);
+	unsigned int columns = page_columns(page, text);
 
 	page_tab(page, 0, 1);
 	text_make_room(page, columns < UNIT_COLUMNS ? columns : UNIT_COLUMNS, 6);
@@ -104,7 +108,7 @@ static void put_place_line(struct text_sink *t, const struct finding *f)
 		page_tab(&t->page, 0, 3);
 	}
 	phrase_wall(wall, sizeof(wall), f->time_ns, t->options.host->wall_offset_ns, true);
-	text_make_room(&t->page, page_columns(wall), 6);
+	text_make_room(&t->page, page_columns(&t->page, wall), 6);
 	page_printf(&t->page, "%s   %s", wall, confidence_name(f->confidence));
 	put_repeat(&t->page, f);
 	page_newline(&t->page);
@@ -389,7 +393,7 @@ static void victim_failure(struct page *page, const struct finding *f,
 	text_say_what(what, sizeof(what), failure);
 	snprintf(who, sizeof(who), " tid %" PRIu32 " %s", failure->tid, when);
 	page_tab(page, 0, 2);
-	text_make_room(page, page_columns(what) + page_columns(who), 13);
+	text_make_room(page, page_columns(page, what) + page_columns(page, who), 13);
 	page_style(page, STYLE_ERROR);
 	page_text(page, what, 32);
 	page_style(page, STYLE_PLAIN);
@@ -408,7 +412,7 @@ static void victim_line(struct page *page, const struct finding *f, const struct
 	page_path(page, phrase_name(v->kind, v->name), 40);
 	page_tab(page, 0, v->name ? 2 : 1);
 	say_victim_opener(opener, sizeof(opener), f, &v->opened);
-	text_make_room(page, page_columns(opener), 13);
+	text_make_room(page, page_columns(page, opener), 13);
 	page_text(page, opener, PAGE_ALL);
 	victim_failure(page, f, &v->failed_use);
 	page_newline(page);

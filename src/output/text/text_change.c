@@ -56,4 +56,6 @@ void text_change_line(struct text_sink *t, const struct change *c)
 		text_socket_state(&t->page, d);
 	}
 	page_newline(&t->page);
+	if (t->options.verbosity)
+		text_plain_frames(&t->page, c->site);
 }

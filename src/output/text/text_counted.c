@@ -8,6 +8,7 @@
 
 #include "model/process.h"
 #include "engine/suppression.h"
+#include "output/hidden.h"
 
 #define BEYOND "above the limit of findings.burst and findings.every, but counted in the summary"
 #define NAMES_SHOWN 10
@@ -50,7 +51,7 @@ void text_withheld_line(struct text_sink *t, const struct withheld *w)
 	uint64_t total = 0;
 
 	for (unsigned int r = 0; r < RULE_COUNT; r++) {
-		if (w->severity[r] < t->options.min_severity)
+		if (!sink_shows(&t->options, (enum rule)r, w->severity[r]))
 			continue;
 		add_rule(&rules, (enum rule)r, w->count[r]);
 		total += w->count[r];
@@ -91,6 +92,82 @@ void text_withheld_sum(struct page *page, const struct engine_counters *c)
 		 number, rules.text);
 	lead_line(page, "withheld:", STYLE_WARNING);
 	page_wrap(page, 10, text, NULL);
+}
+
+/* "2 leak.exit" */
+static void add_count_of(struct list *list, uint64_t count, const char *what)
+{
+	char number[PHRASE_SIZE], item[2 * PHRASE_SIZE];
+
+	if (!count)
+		return;
+	phrase_number(number, sizeof(number), count);
+	snprintf(item, sizeof(item), "%s %s", number, what);
+	add_item(list, item);
+}
+
+/* "hidden: 3 info (2 leak.exit, 1 close.double); show them with --min-severity info" */
+void text_hidden_sum(struct page *page, const struct sink_options *options, struct engine *engine)
+{
+	struct list severities = { 0 }, rules = { 0 };
+	struct hidden hidden;
+	char text[1200];
+
+	hidden_count(options, engine, &hidden);
+	if (!hidden.total)
+		return;
+	add_count_of(&severities, hidden.by_severity[SEVERITY_WARNING],
+		     hidden.by_severity[SEVERITY_WARNING] == 1 ? "warning" : "warnings");
+	add_count_of(&severities, hidden.by_severity[SEVERITY_INFO], "info");
+	for (unsigned int r = 0; r < RULE_COUNT; r++)
+		add_count_of(&rules, hidden.by_rule[r], rule_info((enum rule)r)->id);
+	snprintf(text, sizeof(text), "%s (%s); show %s with --min-severity %s", severities.text,
+		 rules.text, hidden.total == 1 ? "it" : "them",
+		 severity_name(hidden_least(&hidden)));
+	lead_line(page, "hidden:", STYLE_DIM);
+	page_wrap(page, 8, text, NULL);
+}
+
+/* "too short: leak.growth needs 30.0 s, leak.orphan needs 1m00s; ran 10.0 s" */
+void text_too_short(struct page *page, const struct summary *s)
+{
+	char takes[PHRASE_SIZE], item[2 * PHRASE_SIZE];
+	struct list rules = { 0 };
+
+	for (unsigned int r = 0; r < RULE_COUNT; r++) {
+		uint64_t takes_ns = engine_takes_ns(s->engine, (enum rule)r);
+
+		if (s->duration_ns >= takes_ns || s->counters.by_rule[r].found)
+			continue;
+		phrase_duration(takes, sizeof(takes), takes_ns);
+		snprintf(item, sizeof(item), "%s needs %s", rule_info((enum rule)r)->id, takes);
+		add_item(&rules, item);
+	}
+	if (!rules.items)
+		return;
+	phrase_duration(takes, sizeof(takes), s->duration_ns);
+	snprintf(rules.text + rules.used, sizeof(rules.text) - rules.used, "; ran %s", takes);
+	lead_line(page, "too short:", STYLE_DIM);
+	page_wrap(page, 11, rules.text, NULL);
+}
+
+/* "failed because of: close.unowned, leak.exit; exit status 10" */
+void text_failing_sum(struct page *page, const struct summary *s)
+{
+	struct list rules = { 0 };
+	char text[768];
+
+	if (!s->fail_on)
+		return;
+	for (unsigned int r = 0; r < RULE_COUNT; r++) {
+		if (fail_on_count(s->fail_on, (enum rule)r, &s->counters))
+			add_item(&rules, rule_info((enum rule)r)->id);
+	}
+	if (!rules.items)
+		return;
+	snprintf(text, sizeof(text), "%s; exit status %u", rules.text, s->fail_status);
+	lead_line(page, "failed because of:", STYLE_ERROR);
+	page_wrap(page, 8, text, NULL);
 }
 
 /* "the pool (2), 3 more" of those that were used, or were not. */

@@ -23,7 +23,7 @@ void text_make_room(struct page *page, unsigned int columns, unsigned int indent
 
 void text_right(struct page *page, unsigned int column, unsigned int width, const char *text)
 {
-	unsigned int columns = page_columns(text);
+	unsigned int columns = page_columns(page, text);
 
 	page_tab(page, column + (columns < width ? width - columns : 0), 0);
 	page_text(page, text, PAGE_ALL);

@@ -23,7 +23,7 @@
 #define OPEN_END 30 /* ... or ends, where its text stands at the right */
 #define RATE_END 38
 #define SITE_COLUMN 40
-#define FINGERPRINT_COLUMNS 14 /* "1b7e0c55 x9999" */
+#define FINGERPRINT_COLUMNS 17 /* "FINGERPRINT TIMES" */
 #define NARROW 79              /* below this a site gets a line of its own */
 #define WIDE 110               /* from here on there is room for times, too */
 #define SEEN_COLUMNS 21        /* "  23:59:59 - 23:59:59" */
@@ -49,7 +49,7 @@ struct table_use {
 struct overview {
 	struct page *page;
 	int64_t wall_offset_ns;
-	enum severity min_severity;
+	const struct sink_options *options;
 	bool attached; /* an inventory: nothing has happened yet */
 	/* processes */
 	struct table_use top[PROCESSES_SHOWN];
@@ -58,6 +58,7 @@ struct overview {
 	/* findings */
 	unsigned int findings, findings_max, site_columns; /* of those shown */
 	uint64_t withheld;
+	uint64_t shown[SEVERITY_ERROR + 1];
 	uint64_t sites_seen[FINDINGS_SHOWN];
 	unsigned int sites;
 };
@@ -133,8 +134,9 @@ static void measure_finding(void *ctx, const struct finding_row *row)
 	struct overview *o = ctx;
 	unsigned int columns;
 
-	if (row->severity < o->min_severity)
+	if (!sink_shows(o->options, row->rule, row->severity))
 		return;
+	o->shown[row->severity]++;
 	o->withheld += !row->reported;
 	if (!row->reported)
 		return;
@@ -142,7 +144,7 @@ static void measure_finding(void *ctx, const struct finding_row *row)
 	if (!row->site)
 		return;
 	count_site(o, row->site);
-	columns = page_columns(row->site);
+	columns = page_columns(o->page, row->site);
 	if (o->findings <= o->findings_max && columns > o->site_columns)
 		o->site_columns = columns;
 }
@@ -159,25 +161,31 @@ static void append_count(char *buffer, size_t size, uint64_t count, const char *
 	snprintf(buffer + done, size - done, "%s%s", done ? ", " : "", text);
 }
 
+/* Rows are dropped where there are very many findings, counters are not. */
+static uint64_t count_shown(const struct overview *o, const struct engine_counters *c,
+			    enum severity severity)
+{
+	return severity >= o->options->min_severity ? c->findings[severity] : o->shown[severity];
+}
+
 static void put_verdict(struct overview *o, const struct engine_counters *c)
 {
+	uint64_t errors = count_shown(o, c, SEVERITY_ERROR);
+	uint64_t warnings = count_shown(o, c, SEVERITY_WARNING);
 	char counts[4 * PHRASE_SIZE] = "";
 
-	append_count(counts, sizeof(counts), c->findings[SEVERITY_ERROR], "error", "errors");
-	if (o->min_severity <= SEVERITY_WARNING)
-		append_count(counts, sizeof(counts), c->findings[SEVERITY_WARNING], "warning",
-			     "warnings");
-	if (o->min_severity <= SEVERITY_INFO)
-		append_count(counts, sizeof(counts), c->findings[SEVERITY_INFO], "info", "info");
+	append_count(counts, sizeof(counts), errors, "error", "errors");
+	append_count(counts, sizeof(counts), warnings, "warning", "warnings");
+	append_count(counts, sizeof(counts), count_shown(o, c, SEVERITY_INFO), "info", "info");
 	page_style(o->page, STYLE_BOLD);
 	page_text(o->page, "fdtrace: ", PAGE_ALL);
 	if (!counts[0]) {
 		page_text(o->page, "nothing found", PAGE_ALL);
 		return;
 	}
-	page_style(o->page, text_severity_style(c->findings[SEVERITY_ERROR]     ? SEVERITY_ERROR
-						: c->findings[SEVERITY_WARNING] ? SEVERITY_WARNING
-										: SEVERITY_INFO));
+	page_style(o->page, text_severity_style(errors     ? SEVERITY_ERROR
+						: warnings ? SEVERITY_WARNING
+							   : SEVERITY_INFO));
 	page_text(o->page, counts, PAGE_ALL);
 	page_style(o->page, STYLE_BOLD);
 	append_count(strcpy(counts, ""), sizeof(counts), o->sites, "site", "sites");
@@ -243,7 +251,7 @@ static bool has_seen_column(const struct overview *o)
 
 static void put_right_aligned(struct page *page, unsigned int end, const char *text)
 {
-	unsigned int columns = page_columns(text);
+	unsigned int columns = page_columns(page, text);
 
 	page_tab(page, end > columns ? end - columns : 0, 1);
 	page_text(page, text, PAGE_ALL);
@@ -265,7 +273,7 @@ static void table_head(struct overview *o)
 		page_text(page, "SITE", PAGE_ALL);
 		page_tab(page, fingerprint_column(o), 0);
 	}
-	page_text(page, "FINGERPRINT", PAGE_ALL);
+	page_text(page, "FINGERPRINT TIMES", PAGE_ALL);
 	if (has_seen_column(o)) {
 		page_tab(page, seen_column(o), 2);
 		page_text(page, "SEEN", PAGE_ALL);
@@ -307,13 +315,25 @@ static void put_seen(struct overview *o, const struct finding_row *row)
 	page_text(page, seen, PAGE_ALL);
 }
 
+/* The fingerprint, and how often it was found. */
+static void put_times(struct page *page, const struct finding_row *row)
+{
+	char times[PHRASE_SIZE];
+	unsigned int end = page->column + FINGERPRINT_COLUMNS;
+
+	page_printf(page, "%08" PRIx32, (uint32_t)(row->fingerprint >> 32));
+	phrase_number(times, sizeof(times), row->count);
+	put_right_aligned(page, end, times);
+}
+
 static void table_row(void *ctx, const struct finding_row *row)
 {
 	struct overview *o = ctx;
 	struct page *page = o->page;
 	char open[PHRASE_SIZE] = "-", rate[PHRASE_SIZE];
 
-	if (row->severity < o->min_severity || !row->reported || o->findings++ >= o->findings_max)
+	if (!sink_shows(o->options, row->rule, row->severity) || !row->reported ||
+	    o->findings++ >= o->findings_max)
 		return;
 	if (row->open)
 		snprintf(open, sizeof(open), "%" PRIu64, row->open);
@@ -331,9 +351,7 @@ static void table_row(void *ctx, const struct finding_row *row)
 		page_text(page, row->site ? row->site : "-", site_room(o));
 		page_tab(page, fingerprint_column(o), 0);
 	}
-	page_printf(page, "%08" PRIx32, (uint32_t)(row->fingerprint >> 32));
-	if (row->count > 1)
-		page_printf(page, " x%" PRIu64, row->count);
+	put_times(page, row);
 	put_seen(o, row);
 	page_newline(page);
 	if (is_narrow(o) && row->site) {
@@ -365,7 +383,7 @@ static void finding_table(struct overview *o, struct engine *engine)
 /* Puts text after a gap, or on a line of its own where this one has no room for it. */
 static void go_on(struct page *page, unsigned int gap, const char *text)
 {
-	if (page_room(page) < gap + page_columns(text)) {
+	if (page_room(page) < gap + page_columns(page, text)) {
 		page_newline(page);
 		page_tab(page, 4, 0);
 	} else {
@@ -506,7 +524,7 @@ static void process_table(struct overview *o, const struct summary *s, unsigned 
 		unsigned int columns;
 
 		snprintf(name, sizeof(name), "%s[%" PRIu32 "]", o->top[i].name, o->top[i].pid);
-		columns = page_columns(name);
+		columns = page_columns(o->page, name);
 		columns = columns > 30 ? 30 : columns;
 		o->name_columns = columns > o->name_columns ? columns : o->name_columns;
 	}
@@ -552,15 +570,6 @@ static void hooks_are_blind(struct page *page, const char *not_seen)
 	page_style(page, STYLE_PLAIN);
 	page_tab(page, 0, 1);
 	page_wrap(page, 10, text, NULL);
-}
-
-static uint64_t hidden_notes(const struct overview *o, const struct engine_counters *c)
-{
-	uint64_t hidden = 0;
-
-	for (int severity = SEVERITY_INFO; severity < (int)o->min_severity; severity++)
-		hidden += c->findings[severity];
-	return hidden;
 }
 
 /* "3 slots differed from the kernel's table at an audit (2 filled ...) and were corrected." */
@@ -614,9 +623,10 @@ static void what_is_missing(struct overview *o, const struct summary *s)
 	summary_note(page, "damaged:", s->damaged, "record", "records",
 		     "of the recording could not be read.");
 	if (s->final)
-		summary_note(page, "not shown:", hidden_notes(o, c), "finding", "findings",
-			     "below --min-severity.");
+		text_hidden_sum(page, o->options, s->engine);
 	text_suppressed_sum(page, s);
+	if (s->final)
+		text_failing_sum(page, s);
 }
 
 static void next_step(struct page *page, uint64_t fingerprint)
@@ -633,7 +643,7 @@ void text_summary(struct text_sink *t, const struct summary *s)
 	struct overview o = {
 		.page = &t->page,
 		.wall_offset_ns = t->options.host->wall_offset_ns,
-		.min_severity = t->options.min_severity,
+		.options = &t->options,
 		.findings_max = s->final ? FINDINGS_SHOWN : INTERVAL_FINDINGS_SHOWN,
 	};
 
@@ -642,6 +652,8 @@ void text_summary(struct text_sink *t, const struct summary *s)
 	first_line(&o, s);
 	finding_table(&o, s->engine);
 	process_table(&o, s, t->options.verbosity);
+	if (s->final && (s->limited || !o.findings))
+		text_too_short(&t->page, s);
 	hooks_are_blind(&t->page, t->options.host->not_seen);
 	what_is_missing(&o, s);
 	if (s->final && t->next_severity)
