@@ -253,7 +253,7 @@ static size_t format_length(const char *value)
 	return value[length] == ':' ? length : 0;
 }
 
-static int unknown_format(struct parse *p, const char *value, size_t length)
+static int unknown_output_format(struct parse *p, const char *value, size_t length)
 {
 	struct nearest nearest = { .word = value, .length = length };
 	char cause[128], remedy[256];
@@ -289,7 +289,7 @@ static int take_output(struct parse *p, const struct row *row, const char *value
 	if (length) {
 		output->format = output_format_find(value, length);
 		if (!output->format)
-			return unknown_format(p, value, length);
+			return unknown_output_format(p, value, length);
 		value += length + 1;
 	}
 	if (!*value)
@@ -352,7 +352,8 @@ static int no_such_process(struct parse *p, const char *name, size_t length, int
 }
 
 /* A name that begins like a number or an option is a slip, unless a process has it. */
-static int take_name(struct parse *p, const struct row *row, const char *name, size_t length)
+static int take_process_name(struct parse *p, const struct row *row, const char *name,
+			     size_t length)
 {
 	unsigned int before = p->options->pid_count;
 	int err;
@@ -379,7 +380,7 @@ static int take_pids(struct parse *p, const struct row *row, const char *value)
 	for (;;) {
 		size_t length = strcspn(value, between);
 		int err = numbers ? take_pid(p, row, value, length)
-				  : take_name(p, row, value, length);
+				  : take_process_name(p, row, value, length);
 
 		if (err || !value[length])
 			return err;

@@ -57,7 +57,7 @@ static int open_output(struct output *output, const struct run_options *options,
 				    trouble);
 }
 
-static int open_outputs(struct outputs *o, unsigned int was_closed, struct trouble *trouble)
+static int open_requested(struct outputs *o, unsigned int was_closed, struct trouble *trouble)
 {
 	static const struct output_request standard;
 	const struct run_options *options = o->options;
@@ -126,7 +126,7 @@ static int empty_files(struct outputs *o, struct trouble *trouble)
 /* A recording holds command lines of other users' processes: for its owner only. */
 static int open_files(struct outputs *o, unsigned int was_closed, struct trouble *trouble)
 {
-	int err = open_outputs(o, was_closed, trouble);
+	int err = open_requested(o, was_closed, trouble);
 
 	if (!err && o->options->record)
 		err = output_file_open(&o->recording, o->options->record, 0600, was_closed,
