@@ -39,6 +39,7 @@ struct script {
 	int fd;
 	bool lossy; /* tells a loss with each drain */
 	bool fails;
+	bool empty; /* finds no process at the start */
 	unsigned int drains, starts;
 	unsigned int snapshots[FDT_WHY_END + 1];
 	unsigned int idle_after; /* drains; 0: never */
@@ -88,7 +89,8 @@ static int script_start(struct source *source, source_event_fn event, void *ctx,
 	(void)error;
 	s->starts++;
 	say(event, ctx, FDT_SNAPSHOT, FDT_OP_BEGIN, FDT_WHY_START);
-	event(ctx, &task, sizeof(task));
+	if (!s->empty)
+		event(ctx, &task, sizeof(task));
 	return say(event, ctx, FDT_SNAPSHOT, FDT_OP_END, FDT_WHY_START);
 }
 
@@ -507,6 +509,22 @@ static void a_full_disk_stops_one_output_not_the_other(void **state)
 	free(text);
 }
 
+static void an_attach_that_holds_nothing_is_an_error(void **state)
+{
+	struct run_options options = { .format = &output_format_json,
+				       .output = { { .file = out_path } },
+				       .output_count = 1 };
+	struct script script = script_new();
+	struct ended ended;
+
+	(void)state;
+	script.empty = true;
+	ended = run_script(&script, &options);
+	assert_int_equal(ended.err, -ESRCH);
+	assert_int_equal(ended.error.status, EXIT_CANNOT);
+	assert_int_equal(script.drains, 0);
+}
+
 static void each_output_has_its_own_format_and_end(void **state)
 {
 	struct run_options options = { .output = { { &output_format_json, out_path },
@@ -682,6 +700,7 @@ int main(void)
 		TEST(a_source_that_fails_is_told_after_the_summary),
 		TEST(a_full_disk_stops_one_output_not_the_other),
 		TEST(two_outputs_are_not_one_file),
+		TEST(an_attach_that_holds_nothing_is_an_error),
 		TEST(each_output_has_its_own_format_and_end),
 		TEST(a_reader_that_leaves_ends_it_quietly),
 		TEST(a_command_is_run_to_its_end),
