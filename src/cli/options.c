@@ -76,9 +76,9 @@ static const struct row table[] = {
 	{ "all", 'a', TYPE_FLAG, NULL, AT(all), 0, 0, T, "trace the whole machine" },
 	{ "no-follow", 0, TYPE_FLAG, NULL, AT(no_follow), 0, 0, T, "do not trace children" },
 	{ "duration", 'd', TYPE_TIME, "TIME", AT(run.duration_ns), MSEC_NS, 3650 * DAY_NS, R,
-	  "stop tracing after TIME; a command goes on" },
+	  "stop tracing after TIME; a command keeps running" },
 	{ "wait", 0, TYPE_FLAG, NULL, AT(run.wait), 0, 0, T,
-	  "with a command: trace until its last descendant has ended" },
+	  "run a command: until its last descendant has ended" },
 	{ "stacks", 0, TYPE_STACKS, "MODE", 0, 0, 0, K,
 	  "stack traces: auto (default), native, python or off" },
 	{ "hooks", 0, TYPE_HOOKS, "MODE", 0, 0, 0, K,
@@ -264,7 +264,7 @@ static size_t format_length(const char *value)
 	return value[length] == ':' ? length : 0;
 }
 
-static int unknown_format(struct parse *p, const char *value, size_t length)
+static int unknown_output_format(struct parse *p, const char *value, size_t length)
 {
 	struct nearest nearest = { .word = value, .length = length };
 	char cause[128], remedy[256];
@@ -300,7 +300,7 @@ static int take_output(struct parse *p, const struct row *row, const char *value
 	if (length) {
 		output->format = output_format_find(value, length);
 		if (!output->format)
-			return unknown_format(p, value, length);
+			return unknown_output_format(p, value, length);
 		value += length + 1;
 	}
 	if (!*value)
@@ -369,18 +369,22 @@ static int no_such_process(struct parse *p, const char *name, size_t length, int
 }
 
 /* A name that begins like a number or an option is a slip, unless a process has it. */
-static int take_name(struct parse *p, const struct row *row, const char *name, size_t length)
+static int take_process_name(struct parse *p, const struct row *row, const char *name,
+			     size_t length)
 {
 	unsigned int before = p->options->pid_count;
-	int err = length ? process_name_each(name, length, add_found_pid, p) : 0;
+	int err;
 
+	if (strspn(name, "0123456789") >= length)
+		return take_pid(p, row, name, length);
+	err = process_name_each(name, length, add_found_pid, p);
 	if (p->options->pid_count > before && !err) {
 		p->options->pids_by_name = true;
 		return 0;
 	}
 	if (err == -ENOMEM)
 		return err;
-	if (!length || strchr("-0123456789", *name))
+	if (strchr("-0123456789", *name))
 		return take_pid(p, row, name, length);
 	return no_such_process(p, name, length, err);
 }
@@ -393,7 +397,7 @@ static int take_pids(struct parse *p, const struct row *row, const char *value)
 	for (;;) {
 		size_t length = strcspn(value, between);
 		int err = numbers ? take_pid(p, row, value, length)
-				  : take_name(p, row, value, length);
+				  : take_process_name(p, row, value, length);
 
 		if (err || !value[length])
 			return err;

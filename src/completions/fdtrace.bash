@@ -35,14 +35,44 @@ _fdtrace_settings()
 	compopt -o nospace
 }
 
+# Pids and names of processes. Those that fit are listed with what they are; a name is any bytes.
 _fdtrace_pids()
 {
-	local list=$1 before="" folder pids=()
+	local list=$1 before="" folder pid name found=() told=()
 	[[ $list == *,* ]] && before=${list%,*}, && list=${list##*,}
 	for folder in /proc/[1-9]*; do
-		pids+=("${folder##*/}")
+		pid=${folder##*/}
+		{ read -r name <"$folder/comm"; } 2>/dev/null || continue
+		name=${name//[^[:alnum:]._:@+-]/?}
+		if [[ $pid == "$list"* ]]; then
+			found+=("$before$pid")
+			told+=("$before$pid ($name)")
+		elif [[ -n $list && $name == "$list"* && $name != *\?* ]]; then
+			found+=("$before$name")
+			told+=("$before$name")
+		fi
 	done
-	mapfile -t COMPREPLY < <(compgen -P "$before" -W "${pids[*]}" -- "$list")
+	mapfile -t found < <(printf '%s\n' "${found[@]}" | sort -u)
+	# a list that is shown may say more; what is put into the line may not (9: TAB, which puts)
+	if ((${#found[@]} > 1)) && [[ ${COMP_TYPE-9} == 63 ]]; then
+		mapfile -t COMPREPLY < <(printf '%s\n' "${told[@]}" | sort -u)
+	else
+		COMPREPLY=("${found[@]}")
+	fi
+	[[ ${COMPREPLY[*]} ]] || COMPREPLY=()
+}
+
+# [FORMAT:]FILE; bash has split the word at the colon, which is a word of its own.
+_fdtrace_output()
+{
+	local word=$1
+	[[ $word == : ]] && word=""
+	if [[ -n $word && ${COMP_WORDS[COMP_CWORD - 1]} != : ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "text: json:" -- "$word")
+	fi
+	((${#COMPREPLY[@]})) && compopt -o nospace && return
+	compopt -o filenames
+	mapfile -t COMPREPLY < <(compgen -f -- "$word")
 }
 
 _fdtrace_fingerprints()
@@ -69,7 +99,8 @@ _fdtrace_value()
 	--min-severity) mapfile -t COMPREPLY < <(compgen -W "info warning error" -- "$word") ;;
 	--stacks) mapfile -t COMPREPLY < <(compgen -W "auto native python off" -- "$word") ;;
 	--hooks) mapfile -t COMPREPLY < <(compgen -W "auto function tracepoint" -- "$word") ;;
-	-o | --output | -r | --record | -c | --config | --suppress)
+	-o | --output) _fdtrace_output "$word" ;;
+	-r | --record | -c | --config | --suppress)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		;;
@@ -103,7 +134,7 @@ _fdtrace_options()
 {
 	mapfile -t COMPREPLY < <(compgen -W "-p --pid -a --all -j --json --json=full -e --events -o --output
 		-r --record -d --duration -i --interval --no-follow --rules --min-severity --suppress --set
-		--stacks --hooks --fail-on --error-exitcode --color --width --verify -q --quiet -v --verbose --daemon -c --config
+		--wait --stacks --hooks --fail-on --error-exitcode --color --width --verify -q --quiet -v --verbose --daemon -c --config
 		--check-config -h --help -V --version" -- "$1")
 }
 

@@ -45,6 +45,13 @@ _fdtrace_pids()
 	_pids
 }
 
+# [FORMAT:]FILE
+_fdtrace_output()
+{
+	compset -P '(text|json):' && { _files; return }
+	_alternative 'files:file:_files' 'formats:format:(text\: json\:)'
+}
+
 _fdtrace_fingerprints()
 {
 	local -aU names
@@ -82,10 +89,11 @@ _fdtrace()
 		'(-a --all)'{-a,--all}'[the whole machine]'
 		'(-j --json)'{-j,--json=-}'[JSON lines]::size:(full)'
 		'(-e --events)'{-e,--events}'[every descriptor event]'
-		'(-o --output)'{-o+,--output=}'[write there instead of stdout]:file:_files'
+		'*'{-o+,--output=}'[write there; - is stdout]:file:_fdtrace_output'
 		'(-r --record)'{-r+,--record=}'[keep the event stream for replay]:file:_files'
 		'(-d --duration)'{-d+,--duration=}'[stop after this time]:time:(10s 1m 5m)'
 		'(-i --interval)'{-i+,--interval=}'[a summary so often]:time:(10s 1m 5m)'
+		'--wait[until the last descendant has ended]'
 		'--no-follow[without children]'
 		'--rules=[which rules judge]:rules:_fdtrace_rules'
 		'--min-severity=[findings from there on]:severity:(info warning error)'

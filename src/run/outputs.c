@@ -58,7 +58,7 @@ static int open_output(struct output *output, const struct run_options *options,
 				    error);
 }
 
-static int open_outputs(struct outputs *o, unsigned int was_closed, struct error *error)
+static int open_requested(struct outputs *o, unsigned int was_closed, struct error *error)
 {
 	static const struct output_request standard;
 	const struct run_options *options = o->options;
@@ -127,7 +127,7 @@ static int empty_files(struct outputs *o, struct error *error)
 /* A recording holds command lines of other users' processes: for its owner only. */
 static int open_files(struct outputs *o, unsigned int was_closed, struct error *error)
 {
-	int err = open_outputs(o, was_closed, error);
+	int err = open_requested(o, was_closed, error);
 
 	if (!err && o->options->record)
 		err = output_file_open(&o->recording, o->options->record, 0600, was_closed, error);

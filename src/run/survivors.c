@@ -66,7 +66,7 @@ void survivors_report(struct engine *engine, pid_t ended)
 		return;
 	if (s.count > SURVIVORS_SHOWN)
 		text_format(more, sizeof(more), ", and %u more", s.count - SURVIVORS_SHOWN);
-	log_info("%u process%s on untraced: %s%s", s.count, s.count == 1 ? " goes" : "es go",
-		 s.names, more);
-	log_info("to go on: fdtrace -p %s; to stay until the last has ended: --wait", s.pids);
+	log_info("%u process%s still running, no longer traced: %s%s", s.count,
+		 s.count == 1 ? " is" : "es are", s.names, more);
+	log_info("to continue: fdtrace -p %s; to trace until the last has ended: --wait", s.pids);
 }

@@ -255,8 +255,9 @@ static bool turn_is_over(const struct session *s)
 {
 	const struct run_options *options = s->config->options;
 	bool waits = options->wait || options->duration_ns;
+	bool ended = turn_command_ended(s); /* which reaps it, however long we stay */
 
-	return (!waits && turn_command_ended(s)) || source_is_idle(s->config->source);
+	return (ended && !waits) || source_is_idle(s->config->source);
 }
 
 /*

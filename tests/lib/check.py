@@ -63,6 +63,7 @@ TRACING = {
     "patterns": ["tests/live/patterns.py"],
     "shippers": ["tests/fleet/shippers.py"],
     "run": ["tests/live/run.py"],
+    "command": ["tests/live/command.py"],
     "stories": ["tests/stories/run.py"],
     "failures": ["tests/live/failures.py", "tests/live/doctor.py"],
     "load": ["tests/live/load.py"],

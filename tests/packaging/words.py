@@ -17,7 +17,7 @@ import yaml
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from harness import BUILD, DEADLINE_S, TOP, add_case, case, fdtrace, main, run
+from harness import BUILD, DEADLINE_S, TOP, Background, add_case, case, fdtrace, main, run
 
 README, YAML = os.path.join(TOP, "README.md"), os.path.join(TOP, "src/daemon/fdtrace.yaml")
 PAGE, FILE_PAGE = (os.path.join(TOP, "src/man", name) for name in ("fdtrace.8", "fdtrace.yaml.5"))
@@ -431,7 +431,8 @@ LINES = [("fdtrace --ver", "bose", "ify", "sion"), ("fdtrace --rules close.s", "
          ("fdtrace --rules leak,-use.s", "tale"), ("fdtrace --rules=epo", "ll"), ("fdtrace --set leak.m", "in_"),
          ("fdtrace --set stacks.b", "udget"), ("fdtrace --set budget=1% --no-f", "ollow"),
          ("fdtrace --stacks py", "thon"), ("fdtrace explain 01", "23456789abcdef "), ("fdtrace replay rec", "orded.fdt"),
-         ("fdtrace replay x --min-s", "everity"), ("fdtrace doct", "or"), ("fdtrace -o x -- cat rec", "orded.fdt")]
+         ("fdtrace replay x --min-s", "everity"), ("fdtrace doct", "or"), ("fdtrace -o x -- cat rec", "orded.fdt"),
+         ("fdtrace -o js", "on:"), ("fdtrace -- cat rec", "orded.fdt")]
 
 
 def in_terminal(shell):
@@ -450,6 +451,16 @@ def _():
                        env=env, cwd=folder)
             assert not said.messages and all(word.strip() in said.out.decode() for word in words), said
             assert said.out.count(b"0123456789abcdef") < 2 and b".0000" not in said.out, said
+
+
+@case("bash: -p offers pids, listed with their names, and names")
+def _():
+    script = ('source "$1"; COMP_TYPE=$2; _fdtrace_pids "$3"; printf "%s\\n" "${COMPREPLY[@]}"')
+    with Background(["/bin/cat"]) as first, Background(["/bin/cat"]) as second:
+        for kind, word, expected in ((63, "", f"{first.pid} (cat)"), (9, "", f"{second.pid}"), (9, f"7,{first.pid}", f"7,{first.pid}"),
+                                     (9, "ca", "cat"), (63, "7,ca", "7,cat")):
+            said = run(["bash", "--norc", "-c", script, "bash", SHELLS["bash"], str(kind), word])
+            assert expected in said.out.decode().splitlines() and not said.messages, (word, said)
 
 
 for _shell in SHELLS:

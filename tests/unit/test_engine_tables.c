@@ -561,6 +561,44 @@ static void forgotten_generations_are_counted(void **state)
 }
 
 /* A program that re-executes itself for ever must not make the chain of images grow. */
+static uint64_t history_of(struct stream *s, int fd)
+{
+	const struct fdtable *table = map_get(&s->engine->tables, TABLE);
+
+	return fdtable_slot(table, (uint32_t)fd)->ended;
+}
+
+/* What it closes, and what its exec closes, is in no history and no count; the command's is. */
+static void the_launcher_of_a_command_leaves_no_trace(void **state)
+{
+	const uint64_t before[] = { 1, 1, 1, 0, 2, 3 }, after[] = { 1, 1, 1 };
+	const struct process *command;
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_COMMAND);
+	task(&s, FDT_OP_SNAPSHOT, PID, PID, TABLE, 0, 0);
+	vec(&s, FDT_OP_SNAPSHOT, PID, TABLE, 6, before);
+	closes_at(&s, 4, 0);
+	assert_int_equal(s.changes, 0);
+	task(&s, FDT_OP_EXEC, PID, PID, TABLE, PID, 0);
+	vec(&s, FDT_OP_EXEC, PID, TABLE, 3, after);
+	assert_int_equal(s.changes, 1); /* the exec */
+	command = map_get(&s.engine->processes, PID);
+	assert_int_equal(command->closed, 0);
+	assert_int_equal(process_table(command)->peak, 3);
+	assert_true(!history_of(&s, 4) && !history_of(&s, 5));
+	opens(&s, PID, 4, 7);
+	opens(&s, PID, 5, 8);
+	assert_int_equal(fdtable_slot(process_table(command), 4)->generation, 1);
+	closes_at(&s, 4, 0);
+	assert_true(history_of(&s, 4) != 0);
+	task(&s, FDT_OP_EXEC, PID, PID, TABLE, PID, 0); /* the command's own */
+	vec(&s, FDT_OP_EXEC, PID, TABLE, 3, after);
+	assert_true(history_of(&s, 5) != 0);
+	stream_end(&s);
+}
+
 static void endless_exec(void **state)
 {
 	const uint64_t files[] = { 0, 0, 0, 1 };
@@ -608,6 +646,7 @@ int main(void)
 		cmocka_unit_test(a_snapshot_that_did_not_fit_repairs_nothing),
 		cmocka_unit_test(a_full_engine_tells_its_processes),
 		cmocka_unit_test(forgotten_generations_are_counted),
+		cmocka_unit_test(the_launcher_of_a_command_leaves_no_trace),
 		cmocka_unit_test(endless_exec),
 	};
 

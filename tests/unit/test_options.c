@@ -178,6 +178,48 @@ static void pids_add_up(void **state)
 	options_done(&l.options);
 }
 
+/* As pidof prints them, with options between. */
+static void words_that_are_numbers_are_more_pids(void **state)
+{
+	const pid_t expected[] = { 7, 12, 13, 14 };
+	struct line l;
+
+	(void)state;
+	assert_int_equal(parse(&l, "-p 12 13 -j 7 14"), 0);
+	assert_int_equal(l.options.pid_count, 4);
+	assert_memory_equal(l.options.pids, expected, sizeof(expected));
+	assert_null(l.options.command);
+	options_done(&l.options);
+	assert_int_equal(parse(&l, "-a -- 13"), -EINVAL);
+	options_done(&l.options);
+	assert_int_equal(parse(&l, "13"), 0);
+	assert_true(options_is_number(l.options.command[0]));
+	options_done(&l.options);
+}
+
+static void a_name_that_no_process_has_is_no_pid(void **state)
+{
+	struct line l;
+
+	(void)state;
+	assert_int_equal(parse(&l, "-p 1,no-such"), -ESRCH);
+	assert_int_equal(l.error.status, EXIT_CANNOT);
+	assert_string_equal(l.error.what, "no process is called 'no-such'");
+	options_done(&l.options);
+}
+
+static void blanks_stand_between_pids_too(void **state)
+{
+	char *argv[] = { (char *)"fdtrace", (char *)"-p", (char *)"12 13\n14", NULL };
+	struct options options;
+	struct error error;
+
+	(void)state;
+	assert_int_equal(options_parse(3, argv, &options, &error), 0);
+	assert_int_equal(options.pid_count, 3);
+	options_done(&options);
+}
+
 static void values_are_stored(void **state)
 {
 	struct line l;
@@ -301,7 +343,10 @@ static void mistakes_name_the_word_and_what_is_allowed(void **state)
 		{ "-Z", "unknown option '-Z'", "--help" },
 		{ "-o", "'--output' requires an argument", "--help" },
 		{ "--events=3 x", "'--events' does not take an argument", "--help" },
-		{ "-p 1,x", "invalid process ID 'x' for -p", "1 to 4194304" },
+		{ "-p 1,2x", "invalid process ID '2x' for -p", "1 to 4194304" },
+		{ "--wait -p 1", "--wait goes with a command only", "-d TIME" },
+		{ "-p 1 2 x", "-p cannot be combined with a command", "-p PID,NAME" },
+		{ "-p 1 -- 2", "-p cannot be combined with a command", "" },
 		{ "-p 1,", "invalid process ID ''", "1 to 4194304" },
 		{ "-p 4194305", "'4194305'", "1 to 4194304" },
 		{ "-p -1", "'-1'", "1 to 4194304" },
@@ -494,6 +539,9 @@ int main(void)
 		cmocka_unit_test(pids_add_up),
 		cmocka_unit_test(what_fails_a_run_and_how),
 		cmocka_unit_test(every_time_of_a_failing_rule_counts),
+		cmocka_unit_test(words_that_are_numbers_are_more_pids),
+		cmocka_unit_test(a_name_that_no_process_has_is_no_pid),
+		cmocka_unit_test(blanks_stand_between_pids_too),
 		cmocka_unit_test(values_are_stored),
 		cmocka_unit_test(replay_and_doctor_take_options_anywhere),
 		cmocka_unit_test(lists_and_help_win_at_once),

@@ -39,7 +39,7 @@ struct script {
 	int fd;
 	bool lossy; /* tells a loss with each drain */
 	bool fails;
-	bool empty; /* no process is found */
+	bool empty; /* finds no process at the start */
 	unsigned int drains, starts;
 	unsigned int snapshots[FDT_WHY_END + 1];
 	unsigned int idle_after; /* drains; 0: never */
@@ -404,6 +404,7 @@ static void a_run_that_attaches_to_nobody_fails(void **state)
 	ended = run_script(&script, &options);
 	assert_int_equal(ended.err, -ESRCH);
 	assert_int_equal(ended.error.status, EXIT_CANNOT);
+	assert_int_equal(script.drains, 0);
 	assert_non_null(strstr(ended.error.what, "no process is traced"));
 	text = slurp(out_path);
 	assert_int_equal(count_of(text, "fdtrace.summary"), 0);
@@ -708,6 +709,7 @@ int main(void)
 		TEST(a_source_that_fails_is_told_after_the_summary),
 		TEST(a_full_disk_stops_one_output_not_the_other),
 		TEST(two_outputs_are_not_one_file),
+		TEST(an_attach_that_holds_nothing_is_an_error),
 		TEST(each_output_has_its_own_format_and_end),
 		TEST(a_reader_that_leaves_ends_it_quietly),
 		TEST(a_command_is_run_to_its_end),
