@@ -237,9 +237,20 @@ void session_summarise(struct session *s, bool final)
 	outputs_summary(s->config->outputs, &summary);
 }
 
-/* "Nothing found" in no process at all would be taken for good news. */
-static int session_holds_nothing(const struct session *s)
+#define HOLDS_NOTHING_TURNS 10 /* a process may be about to report its end */
+
+int session_check_attached(struct session *s)
 {
+	struct engine_counters counters = { 0 };
+
+	if (s->holds || s->config->replay || s->meta.mode != ENGINE_PID)
+		return 0;
+	if (s->engine)
+		engine_counters(s->engine, &counters);
+	s->holds = counters.processes || counters.events;
+	if (s->holds ||
+	    (!source_is_idle(s->config->source) && ++s->empty_turns < HOLDS_NOTHING_TURNS))
+		return 0;
 	error_set(s->error, ESRCH, EXIT_CANNOT,
 		  "no process is traced: none of those given with -p can be read");
 	return error_explain(
@@ -250,17 +261,16 @@ static int session_holds_nothing(const struct session *s)
 }
 
 /* What is open is known at once; what becomes of it only later. */
-static int session_take_inventory(struct session *s)
+static void session_take_inventory(struct session *s)
 {
 	struct summary summary;
 
 	if (s->config->replay || s->meta.mode != ENGINE_PID || !s->engine)
-		return 0;
+		return;
 	summary = session_summary(s, false);
 	if (!summary.counters.processes)
-		return session_holds_nothing(s);
+		return;
 	outputs_inventory(s->config->outputs, &summary);
-	return 0;
 }
 
 /* --- beginning and end --- */
@@ -390,7 +400,7 @@ static int session_begin(struct session *s)
 		return err;
 	err = source->ops->start(source, stream_event_as_is, s, s->error);
 	if (!err)
-		err = session_take_inventory(s);
+		session_take_inventory(s);
 	return err == -ECANCELED ? 0 : err;
 }
 
@@ -507,6 +517,7 @@ int session_run(const struct session_config *config, struct session_result *ret_
 			     .loop.epoll_fd = -1,
 			     .real_began_ns = clock_monotonic_ns(),
 			     .cpu_began_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) };
+	bool begun = false; /* and so there is something to sum up */
 	int err = session_begin(&s);
 
 	memset(ret_result, 0, sizeof(*ret_result));
@@ -514,12 +525,14 @@ int session_run(const struct session_config *config, struct session_result *ret_
 		err = launch_go(config->launch, error);
 		ret_result->command_started = !err;
 	}
-	if (err && s.began_ns)
-		outputs_state(config->outputs, RUN_STOP, s.now_ns);
 	if (!err) {
 		err = turn_loop(&s);
-		err = session_end(&s, err);
+		begun = err != -ESRCH || s.holds;
+		if (begun)
+			err = session_end(&s, err);
 	}
+	if (err && !begun && s.began_ns)
+		outputs_state(config->outputs, RUN_STOP, s.now_ns);
 	session_fill_result(&s, ret_result);
 	session_done(&s);
 	return err;

@@ -54,6 +54,8 @@ struct session {
 	uint64_t real_began_ns, cpu_began_ns; /* for the share of CPU */
 	uint64_t events;                      /* of the current drain, without ticks */
 	unsigned int ends;                    /* signals that asked to end */
+	bool holds;                           /* -p: something of the processes was seen */
+	unsigned int empty_turns;
 	bool memory_reported;
 	bool stop;
 };
@@ -70,6 +72,12 @@ int session_begin_engine(struct session *session);
 void session_begin_time(struct session *session, uint64_t time_ns);
 
 void session_summarise(struct session *session, bool final);
+
+/*
+ * "Nothing found" in no process at all would be taken for good news. After a drain: 0, or -ESRCH
+ * with the session's error filled if nothing of the processes given with -p can be seen.
+ */
+int session_check_attached(struct session *session);
 
 /* SIGHUP: has the service read its configuration and applies what can change in a run. */
 void session_reload(struct session *session);

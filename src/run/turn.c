@@ -269,6 +269,7 @@ static int turn_once(struct session *s)
 	bool over = turn_is_over(s);
 	int err = stream_drain(s);
 
+	err = err ? err : session_check_attached(s);
 	if (over)
 		s->stop = true;
 	if (!err && !s->stop)
