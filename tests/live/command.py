@@ -209,8 +209,8 @@ def no_launcher():
 @case("before attach is said of an attach only")
 def inherited():
     need_tracing()
-    with Fifo() as fifo:
-        result = traced(command=["/bin/sh", "-c", LEAVES, fifo.path])
+    with Fifo() as fifo, open("/dev/null", "rb") as null:
+        result = traced(command=["/bin/sh", "-c", LEAVES, fifo.path], pass_fds=[null.fileno()])
         fifo.release()
         assert "from the shell or program that started fdtrace" in result.messages, result
         assert "before attach" not in result.messages, result
