@@ -110,7 +110,8 @@ static __always_inline void name_walk(const bool direct, struct fdt_naming *n, u
 		name_put_lone(direct, n, magic);
 }
 
-static __always_inline void name_emit(struct fdt_naming *n, u64 file, u32 fd)
+/* False: there was none, or no room for it. */
+static __always_inline bool name_emit(struct fdt_naming *n, u64 file, u32 fd)
 {
 	struct task_struct *task = CURRENT;
 	u32 at = n->at, size = NAME_HEAD + NAME_TEXT - at;
@@ -120,14 +121,14 @@ static __always_inline void name_emit(struct fdt_naming *n, u64 file, u32 fd)
 	OPAQUE(size);
 	event = (struct fdt_name *)&n->bytes[at & (NAME_TEXT - 1)];
 	if (size <= NAME_HEAD || size > NAME_HEAD + NAME_TEXT)
-		return;
+		return false;
 	head_fill(&event->head, FDT_NAME, FDT_OP_OPEN, size, coarse_ns(), task,
 		  (u64)plain_task(task)->files);
 	event->head.flags = n->flags;
 	event->fd = fd;
 	event->pad = 0;
 	describe_file(&event->file, file);
-	bpf_ringbuf_output(&fdt_ring, event, size, wakeup_flags(size));
+	return !bpf_ringbuf_output(&fdt_ring, event, size, wakeup_flags(size));
 }
 
 static __always_inline bool name_is_granted(struct fdt_naming *n)
@@ -191,8 +192,8 @@ static __always_inline int name_open(const bool direct, u64 file, u32 fd)
 	known = &name_known[mix_name(0, name_number(&n->file)) >> 50];
 	if (*known != mix && name_is_granted(n)) {
 		name_walk(direct, n, magic);
-		name_emit(n, file, fd);
-		*known = mix;
+		if (name_emit(n, file, fd))
+			*known = mix;
 	}
 	n->busy = 0;
 	return 0;

@@ -226,6 +226,7 @@ static const char *name_of(struct stream *s)
 
 static void a_change_is_told_with_the_name_of_the_open(void **state)
 {
+	struct fdt_file file = a_file(1);
 	struct stream s;
 
 	(void)state;
@@ -233,12 +234,28 @@ static void a_change_is_told_with_the_name_of_the_open(void **state)
 	kernel.text = "/renamed";
 	opened_as(&s, 1, "/opened");
 	assert_string_equal(kernel.told, "/opened");
-	assert_true(engine_knows_name(s.engine, &(struct fdt_file){ .file = a_file(1).file,
-								    .inode = a_file(1).inode,
-								    .dev = a_file(1).dev }));
+	assert_true(engine_knows_name(s.engine, &file));
 	closes(&s, PID, 3);
 	assert_string_equal(kernel.told, "/opened");
 	assert_int_equal(kernel.asked, 0);
+	stream_end(&s);
+}
+
+/* As a_closed_file_keeps_the_name_it_had(), by what the number held. */
+static void a_generation_that_ended_keeps_its_name(void **state)
+{
+	const struct ended *ended;
+	struct stream s;
+
+	(void)state;
+	start(&s);
+	opened_as(&s, 1, "/orders.db");
+	closes(&s, PID, 3);
+	opened_as(&s, 1, "/access.log");
+	ended = ended_at(&s.engine->ended,
+			 fdtable_slot(map_get(&s.engine->tables, TABLE), 3)->ended);
+	assert_string_equal(names_get_key(&s.engine->names, ended->name, ended->named),
+			    "/orders.db");
 	stream_end(&s);
 }
 
@@ -282,6 +299,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(without_memory_no_name_rather_than_an_old_one,
 						set_up, tear_down),
 		cmocka_unit_test(a_change_is_told_with_the_name_of_the_open),
+		cmocka_unit_test(a_generation_that_ended_keeps_its_name),
 		cmocka_unit_test(a_finding_asks_once_what_the_file_is_called_now),
 		cmocka_unit_test(without_an_answer_the_name_of_the_open_stays),
 	};

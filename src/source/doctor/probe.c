@@ -297,7 +297,8 @@ static void probe_budget(struct probe_report *report, struct source *source)
 static void probe_programs(struct probe_report *report, struct error *error)
 {
 	struct bpf_source_options options = { .hooks = HOOKS_AUTO,
-					      .ring_size_bytes = TRIAL_RING_BYTES };
+					      .ring_size_bytes = TRIAL_RING_BYTES,
+					      .names_rate = 1 };
 	struct source *source;
 
 	report->can_trace = !bpf_source_open(&options, &source, error);
