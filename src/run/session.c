@@ -241,12 +241,11 @@ static int session_holds_nothing(const struct session *s)
 	if (s->began_ns)
 		outputs_state(s->config->outputs, RUN_STOP, s->now_ns);
 	error_set(s->error, ESRCH, EXIT_CANNOT,
-		  "attached, but not to any process: none of those given with -p is there "
-		  "to be traced");
+		  "attached, but no process given with -p can be seen");
 	return error_explain(
 		s->error,
-		"they ended meanwhile, or this system hides their descriptor tables (as "
-		"of a process outside the container or the sandbox)",
+		"this system hides their descriptor tables, as of processes outside the "
+		"container or the sandbox",
 		"try: fdtrace doctor");
 }
 
@@ -258,8 +257,10 @@ static int session_take_inventory(struct session *s)
 	if (s->config->replay || s->meta.mode != ENGINE_PID || !s->engine)
 		return 0;
 	summary = session_summary(s, false);
-	if (!summary.counters.processes)
+	if (!summary.counters.processes && !source_is_idle(s->config->source))
 		return session_holds_nothing(s);
+	if (!summary.counters.processes && !summary.counters.changes[CHANGE_EXIT])
+		log_warn("all processes given with -p ended before they could be traced");
 	outputs_inventory(s->config->outputs, &summary);
 	return 0;
 }
