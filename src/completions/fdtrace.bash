@@ -20,7 +20,7 @@ _fdtrace_rules()
 _fdtrace_failures()
 {
 	_fdtrace_rules "$1" "$2"
-	mapfile -t COMPREPLY < <(printf '%s\n' "${COMPREPLY[@]}" | grep -vE '(^|[,-])(all|help)$'
+	mapfile -t COMPREPLY < <(printf '%s\n' "${COMPREPLY[@]}" | grep -vE '(^|[,-])(all|help)$|^$'
 		compgen -P "${2%"${2##*,}"}" -W "error warning info new" -- "${2##*,}")
 }
 

@@ -23,8 +23,15 @@ _fdtrace_rules()
 
 _fdtrace_failures()
 {
-	_fdtrace_rules
-	compadd -S '' error warning info new
+	local -a failures
+	local id rest
+	compset -P '*,'
+	$(_fdtrace_program) --rules help 2>/dev/null | while read -r id rest; do
+		failures+=("$id:${rest##*  }" "${id%%.*}:family")
+	done
+	failures+=('error:at least so severe' 'warning:at least so severe' 'info:at least so severe'
+		'new:what no suppression covers')
+	_describe failure failures -S ''
 }
 
 _fdtrace_settings()

@@ -248,15 +248,18 @@ int session_check_attached(struct session *s)
 	if (s->engine)
 		engine_counters(s->engine, &counters);
 	s->holds = counters.processes || counters.events;
-	if (s->holds ||
-	    (!source_is_idle(s->config->source) && ++s->empty_turns < HOLDS_NOTHING_TURNS))
+	if (!s->holds && source_is_idle(s->config->source)) {
+		log_warn("all processes given with -p ended before they could be traced");
+		s->holds = true;
+	}
+	if (s->holds || ++s->empty_turns < HOLDS_NOTHING_TURNS)
 		return 0;
 	error_set(s->error, ESRCH, EXIT_CANNOT,
-		  "no process is traced: none of those given with -p can be read");
+		  "attached, but no process given with -p can be seen");
 	return error_explain(
 		s->error,
-		"they ended meanwhile, or this system hides their descriptor tables (as "
-		"of a process outside the container or the sandbox)",
+		"this system hides their descriptor tables, as of processes outside the "
+		"container or the sandbox",
 		"see what root sees: ls -l /proc/PID/fd");
 }
 

@@ -430,7 +430,8 @@ def environment(folder):
 LINES = [("fdtrace --ver", "bose", "ify", "sion"), ("fdtrace --rules close.s", "close.stdio", "close.sweep"),
          ("fdtrace --rules leak,-use.s", "tale"), ("fdtrace --rules=epo", "ll"), ("fdtrace --set leak.m", "in_"),
          ("fdtrace --set stacks.b", "udget"), ("fdtrace --set budget=1% --no-f", "ollow"),
-         ("fdtrace --stacks py", "thon"), ("fdtrace explain 01", "23456789abcdef "), ("fdtrace replay rec", "orded.fdt"),
+         ("fdtrace --stacks py", "thon"), ("fdtrace --fail-on leak,ne", "w"), ("fdtrace --fail-on close.sw", "eep"),
+         ("fdtrace --color al", "ways"), ("fdtrace explain 01", "23456789abcdef "), ("fdtrace replay rec", "orded.fdt"),
          ("fdtrace replay x --min-s", "everity"), ("fdtrace doct", "or"), ("fdtrace -o x -- cat rec", "orded.fdt"),
          ("fdtrace -o js", "on:"), ("fdtrace -- cat rec", "orded.fdt")]
 
