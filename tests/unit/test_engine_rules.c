@@ -294,6 +294,7 @@ static void another_limit(void **state)
 
 	(void)state;
 	stream_start(&s, ENGINE_PID);
+	met(&s);
 	opens(&s, PID, 3, 1);
 	fails(&s, FDT_SYS_inotify_init1, PID, -1, EMFILE);
 	assert_int_equal(only_finding(&s, RULE_LIMIT_EMFILE)->severity, SEVERITY_WARNING);
