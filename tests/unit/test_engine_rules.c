@@ -1053,6 +1053,45 @@ static void one_place_closes_twice(void **state)
 	stream_end(&s);
 }
 
+/* closer: 96 a handler in the middle of the call; 97 the same function, but between two calls. */
+static void closed_around_accept(struct stream *s, uint64_t closer)
+{
+	static const struct frame call[] = { { "accept (libc.so.6+0x20)", 1, 0 },
+					     { "serve (app.c:50)", 2, 0 },
+					     { "main (app.c:60)", 3, 0 } };
+	static const struct frame handler[] = {
+		{ "close (libc.so.6+0x10)", 4, 0 }, { "on_quit (app.c:12)", 5, 0 },
+		{ "?? (libc.so.6+0x3c050)", 6, 0 }, { "accept (libc.so.6+0x1e)", 1, 0 },
+		{ "serve (app.c:50)", 2, 0 },       { "main (app.c:60)", 3, 0 }
+	};
+	static const struct frame between[] = { { "close (libc.so.6+0x10)", 4, 0 },
+						{ "on_quit (app.c:12)", 5, 0 },
+						{ "serve (app.c:51)", 2, 0 },
+						{ "main (app.c:60)", 3, 0 } };
+
+	stream_start(s, ENGINE_PID);
+	tells(s, 95, 0, 3, call);
+	tells(s, 96, 0, 6, handler);
+	tells(s, 97, 0, 4, between);
+	opens_at(s, 4, 1, 0);
+	closes_at(s, 4, closer);
+	fails_at(s, FDT_SYS_accept, PID, 4, EBADF, 95);
+}
+
+static void a_signal_handler_ends_the_call(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	closed_around_accept(&s, 96);
+	assert_int_equal(only_finding(&s, RULE_USE_CLOSED)->severity, SEVERITY_INFO);
+	assert_non_null(strstr(s.kept[0].message, "a signal handler closed"));
+	stream_end(&s);
+	closed_around_accept(&s, 97);
+	assert_int_equal(only_finding(&s, RULE_USE_CLOSED)->severity, SEVERITY_WARNING);
+	stream_end(&s);
+}
+
 static void its_owner_closed_it(void **state)
 {
 	struct stream s;
@@ -1202,6 +1241,7 @@ int main(void)
 		cmocka_unit_test(the_first_wrong_close_is_to_blame),
 		cmocka_unit_test(a_helper_that_closes_is_no_thief),
 		cmocka_unit_test(one_place_closes_twice),
+		cmocka_unit_test(a_signal_handler_ends_the_call),
 		cmocka_unit_test(its_owner_closed_it),
 		cmocka_unit_test(a_pool_closed_twice),
 		cmocka_unit_test(a_sweep_that_finds_nothing),
