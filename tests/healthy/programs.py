@@ -511,13 +511,12 @@ PROGRAMS = [
             start="gunicorn -k gthread -w 2 --threads 4 --preload -b 127.0.0.1:$PORT --log-file $FOLDER/log app:app"),
     Program("uwsgi", "1,300 requests; a reload closes all numbers but its own, executes itself and asks for each what "
                      "it is",
-            files={"app.py": WSGI}, load="requests 650 /", reload=(signal.SIGHUP, "touch touched"), setup="touch "
-                    "touched",
+            files={"app.py": WSGI}, load="requests 650 /", reload=(signal.SIGHUP, "touch touched"),
+            setup="touch touched",
             start="uwsgi --plugin python3 --http-socket 127.0.0.1:$PORT --master --processes 2 --threads 2 "
-                  "--wsgi-file app.py "
-                  "--touch-reload touched --die-on-term"),
+                  "--wsgi-file app.py --touch-reload touched --die-on-term"),
     Program("uvicorn", "1,000 requests, reloaded as its source changes",
-            files={"app.py": ASGI}, load="requests 500 /", reload=("sleep 1; echo >> app.py; sleep 1",),
+            files={"app.py": ASGI}, load="requests 500 /", reload=("echo >> app.py; until_it grep -qi reloading server.log",),
             start="$PYTHON -m uvicorn --reload --port $PORT app:app", end=signal.SIGINT),
     Program("waitress", "1,000 requests", files={"app.py": WSGI}, load="requests 1000 /",
             start="waitress-serve --listen=127.0.0.1:$PORT app:app"),
