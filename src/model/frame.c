@@ -150,6 +150,20 @@ bool stack_is_loader(const struct stack *stack)
 	return found;
 }
 
+bool stack_is_runtime(const struct stack *stack)
+{
+	bool found = false;
+
+	for (unsigned int i = 0; stack && i < stack->frame_count; i++) {
+		if (!stack->frames[i].identity)
+			continue;
+		if (stack_frame_rank(&stack->frames[i]) < FRAME_NATIVE_LIBRARY)
+			return false;
+		found |= stack_frame_rank(&stack->frames[i]) == FRAME_NATIVE_LIBRARY;
+	}
+	return found;
+}
+
 bool stack_same_line(const struct stack *a, const struct stack *b)
 {
 	enum frame_rank rank = stack_best_rank(a);

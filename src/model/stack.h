@@ -118,6 +118,12 @@ uint64_t stack_caller(const struct stack *stack);
 /* The dynamic loader alone: every frame that has an identity lies in it, and none is missing. */
 bool stack_is_loader(const struct stack *stack);
 
+/*
+ * A runtime's own frames alone are known: those of the program that it runs were not walked, and all
+ * of its functions seem to be one place.
+ */
+bool stack_is_runtime(const struct stack *stack);
+
 /* The same line of the same function is the innermost of the application's, or of the best there is. */
 bool stack_same_line(const struct stack *a, const struct stack *b);
 
