@@ -9,7 +9,7 @@
 #include "run/evidence.h"
 #include "output/text/page.h"
 #include "util/io.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 #define LABEL 15 /* column at which the text after a label begins */
 
@@ -97,19 +97,19 @@ static void frames(struct page *page, const json_t *stack)
 	}
 }
 
-static void party(struct page *page, const char *name, const json_t *party)
+static void print_operation(struct page *page, const char *name, const json_t *operation)
 {
-	if (!party)
+	if (!operation)
 		return;
 	label(page, name);
 	page_printf(page, "%s  %s[%" JSON_INTEGER_FORMAT "] tid %" JSON_INTEGER_FORMAT,
-		    text_at(party, "at"), text_at(party, "name"), number_at(party, "pid"),
-		    number_at(party, "tid"));
-	more(page, "  ", text_at(party, "syscall"));
-	more(page, " = ", text_at(party, "error"));
-	more(page, ", ", text_at(party, "how"));
+		    text_at(operation, "at"), text_at(operation, "name"),
+		    number_at(operation, "pid"), number_at(operation, "tid"));
+	more(page, "  ", text_at(operation, "syscall"));
+	more(page, " = ", text_at(operation, "error"));
+	more(page, ", ", text_at(operation, "how"));
 	page_newline(page);
-	frames(page, at(party, "stack"));
+	frames(page, at(operation, "stack"));
 }
 
 static void head(struct page *page, const json_t *line)
@@ -191,8 +191,8 @@ static void history(struct page *page, const json_t *own)
 		page_printf(page, "generation %" JSON_INTEGER_FORMAT " %s",
 			    number_at(row, "generation"), text_at(row, "kind"));
 		page_newline(page);
-		party(page, " opened", at(row, "opened"));
-		party(page, " closed", at(row, "closed"));
+		print_operation(page, " opened", at(row, "opened"));
+		print_operation(page, " closed", at(row, "closed"));
 	}
 }
 
@@ -222,8 +222,8 @@ static void victim(struct page *page, const json_t *row)
 		    text_at(row, "kind"));
 	more(page, " ", text_at(row, "name"));
 	page_newline(page);
-	party(page, " opened", at(row, "opened"));
-	party(page, " hurt", at(row, "hurt"));
+	print_operation(page, " opened", at(row, "opened"));
+	print_operation(page, " hurt", at(row, "hurt"));
 }
 
 static void each(struct page *page, const json_t *array,
@@ -263,9 +263,9 @@ static void finding(struct page *page, const json_t *line)
 	head(page, line);
 	process(page, line);
 	descriptor(page, line);
-	party(page, "opened", at(own, "opened"));
-	party(page, "closed", at(own, "closed"));
-	party(page, "used", at(own, "used"));
+	print_operation(page, "opened", at(own, "opened"));
+	print_operation(page, "closed", at(own, "closed"));
+	print_operation(page, "used", at(own, "used"));
 	history(page, own);
 	amounts(page, own);
 	each(page, at(own, "sites"), site);
@@ -327,11 +327,11 @@ static int explain_print(int fd, struct page *page, const struct lines *lines, u
 }
 
 int explain(int fd, const char *fingerprint, bool json, unsigned int width, bool color,
-	    struct trouble *trouble)
+	    struct error *error)
 {
 	struct lines lines = { 0 };
 	struct page page;
-	int err = evidence_find(evidence_path(), fingerprint, explain_keep, &lines, trouble);
+	int err = evidence_find(evidence_path(), fingerprint, explain_keep, &lines, error);
 	int failed = 0;
 
 	page_init(&page, width, color);
@@ -341,7 +341,7 @@ int explain(int fd, const char *fingerprint, bool json, unsigned int width, bool
 	while (lines.count)
 		free(lines.line[--lines.count].text);
 	if (failed && failed != -EPIPE)
-		return trouble_set(trouble, -failed, EXIT_INTERNAL, NULL, NULL,
-				   "cannot write standard output: %s", strerror(-failed));
+		return error_set(error, -failed, EXIT_INTERNAL, "cannot write standard output: %s",
+				 strerror(-failed));
 	return err;
 }

@@ -7,13 +7,13 @@
 #include <stddef.h>
 
 struct page;
-struct trouble;
+struct error;
 
 /* Puts one JSON line of a finding on the page. 0; -EINVAL: it is not JSON; page->failed: no memory. */
 int explain_line(struct page *page, const char *line, size_t length);
 
-/* Newest first, to fd; json: the lines as they were stored. 0 or -errno with *trouble filled. */
+/* Newest first, to fd; json: the lines as they were stored. 0 or -errno with *error filled. */
 int explain(int fd, const char *fingerprint, bool json, unsigned int width, bool color,
-	    struct trouble *trouble);
+	    struct error *error);
 
 #endif

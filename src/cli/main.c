@@ -31,7 +31,7 @@
 #include "source/replay.h"
 #include "util/io.h"
 #include "util/log.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 #define OWN_DESCRIPTORS 4096 /* most of them for ELF files of traced processes */
 #define LARGE_BYTES (64 << 10)
@@ -50,7 +50,7 @@ struct run {
 	struct launch *launch;
 	struct source *source;
 	struct session_result result;
-	struct trouble trouble;
+	struct error error;
 };
 
 /* --error-exitcode comes first, then the run's own status, then output that could not be written. */
@@ -70,16 +70,18 @@ static int begin_run(const struct start *start, struct run *run)
 	bool with_command = start->options->command != NULL;
 	const struct run_options *options = &start->options->run;
 	int err = suppress_read(options->suppress, options->suppress_count, &run->suppressions,
-				&run->trouble);
+				&run->error);
 
 	if (!err)
-		err = outputs_open(options, start->was_closed, &run->outputs, &run->trouble);
+		err = outputs_open(options, start->was_closed, &run->outputs, &run->error);
 	if (err)
 		return err;
 	err = signals_init(&run->signals, with_command);
-	if (err)
-		return trouble_set(&run->trouble, -err, EXIT_INTERNAL, NULL, strerror(-err),
-				   "cannot set up the handling of signals");
+	if (err) {
+		error_set(&run->error, -err, EXIT_INTERNAL,
+			  "cannot set up the handling of signals");
+		return error_explain(&run->error, strerror(-err), NULL);
+	}
 	return 0;
 }
 
@@ -136,7 +138,7 @@ static int open_kernel(const struct options *options, struct run *run)
 	int err;
 
 	if (options->command) {
-		err = launch_new(options->command, &run->signals, &run->launch, &run->trouble);
+		err = launch_new(options->command, &run->signals, &run->launch, &run->error);
 		if (err)
 			return err;
 		pid = launch_pid(run->launch);
@@ -149,7 +151,7 @@ static int open_kernel(const struct options *options, struct run *run)
 	bpf.stacks = stacking_options(options, &settings);
 	bpf.needs = detectors_needs(rules);
 	bpf.cost = keeps_budget(options);
-	return bpf_source_open(&bpf, &run->source, &run->trouble);
+	return bpf_source_open(&bpf, &run->source, &run->error);
 }
 
 static int trace(const struct start *start, struct run *run)
@@ -167,27 +169,27 @@ static int trace(const struct start *start, struct run *run)
 	config.suppressions = run->suppressions;
 	config.launch = run->launch;
 	config.mode = options->all ? ENGINE_ALL : options->command ? ENGINE_COMMAND : ENGINE_PID;
-	return session_run(&config, &run->result, &run->trouble);
+	return session_run(&config, &run->result, &run->error);
 }
 
 /* A program that does not exist may be a command of fdtrace, misspelt. */
-static void suggest_command(const struct options *options, struct trouble *trouble)
+static void suggest_command(const struct options *options, struct error *error)
 {
 	const char *nearest = options_nearest_command(options->command[0]);
 
-	if (nearest && trouble->status == EXIT_NOT_FOUND && !trouble->remedy[0])
-		snprintf(trouble->remedy, sizeof(trouble->remedy), "did you mean: fdtrace %s?",
+	if (nearest && error->status == EXIT_NOT_FOUND && !error->remedy[0])
+		snprintf(error->remedy, sizeof(error->remedy), "did you mean: fdtrace %s?",
 			 nearest);
 }
 
 /* Reports why a run failed and returns the exit status; a command that never ran has its own. */
 static int failed(const struct start *start, struct run *run)
 {
-	int status = run->trouble.status;
+	int status = run->error.status;
 
 	if (start->options->command)
-		suggest_command(start->options, &run->trouble);
-	log_trouble(&run->trouble);
+		suggest_command(start->options, &run->error);
+	error_print(&run->error);
 	if (!start->options->command || run->result.command_started)
 		return status;
 	return status == EXIT_NOT_FOUND || status == EXIT_NOT_EXECUTABLE ? status
@@ -238,15 +240,18 @@ static int replay(const struct start *start, struct run *run)
 					 .signals = &run->signals };
 	int err;
 
-	if (strcmp(options->operand, "-") == 0 && start->was_closed & 1u << STDIN_FILENO)
-		return trouble_set(&run->trouble, EBADF, EXIT_USAGE, "name a file",
-				   "fdtrace was started with its standard input closed",
-				   "cannot replay standard input");
-	if (overwrites_recording(options))
-		return trouble_set(&run->trouble, EINVAL, EXIT_USAGE, "choose another file for -o",
-				   "opening it for writing would empty it",
-				   "-o names the recording to be replayed");
-	err = replay_source_open(options->operand, &run->source, &run->trouble);
+	if (strcmp(options->operand, "-") == 0 && start->was_closed & 1u << STDIN_FILENO) {
+		error_set(&run->error, EBADF, EXIT_USAGE, "cannot replay standard input");
+		return error_explain(&run->error,
+				     "fdtrace was started with its standard input closed",
+				     "name a file");
+	}
+	if (overwrites_recording(options)) {
+		error_set(&run->error, EINVAL, EXIT_USAGE, "-o names the recording to be replayed");
+		return error_explain(&run->error, "opening it for writing would empty it",
+				     "choose another file for -o");
+	}
+	err = replay_source_open(options->operand, &run->source, &run->error);
 	if (err)
 		return err;
 	err = begin_run(start, run);
@@ -255,7 +260,7 @@ static int replay(const struct start *start, struct run *run)
 	config.source = run->source;
 	config.suppressions = run->suppressions;
 	config.outputs = run->outputs;
-	return session_run(&config, &run->result, &run->trouble);
+	return session_run(&config, &run->result, &run->error);
 }
 
 static int mode_replay(const struct start *start)
@@ -294,7 +299,7 @@ static int mode_doctor(const struct start *start)
 }
 
 static int open_for_daemon(const struct config *config, struct source **ret_source,
-			   struct trouble *trouble)
+			   struct error *error)
 {
 	const struct settings *settings = &config->settings;
 	struct bpf_source_options bpf = {
@@ -312,7 +317,7 @@ static int open_for_daemon(const struct config *config, struct source **ret_sour
 
 	raise_own_limit();
 	bpf.needs = detectors_needs(config->rules);
-	return bpf_source_open(&bpf, ret_source, trouble);
+	return bpf_source_open(&bpf, ret_source, error);
 }
 
 static struct daemon_options daemon_options(const struct start *start)
@@ -343,7 +348,7 @@ static int mode_check_config(const struct start *start)
 static int mode_explain(const struct start *start)
 {
 	struct winsize size = { 0 };
-	struct trouble trouble;
+	struct error error;
 	bool terminal = isatty(STDOUT_FILENO);
 	int err;
 
@@ -351,11 +356,11 @@ static int mode_explain(const struct start *start)
 		ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
 	err = explain(STDOUT_FILENO, start->options->operand,
 		      start->options->run.format == &output_format_json, size.ws_col,
-		      terminal && !getenv("NO_COLOR"), &trouble);
+		      terminal && !getenv("NO_COLOR"), &error);
 	if (!err)
 		return EXIT_OK;
-	log_trouble(&trouble);
-	return trouble.status;
+	error_print(&error);
+	return error.status;
 }
 
 static int mode_help(const struct start *start)
@@ -428,18 +433,18 @@ int main(int argc, char **argv)
 {
 	struct options options;
 	struct start start = { .options = &options };
-	struct trouble trouble;
+	struct error error;
 	int status;
 
 	keep_memory_small();
 	if (stdio_guard(&start.was_closed))
 		return EXIT_INTERNAL;
-	if (options_parse(argc, argv, &options, &trouble) == 0) {
+	if (options_parse(argc, argv, &options, &error) == 0) {
 		set_log_level(&options);
 		status = finish_stdout(modes[options.mode](&start));
 	} else {
-		log_trouble(&trouble);
-		status = trouble.status;
+		error_print(&error);
+		status = error.status;
 	}
 	options_done(&options);
 	return status;

@@ -12,7 +12,7 @@
 #include "output/format.h"
 #include "util/nearest.h"
 #include "util/escape.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 #define PID_LIMIT 4194304 /* PID_MAX_LIMIT of the kernel, include/linux/threads.h */
 
@@ -128,7 +128,7 @@ struct parse {
 	int argc;
 	char **argv;
 	struct options *options;
-	struct trouble *trouble;
+	struct error *error;
 	char shorts[2 * ROWS + 3];
 	struct option longs[ROWS + 1];
 	char word[96]; /* the bad word, safe to print */
@@ -150,13 +150,14 @@ static const char *safe(struct parse *p, const char *word)
 static int bad_value(struct parse *p, const struct row *row, const char *value,
 		     const char *expected)
 {
-	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, NULL, expected,
-			   "invalid value '%s' for --%s", safe(p, value), row->name);
+	error_set(p->error, EINVAL, EXIT_USAGE, "invalid value '%s' for --%s", safe(p, value),
+		  row->name);
+	return error_explain(p->error, expected, NULL);
 }
 
 static int options_no_memory(struct parse *p)
 {
-	return trouble_set(p->trouble, ENOMEM, EXIT_INTERNAL, NULL, NULL, "out of memory");
+	return error_no_memory(p->error);
 }
 
 /* --- values --- */
@@ -220,8 +221,8 @@ static int empty_file_name(struct parse *p, const struct row *row)
 	char usage[64];
 
 	snprintf(usage, sizeof(usage), "usage: --%s %s", row->name, row->argument);
-	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, usage, "--%s: empty file name",
-			   row->name);
+	error_set(p->error, EINVAL, EXIT_USAGE, "--%s: empty file name", row->name);
+	return error_explain(p->error, usage, TRY_HELP);
 }
 
 static int take_string(struct parse *p, const struct row *row, const char *value)
@@ -263,12 +264,14 @@ static int take_pids(struct parse *p, const struct row *row, const char *value)
 		uint64_t pid;
 		int err;
 
-		if (parse_number(value, length, &pid) || pid < row->min || pid > row->max)
-			return trouble_set(p->trouble, EINVAL, EXIT_USAGE, NULL,
-					   "expected process IDs from 1 to 4194304, separated by "
-					   "commas",
-					   "invalid process ID '%s' for -p",
-					   safe_n(p, value, length));
+		if (parse_number(value, length, &pid) || pid < row->min || pid > row->max) {
+			error_set(p->error, EINVAL, EXIT_USAGE, "invalid process ID '%s' for -p",
+				  safe_n(p, value, length));
+			return error_explain(p->error,
+					     "expected process IDs from 1 to 4194304, separated by "
+					     "commas",
+					     NULL);
+		}
 		err = add_pid(p, (pid_t)pid);
 		if (err || !value[length])
 			return err;
@@ -289,9 +292,9 @@ static int unknown_rule(struct parse *p, struct nearest *nearest)
 		snprintf(cause, sizeof(cause), "did you mean '%s'?", nearest->best);
 	else
 		snprintf(cause, sizeof(cause), "known: %s, their families, and all", ids);
-	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, "try: fdtrace --rules help", cause,
-			   "unknown rule or family '%s' in --rules",
-			   safe_n(p, nearest->word, nearest->length));
+	error_set(p->error, EINVAL, EXIT_USAGE, "unknown rule or family '%s' in --rules",
+		  safe_n(p, nearest->word, nearest->length));
+	return error_explain(p->error, cause, "try: fdtrace --rules help");
 }
 
 static int options_parse_rules(struct parse *p, const char *value)
@@ -358,8 +361,9 @@ static int unknown_setting(struct parse *p, const char *value)
 		nearest_try(&nearest, settings[i].key);
 	if (nearest.best)
 		snprintf(cause, sizeof(cause), "did you mean '%s'?", nearest.best);
-	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, "try: fdtrace --set help", cause,
-			   "unknown setting '%s' in --set", safe_n(p, value, nearest.length));
+	error_set(p->error, EINVAL, EXIT_USAGE, "unknown setting '%s' in --set",
+		  safe_n(p, value, nearest.length));
+	return error_explain(p->error, cause, "try: fdtrace --set help");
 }
 
 static int refused_setting(struct parse *p, const struct setting *setting, int err,
@@ -381,13 +385,15 @@ static int refused_setting(struct parse *p, const struct setting *setting, int e
 	setting_format(setting, setting->standard, standard, sizeof(standard));
 	snprintf(cause, sizeof(cause), "expected %s, from %s to %s; default: %s=%s",
 		 forms[setting->type], min, max, setting->key, standard);
-	if (!*text)
-		return trouble_set(p->trouble, EINVAL, EXIT_USAGE, NULL, cause,
-				   "--set %s requires a value", setting->key);
-	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, NULL, cause,
-			   err == -ERANGE ? "value '%s' for --set %s is out of range"
-					  : "invalid value '%s' for --set %s",
-			   safe(p, text + 1), setting->key);
+	if (!*text) {
+		error_set(p->error, EINVAL, EXIT_USAGE, "--set %s requires a value", setting->key);
+		return error_explain(p->error, cause, NULL);
+	}
+	error_set(p->error, EINVAL, EXIT_USAGE,
+		  err == -ERANGE ? "value '%s' for --set %s is out of range"
+				 : "invalid value '%s' for --set %s",
+		  safe(p, text + 1), setting->key);
+	return error_explain(p->error, cause, NULL);
 }
 
 static int take_suppress(struct parse *p, const struct row *row, const char *value)
@@ -502,13 +508,14 @@ static int unknown_long(struct parse *p, const char *word)
 		strncat(cause, table[i].name, sizeof(cause) - strlen(cause) - 1);
 	}
 	safe_n(p, word, nearest.length + 2);
-	if (begun > 1)
-		return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, cause,
-				   "option '%s' is ambiguous", p->word);
+	if (begun > 1) {
+		error_set(p->error, EINVAL, EXIT_USAGE, "option '%s' is ambiguous", p->word);
+		return error_explain(p->error, cause, TRY_HELP);
+	}
 	if (nearest.best)
 		snprintf(cause, sizeof(cause), "did you mean --%s?", nearest.best);
-	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, nearest.best ? cause : NULL,
-			   "unknown option '%s'", p->word);
+	error_set(p->error, EINVAL, EXIT_USAGE, "unknown option '%s'", p->word);
+	return error_explain(p->error, nearest.best ? cause : NULL, TRY_HELP);
 }
 
 /* What getopt refused: optopt is the letter, 0 for an unknown long option. */
@@ -522,16 +529,19 @@ static int refused(struct parse *p, int code)
 
 	if (row && code == ':') {
 		snprintf(usage, sizeof(usage), "usage: --%s %s", row->name, row->argument);
-		return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, usage,
-				   "option '--%s' requires an argument", row->name);
+		error_set(p->error, EINVAL, EXIT_USAGE, "option '--%s' requires an argument",
+			  row->name);
+		return error_explain(p->error, usage, TRY_HELP);
 	}
-	if (row)
-		return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, NULL,
-				   "option '--%s' does not take an argument", row->name);
+	if (row) {
+		error_set(p->error, EINVAL, EXIT_USAGE, "option '--%s' does not take an argument",
+			  row->name);
+		return error_explain(p->error, NULL, TRY_HELP);
+	}
 	if (!optopt)
 		return unknown_long(p, word);
-	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, NULL, "unknown option '-%s'",
-			   safe_n(p, letter, 1));
+	error_set(p->error, EINVAL, EXIT_USAGE, "unknown option '-%s'", safe_n(p, letter, 1));
+	return error_explain(p->error, NULL, TRY_HELP);
 }
 
 static bool is_listing(enum mode mode)
@@ -572,9 +582,9 @@ static int unexpected_argument(struct parse *p)
 {
 	char usage[96];
 
-	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP,
-			   usage_of(p->options->mode, usage, sizeof(usage)),
-			   "unexpected argument '%s'", safe(p, p->argv[optind]));
+	error_set(p->error, EINVAL, EXIT_USAGE, "unexpected argument '%s'",
+		  safe(p, p->argv[optind]));
+	return error_explain(p->error, usage_of(p->options->mode, usage, sizeof(usage)), TRY_HELP);
 }
 
 static int missing_operand(struct parse *p, const struct command *command)
@@ -583,9 +593,8 @@ static int missing_operand(struct parse *p, const struct command *command)
 
 	snprintf(remedy, sizeof(remedy), "to trace a program of that name: fdtrace -- %s",
 		 command->word);
-	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, remedy,
-			   usage_of(p->options->mode, usage, sizeof(usage)), "%s needs a %s",
-			   command->word, command->operand);
+	error_set(p->error, EINVAL, EXIT_USAGE, "%s needs a %s", command->word, command->operand);
+	return error_explain(p->error, usage_of(p->options->mode, usage, sizeof(usage)), remedy);
 }
 
 /* The command that the next word is; MODE_TRACE: it is a program to run. */
@@ -625,7 +634,8 @@ static int take_operand(struct parse *p, enum mode mode)
 
 static int contradiction(struct parse *p, const char *what, const char *cause)
 {
-	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, cause, "%s", what);
+	error_set(p->error, EINVAL, EXIT_USAGE, "%s", what);
+	return error_explain(p->error, cause, TRY_HELP);
 }
 
 static const char *command_name(unsigned int mode)
@@ -644,9 +654,9 @@ static int wrong_command(struct parse *p, const struct row *row)
 			used += (size_t)snprintf(cause + used, sizeof(cause) - used, "%s%s",
 						 used ? ", " : "it goes with ", command_name(mode));
 	}
-	return trouble_set(p->trouble, EINVAL, EXIT_USAGE, TRY_HELP, cause,
-			   "--%s cannot be used with %s", row->name,
-			   command_name(p->options->mode));
+	error_set(p->error, EINVAL, EXIT_USAGE, "--%s cannot be used with %s", row->name,
+		  command_name(p->options->mode));
+	return error_explain(p->error, cause, TRY_HELP);
 }
 
 static int check_groups(struct parse *p)
@@ -739,9 +749,9 @@ static int check(struct parse *p)
 	return 0;
 }
 
-int options_parse(int argc, char **argv, struct options *options, struct trouble *trouble)
+int options_parse(int argc, char **argv, struct options *options, struct error *error)
 {
-	struct parse p = { .argc = argc, .argv = argv, .options = options, .trouble = trouble };
+	struct parse p = { .argc = argc, .argv = argv, .options = options, .error = error };
 	bool separated = false;
 	enum mode mode;
 	int err;

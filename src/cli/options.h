@@ -27,10 +27,10 @@ struct options {
 };
 
 /*
- * 0, or -EINVAL (usage) or -ENOMEM with *trouble filled. options_done() is due in any case.
+ * 0, or -EINVAL (usage) or -ENOMEM with *error filled. options_done() is due in any case.
  * Not reentrant: it drives getopt.
  */
-int options_parse(int argc, char **argv, struct options *options, struct trouble *trouble);
+int options_parse(int argc, char **argv, struct options *options, struct error *error);
 void options_done(struct options *options);
 
 /* The command that this misspelt word may mean; NULL: none. */

@@ -18,7 +18,7 @@
 #include "daemon/channel_private.h"
 #include "util/escape.h"
 #include "util/log.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 #define PAUSE_MAX (30 * SEC_NS)
 
@@ -324,17 +324,17 @@ static struct channel *make_channel(const struct output_config *config)
 }
 
 int channel_open(const struct output_config *config, struct channel **ret_channel,
-		 struct trouble *trouble)
+		 struct error *error)
 {
 	struct channel *c = make_channel(config);
 	int err;
 
 	if (!c)
-		return trouble_set(trouble, ENOMEM, EXIT_INTERNAL, NULL, NULL, "out of memory");
+		return error_no_memory(error);
 	err = c->kind->open(c);
 	if (err && c->kind->for_good(err)) {
-		trouble_set(trouble, -err, EXIT_CANNOT, c->kind->remedy(err), NULL,
-			    "cannot write %s: %s", c->name, strerror(-err));
+		error_set(error, -err, EXIT_CANNOT, "cannot write %s: %s", c->name, strerror(-err));
+		error_explain(error, NULL, c->kind->remedy(err));
 		c->complained = true; /* once is enough */
 		channel_free(c);
 		return err;

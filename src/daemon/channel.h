@@ -14,7 +14,7 @@
 #include "engine/rule.h"
 #include "daemon/config.h"
 
-struct trouble;
+struct error;
 
 /* One JSON line and what routing and syslog need to know about it. All borrowed. */
 struct line {
@@ -48,12 +48,12 @@ struct channel;
  * missing.
  *
  * A permanent fault (a folder where a file should be, a path owned by another user) is refused
- * here: -errno with *trouble filled. A collector that is not there yet is not a fault: the channel
+ * here: -errno with *error filled. A collector that is not there yet is not a fault: the channel
  * tries again. Files: opened O_APPEND|O_NOFOLLOW, 0640, one write(2) a line; must be regular and
  * owned by us or root.
  */
 int channel_open(const struct output_config *config, struct channel **ret_channel,
-		 struct trouble *trouble);
+		 struct error *error);
 /* Tries once more to send waiting lines. */
 void channel_free(struct channel *channel);
 

@@ -14,7 +14,7 @@
 #include "run/evidence.h"
 #include "daemon/metrics.h"
 #include "daemon/reported.h"
-#include "util/trouble.h"
+#include "util/error.h"
 #include "util/yaml_reader.h"
 
 #define LIST_MAX 256     /* entries of any list but the outputs */
@@ -386,7 +386,7 @@ int config_default(struct config **ret_config)
 	return 0;
 }
 
-int config_load(const char *path, struct config **ret_config, struct trouble *trouble)
+int config_load(const char *path, struct config **ret_config, struct error *error)
 {
 	struct loaded *loaded = loaded_new();
 	char *kept = strdup(path);
@@ -395,10 +395,10 @@ int config_load(const char *path, struct config **ret_config, struct trouble *tr
 	if (!loaded || !kept) {
 		free(kept);
 		free(loaded);
-		return trouble_set(trouble, ENOMEM, EXIT_INTERNAL, NULL, NULL, "out of memory");
+		return error_no_memory(error);
 	}
 	loaded->config.path = kept;
-	loaded->reader.trouble = trouble;
+	loaded->reader.error = error;
 	err = yaml_reader_open(&loaded->reader, path, false);
 	if (!err)
 		err = yaml_reader_fill(&loaded->reader, &config_file, &loaded->config);

@@ -16,7 +16,7 @@
 #include "source/live/stacking.h"
 #include "util/redact.h" /* enum command_line */
 
-struct trouble;
+struct error;
 
 #define CONFIG_PATH "/etc/fdtrace/fdtrace.yaml"
 #define CONFIG_OUTPUTS_MAX 16
@@ -66,9 +66,9 @@ int config_default(struct config **ret_config);
 
 /*
  * Reads and checks everything; relative paths are refused. 0; -ENOENT and other -errno of reading;
- * -EINVAL: trouble names line and column. Only the first mistake is reported.
+ * -EINVAL: error names line and column. Only the first mistake is reported.
  */
-int config_load(const char *path, struct config **ret_config, struct trouble *trouble);
+int config_load(const char *path, struct config **ret_config, struct error *error);
 void config_free(struct config *config); /* NULL is allowed */
 
 /*

@@ -26,7 +26,7 @@
 #include "source/source.h"
 #include "util/log.h"
 #include "util/notify.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 #define TICK_NS SEC_NS
 #define SAVE_NS (60 * SEC_NS)
@@ -57,15 +57,15 @@ struct daemon {
 /* --- the configuration --- */
 
 static int read_config(const struct daemon_options *options, struct config **ret_config,
-		       struct trouble *trouble)
+		       struct error *error)
 {
 	const char *path = options->config_path ? options->config_path : CONFIG_PATH;
-	int err = config_load(path, ret_config, trouble);
+	int err = config_load(path, ret_config, error);
 
 	if (err != -ENOENT || options->config_path)
 		return err;
 	if (config_default(ret_config))
-		return trouble_set(trouble, ENOMEM, EXIT_INTERNAL, NULL, NULL, "out of memory");
+		return error_no_memory(error);
 	return 0;
 }
 
@@ -79,15 +79,15 @@ static void apply_command_line(const struct daemon_options *options, struct conf
 }
 
 static int daemon_load(const struct daemon_options *options, struct config **ret_config,
-		       struct suppression_list **ret_suppressions, struct trouble *trouble)
+		       struct suppression_list **ret_suppressions, struct error *error)
 {
-	int err = read_config(options, ret_config, trouble);
+	int err = read_config(options, ret_config, error);
 
 	if (err)
 		return err;
 	apply_command_line(options, *ret_config);
 	err = suppress_read((*ret_config)->suppress, (*ret_config)->suppress_count,
-			    ret_suppressions, trouble);
+			    ret_suppressions, error);
 	if (err) {
 		config_free(*ret_config);
 		*ret_config = NULL;
@@ -104,11 +104,11 @@ int daemon_check_config(const struct daemon_options *options)
 {
 	struct suppression_list *suppressions = NULL;
 	struct config *config = NULL;
-	struct trouble trouble;
+	struct error error;
 
-	if (daemon_load(options, &config, &suppressions, &trouble)) {
-		log_trouble(&trouble);
-		return trouble.status;
+	if (daemon_load(options, &config, &suppressions, &error)) {
+		error_print(&error);
+		return error.status;
 	}
 	printf("%s: ok\n", config_name(config));
 	suppress_free(suppressions);
@@ -151,25 +151,25 @@ static void daemon_apply(struct daemon *d, struct config *config,
 	d->run.interval_ns = config->summary_interval_ns;
 }
 
-static int redact(struct daemon *d, const struct config *config, struct trouble *trouble)
+static int redact(struct daemon *d, const struct config *config, struct error *error)
 {
 	return outputs_redact(d->outputs, config->command_line, config->redact,
-			      config->redact_count, trouble);
+			      config->redact_count, error);
 }
 
 static bool reload(struct daemon *d)
 {
 	struct suppression_list *suppressions = NULL;
 	struct config *next = NULL;
-	struct trouble trouble;
-	int err = daemon_load(d->options, &next, &suppressions, &trouble);
+	struct error error;
+	int err = daemon_load(d->options, &next, &suppressions, &error);
 
 	if (!err)
-		err = lines_apply(&d->lines, next, clock_monotonic_ns(), &trouble);
+		err = lines_apply(&d->lines, next, clock_monotonic_ns(), &error);
 	if (!err)
-		err = redact(d, next, &trouble);
+		err = redact(d, next, &error);
 	if (err) {
-		log_trouble(&trouble);
+		error_print(&error);
 		log_warn("keeping the previous configuration");
 		suppress_free(suppressions);
 		config_free(next);
@@ -369,7 +369,7 @@ static void prepare(struct daemon *d)
 }
 
 /* SIGHUP reloads, even if fdtrace was started with it ignored. */
-static int begin_signals(struct daemon *d, struct trouble *trouble)
+static int begin_signals(struct daemon *d, struct error *error)
 {
 	int err;
 
@@ -378,47 +378,47 @@ static int begin_signals(struct daemon *d, struct trouble *trouble)
 	err = signals_init(&d->signals, false);
 	if (!err)
 		return 0;
-	return trouble_set(trouble, -err, EXIT_INTERNAL, NULL, strerror(-err),
-			   "cannot read signals");
+	error_set(error, -err, EXIT_INTERNAL, "cannot read signals");
+	return error_explain(error, strerror(-err), NULL);
 }
 
-static int open_outputs(struct daemon *d, struct trouble *trouble)
+static int open_outputs(struct daemon *d, struct error *error)
 {
 	struct outputs_lines lines = { .ctx = &d->lines,
 				       .line = lines_put,
 				       .full = d->config->evidence_path ? lines_keep : NULL };
 
 	d->session.outputs = NULL;
-	return outputs_open_lines(&d->run, &lines, &d->outputs, trouble);
+	return outputs_open_lines(&d->run, &lines, &d->outputs, error);
 }
 
-static int begin(struct daemon *d, struct trouble *trouble)
+static int begin(struct daemon *d, struct error *error)
 {
-	int err = begin_signals(d, trouble);
+	int err = begin_signals(d, error);
 
 	if (!err)
-		err = daemon_load(d->options, &d->config, &d->suppressions, trouble);
+		err = daemon_load(d->options, &d->config, &d->suppressions, error);
 	if (!err)
-		err = lock_take(&d->lock_fd, trouble);
+		err = lock_take(&d->lock_fd, error);
 	if (err)
 		return err;
 	prepare(d);
-	err = open_outputs(d, trouble);
+	err = open_outputs(d, error);
 	if (!err)
-		err = redact(d, d->config, trouble);
+		err = redact(d, d->config, error);
 	if (!err)
-		err = publisher_begin(&d->publisher, d->config, trouble);
+		err = publisher_begin(&d->publisher, d->config, error);
 	if (!err)
-		err = d->options->open_kernel(d->config, &d->source, trouble);
+		err = d->options->open_kernel(d->config, &d->source, error);
 	if (err)
 		return err;
 	privilege_drop(false);
-	err = publisher_run(&d->publisher, trouble);
+	err = publisher_run(&d->publisher, error);
 	if (err)
 		return err;
 	d->session.source = d->source;
 	d->session.outputs = d->outputs;
-	return lines_apply(&d->lines, d->config, clock_monotonic_ns(), trouble);
+	return lines_apply(&d->lines, d->config, clock_monotonic_ns(), error);
 }
 
 static void done(struct daemon *d)
@@ -440,15 +440,15 @@ int daemon_run(const struct daemon_options *options)
 {
 	struct daemon d = { .options = options, .signals.fd = -1, .lock_fd = -1 };
 	struct session_result result;
-	struct trouble trouble;
-	int err = begin(&d, &trouble);
+	struct error error;
+	int err = begin(&d, &error);
 
 	if (!err)
-		err = session_run(&d.session, &result, &trouble);
+		err = session_run(&d.session, &result, &error);
 	if (err) {
-		log_trouble(&trouble);
-		notify("STATUS=%.200s", trouble.what);
+		error_print(&error);
+		notify("STATUS=%.200s", error.what);
 	}
 	done(&d);
-	return err ? trouble.status : EXIT_OK;
+	return err ? error.status : EXIT_OK;
 }

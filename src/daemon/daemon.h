@@ -19,13 +19,13 @@ struct daemon_options {
 	enum hook_set hooks;    /* the same */
 	/*
 	 * Opens the kernel as a source that measures its cost; only main.c links it. 0 or
-	 * -errno with *trouble filled.
+	 * -errno with *error filled.
 	 */
 	int (*open_kernel)(const struct config *config, struct source **ret_source,
-			   struct trouble *trouble);
+			   struct error *error);
 };
 
-/* An exit status (util/trouble.h); what is wrong has been reported. */
+/* An exit status (util/error.h); what is wrong has been reported. */
 int daemon_run(const struct daemon_options *options);
 
 /*

@@ -15,7 +15,7 @@
 #include "run/evidence.h"
 #include "util/escape.h"
 #include "util/log.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 #define MESSAGE_SIZE 512
 
@@ -48,7 +48,7 @@ static bool lines_hold(const struct lines *lines, const struct channel *channel)
 }
 
 static int add_channel(struct lines *to, const struct lines *from,
-		       const struct output_config *config, struct trouble *trouble)
+		       const struct output_config *config, struct error *error)
 {
 	unsigned int i = to->count;
 	int err = 0;
@@ -56,10 +56,10 @@ static int add_channel(struct lines *to, const struct lines *from,
 	to->configs[i] = *config;
 	to->paths[i] = config->path ? strdup(config->path) : NULL;
 	if (config->path && !to->paths[i])
-		return trouble_set(trouble, ENOMEM, EXIT_INTERNAL, NULL, NULL, "out of memory");
+		return error_no_memory(error);
 	to->channels[i] = find_channel(from, config);
 	if (!to->channels[i])
-		err = channel_open(config, &to->channels[i], trouble);
+		err = channel_open(config, &to->channels[i], error);
 	if (!err)
 		to->count++;
 	else
@@ -80,26 +80,25 @@ static void drop_channels(struct lines *lines, const struct lines *other)
 /* Findings without stored evidence are better than none, so this is only a warning. */
 static void open_lines_evidence(struct lines *lines, const struct config *config)
 {
-	struct trouble trouble;
+	struct error error;
 
 	if (lines->evidence || !config->evidence_path)
 		return;
 	if (evidence_open(config->evidence_path, config->evidence_bytes, &lines->evidence,
-			  &trouble) == 0)
+			  &error) == 0)
 		return;
 	lines->evidence = NULL;
-	log_trouble(&trouble);
+	error_print(&error);
 	log_warn("not storing full evidence (another error was logged above)");
 }
 
-int lines_apply(struct lines *lines, const struct config *config, uint64_t now,
-		struct trouble *trouble)
+int lines_apply(struct lines *lines, const struct config *config, uint64_t now, struct error *error)
 {
 	struct lines next = { .evidence = lines->evidence, .findings = lines->findings };
 	int err = 0;
 
 	for (unsigned int i = 0; !err && i < config->output_count; i++)
-		err = add_channel(&next, lines, &config->outputs[i], trouble);
+		err = add_channel(&next, lines, &config->outputs[i], error);
 	if (err) {
 		drop_channels(&next, lines);
 		return err;

@@ -9,7 +9,7 @@
 
 struct channel;
 struct finding;
-struct trouble;
+struct error;
 
 struct lines {
 	struct output_config configs[CONFIG_OUTPUTS_MAX]; /* its paths must not be used */
@@ -23,11 +23,11 @@ struct lines {
 
 /*
  * Opens what the configuration names. Channels of *lines whose configuration is unchanged keep
- * their queue and are reopened; the others get one last try. 0, or -errno with *trouble filled:
+ * their queue and are reopened; the others get one last try. 0, or -errno with *error filled:
  * *lines is as before.
  */
 int lines_apply(struct lines *lines, const struct config *config, uint64_t now_ns,
-		struct trouble *trouble);
+		struct error *error);
 void lines_done(struct lines *lines);
 
 /* As struct outputs_lines wants them; ctx: struct lines. Always 0: a channel looks after itself. */

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "util/trouble.h"
+#include "util/error.h"
 
 #define FOLDER "/run/fdtrace"
 
@@ -28,7 +28,7 @@ static void find_path(char *path, size_t size)
 		mkdir(FOLDER, 0755); /* if this fails, opening the lock fails and is reported */
 }
 
-static int lock_is_held(int fd, const char *path, struct trouble *trouble)
+static int lock_is_held(int fd, const char *path, struct error *error)
 {
 	char pid[16] = "";
 	ssize_t got = pread(fd, pid, sizeof(pid) - 1, 0);
@@ -36,9 +36,8 @@ static int lock_is_held(int fd, const char *path, struct trouble *trouble)
 	if (got < 0 || strspn(pid, "0123456789") != strcspn(pid, "\n") || !*pid)
 		snprintf(pid, sizeof(pid), "?");
 	pid[strcspn(pid, "\n")] = '\0';
-	return trouble_set(trouble, EBUSY, EXIT_CANNOT, NULL, NULL,
-			   "fdtrace is already running as a service: pid %s holds %.160s", pid,
-			   path);
+	return error_set(error, EBUSY, EXIT_CANNOT,
+			 "fdtrace is already running as a service: pid %s holds %.160s", pid, path);
 }
 
 static int write_pid(int fd)
@@ -51,22 +50,23 @@ static int write_pid(int fd)
 	return 0;
 }
 
-int lock_take(int *ret_fd, struct trouble *trouble)
+int lock_take(int *ret_fd, struct error *error)
 {
 	char path[4096];
 	int fd, err;
 
 	find_path(path, sizeof(path));
 	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
-	if (fd < 0)
-		return trouble_set(trouble, errno, EXIT_CANNOT,
-				   "set RUNTIME_DIRECTORY to use another folder", NULL,
-				   "cannot open the lock %.160s: %s", path, strerror(errno));
+	if (fd < 0) {
+		error_set(error, errno, EXIT_CANNOT, "cannot open the lock %.160s: %s", path,
+			  strerror(errno));
+		return error_explain(error, NULL, "set RUNTIME_DIRECTORY to use another folder");
+	}
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 		err = errno == EWOULDBLOCK
-			      ? lock_is_held(fd, path, trouble)
-			      : trouble_set(trouble, errno, EXIT_CANNOT, NULL, NULL,
-					    "cannot lock %.160s: %s", path, strerror(errno));
+			      ? lock_is_held(fd, path, error)
+			      : error_set(error, errno, EXIT_CANNOT, "cannot lock %.160s: %s", path,
+					  strerror(errno));
 	else
 		err = write_pid(fd); /* for the message only: the lock itself is what counts */
 	if (err == -EBUSY || (err && flock(fd, LOCK_EX | LOCK_NB) < 0)) {

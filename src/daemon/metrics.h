@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include "engine/engine.h"
 
-struct trouble;
+struct error;
 
 #define METRICS_LISTEN "127.0.0.1:9893"
 #define METRICS_USAGES 10
@@ -111,15 +111,15 @@ struct metrics_server;
 /*
  * Listens; clients wait until metrics_server_run(). "address:port" or "[v6]:port", numbers only;
  * port 0: any free one. Refuses an address that is not loopback unless `remote`. 0 or -errno with
- * *trouble.
+ * *error.
  */
 int metrics_server_open(const char *listen, bool remote, struct metrics_server **ret_server,
-			struct trouble *trouble);
+			struct error *error);
 /*
  * Serves, in a thread with the capabilities of the caller: call it after dropping
- * those that are not needed. 0 or -errno with *trouble.
+ * those that are not needed. 0 or -errno with *error.
  */
-int metrics_server_run(struct metrics_server *server, struct trouble *trouble);
+int metrics_server_run(struct metrics_server *server, struct error *error);
 /* Where it listens: "127.0.0.1:9893". Lives as long as the server. */
 const char *metrics_server_address(const struct metrics_server *server);
 /* Copies; never waits for a client. If out of memory, what was published before stays. */

@@ -20,7 +20,7 @@
 
 #include "base/clock.h"
 #include "daemon/metrics.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 #define CONNECTIONS 32
 #define REQUEST_BYTES 4096
@@ -529,22 +529,23 @@ static int server_new(int listener, struct metrics_server **ret_server)
 	return err;
 }
 
-static int refuse_address(const char *listen, struct trouble *t)
+static int refuse_address(const char *listen, struct error *t)
 {
-	return trouble_set(t, EINVAL, EXIT_USAGE, "for example: 127.0.0.1:9893 or [::1]:9893",
-			   "it must be a numeric address, a colon and a port",
-			   "cannot serve metrics at '%.64s': invalid address", listen);
+	error_set(t, EINVAL, EXIT_USAGE, "cannot serve metrics at '%.64s': invalid address",
+		  listen);
+	return error_explain(t, "it must be a numeric address, a colon and a port",
+			     "for example: 127.0.0.1:9893 or [::1]:9893");
 }
 
-static int refuse_remote(const char *listen, struct trouble *t)
+static int refuse_remote(const char *listen, struct error *t)
 {
-	return trouble_set(t, EPERM, EXIT_USAGE,
-			   "listen on 127.0.0.1 or [::1], or set metrics.remote: true",
-			   "anyone who can reach a non-loopback address could read",
-			   "cannot serve metrics at '%.64s': not a loopback address", listen);
+	error_set(t, EPERM, EXIT_USAGE, "cannot serve metrics at '%.64s': not a loopback address",
+		  listen);
+	return error_explain(t, "anyone who can reach a non-loopback address could read",
+			     "listen on 127.0.0.1 or [::1], or set metrics.remote: true");
 }
 
-static int explain_listen_error(const char *listen, int err, struct trouble *t)
+static int explain_listen_error(const char *listen, int err, struct error *t)
 {
 	const char *cause = "", *remedy = "";
 
@@ -554,34 +555,35 @@ static int explain_listen_error(const char *listen, int err, struct trouble *t)
 	} else if (err == -EADDRNOTAVAIL) {
 		cause = "no network interface has that address";
 	}
-	return trouble_set(t, -err, EXIT_CANNOT, remedy, cause,
-			   "cannot serve metrics at '%.64s': %s", listen, strerror(-err));
+	error_set(t, -err, EXIT_CANNOT, "cannot serve metrics at '%.64s': %s", listen,
+		  strerror(-err));
+	return error_explain(t, cause, remedy);
 }
 
 int metrics_server_open(const char *listen, bool remote, struct metrics_server **ret_server,
-			struct trouble *trouble)
+			struct error *error)
 {
 	union address address;
 	socklen_t length;
 	int err;
 
 	if (parse_address(listen, &address, &length))
-		return refuse_address(listen, trouble);
+		return refuse_address(listen, error);
 	if (!remote && !is_loopback_address(&address))
-		return refuse_remote(listen, trouble);
+		return refuse_remote(listen, error);
 	err = open_listener(&address, length);
 	if (err >= 0)
 		err = server_new(err, ret_server);
-	return err ? explain_listen_error(listen, err, trouble) : 0;
+	return err ? explain_listen_error(listen, err, error) : 0;
 }
 
-int metrics_server_run(struct metrics_server *s, struct trouble *trouble)
+int metrics_server_run(struct metrics_server *s, struct error *error)
 {
 	int err = start_thread(s);
 
 	s->is_running = !err;
-	return err ? trouble_set(trouble, -err, EXIT_INTERNAL, "", "",
-				 "cannot serve metrics at '%s': %s", s->address, strerror(-err))
+	return err ? error_set(error, -err, EXIT_INTERNAL, "cannot serve metrics at '%s': %s",
+			       s->address, strerror(-err))
 		   : 0;
 }
 

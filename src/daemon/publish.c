@@ -18,18 +18,18 @@
 #define PUBLISH_NS (5 * SEC_NS)
 #define USAGES_NS (15 * SEC_NS) /* it reads two files of each of a few hundred processes */
 
-int publisher_begin(struct publisher *p, const struct config *config, struct trouble *trouble)
+int publisher_begin(struct publisher *p, const struct config *config, struct error *error)
 {
 	*p = (struct publisher){ 0 };
 	if (!config->metrics_listen)
 		return 0;
 	return metrics_server_open(config->metrics_listen, config->metrics_remote, &p->server,
-				   trouble);
+				   error);
 }
 
-int publisher_run(struct publisher *p, struct trouble *trouble)
+int publisher_run(struct publisher *p, struct error *error)
 {
-	return p->server ? metrics_server_run(p->server, trouble) : 0;
+	return p->server ? metrics_server_run(p->server, error) : 0;
 }
 
 void publisher_done(struct publisher *p)

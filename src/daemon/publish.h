@@ -11,7 +11,7 @@ struct bpf_cost;
 struct config;
 struct coverage_keeper;
 struct lines;
-struct trouble;
+struct error;
 
 struct publisher {
 	struct metrics_server *server; /* NULL: none wanted */
@@ -31,11 +31,10 @@ struct publish_sources {
 	const char *coverage_words; /* "tracepoint" */
 };
 
-/* Listens if the configuration names an address. 0 or -errno with *trouble filled. */
-int publisher_begin(struct publisher *publisher, const struct config *config,
-		    struct trouble *trouble);
-/* Starts serving, with the remaining capabilities. 0 or -errno with *trouble filled. */
-int publisher_run(struct publisher *publisher, struct trouble *trouble);
+/* Listens if the configuration names an address. 0 or -errno with *error filled. */
+int publisher_begin(struct publisher *publisher, const struct config *config, struct error *error);
+/* Starts serving, with the remaining capabilities. 0 or -errno with *error filled. */
+int publisher_run(struct publisher *publisher, struct error *error);
 void publisher_done(struct publisher *publisher);
 
 /* Whether it is time; now_ns: CLOCK_MONOTONIC. */

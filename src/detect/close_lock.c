@@ -220,13 +220,13 @@ static const struct lock_range *lost_range(const struct fdtable *table,
 	return NULL;
 }
 
-static struct party party_locked(const struct lock_range *range)
+static struct operation lock_operation(const struct lock_range *range)
 {
-	const struct past set = { .opened_at = range->site,
-				  .opener_tid = range->tid,
-				  .opened_ns = range->time_ns };
+	const struct ended set = { .opened_at = range->site,
+				   .opener_tid = range->tid,
+				   .opened_ns = range->time_ns };
 
-	return party_past_opened(&set);
+	return ended_opening(&set);
 }
 
 static void lock_format(struct report *r, const struct lock_range *range)
@@ -235,8 +235,8 @@ static void lock_format(struct report *r, const struct lock_range *range)
 	const char *path = f->descriptor.name ? f->descriptor.name : "a file";
 	char locker[80], closer[80];
 
-	party_format(&f->used, locker, sizeof(locker));
-	party_format(&f->closed, closer, sizeof(closer));
+	operation_format(&f->used, locker, sizeof(locker));
+	operation_format(&f->closed, closer, sizeof(closer));
 	report_message(
 		r,
 		"the record lock on %.*s (taken by %s) was lost when fd %d, another descriptor "
@@ -254,23 +254,23 @@ static void lock_report(struct engine *e, struct fdtable *table, uint32_t fd,
 			const struct slot *was, const struct actor *actor,
 			const struct lock_range *range)
 {
-	const struct past *past = finding_past(e, table, fd, was->generation);
+	const struct ended *ended = finding_ended(e, table, fd, was->generation);
 	struct report r;
 
-	if (!past)
+	if (!ended)
 		return; /* no memory for the evidence */
-	report_begin(&r, e, RULE_CLOSE_LOCK, actor->process, site_now(past->closed_at));
+	report_begin(&r, e, RULE_CLOSE_LOCK, actor->process, site_now(ended->closed_at));
 	report_trust(&r, table, CONFIDENCE_EXACT);
 	r.finding.first_ns = range->time_ns;
 	r.finding.descriptor = (struct descriptor){ .fd = fd,
 						    .generation = was->generation,
 						    .kind = was->kind,
 						    .name = slots_name(e, table, range->fd) };
-	r.finding.opened = party_past_opened(past);
-	r.finding.closed = party_past_closed(past);
+	r.finding.opened = ended_opening(ended);
+	r.finding.closed = ended_closing(ended);
 	r.finding.closed_is_culprit = true;
-	r.finding.used = party_locked(range);
-	finding_history(e, &r.finding, past->next);
+	r.finding.used = lock_operation(range);
+	finding_history(e, &r.finding, ended->next);
 	if (report_is_news(&r))
 		lock_format(&r, range);
 	report_send(&r);

@@ -90,18 +90,18 @@ static bool makes_second_one(uint32_t syscall)
  * call. What came and went behind it, as the libraries that ld.so maps, found the number free.
  * NULL: none that is remembered.
  */
-static const struct past *stdio_last_meant(const struct engine *e, const struct slot *slot,
-					   uint64_t started_ns)
+static const struct ended *stdio_last_meant(const struct engine *e, const struct slot *slot,
+					    uint64_t started_ns)
 {
-	const struct past *past;
+	const struct ended *ended;
 
-	for (uint32_t index = slot->past; index; index = past->next) {
-		past = past_at(&e->pasts, index);
-		if (past->closed_ns < started_ns)
+	for (uint32_t index = slot->ended; index; index = ended->next) {
+		ended = ended_at(&e->ended, index);
+		if (ended->closed_ns < started_ns)
 			return NULL;
-		if (past->opened_ns <= started_ns ||
-		    (past->opened_at && makes_second_one(past->opened_at->syscall)))
-			return past;
+		if (ended->opened_ns <= started_ns ||
+		    (ended->opened_at && makes_second_one(ended->opened_at->syscall)))
+			return ended;
 	}
 	return NULL;
 }
@@ -124,20 +124,20 @@ static void stdio_add_closer(struct report *r, const struct slot *slot)
 {
 	const struct process *process = r->finding.process;
 	uint64_t started_ns = process->exec_ns ? process->exec_ns : process->forked_ns;
-	const struct past *past = stdio_last_meant(r->engine, slot, started_ns);
-	struct party closed = { 0 };
+	const struct ended *ended = stdio_last_meant(r->engine, slot, started_ns);
+	struct operation closed = { 0 };
 	char closer[80];
 
-	if (!past && slot->past && !process->stdio_known)
-		past = past_at(&r->engine->pasts, slot->past);
-	if (past && past->closed_ns >= started_ns)
-		closed = party_past_closed(past);
-	party_format(&closed, closer, sizeof(closer));
+	if (!ended && slot->ended && !process->stdio_known)
+		ended = ended_at(&r->engine->ended, slot->ended);
+	if (ended && ended->closed_ns >= started_ns)
+		closed = ended_closing(ended);
+	operation_format(&closed, closer, sizeof(closer));
 	if (closed.known)
 		report_add_why(r, "%s had closed it", closer);
-	else if (!past && starts_closed(process, r->finding.descriptor.fd))
+	else if (!ended && starts_closed(process, r->finding.descriptor.fd))
 		report_add_why(r, "%s", stdio_start(process, r->finding.descriptor.fd));
-	else if (!past && slot->past)
+	else if (!ended && slot->ended)
 		report_add_why(r, "it was closed too long ago to know by whom");
 	else
 		report_add_why(r, "nobody was seen to close it");
@@ -176,9 +176,9 @@ static void stdio_report(struct engine *e, const struct fdtable *table, int32_t 
 	report_begin(&r, e, RULE_CLOSE_STDIO, table->owner, site_now(slot->site));
 	report_trust(&r, table, CONFIDENCE_EXACT);
 	r.finding.first_ns = slot->opened_ns;
-	r.finding.opened = party_opened(slot);
+	r.finding.opened = slot_opening(slot);
 	r.finding.opened_is_culprit = true;
-	finding_history(e, &r.finding, slot->past);
+	finding_history(e, &r.finding, slot->ended);
 	if (report_is_news(&r))
 		stdio_format(&r, table, fd);
 	report_send(&r);

@@ -103,22 +103,22 @@ static struct sweep *sweep_begin(struct engine *e, struct sweep *sweep, struct f
 }
 
 static struct victim sweep_victim_of(struct engine *e, const struct sweep *sweep,
-				     const struct hit *hit, const struct past *past)
+				     const struct hit *hit, const struct ended *ended)
 {
 	struct victim victim = { .fd = hit->fd,
-				 .kind = past->kind,
-				 .name = names_get_key(&e->names, past->name),
-				 .opened = party_past_opened(past) };
+				 .kind = ended->kind,
+				 .name = names_get_key(&e->names, ended->name),
+				 .opened = ended_opening(ended) };
 
 	if (hit->affected_ns)
-		victim.hurt = (struct party){ .known = true,
-					      .pid = sweep->process->pid,
-					      .tid = hit->affected_tid,
-					      .name = sweep->process->name,
-					      .error = EBADF,
-					      .time_ns = hit->affected_ns,
-					      .syscall = hit->affected_syscall,
-					      .site = site_now(hit->affected_at) };
+		victim.failed_use = (struct operation){ .known = true,
+							.pid = sweep->process->pid,
+							.tid = hit->affected_tid,
+							.name = sweep->process->name,
+							.error = EBADF,
+							.time_ns = hit->affected_ns,
+							.syscall = hit->affected_syscall,
+							.site = site_now(hit->affected_at) };
 	return victim;
 }
 
@@ -127,14 +127,14 @@ static void sweep_add_victims(struct engine *e, struct finding *f, const struct 
 {
 	for (unsigned int i = 0; i < sweep->hit_count; i++) {
 		const struct hit *hit = &sweep->hits[i];
-		const struct past *past;
+		const struct ended *ended;
 
 		if (hit->foreign != foreign || (hit->affected_ns != 0) != is_affected ||
 		    f->victim_count == FINDING_VICTIMS_MAX)
 			continue;
-		past = finding_past(e, sweep->table, hit->fd, hit->generation);
-		if (past)
-			f->victims[f->victim_count++] = sweep_victim_of(e, sweep, hit, past);
+		ended = finding_ended(e, sweep->table, hit->fd, hit->generation);
+		if (ended)
+			f->victims[f->victim_count++] = sweep_victim_of(e, sweep, hit, ended);
 	}
 }
 
@@ -223,7 +223,7 @@ static void sweep_report(struct engine *e, const struct sweep *sweep)
 		name_victims(e, f, sweep);
 	f->severity = f->victim_total ? SEVERITY_WARNING : SEVERITY_INFO;
 	f->first_ns = sweep->start_ns;
-	f->closed = party_actor(&actor, 0);
+	f->closed = actor_operation(&actor, 0);
 	if (sweep->syscall == FDT_SYS_close_range)
 		f->closed.how = ending_text(END_RANGE);
 	f->closed_is_culprit = f->victim_total != 0;
@@ -282,11 +282,11 @@ static void sweep_finish(struct engine *e, struct task *task)
 static void mark_swept(struct engine *e, struct sweep *sweep)
 {
 	for (unsigned int i = 0; i < sweep->hit_count; i++) {
-		struct past *past =
-			finding_past(e, sweep->table, sweep->hits[i].fd, sweep->hits[i].generation);
+		struct ended *ended = finding_ended(e, sweep->table, sweep->hits[i].fd,
+						    sweep->hits[i].generation);
 
-		if (past)
-			past->flags |= PAST_SWEPT;
+		if (ended)
+			ended->flags |= ENDED_SWEPT;
 	}
 }
 
@@ -327,12 +327,12 @@ static struct sweep *sweep_extend(struct engine *e, struct fdtable *table, int32
 }
 
 /* Who opened it? Not this thread in this image: then it was somebody else's. */
-static bool is_foreign(const struct sweep *sweep, const struct past *past)
+static bool is_foreign(const struct sweep *sweep, const struct ended *ended)
 {
 	const struct process *process = sweep->process;
 
-	if (past->opened_at)
-		return past->opened_at->process == process && past->opener_tid != sweep->tid;
+	if (ended->opened_at)
+		return ended->opened_at->process == process && ended->opener_tid != sweep->tid;
 	return !process->forked_ns && !process->exec_ns;
 }
 
@@ -358,28 +358,28 @@ static void sweep_closed(struct engine *e, const struct slot_closed *change)
 {
 	const struct actor *actor = change->actor;
 	const struct slot *slot = fdtable_slot(change->table, change->fd);
-	struct past *past = slot && slot->past ? past_at(&e->pasts, slot->past) : NULL;
+	struct ended *ended = slot && slot->ended ? ended_at(&e->ended, slot->ended) : NULL;
 	struct actor closer;
 	struct sweep *sweep;
 	struct hit hit;
 
-	if (!actor || !actor->task || !actor->process || !past ||
+	if (!actor || !actor->task || !actor->process || !ended ||
 	    (change->ending != END_CLOSE && change->ending != END_RANGE))
 		return;
 	closer = *actor;
-	closer.site = past->closed_at;
+	closer.site = ended->closed_at;
 	sweep = sweep_extend(e, change->table, change->fd, &closer);
 	if (!sweep)
 		return;
 	sweep->tries++;
 	sweep->closed++;
 	hit = (struct hit){ .fd = change->fd,
-			    .generation = past->generation,
-			    .foreign = is_foreign(sweep, past) };
+			    .generation = ended->generation,
+			    .foreign = is_foreign(sweep, ended) };
 	sweep->foreign += hit.foreign;
 	add_hit(e, sweep, &hit);
 	if (sweep->recognized)
-		past->flags |= PAST_SWEPT;
+		ended->flags |= ENDED_SWEPT;
 	sweep_recognize(e, sweep);
 }
 
@@ -428,15 +428,15 @@ bool sweep_failed(struct engine *e, struct fdtable *table, const struct fdt_erro
 }
 
 static bool sweep_note_affected(struct sweep *sweep, const struct fdtable *table,
-				const struct past *past, int32_t fd, const struct actor *actor)
+				const struct ended *ended, int32_t fd, const struct actor *actor)
 {
-	if (sweep->table != table || sweep->tid != past->closer_tid ||
+	if (sweep->table != table || sweep->tid != ended->closer_tid ||
 	    sweep->process != actor->process) /* or what ran before an exec had swept */
 		return false;
 	for (unsigned int i = 0; i < sweep->hit_count; i++) {
 		struct hit *hit = &sweep->hits[i];
 
-		if (hit->fd != fd || hit->generation != past->generation)
+		if (hit->fd != fd || hit->generation != ended->generation)
 			continue;
 		sweep->affected++;
 		if (hit->affected_ns)
@@ -450,22 +450,22 @@ static bool sweep_note_affected(struct sweep *sweep, const struct fdtable *table
 	return false;
 }
 
-bool sweep_in_progress(struct engine *e, const struct fdtable *table, const struct past *past)
+bool sweep_in_progress(struct engine *e, const struct fdtable *table, const struct ended *ended)
 {
-	const struct task *task = map_get(&e->tasks, past->closer_tid);
+	const struct task *task = map_get(&e->tasks, ended->closer_tid);
 
 	return task && task->sweep && task->sweep->table == table && task->sweep->tries > 1 &&
 	       e->now_ns - task->sweep->end_ns < GAP_NS;
 }
 
-static bool sweep_affected(struct engine *e, const struct fdtable *table, const struct past *past,
+static bool sweep_affected(struct engine *e, const struct fdtable *table, const struct ended *ended,
 			   int32_t fd, const struct actor *actor)
 {
 	for (struct task *task = actor->process->tasks; task; task = task->next)
-		if (task->sweep && sweep_note_affected(task->sweep, table, past, fd, actor))
+		if (task->sweep && sweep_note_affected(task->sweep, table, ended, fd, actor))
 			return true;
 	for (struct sweep *sweep = sweep_state(e)->over; sweep; sweep = sweep->next)
-		if (sweep_note_affected(sweep, table, past, fd, actor))
+		if (sweep_note_affected(sweep, table, ended, fd, actor))
 			return true;
 	return false;
 }
@@ -478,7 +478,7 @@ static void sweep_format_late(struct report *r, const struct victim *victim)
 	char what[160], closer[96];
 
 	finding_describe(&d, what, sizeof(what));
-	party_format(&r->finding.closed, closer, sizeof(closer));
+	operation_format(&r->finding.closed, closer, sizeof(closer));
 	report_message(r,
 		       "%s was closed by a loop over descriptor numbers in %s, and is still used",
 		       what, closer);
@@ -488,42 +488,45 @@ static void sweep_format_late(struct report *r, const struct victim *victim)
 	report_help(r, HELP_SWEEP);
 }
 
-/* The loop has been reported, or forgotten as harmless: what it hurt is known from the past alone. */
+/*
+ * The loop has been reported, or forgotten as harmless: whom it hit is known from ended
+ * generations alone.
+ */
 static void sweep_report_late(struct engine *e, const struct fdtable *table,
-			      const struct past *past, int32_t fd, const struct actor *actor)
+			      const struct ended *ended, int32_t fd, const struct actor *actor)
 {
 	struct report r;
 	struct finding *f = &r.finding;
 
-	report_begin(&r, e, RULE_CLOSE_SWEEP, actor->process, site_now(past->closed_at));
+	report_begin(&r, e, RULE_CLOSE_SWEEP, actor->process, site_now(ended->closed_at));
 	report_trust(&r, table, CONFIDENCE_EXACT);
 	f->severity = SEVERITY_WARNING;
-	f->first_ns = past->closed_ns;
-	f->closed = party_past_closed(past);
+	f->first_ns = ended->closed_ns;
+	f->closed = ended_closing(ended);
 	f->closed_is_culprit = true;
 	f->victims[0] = (struct victim){ .fd = fd,
-					 .kind = past->kind,
-					 .name = names_get_key(&e->names, past->name),
-					 .opened = party_past_opened(past),
-					 .hurt = party_actor(actor, EBADF) };
+					 .kind = ended->kind,
+					 .name = names_get_key(&e->names, ended->name),
+					 .opened = ended_opening(ended),
+					 .failed_use = actor_operation(actor, EBADF) };
 	f->victim_count = f->victim_total = 1;
 	if (report_is_news(&r))
 		sweep_format_late(&r, &f->victims[0]);
 	report_send(&r);
 }
 
-bool sweep_hurt(struct engine *e, struct fdtable *table, const struct past *past, int32_t fd,
+bool sweep_hurt(struct engine *e, struct fdtable *table, const struct ended *ended, int32_t fd,
 		const struct actor *actor)
 {
-	struct past *kept = finding_past(e, table, fd, past->generation);
+	struct ended *kept = finding_ended(e, table, fd, ended->generation);
 
-	if (kept && !close_before_exec(past, actor))
-		kept->flags |= PAST_MISSED;
-	if (sweep_affected(e, table, past, fd, actor))
+	if (kept && !close_before_exec(ended, actor))
+		kept->flags |= ENDED_MISSED;
+	if (sweep_affected(e, table, ended, fd, actor))
 		return true;
-	if (past->closed_at && past->closed_at->process == actor->process)
-		sweep_report_late(e, table, past, fd, actor);
-	else if (!close_before_exec(past, actor))
+	if (ended->closed_at && ended->closed_at->process == actor->process)
+		sweep_report_late(e, table, ended, fd, actor);
+	else if (!close_before_exec(ended, actor))
 		return false;
 	return true;
 }
@@ -585,7 +588,7 @@ void sweep_probed(struct engine *e, const struct fdtable *table, const struct fd
 	report_trust(&r, table, CONFIDENCE_EXACT);
 	r.finding.severity = SEVERITY_INFO;
 	r.finding.first_ns = event->first_ns;
-	r.finding.used = party_actor(actor, EBADF);
+	r.finding.used = actor_operation(actor, EBADF);
 	r.finding.sweep = (struct finding_sweep){ .present = true,
 						  .tries = tries,
 						  .first = event->step < 0 ? end : event->fd,

@@ -80,18 +80,19 @@ static bool is_probe(unsigned int syscall)
 	}
 }
 
-static void describe_past(struct engine *e, struct finding *f, const struct past *past, uint32_t fd)
+static void describe_ended(struct engine *e, struct finding *f, const struct ended *ended,
+			   uint32_t fd)
 {
 	f->descriptor = (struct descriptor){ .fd = fd,
-					     .generation = past->generation,
-					     .kind = past->kind,
-					     .name = names_get_key(&e->names, past->name) };
-	f->opened = party_past_opened(past);
-	f->closed = party_past_closed(past);
-	finding_history(e, f, past->next);
+					     .generation = ended->generation,
+					     .kind = ended->kind,
+					     .name = names_get_key(&e->names, ended->name) };
+	f->opened = ended_opening(ended);
+	f->closed = ended_closing(ended);
+	finding_history(e, f, ended->next);
 }
 
-static bool same_image(const struct party *a, const struct party *b)
+static bool same_image(const struct operation *a, const struct operation *b)
 {
 	return a->site && b->site && a->site->process == b->site->process;
 }
@@ -147,9 +148,9 @@ static void explain_unowned(struct report *r)
 
 #define BY_OBJECT (FDT_SITE_FINALIZER | FDT_SITE_COLLECTOR)
 
-static uint64_t caller_of(const struct party *party)
+static uint64_t caller_of(const struct operation *operation)
 {
-	return party->known && party->site ? stack_caller(party->site->stack) : 0;
+	return operation->known && operation->site ? stack_caller(operation->site->stack) : 0;
 }
 
 /* socket.close() and its like, which close on an object's behalf, are written in Python. */
@@ -246,16 +247,16 @@ static bool is_wait(unsigned int syscall)
  * Places do: one that closed this generation and the one before, which another place had opened,
  * closed the number twice.
  */
-static bool is_same_place(struct engine *e, const struct actor *actor, const struct past *past)
+static bool is_same_place(struct engine *e, const struct actor *actor, const struct ended *ended)
 {
-	const struct past *before = past->next ? past_at(&e->pasts, past->next) : NULL;
+	const struct ended *before = ended->next ? ended_at(&e->ended, ended->next) : NULL;
 
-	if (is_wait(actor->syscall) || past->closer_tid != actor->tid || !before ||
-	    before->generation + 1 != past->generation || past->ending != END_CLOSE ||
-	    before->ending != END_CLOSE || (past->flags | before->flags) & PAST_SWEPT)
+	if (is_wait(actor->syscall) || ended->closer_tid != actor->tid || !before ||
+	    before->generation + 1 != ended->generation || ended->ending != END_CLOSE ||
+	    before->ending != END_CLOSE || (ended->flags | before->flags) & ENDED_SWEPT)
 		return false;
-	return is_opened_elsewhere(site_now(past->opened_at), site_now(before->opened_at)) &&
-	       is_closed_alike(site_now(past->closed_at), site_now(before->closed_at));
+	return is_opened_elsewhere(site_now(ended->opened_at), site_now(before->opened_at)) &&
+	       is_closed_alike(site_now(ended->closed_at), site_now(before->closed_at));
 }
 
 static void explain_one_place(struct report *r)
@@ -274,16 +275,16 @@ static void explain_one_place(struct report *r)
 }
 
 /* "worker()", "a finalizer in drop()"; "" where the stack names no function. */
-static void name_function(const struct party *party, char *buffer, size_t size)
+static void name_function(const struct operation *operation, char *buffer, size_t size)
 {
 	char function[64];
 	unsigned int flags;
 
 	buffer[0] = '\0';
-	if (!party->site)
+	if (!operation->site)
 		return;
-	site_format_function(party->site, function, sizeof(function));
-	flags = party->syscall == FDT_SYS_close ? site_flags(party->site) : 0;
+	site_format_function(operation->site, function, sizeof(function));
+	flags = operation->syscall == FDT_SYS_close ? site_flags(operation->site) : 0;
 	if (function[0])
 		text_format(buffer, size, "%s%s%s",
 			    flags & FDT_SITE_COLLECTOR   ? "the garbage collector in "
@@ -293,7 +294,7 @@ static void name_function(const struct party *party, char *buffer, size_t size)
 }
 
 /* The two by function, or by line where they are in one; by thread where no stack is known. */
-static void name_parties(const struct finding *f, char *closer, char *user, size_t size)
+static void name_operations(const struct finding *f, char *closer, char *user, size_t size)
 {
 	name_function(&f->closed, closer, size);
 	name_function(&f->used, user, size);
@@ -317,7 +318,7 @@ static void unowned_format(struct report *r, enum proof proof)
 	char what[160], closer[96], user[96];
 
 	finding_describe(&r->finding.descriptor, what, sizeof(what));
-	name_parties(&r->finding, closer, user, sizeof(closer));
+	name_operations(&r->finding, closer, user, sizeof(closer));
 	report_message(r, "%s was closed by %s while %s still used it", what, closer, user);
 	if (proof == CLOSED_BY_OBJECT)
 		explain_stale(r);
@@ -340,14 +341,14 @@ static void unowned_report(struct report *r, const struct fdtable *table, enum p
 	report_send(r);
 }
 
-static void robbed_format(struct report *r, const struct party *middle, uint32_t generation)
+static void robbed_format(struct report *r, const struct operation *middle, uint32_t generation)
 {
 	const struct finding *f = &r->finding;
 	char what[160], thief[96], robbed[96], user[96], ago[40];
 
 	finding_describe(&f->descriptor, what, sizeof(what));
-	name_parties(f, thief, user, sizeof(thief));
-	party_format(middle, robbed, sizeof(robbed));
+	name_operations(f, thief, user, sizeof(thief));
+	operation_format(middle, robbed, sizeof(robbed));
 	format_span(close_since(f->used.time_ns, middle->time_ns), ago, sizeof(ago));
 	report_message(r, "%s was closed by %s, whose it was not; %s then failed", what, thief,
 		       user);
@@ -361,7 +362,7 @@ static void robbed_format(struct report *r, const struct party *middle, uint32_t
 }
 
 /* The one in the middle closed what it took for its own: the first wrong close is to blame. */
-static void robbed_report(struct report *r, const struct fdtable *table, struct party middle,
+static void robbed_report(struct report *r, const struct fdtable *table, struct operation middle,
 			  uint32_t generation)
 {
 	struct finding *f = &r->finding;
@@ -434,19 +435,19 @@ static void interrupted_report(struct report *r, const struct fdtable *table)
 }
 
 /* Those who had the number since belong to its story, too. */
-static void add_bystanders(struct engine *e, struct finding *f, const struct past *newest)
+static void add_bystanders(struct engine *e, struct finding *f, const struct ended *newest)
 {
-	const struct past *past = newest;
+	const struct ended *ended = newest;
 	struct lifetime later[FINDING_HISTORY_MAX];
 	unsigned int count = 0, kept;
 
-	for (; past && past->generation != f->descriptor.generation;
-	     past = past->next ? past_at(&e->pasts, past->next) : NULL)
+	for (; ended && ended->generation != f->descriptor.generation;
+	     ended = ended->next ? ended_at(&e->ended, ended->next) : NULL)
 		if (count < FINDING_HISTORY_MAX)
-			later[count++] = (struct lifetime){ .generation = past->generation,
-							    .kind = past->kind,
-							    .opened = party_past_opened(past),
-							    .closed = party_past_closed(past) };
+			later[count++] = (struct lifetime){ .generation = ended->generation,
+							    .kind = ended->kind,
+							    .opened = ended_opening(ended),
+							    .closed = ended_closing(ended) };
 	kept = FINDING_HISTORY_MAX - count;
 	if (f->history_count < kept)
 		kept = f->history_count;
@@ -482,16 +483,16 @@ static void closed_at_start_report(struct report *r, const struct fdtable *table
 }
 
 static void use_judge_wrong(struct report *r, const struct fdtable *table,
-			    const struct actor *actor, const struct past *newest,
-			    const struct past *meant)
+			    const struct actor *actor, const struct ended *newest,
+			    const struct ended *meant)
 {
-	const struct past *wrong = close_first_wrong(r->engine, meant);
+	const struct ended *wrong = close_first_wrong(r->engine, meant);
 	struct finding *f = &r->finding;
 
-	describe_past(r->engine, f, wrong, f->descriptor.fd);
+	describe_ended(r->engine, f, wrong, f->descriptor.fd);
 	if (wrong != meant) {
 		add_bystanders(r->engine, f, newest);
-		robbed_report(r, table, party_past_closed(meant), meant->generation);
+		robbed_report(r, table, ended_closing(meant), meant->generation);
 	} else if (meant == newest && closed_by_stale_object(f)) {
 		unowned_report(r, table, CLOSED_BY_OBJECT);
 	} else if (is_same_place(r->engine, actor, meant)) {
@@ -510,9 +511,9 @@ static void use_judge_wrong(struct report *r, const struct fdtable *table,
 
 /* The call was a use of the number: who ended the generation that it was about? */
 static void judge_use(struct engine *e, const struct actor *actor, struct fdtable *table,
-		      int32_t fd, const struct past *newest)
+		      int32_t fd, const struct ended *newest)
 {
-	const struct past *meant = close_meant(e, newest, fd, actor);
+	const struct ended *meant = close_meant(e, newest, fd, actor);
 	bool is_at_start;
 	struct report r;
 
@@ -521,17 +522,17 @@ static void judge_use(struct engine *e, const struct actor *actor, struct fdtabl
 	is_at_start = close_at_start(meant, actor);
 	if (is_at_start && !close_is_named(e, actor->process, fd))
 		return; /* a number from before the exec: not this program's mistake with a descriptor */
-	if (!is_at_start && meant->flags & PAST_SWEPT && sweep_hurt(e, table, meant, fd, actor))
+	if (!is_at_start && meant->flags & ENDED_SWEPT && sweep_hurt(e, table, meant, fd, actor))
 		return;
 	report_begin(&r, e, RULE_USE_CLOSED, actor->process, NULL); /* or RULE_CLOSE_UNOWNED */
-	r.finding.used = party_actor(actor, EBADF);
+	r.finding.used = actor_operation(actor, EBADF);
 	r.finding.first_ns = newest->closed_ns;
 	r.finding.descriptor.fd = fd;
 	if (!is_at_start) {
 		use_judge_wrong(&r, table, actor, newest, meant);
 		return;
 	}
-	describe_past(e, &r.finding, meant, fd);
+	describe_ended(e, &r.finding, meant, fd);
 	closed_at_start_report(&r, table, meant->ending == END_EXEC);
 }
 
@@ -551,18 +552,18 @@ static void double_format(struct report *r)
 }
 
 static void judge_close(struct engine *e, const struct actor *actor, struct fdtable *table,
-			int32_t fd, const struct past *past)
+			int32_t fd, const struct ended *ended)
 {
 	struct report r;
 
-	if (past->flags & PAST_SWEPT || past->ending == END_EXEC || close_is_loaders(past) ||
-	    close_before_exec(past, actor))
+	if (ended->flags & ENDED_SWEPT || ended->ending == END_EXEC || close_is_loaders(ended) ||
+	    close_before_exec(ended, actor))
 		return; /* it was not the program that closed it before */
 	report_begin(&r, e, RULE_CLOSE_DOUBLE, actor->process, site_now(actor->site));
 	report_trust(&r, table, CONFIDENCE_EXACT);
-	r.finding.used = party_actor(actor, EBADF);
-	r.finding.first_ns = past->closed_ns;
-	describe_past(e, &r.finding, past, fd);
+	r.finding.used = actor_operation(actor, EBADF);
+	r.finding.first_ns = ended->closed_ns;
+	describe_ended(e, &r.finding, ended, fd);
 	if (report_is_news(&r))
 		double_format(&r);
 	report_send(&r);
@@ -573,14 +574,14 @@ bool close_all_own(struct engine *e, const struct fdtable *table, const struct p
 {
 	for (int32_t fd = low; fd <= high; fd++) {
 		const struct slot *slot = fdtable_slot(table, fd);
-		const struct past *past =
-			slot && slot->past ? past_at(&e->pasts, slot->past) : NULL;
+		const struct ended *ended =
+			slot && slot->ended ? ended_at(&e->ended, slot->ended) : NULL;
 
-		while (past && past->closed_ns > before_ns)
-			past = past->next ? past_at(&e->pasts, past->next) : NULL;
-		if (!past || past->ending != END_CLOSE || past->flags & PAST_SWEPT ||
-		    !past->opened_at || past->opened_at->process != process || !past->closed_at ||
-		    past->closed_at->process != process)
+		while (ended && ended->closed_ns > before_ns)
+			ended = ended->next ? ended_at(&e->ended, ended->next) : NULL;
+		if (!ended || ended->ending != END_CLOSE || ended->flags & ENDED_SWEPT ||
+		    !ended->opened_at || ended->opened_at->process != process ||
+		    !ended->closed_at || ended->closed_at->process != process)
 			return false;
 	}
 	return true;
@@ -605,28 +606,28 @@ void close_report_run(struct engine *e, const struct actor *actor, struct fdtabl
 		      int32_t first, int32_t last)
 {
 	const struct slot *slot = fdtable_slot(table, first);
-	const struct past *past = slot && slot->past ? past_at(&e->pasts, slot->past) : NULL;
+	const struct ended *ended = slot && slot->ended ? ended_at(&e->ended, slot->ended) : NULL;
 	struct report r;
 
-	if (!past)
+	if (!ended)
 		return;
 	report_begin(&r, e, RULE_CLOSE_DOUBLE, actor->process, site_now(actor->site));
 	report_trust(&r, table, CONFIDENCE_EXACT);
-	r.finding.used = party_actor(actor, EBADF);
-	r.finding.first_ns = past->closed_ns;
-	describe_past(e, &r.finding, past, first);
+	r.finding.used = actor_operation(actor, EBADF);
+	r.finding.first_ns = ended->closed_ns;
+	describe_ended(e, &r.finding, ended, first);
 	if (report_is_news(&r))
 		double_run_format(&r, first < last ? first : last, first < last ? last : first);
 	report_send(&r);
 }
 
 static void close_judge(struct engine *e, const struct actor *actor, struct fdtable *table,
-			int32_t fd, const struct past *past)
+			int32_t fd, const struct ended *ended)
 {
 	if (actor->syscall == FDT_SYS_close)
-		judge_close(e, actor, table, fd, past);
+		judge_close(e, actor, table, fd, ended);
 	else
-		judge_use(e, actor, table, fd, past);
+		judge_use(e, actor, table, fd, ended);
 }
 
 static bool is_second_teardown(struct engine *e, const struct deferred_failure *deferred,
@@ -648,16 +649,16 @@ static void close_resolve(struct engine *e, unsigned int index, struct fdtable *
 			       .syscall = deferred.syscall,
 			       .site = deferred.site,
 			       .time_ns = deferred.time_ns };
-	const struct past *past =
-		table ? finding_past(e, table, deferred.fd, deferred.generation) : NULL;
+	const struct ended *ended =
+		table ? finding_ended(e, table, deferred.fd, deferred.generation) : NULL;
 
-	/* In order: of too many, the oldest is resolved, while its past is still known. */
+	/* In order: of too many, the oldest is resolved, while that generation is still known. */
 	memmove(&state->deferred[index], &state->deferred[index + 1],
 		(--state->count - index) * sizeof(deferred));
-	if (past && is_second_teardown(e, &deferred, table))
+	if (ended && is_second_teardown(e, &deferred, table))
 		close_report_run(e, &actor, table, deferred.fd, deferred.last_fd);
-	else if (past)
-		close_judge(e, &actor, table, deferred.fd, past);
+	else if (ended)
+		close_judge(e, &actor, table, deferred.fd, ended);
 	site_unref(&e->sites, deferred.site);
 	process_unref(&e->mem, deferred.process);
 }
@@ -681,7 +682,7 @@ static void close_resolve_number(struct engine *e, struct fdtable *table, int32_
 }
 
 static void close_defer(struct engine *e, const struct actor *actor, struct fdtable *table,
-			int32_t fd, const struct past *past)
+			int32_t fd, const struct ended *ended)
 {
 	struct close_unowned *state = detector_state(e, DETECTOR_CLOSE_UNOWNED);
 
@@ -697,7 +698,7 @@ static void close_defer(struct engine *e, const struct actor *actor, struct fdta
 					   .syscall = actor->syscall,
 					   .fd = fd,
 					   .last_fd = fd,
-					   .generation = past->generation,
+					   .generation = ended->generation,
 					   .process = process_ref(actor->process) };
 }
 
@@ -720,8 +721,8 @@ static void close_failed(struct engine *e, const struct fdt_error *event, const 
 			 struct fdtable *table)
 {
 	const struct slot *slot = event->fd >= 0 ? fdtable_slot(table, event->fd) : NULL;
-	const struct past *past =
-		slot && !slot->file && slot->past ? past_at(&e->pasts, slot->past) : NULL;
+	const struct ended *ended =
+		slot && !slot->file && slot->ended ? ended_at(&e->ended, slot->ended) : NULL;
 	bool is_close = event->head.syscall == FDT_SYS_close;
 
 	if (event->error != EBADF || !(event->head.flags & FDT_ERR_EMPTY))
@@ -732,12 +733,12 @@ static void close_failed(struct engine *e, const struct fdt_error *event, const 
 		close_defer_more(e, event, table);
 	if (event->head.syscall == FDT_SYS_fcntl)
 		sweep_probed(e, table, event, actor);
-	if (!past || event->count != 1 || (!is_close && is_probe(event->head.syscall)))
+	if (!ended || event->count != 1 || (!is_close && is_probe(event->head.syscall)))
 		return; /* never seen open; the rest of a run that has been judged; a question */
-	if (is_close || sweep_in_progress(e, table, past))
-		close_defer(e, actor, table, event->fd, past);
+	if (is_close || sweep_in_progress(e, table, ended))
+		close_defer(e, actor, table, event->fd, ended);
 	else
-		judge_use(e, actor, table, event->fd, past);
+		judge_use(e, actor, table, event->fd, ended);
 }
 
 static void close_tick(struct engine *e)

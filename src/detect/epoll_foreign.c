@@ -118,8 +118,8 @@ static void foreign_report(struct engine *e, const struct fdt_register *event,
 	report_begin(&r, e, RULE_EPOLL_FOREIGN, actor->process, site_now(actor->site));
 	report_trust(&r, table, CONFIDENCE_EXACT);
 	r.finding.subject = maker->name;
-	r.finding.opened = party_opened(fdtable_slot(table, event->epoll_fd));
-	r.finding.used = party_actor(actor, 0);
+	r.finding.opened = slot_opening(fdtable_slot(table, event->epoll_fd));
+	r.finding.used = actor_operation(actor, 0);
 	r.finding.used_is_culprit = true;
 	if (report_is_news(&r))
 		foreign_format(&r, event, table, maker);
@@ -319,7 +319,7 @@ static void watch_format(struct report *r, const struct closed_watch *watch, int
 	char what[160], closer[80];
 
 	finding_describe(&r->finding.descriptor, what, sizeof(what));
-	party_format(&r->finding.closed, closer, sizeof(closer));
+	operation_format(&r->finding.closed, closer, sizeof(closer));
 	report_message(r,
 		       "%s was closed by %s, but epoll fd %d still watches it: %s[%u] holds a copy "
 		       "(fd %d)",
@@ -339,23 +339,23 @@ static void watch_format(struct report *r, const struct closed_watch *watch, int
 static void watch_report(struct engine *e, const struct fdtable *table,
 			 const struct closed_watch *watch, int32_t epoll)
 {
-	const struct past *past = finding_past(e, table, watch->fd, watch->generation);
+	const struct ended *ended = finding_ended(e, table, watch->fd, watch->generation);
 	struct report r;
 
-	if (!past)
+	if (!ended)
 		return; /* too many others have had the number since */
-	report_begin(&r, e, RULE_EPOLL_STALE, table->owner, site_now(past->closed_at));
+	report_begin(&r, e, RULE_EPOLL_STALE, table->owner, site_now(ended->closed_at));
 	report_trust(&r, table, CONFIDENCE_EXACT);
 	r.finding.subject = watch->holder_table->owner->name;
 	r.finding.first_ns = watch->time_ns;
 	r.finding.descriptor = (struct descriptor){ .fd = watch->fd,
-						    .generation = past->generation,
-						    .kind = past->kind,
-						    .name = names_get_key(&e->names, past->name) };
-	r.finding.opened = party_past_opened(past);
-	r.finding.closed = party_past_closed(past);
+						    .generation = ended->generation,
+						    .kind = ended->kind,
+						    .name = names_get_key(&e->names, ended->name) };
+	r.finding.opened = ended_opening(ended);
+	r.finding.closed = ended_closing(ended);
 	r.finding.closed_is_culprit = true;
-	finding_history(e, &r.finding, past->next);
+	finding_history(e, &r.finding, ended->next);
 	if (report_is_news(&r))
 		watch_format(&r, watch, epoll);
 	report_send(&r);

@@ -206,7 +206,7 @@ static void held_report(const struct hold *h, uint64_t first_ns)
 	r.finding.subject = h->slot->site->process->name;
 	r.finding.first_ns = first_ns;
 	r.finding.descriptor = slots_descriptor(h->e, h->table, h->fd);
-	r.finding.opened = party_opened(h->slot);
+	r.finding.opened = slot_opening(h->slot);
 	r.finding.opened_is_culprit = true;
 	if (report_is_news(&r)) {
 		if (is_write_end(h->slot))

@@ -211,7 +211,7 @@ static struct victim inherit_victim_of(struct engine *e, const struct fdtable *t
 	const struct slot *slot = fdtable_slot(table, fd);
 
 	return (struct victim){
-		.fd = fd, .kind = slot->kind, .name = name, .opened = party_opened(slot)
+		.fd = fd, .kind = slot->kind, .name = name, .opened = slot_opening(slot)
 	};
 }
 
@@ -419,7 +419,7 @@ static void inherit_report(struct report *r, const struct fdtable *table)
 									      : SEVERITY_INFO;
 	f->subject = shown->site->process->name;
 	f->first_ns = f->process->exec_ns;
-	f->opened = party_opened(shown);
+	f->opened = slot_opening(shown);
 	f->opened_is_culprit = true;
 	if (report_is_news(r))
 		inherit_format(r, &c);

@@ -31,7 +31,7 @@ static void exit_report(struct engine *e, const struct fdtable *table, const str
 	report_trust(&r, table, CONFIDENCE_EXACT);
 	r.finding.severity = e->options.settings.leak_exit_severity;
 	r.finding.descriptor = slots_descriptor(e, table, row->example_fd);
-	r.finding.opened = party_opened(slot);
+	r.finding.opened = slot_opening(slot);
 	r.finding.opened_is_culprit = true;
 	r.finding.first_ns = slot->opened_ns;
 	finding_put_site(&r.finding, row);

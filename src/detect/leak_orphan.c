@@ -201,7 +201,7 @@ static void orphan_report(struct engine *e, const struct fdtable *table, const s
 	f->fingerprint = hash_text(report_fingerprint(&r), fd_kind_name(row->kind));
 	f->severity = severity_of(row);
 	f->descriptor = slots_descriptor(e, table, row->example_fd);
-	f->opened = party_opened(slot);
+	f->opened = slot_opening(slot);
 	f->opened_is_culprit = true;
 	f->first_ns = s->since_ns;
 	finding_put_site(f, row);

@@ -137,7 +137,7 @@ static void straggler_report(struct engine *e, const struct site *site, const st
 		return;
 	f->first_ns = e->now_ns - f->sites[0].oldest_ns;
 	f->descriptor = slots_descriptor(e, table, f->sites[0].example_fd);
-	f->opened = party_opened(fdtable_slot(table, f->sites[0].example_fd));
+	f->opened = slot_opening(fdtable_slot(table, f->sites[0].example_fd));
 	if (r.is_news)
 		straggler_format(&r, site, scale);
 	report_send(&r);

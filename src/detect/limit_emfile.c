@@ -325,7 +325,7 @@ static void limit_report(struct engine *e, const struct failure *x)
 	report_trust(&r, x->table, CONFIDENCE_EXACT);
 	f->severity = x->fullness == OTHER_LIMIT ? SEVERITY_WARNING : SEVERITY_ERROR;
 	f->first_ns = x->event->first_ns;
-	f->used = party_actor(&x->actor, x->event->error);
+	f->used = actor_operation(&x->actor, x->event->error);
 	f->limit = (struct finding_limit){ .present = true,
 					   .soft = x->event->nofile,
 					   .open = x->open };

@@ -10,12 +10,12 @@
 #include "model/syscall_name.h"
 
 /* dup2() onto a number in use is how a log is changed under those who write to it. */
-static bool was_closed_by_other(const struct past *past, const struct actor *actor)
+static bool was_closed_by_other(const struct ended *ended, const struct actor *actor)
 {
-	return past->closed_at && past->closer_tid != actor->tid &&
-	       past->closed_at->process->pid == actor->process->pid &&
-	       (past->ending == END_CLOSE || past->ending == END_RANGE ||
-		past->ending == END_URING);
+	return ended->closed_at && ended->closer_tid != actor->tid &&
+	       ended->closed_at->process->pid == actor->process->pid &&
+	       (ended->ending == END_CLOSE || ended->ending == END_RANGE ||
+		ended->ending == END_URING);
 }
 
 static bool was_opened_by_other(const struct slot *slot, const struct actor *actor)
@@ -25,7 +25,7 @@ static bool was_opened_by_other(const struct slot *slot, const struct actor *act
 }
 
 static void use_format(struct report *r, const struct fdtable *table, int32_t fd,
-		       const struct past *past)
+		       const struct ended *ended)
 {
 	const struct finding *f = &r->finding;
 	char what[160];
@@ -37,7 +37,7 @@ static void use_format(struct report *r, const struct fdtable *table, int32_t fd
 	report_why(r,
 		   "it had used generation %u of the number, which tid %u closed; tid %u opened "
 		   "generation %u; %s went there, and nothing failed",
-		   past->generation, past->closer_tid, f->opened.tid, f->descriptor.generation,
+		   ended->generation, ended->closer_tid, f->opened.tid, f->descriptor.generation,
 		   syscall_name(f->used.syscall));
 	r->finding.help = "close only after every user has let go, or give the users a duplicate";
 }
@@ -46,17 +46,17 @@ static void use_report(struct engine *e, const struct fdtable *table, int32_t fd
 		       const struct actor *actor)
 {
 	const struct slot *slot = fdtable_slot(table, fd);
-	const struct past *past = past_at(&e->pasts, slot->past);
+	const struct ended *ended = ended_at(&e->ended, slot->ended);
 	struct report r;
 
 	report_begin(&r, e, RULE_USE_STALE, actor->process, site_now(actor->site));
 	report_trust(&r, table, CONFIDENCE_INFERRED);
-	r.finding.opened = party_opened(slot);
-	r.finding.used = party_actor(actor, 0);
-	r.finding.first_ns = past->closed_ns;
-	finding_history(e, &r.finding, slot->past);
+	r.finding.opened = slot_opening(slot);
+	r.finding.used = actor_operation(actor, 0);
+	r.finding.first_ns = ended->closed_ns;
+	finding_history(e, &r.finding, slot->ended);
 	if (report_is_news(&r))
-		use_format(&r, table, fd, past);
+		use_format(&r, table, fd, ended);
 	report_send(&r);
 }
 
@@ -66,8 +66,8 @@ static void use_stale(struct engine *e, struct fdtable *table, uint32_t fd,
 	const struct slot *slot = fdtable_slot(table, fd);
 	struct actor user = *actor;
 
-	if (!slot->past || !was_opened_by_other(slot, actor) ||
-	    !was_closed_by_other(past_at(&e->pasts, slot->past), actor))
+	if (!slot->ended || !was_opened_by_other(slot, actor) ||
+	    !was_closed_by_other(ended_at(&e->ended, slot->ended), actor))
 		return;
 	user.site = site_get(&e->sites, actor->process, actor->syscall, actor->site_hash);
 	use_report(e, table, fd, &user);

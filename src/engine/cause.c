@@ -145,17 +145,17 @@ static void cause_judge(struct engine *e, struct cause *cause, const struct find
 
 static void cause_format_site(const struct finding *f, char *buffer, size_t size)
 {
-	const struct party *party = finding_culprit_party(f);
+	const struct operation *operation = finding_culprit_operation(f);
 
 	if (f->site_count && f->sites[0].site && f->sites[0].site->stack)
 		text_format(buffer, size, "%s (%s)", f->sites[0].label,
 			    fd_kind_name(f->sites[0].kind));
 	else if (f->site_count)
 		text_format(buffer, size, "%s", f->sites[0].label);
-	else if (party && party->site)
-		site_format(party->site, buffer, size);
-	else if (party)
-		text_format(buffer, size, "%s", syscall_name(party->syscall));
+	else if (operation && operation->site)
+		site_format(operation->site, buffer, size);
+	else if (operation)
+		text_format(buffer, size, "%s", syscall_name(operation->syscall));
 }
 
 /* To a suppression, which may name an executable. */
@@ -259,17 +259,17 @@ static void cause_deliver_if_due(struct engine *e, struct cause *cause, struct f
 		cause_withhold(e, cause, f);
 }
 
-static bool party_is_older(const struct party *party, uint64_t time_ns)
+static bool operation_is_older(const struct operation *operation, uint64_t time_ns)
 {
-	return party->known && party->time_ns && party->time_ns < time_ns;
+	return operation->known && operation->time_ns && operation->time_ns < time_ns;
 }
 
 /* Something of it lies before the end of the latest time when the hooks were off. */
 static bool cause_rests_on_gap(const struct engine *e, const struct finding *f)
 {
 	return e->uncovered || f->first_ns < e->gap_end_ns ||
-	       party_is_older(&f->opened, e->gap_end_ns) ||
-	       party_is_older(&f->closed, e->gap_end_ns);
+	       operation_is_older(&f->opened, e->gap_end_ns) ||
+	       operation_is_older(&f->closed, e->gap_end_ns);
 }
 
 static void cause_complete(const struct engine *e, struct finding *f)

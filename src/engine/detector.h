@@ -28,11 +28,11 @@ struct task;
 #define DETECTORS_MAX 24
 _Static_assert(FDT_EVENT_KINDS <= 32, "struct detector.kinds has 32 bits");
 
-/* A generation has ended, and its past is there. */
+/* A generation has ended, and its struct ended is there. */
 struct slot_closed {
 	struct fdtable *table;
 	uint32_t fd;
-	const struct slot *was;    /* the slot before; its site has moved to the past */
+	const struct slot *was;    /* the slot before; its site has moved to the struct ended */
 	const struct actor *actor; /* NULL: not known by whom */
 	enum ending ending;
 };

@@ -27,7 +27,7 @@ const char *correction_cause_name(enum correction_cause cause)
 static const struct engine_host no_host;
 static const struct engine_policy no_policy;
 
-/* Like the pasts, at most a quarter of everything. */
+/* Like the ended generations, at most a quarter of everything. */
 static void stacks_begin(struct engine *e)
 {
 	uint64_t quarter = e->mem.max_bytes / 4, wanted = e->options.settings.stacks_memory_bytes;
@@ -59,7 +59,7 @@ int engine_new(const struct engine_options *options, struct engine **ret_engine)
 	stacks_begin(e);
 	e->names.mem = &e->mem;
 	e->details.mem = &e->mem;
-	pasts_init(&e->pasts, &e->mem, &e->sites, e->mem.max_bytes / 4);
+	ended_init(&e->ended, &e->mem, &e->sites, e->mem.max_bytes / 4);
 	if (detectors_begin(e)) {
 		engine_free(e);
 		return -ENOMEM;
@@ -80,7 +80,7 @@ void engine_free(struct engine *e)
 	tasks_done(e);
 	causes_done(e);
 	throttle_done(e);
-	pasts_done(&e->pasts);
+	ended_done(&e->ended);
 	sites_done(&e->sites);
 	names_done(&e->names);
 	details_done(&e->details);
@@ -376,7 +376,7 @@ void engine_counters(const struct engine *e, struct engine_counters *ret_counter
 	ret_counters->stacks_bytes = e->sites.stacks.used_bytes;
 	ret_counters->stacks_forgotten = e->sites.stacks.forgotten;
 	ret_counters->stacks_unknown = e->sites.stacks.unknown;
-	ret_counters->pasts_dropped = e->pasts.dropped;
+	ret_counters->ended_dropped = e->ended.dropped;
 	ret_counters->memory_bytes = e->mem.used_bytes;
 	ret_counters->memory_peak_bytes = e->mem.peak_bytes;
 	ret_counters->last_ns = e->now_ns;

@@ -42,7 +42,7 @@ struct change {
 	const struct process *process; /* whose table it is */
 	uint32_t tid;
 	uint32_t syscall;
-	const char *how;              /* as in struct party */
+	const char *how;              /* as in struct operation */
 	struct descriptor descriptor; /* fd -1 for fork, exec, exit */
 	int32_t error;                /* CHANGE_ERROR: errno, positive */
 	uint32_t count;               /* CHANGE_ERROR: failures in this run of them */
@@ -167,7 +167,7 @@ struct engine_counters {
 	uint64_t findings_suppressed; /* causes; */
 	uint64_t times_suppressed;    /* how often they were found */
 	struct rule_counters by_rule[RULE_COUNT];
-	uint64_t pasts_dropped; /* earlier generations forgotten for want of memory */
+	uint64_t ended_dropped; /* earlier generations forgotten for want of memory */
 	uint64_t tables, tasks, processes, descriptors; /* alive now */
 	/*
 	 * Whether anybody listens or not. A descriptor that dup2 replaced counts as CHANGE_REPLACE

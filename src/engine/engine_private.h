@@ -117,7 +117,7 @@ struct engine {
 	uint64_t now_ns;                     /* highest event time so far */
 	struct map tasks, processes, tables; /* by tid, pid, files_struct address */
 	struct sites sites;
-	struct pasts pasts;
+	struct ended_pool ended;
 	struct names names;
 	struct details details;
 	uint64_t serial; /* of the event that is being applied */
@@ -209,13 +209,13 @@ void left_note(struct engine *e, const struct fdtable *table);
 bool left_is_own(const struct slot *slot, int32_t fd, const void *process);
 
 /* finding.c: helpers that fill parts of a finding */
-struct party party_opened(const struct slot *slot);
+struct operation slot_opening(const struct slot *slot);
 /* "worker()", else "tid 7", else "somebody": cut to size. */
-void party_format(const struct party *party, char *buffer, size_t size);
-struct party party_past_opened(const struct past *past);
-struct party party_past_closed(const struct past *past);
-struct party party_actor(const struct actor *actor, int32_t error);
-void finding_history(struct engine *e, struct finding *f, uint32_t past);
+void operation_format(const struct operation *operation, char *buffer, size_t size);
+struct operation ended_opening(const struct ended *ended);
+struct operation ended_closing(const struct ended *ended);
+struct operation actor_operation(const struct actor *actor, int32_t error);
+void finding_history(struct engine *e, struct finding *f, uint32_t ended);
 /* "fd 4 (tcp a -> b)": cut to size. */
 void finding_describe(const struct descriptor *d, char *buffer, size_t size);
 /*
@@ -226,7 +226,7 @@ uint64_t finding_fingerprint(enum rule rule, const struct process *process,
 			     const struct site *site);
 bool finding_wanted(const struct engine *e, enum rule rule);
 /* Who is to blame, else who failed; NULL: nobody is known. */
-const struct party *finding_culprit_party(const struct finding *f);
+const struct operation *finding_culprit_operation(const struct finding *f);
 
 /* cause.c: for report.c alone; detectors call that */
 /* Whether the finding would be reported, by fingerprint and severity alone. */
@@ -265,9 +265,9 @@ void finding_ask_idle(struct engine *e, const struct fdtable *table, struct site
 /* "3 s", "12 min", "3 h": whole units, long times need no seconds. */
 void finding_format_time(uint64_t ns, char *buffer, size_t size);
 
-/* The past of that generation of that number, if it is still kept; else NULL. */
-struct past *finding_past(struct engine *e, const struct fdtable *table, uint32_t fd,
-			  uint32_t generation);
+/* The record of that ended generation of that number, if it is still kept; else NULL. */
+struct ended *finding_ended(struct engine *e, const struct fdtable *table, uint32_t fd,
+			    uint32_t generation);
 struct fdtable *process_table(const struct process *process); /* NULL: none known */
 
 /* detectors.c */

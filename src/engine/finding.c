@@ -28,17 +28,17 @@ const char *finding_state_name(enum finding_state state)
 	return "resolved";
 }
 
-static struct party party_of(struct site *site, uint32_t tid, uint64_t time_ns)
+static struct operation operation_of(struct site *site, uint32_t tid, uint64_t time_ns)
 {
-	struct party party = { .tid = tid, .time_ns = time_ns, .site = site_now(site) };
+	struct operation operation = { .tid = tid, .time_ns = time_ns, .site = site_now(site) };
 
 	if (!site)
-		return party;
-	party.known = true;
-	party.pid = site->process->pid;
-	party.name = site->process->name;
-	party.syscall = site->syscall;
-	return party;
+		return operation;
+	operation.known = true;
+	operation.pid = site->process->pid;
+	operation.name = site->process->name;
+	operation.syscall = site->syscall;
+	return operation;
 }
 
 /* A close that nobody wrote: an object went and took its descriptor along. */
@@ -53,64 +53,66 @@ static const char *close_text(const struct site *site)
 	return flags & FDT_SITE_FINALIZER ? "close (finalizer)" : ending_text(END_CLOSE);
 }
 
-struct party party_opened(const struct slot *slot)
+struct operation slot_opening(const struct slot *slot)
 {
-	return party_of(slot->site, slot->opener_tid, slot->opened_ns);
+	return operation_of(slot->site, slot->opener_tid, slot->opened_ns);
 }
 
-void party_format(const struct party *party, char *buffer, size_t size)
+void operation_format(const struct operation *operation, char *buffer, size_t size)
 {
 	char function[64] = "";
 
-	if (party->site)
-		site_format_function(party->site, function, sizeof(function));
+	if (operation->site)
+		site_format_function(operation->site, function, sizeof(function));
 	if (function[0])
 		text_format(buffer, size, "%s%s", function, function[0] == '<' ? "" : "()");
-	else if (party->known)
-		text_format(buffer, size, "tid %u", party->tid);
+	else if (operation->known)
+		text_format(buffer, size, "tid %u", operation->tid);
 	else
 		text_format(buffer, size, "somebody");
 }
 
-struct party party_past_opened(const struct past *past)
+struct operation ended_opening(const struct ended *ended)
 {
-	return party_of(past->opened_at, past->opener_tid, past->opened_ns);
+	return operation_of(ended->opened_at, ended->opener_tid, ended->opened_ns);
 }
 
-struct party party_past_closed(const struct past *past)
+struct operation ended_closing(const struct ended *ended)
 {
-	struct party party = party_of(past->closed_at, past->closer_tid, past->closed_ns);
+	struct operation operation =
+		operation_of(ended->closed_at, ended->closer_tid, ended->closed_ns);
 
-	party.how = past->ending == END_CLOSE ? close_text(party.site) : ending_text(past->ending);
-	return party;
+	operation.how = ended->ending == END_CLOSE ? close_text(operation.site)
+						   : ending_text(ended->ending);
+	return operation;
 }
 
-struct party party_actor(const struct actor *actor, int32_t error)
+struct operation actor_operation(const struct actor *actor, int32_t error)
 {
-	return (struct party){ .known = true,
-			       .pid = actor->process->pid,
-			       .tid = actor->tid,
-			       .name = actor->process->name,
-			       .time_ns = actor->time_ns,
-			       .syscall = actor->syscall,
-			       .how = actor->syscall == FDT_SYS_close ? close_text(actor->site)
-								      : NULL,
-			       .error = error,
-			       .site = site_now(actor->site) };
+	return (struct operation){ .known = true,
+				   .pid = actor->process->pid,
+				   .tid = actor->tid,
+				   .name = actor->process->name,
+				   .time_ns = actor->time_ns,
+				   .syscall = actor->syscall,
+				   .how = actor->syscall == FDT_SYS_close ? close_text(actor->site)
+									  : NULL,
+				   .error = error,
+				   .site = site_now(actor->site) };
 }
 
 void finding_history(struct engine *e, struct finding *f, uint32_t index)
 {
 	f->history_count = 0;
 	while (index && f->history_count < FINDING_HISTORY_MAX) {
-		const struct past *past = past_at(&e->pasts, index);
+		const struct ended *ended = ended_at(&e->ended, index);
 
 		f->history[f->history_count++] =
-			(struct lifetime){ .generation = past->generation,
-					   .kind = past->kind,
-					   .opened = party_past_opened(past),
-					   .closed = party_past_closed(past) };
-		index = past->next;
+			(struct lifetime){ .generation = ended->generation,
+					   .kind = ended->kind,
+					   .opened = ended_opening(ended),
+					   .closed = ended_closing(ended) };
+		index = ended->next;
 	}
 }
 
@@ -127,15 +129,15 @@ void finding_describe(const struct descriptor *d, char *buffer, size_t size)
 			    text_fit(d->name, 100), d->name);
 }
 
-struct past *finding_past(struct engine *e, const struct fdtable *table, uint32_t fd,
-			  uint32_t generation)
+struct ended *finding_ended(struct engine *e, const struct fdtable *table, uint32_t fd,
+			    uint32_t generation)
 {
 	const struct slot *slot = fdtable_slot(table, fd);
-	uint32_t index = slot ? slot->past : 0;
+	uint32_t index = slot ? slot->ended : 0;
 
-	while (index && past_at(&e->pasts, index)->generation != generation)
-		index = past_at(&e->pasts, index)->next;
-	return index ? past_at(&e->pasts, index) : NULL;
+	while (index && ended_at(&e->ended, index)->generation != generation)
+		index = ended_at(&e->ended, index)->next;
+	return index ? ended_at(&e->ended, index) : NULL;
 }
 
 bool finding_wanted(const struct engine *e, enum rule rule)
@@ -196,7 +198,7 @@ uint64_t finding_fingerprint(enum rule rule, const struct process *process, cons
 	return hash_number(hash, site ? site_fingerprint(site) : 0);
 }
 
-const struct party *finding_culprit_party(const struct finding *f)
+const struct operation *finding_culprit_operation(const struct finding *f)
 {
 	if (f->closed_is_culprit && f->closed.site)
 		return &f->closed;
@@ -207,9 +209,9 @@ const struct party *finding_culprit_party(const struct finding *f)
 
 const struct site *finding_culprit(const struct finding *f)
 {
-	const struct party *party = finding_culprit_party(f);
+	const struct operation *operation = finding_culprit_operation(f);
 
 	if (f->site_count)
 		return f->sites[0].site;
-	return party ? party->site : NULL;
+	return operation ? operation->site : NULL;
 }

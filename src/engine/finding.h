@@ -28,7 +28,7 @@ const char *confidence_name(enum confidence confidence);  /* "exact", "inferred"
 const char *finding_state_name(enum finding_state state); /* "new", "ongoing", "resolved" */
 
 /* Someone did something once. known = false: nobody saw it (before attach, or lost). */
-struct party {
+struct operation {
 	bool known;
 	uint32_t pid, tid;
 	const char *name; /* of the process then */
@@ -44,8 +44,8 @@ struct party {
 struct lifetime {
 	uint32_t generation;
 	enum fd_kind kind;
-	struct party opened;
-	struct party closed; /* known = false and time_ns = 0: still open */
+	struct operation opened;
+	struct operation closed; /* known = false and time_ns = 0: still open */
 };
 
 struct descriptor {
@@ -118,8 +118,8 @@ struct victim {
 	int32_t fd;
 	enum fd_kind kind;
 	const char *name; /* NULL: not known */
-	struct party opened;
-	struct party hurt; /* its first EBADF; known = false: none seen */
+	struct operation opened;
+	struct operation failed_use; /* its first EBADF; known = false: none seen */
 };
 
 struct finding_limit {
@@ -162,8 +162,8 @@ struct finding {
 	const struct process *process;
 	const char *subject; /* image before the exec etc.: free for a rule; may be NULL */
 	struct descriptor descriptor;
-	struct other_end other_end;        /* of descriptor; filled when the finding is reported */
-	struct party opened, closed, used; /* those that apply are known */
+	struct other_end other_end; /* of descriptor; filled when the finding is reported */
+	struct operation opened, closed, used; /* those that apply are known */
 	bool closed_is_culprit; /* mark `closed` as the one to blame; else `opened` if anyone */
 	bool opened_is_culprit;
 	bool used_is_culprit;

@@ -7,7 +7,7 @@
  *
  *	report_begin(&r, e, RULE_CLOSE_STDIO, table->owner, slot->site);
  *	report_trust(&r, table, CONFIDENCE_EXACT);
- *	r.finding.opened = party_opened(slot);
+ *	r.finding.opened = slot_opening(slot);
  *	if (report_is_news(&r)) {
  *		report_message(&r, "fd %d is now %s", fd, what);
  *		report_why(&r, "number %d was free", fd);

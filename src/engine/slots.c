@@ -222,25 +222,25 @@ static void end_counts(const struct place *p)
 	p->e->counters.descriptors--;
 }
 
-static void push_past(const struct place *p, const struct actor *actor, enum ending ending,
-		      uint16_t flags)
+static void push_ended(const struct place *p, const struct actor *actor, enum ending ending,
+		       uint16_t flags)
 {
 	struct slot *slot = p->slot;
-	struct past past = { .opened_ns = slot->opened_ns,
-			     .closed_ns = p->e->now_ns,
-			     .opened_at = slot->site,
-			     .closed_at = actor_site(p->e, actor),
-			     .opener_tid = slot->opener_tid,
-			     .closer_tid = actor ? actor->tid : 0,
-			     .generation = slot->generation,
-			     .kind = slot->kind,
-			     .name = names_key(slot->file, slot->inode, slot->dev),
-			     .ending = ending,
-			     .flags = flags };
+	struct ended ended = { .opened_ns = slot->opened_ns,
+			       .closed_ns = p->e->now_ns,
+			       .opened_at = slot->site,
+			       .closed_at = actor_site(p->e, actor),
+			       .opener_tid = slot->opener_tid,
+			       .closer_tid = actor ? actor->tid : 0,
+			       .generation = slot->generation,
+			       .kind = slot->kind,
+			       .name = names_key(slot->file, slot->inode, slot->dev),
+			       .ending = ending,
+			       .flags = flags };
 
 	if (actor)
-		past.closed_ns = actor->time_ns;
-	slot->past = pasts_push(&p->e->pasts, slot->past, &past); /* takes the site over */
+		ended.closed_ns = actor->time_ns;
+	slot->ended = ended_push(&p->e->ended, slot->ended, &ended); /* takes the site over */
 }
 
 /* One more whose opener is not known, or one less. */
@@ -268,17 +268,17 @@ static inline void report_closed(const struct place *p, const struct slot_closed
 static void slot_end(const struct place *p, const struct actor *actor, enum ending ending)
 {
 	struct slot *slot = p->slot, was = *slot;
-	uint32_t generation = slot->generation, past;
+	uint32_t generation = slot->generation, ended;
 
 	p->e->counters.changes[ending == END_REPLACE ? CHANGE_REPLACE : CHANGE_CLOSE]++;
 	slot_report_change(p, CHANGE_CLOSE, actor, ending_text(ending));
 	if (!slot->site)
 		count_unknown(p, -1);
 	end_counts(p);
-	push_past(p, actor, ending, actor || ending == END_EXEC ? 0 : PAST_CLOSER_PENDING);
-	past = slot->past;
-	*slot = (struct slot){ .generation = generation, .past = past };
-	was.site = NULL; /* which the past has taken over */
+	push_ended(p, actor, ending, actor || ending == END_EXEC ? 0 : ENDED_CLOSER_PENDING);
+	ended = slot->ended;
+	*slot = (struct slot){ .generation = generation, .ended = ended };
+	was.site = NULL; /* which the struct ended has taken over */
 	report_closed(p, &(struct slot_closed){ p->table, p->fd, &was, actor, ending });
 }
 
@@ -351,22 +351,22 @@ bool slots_same_file(const struct slot *slot, const struct fdt_file *file)
 	return slot->file == file->file && slot->inode == file->inode && slot->dev == file->dev;
 }
 
-static struct past *pending_past(const struct place *p)
+static struct ended *pending_ended(const struct place *p)
 {
-	struct past *past = p->slot->past ? past_at(&p->e->pasts, p->slot->past) : NULL;
+	struct ended *ended = p->slot->ended ? ended_at(&p->e->ended, p->slot->ended) : NULL;
 
-	return past && past->flags & PAST_CLOSER_PENDING ? past : NULL;
+	return ended && ended->flags & ENDED_CLOSER_PENDING ? ended : NULL;
 }
 
-static void name_closer(const struct place *p, struct past *past, const struct actor *actor,
+static void name_closer(const struct place *p, struct ended *ended, const struct actor *actor,
 			enum ending ending)
 {
-	site_unref(&p->e->sites, past->closed_at);
-	past->closed_at = actor_site(p->e, actor);
-	past->closer_tid = actor->tid;
-	past->closed_ns = actor->time_ns;
-	past->ending = ending;
-	past->flags &= ~PAST_CLOSER_PENDING;
+	site_unref(&p->e->sites, ended->closed_at);
+	ended->closed_at = actor_site(p->e, actor);
+	ended->closer_tid = actor->tid;
+	ended->closed_ns = actor->time_ns;
+	ended->ending = ending;
+	ended->flags &= ~ENDED_CLOSER_PENDING;
 	detectors_call(p->e, closer_known,
 		       &(struct slot_closed){ p->table, p->fd, NULL, actor, ending });
 }
@@ -450,7 +450,7 @@ static void perhaps_opened(const struct place *p, const struct fdt_slot *event,
 static void closed(const struct place *p, const struct fdt_slot *event, const struct actor *actor)
 {
 	enum ending ending = event->head.op == FDT_OP_URING_CLOSE ? END_URING : END_CLOSE;
-	struct past *pending = pending_past(p);
+	struct ended *pending = pending_ended(p);
 
 	if (pending && (!p->slot->file || slots_same_file(p->slot, &event->file)))
 		name_closer(p, pending, actor, ending);
@@ -558,14 +558,14 @@ static bool unexplained(struct engine *e, const struct correction *c)
 {
 	struct fdtable *table = map_get(&e->tables, c->table);
 	const struct slot *slot = table ? fdtable_slot(table, c->fd) : NULL;
-	struct past *past;
+	struct ended *ended;
 
 	if (!slot || slot->generation != c->generation)
 		return false;
 	if (c->filled)
 		return slot->file && slot->flags & SLOT_OPENER_PENDING;
-	past = slot->past ? past_at(&e->pasts, slot->past) : NULL;
-	return past && past->generation == c->generation && past->flags & PAST_CLOSER_PENDING;
+	ended = slot->ended ? ended_at(&e->ended, slot->ended) : NULL;
+	return ended && ended->generation == c->generation && ended->flags & ENDED_CLOSER_PENDING;
 }
 
 void slots_audit_done(struct engine *e)
@@ -798,7 +798,7 @@ static void drop_own(struct engine *e, struct chunk *chunk)
 
 		if (slot->file && slot->flags & SLOT_COUNTED)
 			site_count_close(slot->site);
-		pasts_drop(&e->pasts, slot->past);
+		ended_drop(&e->ended, slot->ended);
 	}
 }
 

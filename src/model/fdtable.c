@@ -22,62 +22,62 @@ const char *ending_text(enum ending ending)
 	return "unknown";
 }
 
-void pasts_init(struct pasts *pasts, struct mem *mem, struct sites *sites, uint64_t max_bytes)
+void ended_init(struct ended_pool *pool, struct mem *mem, struct sites *sites, uint64_t max_bytes)
 {
-	*pasts = (struct pasts){ .mem = mem, .sites = sites };
-	pasts->chunk_limit = max_bytes / (PAST_CHUNK * sizeof(struct past)) + 1;
+	*pool = (struct ended_pool){ .mem = mem, .sites = sites };
+	pool->chunk_limit = max_bytes / (ENDED_CHUNK * sizeof(struct ended)) + 1;
 }
 
-void pasts_done(struct pasts *pasts)
+void ended_done(struct ended_pool *pool)
 {
-	for (uint32_t i = 0; i < pasts->chunk_count; i++)
-		mem_free(pasts->mem, pasts->chunks[i], PAST_CHUNK * sizeof(struct past));
-	mem_free(pasts->mem, pasts->chunks, pasts->chunk_count * sizeof(*pasts->chunks));
+	for (uint32_t i = 0; i < pool->chunk_count; i++)
+		mem_free(pool->mem, pool->chunks[i], ENDED_CHUNK * sizeof(struct ended));
+	mem_free(pool->mem, pool->chunks, pool->chunk_count * sizeof(*pool->chunks));
 }
 
-struct past *past_at(const struct pasts *pasts, uint32_t index)
+struct ended *ended_at(const struct ended_pool *pool, uint32_t index)
 {
-	return &pasts->chunks[index / PAST_CHUNK][index % PAST_CHUNK];
+	return &pool->chunks[index / ENDED_CHUNK][index % ENDED_CHUNK];
 }
 
-static void add_chunk(struct pasts *pasts)
+static void add_chunk(struct ended_pool *pool)
 {
-	size_t old = pasts->chunk_count * sizeof(*pasts->chunks);
-	struct past **chunks, *chunk;
-	uint32_t base = pasts->chunk_count * PAST_CHUNK;
+	size_t old = pool->chunk_count * sizeof(*pool->chunks);
+	struct ended **chunks, *chunk;
+	uint32_t base = pool->chunk_count * ENDED_CHUNK;
 
-	if (pasts->chunk_count == pasts->chunk_limit)
+	if (pool->chunk_count == pool->chunk_limit)
 		return;
-	chunk = mem_alloc(pasts->mem, PAST_CHUNK * sizeof(*chunk));
-	chunks = chunk ? mem_resize(pasts->mem, pasts->chunks, old, old + sizeof(*chunks)) : NULL;
+	chunk = mem_alloc(pool->mem, ENDED_CHUNK * sizeof(*chunk));
+	chunks = chunk ? mem_resize(pool->mem, pool->chunks, old, old + sizeof(*chunks)) : NULL;
 	if (!chunks) {
-		mem_free(pasts->mem, chunk, PAST_CHUNK * sizeof(*chunk));
+		mem_free(pool->mem, chunk, ENDED_CHUNK * sizeof(*chunk));
 		return;
 	}
-	pasts->chunks = chunks;
-	chunks[pasts->chunk_count++] = chunk;
-	for (uint32_t i = PAST_CHUNK; i-- > (base ? 0 : 1);) {
-		chunk[i].next = pasts->free;
-		pasts->free = base + i;
+	pool->chunks = chunks;
+	chunks[pool->chunk_count++] = chunk;
+	for (uint32_t i = ENDED_CHUNK; i-- > (base ? 0 : 1);) {
+		chunk[i].next = pool->free;
+		pool->free = base + i;
 	}
 }
 
-static uint32_t pasts_take(struct pasts *pasts)
+static uint32_t ended_take(struct ended_pool *pool)
 {
 	uint32_t index;
 
-	if (!pasts->free)
-		add_chunk(pasts);
-	index = pasts->free;
+	if (!pool->free)
+		add_chunk(pool);
+	index = pool->free;
 	if (index)
-		pasts->free = past_at(pasts, index)->next;
+		pool->free = ended_at(pool, index)->next;
 	return index;
 }
 
-static void let_go(struct pasts *pasts, struct past *past)
+static void let_go(struct ended_pool *pool, struct ended *ended)
 {
-	site_unref(pasts->sites, past->opened_at);
-	site_unref(pasts->sites, past->closed_at);
+	site_unref(pool->sites, ended->opened_at);
+	site_unref(pool->sites, ended->closed_at);
 }
 
 /*
@@ -85,69 +85,70 @@ static void let_go(struct pasts *pasts, struct past *past)
  * or by its parent's program just before, after which the loader opens many a library under the
  * number before the program can miss it.
  */
-static bool past_stays(const struct past *past)
+static bool ended_stays(const struct ended *ended)
 {
-	return past->ending == END_EXEC || past->flags & PAST_MISSED ||
-	       (past->flags & PAST_SWEPT && past->closed_at && past->closed_at->process->by_fork);
+	return ended->ending == END_EXEC || ended->flags & ENDED_MISSED ||
+	       (ended->flags & ENDED_SWEPT && ended->closed_at &&
+		ended->closed_at->process->by_fork);
 }
 
 /*
  * Cuts the oldest generation off a full list, or off any list if `any`; the one after it where the
  * oldest stays. 0: nothing to cut.
  */
-static uint32_t cut_oldest(struct pasts *pasts, uint32_t head, bool any)
+static uint32_t cut_oldest(struct ended_pool *pool, uint32_t head, bool any)
 {
 	uint32_t *link = &head, *before = NULL, index;
 	unsigned int length = 1;
 
 	if (!head)
 		return 0;
-	while (past_at(pasts, *link)->next) {
+	while (ended_at(pool, *link)->next) {
 		before = link;
-		link = &past_at(pasts, *link)->next;
+		link = &ended_at(pool, *link)->next;
 		length++;
 	}
 	/* A list of one can't be cut: its head is the caller's. */
-	if (length < 2 || (!any && length < PAST_PER_NUMBER))
+	if (length < 2 || (!any && length < ENDED_PER_NUMBER))
 		return 0;
-	if (length > 2 && past_stays(past_at(pasts, *link)))
+	if (length > 2 && ended_stays(ended_at(pool, *link)))
 		link = before;
 	index = *link;
-	*link = past_at(pasts, index)->next;
-	let_go(pasts, past_at(pasts, index));
+	*link = ended_at(pool, index)->next;
+	let_go(pool, ended_at(pool, index));
 	return index;
 }
 
-uint32_t pasts_push(struct pasts *pasts, uint32_t head, const struct past *past)
+uint32_t ended_push(struct ended_pool *pool, uint32_t head, const struct ended *ended)
 {
-	uint32_t index = cut_oldest(pasts, head, false);
+	uint32_t index = cut_oldest(pool, head, false);
 
 	if (!index)
-		index = pasts_take(pasts);
+		index = ended_take(pool);
 	if (!index) {
-		pasts->dropped++;
-		index = cut_oldest(pasts, head, true);
+		pool->dropped++;
+		index = cut_oldest(pool, head, true);
 	}
 	if (!index) {
-		struct past lost = *past;
+		struct ended lost = *ended;
 
-		let_go(pasts, &lost);
+		let_go(pool, &lost);
 		return head;
 	}
-	*past_at(pasts, index) = *past;
-	past_at(pasts, index)->next = head;
+	*ended_at(pool, index) = *ended;
+	ended_at(pool, index)->next = head;
 	return index;
 }
 
-void pasts_drop(struct pasts *pasts, uint32_t head)
+void ended_drop(struct ended_pool *pool, uint32_t head)
 {
 	while (head) {
-		struct past *past = past_at(pasts, head);
-		uint32_t next = past->next;
+		struct ended *ended = ended_at(pool, head);
+		uint32_t next = ended->next;
 
-		let_go(pasts, past);
-		past->next = pasts->free;
-		pasts->free = head;
+		let_go(pool, ended);
+		ended->next = pool->free;
+		pool->free = head;
 		head = next;
 	}
 }
@@ -188,7 +189,7 @@ static struct chunk *chunk_of(const struct fdtable *table, uint32_t fd)
 static void slot_inherit(struct slot *slot, const struct slot *from)
 {
 	*slot = *from;
-	slot->past = 0;
+	slot->ended = 0;
 	slot->flags = from->file ? SLOT_INHERITED | (from->flags & COPIED_FLAGS) : 0;
 	if (!from->file)
 		slot->generation = 0;

@@ -2,8 +2,8 @@
 /*
  * The replica of one kernel descriptor table (files_struct), and what its numbers held before.
  *
- * A slot is what a number holds now; a past is one generation of a number that has ended. The
- * last PAST_PER_NUMBER generations of each number are kept: without them the reuse of a number
+ * A slot is what a number holds now; a struct ended is a generation that is over. The
+ * last ENDED_PER_NUMBER generations of each number are kept: without them the reuse of a number
  * can't be explained. Slots are reached through a directory of chunks of 64, so a table costs
  * memory for the numbers in use, not for the highest of them.
  *
@@ -43,7 +43,7 @@ enum slot_flag {
 
 #define SLOT_ACCESS (SLOT_WRITES | SLOT_READS) /* of the file itself, whoever holds it */
 
-/* 56 bytes, all zero when empty but for generation and past. */
+/* 56 bytes, all zero when empty but for generation and ended. */
 struct slot {
 	uint64_t file, inode; /* as in struct fdt_file */
 	struct site *site;    /* where it was opened; owned reference; NULL: opener unknown */
@@ -51,7 +51,7 @@ struct slot {
 	uint32_t dev;
 	uint32_t opener_tid;
 	uint32_t generation; /* of the number: 1 is the first seen */
-	uint32_t past;       /* newest past of the number; 0: none */
+	uint32_t ended;      /* newest ended generation of the number; 0: none */
 	uint16_t mode;
 	uint16_t kind : 6;   /* enum fd_kind */
 	uint16_t flags : 10; /* enum slot_flag */
@@ -63,13 +63,13 @@ enum ending { END_CLOSE, END_RANGE, END_REPLACE, END_URING, END_EXEC, END_UNKNOW
 /* "close", "close_range", "dup2 (replaced)" ...: for people. Never NULL. */
 const char *ending_text(enum ending ending);
 
-enum past_flag {
-	PAST_CLOSER_PENDING = 1, /* it has ended; the event with the closer has not come yet */
-	PAST_SWEPT = 2,          /* ended by a loop over descriptor numbers ... */
-	PAST_MISSED = 4,         /* ... and somebody failed for want of it */
+enum ended_flag {
+	ENDED_CLOSER_PENDING = 1, /* it has ended; the event with the closer has not come yet */
+	ENDED_SWEPT = 2,          /* ended by a loop over descriptor numbers ... */
+	ENDED_MISSED = 4,         /* ... and somebody failed for want of it */
 };
 
-struct past {
+struct ended {
 	uint64_t opened_ns, closed_ns;
 	uint64_t name;                      /* names_key() of what it held */
 	struct site *opened_at, *closed_at; /* owned references; NULL: not known */
@@ -79,29 +79,29 @@ struct past {
 	uint8_t kind, ending, flags;
 };
 
-#define PAST_PER_NUMBER 4
-#define PAST_CHUNK 1024
+#define ENDED_PER_NUMBER 4
+#define ENDED_CHUNK 1024
 
-/* All pasts of an engine: a pool addressed by index, so that a link costs four bytes. */
-struct pasts {
+/* All ended generations of an engine: a pool addressed by index, so that a link costs four bytes. */
+struct ended_pool {
 	struct mem *mem;
 	struct sites *sites;
-	struct past **chunks;
+	struct ended **chunks;
 	uint32_t chunk_count, chunk_limit; /* limit: the bound on memory */
 	uint32_t free;                     /* list through next; index 0 is never used */
 	uint64_t dropped;                  /* generations forgotten because the pool was full */
 };
 
-void pasts_init(struct pasts *pasts, struct mem *mem, struct sites *sites, uint64_t max_bytes);
-void pasts_done(struct pasts *pasts);
-struct past *past_at(const struct pasts *pasts, uint32_t index);
+void ended_init(struct ended_pool *pool, struct mem *mem, struct sites *sites, uint64_t max_bytes);
+void ended_done(struct ended_pool *pool);
+struct ended *ended_at(const struct ended_pool *pool, uint32_t index);
 
 /*
- * Puts *past, whose references it takes over, before the list `head` and returns the new head.
+ * Puts *ended, whose references it takes over, before the list `head` and returns the new head.
  * The oldest generation of a full list makes room. Returns head when there is no memory.
  */
-uint32_t pasts_push(struct pasts *pasts, uint32_t head, const struct past *past);
-void pasts_drop(struct pasts *pasts, uint32_t head); /* the whole list */
+uint32_t ended_push(struct ended_pool *pool, uint32_t head, const struct ended *ended);
+void ended_drop(struct ended_pool *pool, uint32_t head); /* the whole list */
 
 #define CHUNK_SLOTS 64
 
@@ -110,7 +110,7 @@ struct chunk {
 	uint32_t filled, unknown; /* slots; of them: without a site */
 	uint32_t tables;          /* that have it */
 	bool copied;              /* its slots are marked SLOT_SHARED, and have not changed since */
-	/* table whose counts, pasts and marks are in the slots; others use slot_inherit(); NULL: gone */
+	/* table whose counts, generations and marks are in the slots; others use slot_inherit(); NULL: gone */
 	const struct fdtable *owner;
 	struct slot slots[CHUNK_SLOTS];
 };
@@ -182,7 +182,7 @@ void fdtable_count_unknown(struct fdtable *table, uint32_t fd, int change);
  * the same 64 slots. -ENOMEM: not shared.
  */
 int fdtable_borrow(struct fdtable *table, const struct fdtable *source, uint32_t index);
-/* Releases chunk `index`. The owner's counts and pasts must have been given up before. */
+/* Releases chunk `index`. The owner's counts and generations must have been given up before. */
 void fdtable_release(struct fdtable *table, uint32_t index);
 
 #define fdtable_each(table, fd) \

@@ -142,7 +142,7 @@ static int coverage_turn_hooks(struct session *s, bool on)
 	struct source *source = s->config->source;
 	int err = on ? 0 : turn_verify_all(s);
 
-	return err ? err : source->ops->hooks(source, on, stream_event, s, s->trouble);
+	return err ? err : source->ops->hooks(source, on, stream_event, s, s->error);
 }
 
 /* Hooks that cannot be turned on again end the run: nothing would be traced from then on. */

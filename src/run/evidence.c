@@ -22,7 +22,7 @@
 
 #include "util/escape.h"
 #include "util/io.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 #define DIGITS 16
 #define SIZE_DIGITS 8
@@ -358,7 +358,7 @@ static void keep_bound(struct evidence *e, uint64_t room)
 /* --- writing --- */
 
 int evidence_open(const char *path, uint64_t max_bytes, struct evidence **ret_evidence,
-		  struct trouble *trouble)
+		  struct error *error)
 {
 	struct evidence *e = calloc(1, sizeof(*e));
 	char name[128];
@@ -374,11 +374,12 @@ int evidence_open(const char *path, uint64_t max_bytes, struct evidence **ret_ev
 		return 0;
 	}
 	evidence_free(e);
-	return trouble_set(trouble, -err, EXIT_CANNOT,
-			   err == -EPERM ? "it must be owned by root or the user running fdtrace "
-					   "and not be writable by others"
-					 : NULL,
-			   NULL, "cannot store evidence in %s: %s", name, strerror(-err));
+	error_set(error, -err, EXIT_CANNOT, "cannot store evidence in %s: %s", name,
+		  strerror(-err));
+	return error_explain(error, NULL,
+			     err == -EPERM ? "it must be owned by root or the user running fdtrace "
+					     "and not be writable by others"
+					   : NULL);
 }
 
 void evidence_free(struct evidence *e)
@@ -501,28 +502,32 @@ static int give_lines(const char *text, size_t size,
 	return 0;
 }
 
-static int check_prefix(const char *prefix, struct trouble *trouble)
+static int check_prefix(const char *prefix, struct error *error)
 {
 	size_t length = strspn(prefix, "0123456789abcdefABCDEF");
 
 	if (!prefix[length] && length >= 4 && length <= DIGITS)
 		return 0;
-	return trouble_set(trouble, EINVAL, EXIT_USAGE, NULL,
-			   "use the fingerprint shown with a finding: \"fingerprint\" in JSON, the "
-			   "last column of the "
-			   "summary",
-			   "a fingerprint has 4 to 16 hexadecimal digits");
+	error_set(error, EINVAL, EXIT_USAGE, "a fingerprint has 4 to 16 hexadecimal digits");
+	return error_explain(
+		error,
+		"use the fingerprint shown with a finding: \"fingerprint\" in JSON, the "
+		"last column of the "
+		"summary",
+		NULL);
 }
 
-static int cannot_read_evidence(int err, const char *path, struct trouble *trouble)
+static int cannot_read_evidence(int err, const char *path, struct error *error)
 {
-	return trouble_set(trouble, -err, EXIT_CANNOT, err == -EACCES ? "try: with sudo" : NULL,
-			   err == -EPERM
-				   ? "it is not owned by root or by you, or others may write to it"
-			   : err == -ENOENT ? "nothing has been stored on this host yet: only runs "
-					      "as root store evidence"
-					    : NULL,
-			   "cannot read the evidence in %s: %s", path, strerror(-err));
+	error_set(error, -err, EXIT_CANNOT, "cannot read the evidence in %s: %s", path,
+		  strerror(-err));
+	return error_explain(
+		error,
+		err == -EPERM    ? "it is not owned by root or by you, or others may write to it"
+		: err == -ENOENT ? "nothing has been stored on this host yet: only runs "
+				   "as root store evidence"
+				 : NULL,
+		err == -EACCES ? "try: with sudo" : NULL);
 }
 
 /* A line without its newline is none: whoever wrote it was killed, or is still writing. */
@@ -548,7 +553,7 @@ static int append_lines(int folder, const struct stored *f, char **text, size_t 
 
 static int read_found(int folder, const struct stored_list *list,
 		      int (*line)(void *ctx, const char *line, size_t length), void *ctx,
-		      const char *path, struct trouble *trouble)
+		      const char *path, struct error *error)
 {
 	size_t size = 0, i = list->count > EVIDENCE_KEPT ? list->count - EVIDENCE_KEPT : 0;
 	const char *latest;
@@ -559,43 +564,46 @@ static int read_found(int folder, const struct stored_list *list,
 		err = append_lines(folder, &list->files[i], &text, &size);
 	if (err) {
 		free(text);
-		return cannot_read_evidence(err, path, trouble);
+		return cannot_read_evidence(err, path, error);
 	}
 	latest = latest_lines(text, &size);
 	err = give_lines(latest, size, line, ctx);
 	free(text);
-	return err ? trouble_set(trouble, -err, EXIT_INTERNAL, NULL, strerror(-err),
-				 "cannot print the stored evidence")
-		   : 0;
+	if (!err)
+		return 0;
+	error_set(error, -err, EXIT_INTERNAL, "cannot print the stored evidence");
+	return error_explain(error, strerror(-err), NULL);
 }
 
 int evidence_find(const char *path, const char *prefix,
 		  int (*line)(void *ctx, const char *line, size_t length), void *ctx,
-		  struct trouble *trouble)
+		  struct error *error)
 {
 	struct stored_list list;
 	struct found found;
 	char name[128];
-	int folder = -1, err = check_prefix(prefix, trouble);
+	int folder = -1, err = check_prefix(prefix, error);
 
 	if (err)
 		return err;
 	escape_text(name, sizeof(name), path, strlen(path));
 	err = open_store_folder(path, &folder);
 	if (err)
-		return cannot_read_evidence(err, name, trouble);
+		return cannot_read_evidence(err, name, error);
 	list = list_stored(folder, prefix);
 	found = note_fingerprints(&list);
-	if (!found.count)
-		err = trouble_set(trouble, ENOENT, EXIT_CANNOT, NULL,
-				  "the oldest evidence is removed to make room, and only runs as "
-				  "root store any",
-				  "no evidence of %s in %s", prefix, name);
-	else if (found.count > 1)
-		err = trouble_set(trouble, ENOTUNIQ, EXIT_USAGE, "give more digits", found.names,
-				  "%u fingerprints begin with %s", found.count, prefix);
-	else
-		err = read_found(folder, &list, line, ctx, name, trouble);
+	if (!found.count) {
+		error_set(error, ENOENT, EXIT_CANNOT, "no evidence of %s in %s", prefix, name);
+		err = error_explain(error,
+				    "the oldest evidence is removed to make room, and only runs as "
+				    "root store any",
+				    NULL);
+	} else if (found.count > 1) {
+		error_set(error, ENOTUNIQ, EXIT_USAGE, "%u fingerprints begin with %s", found.count,
+			  prefix);
+		err = error_explain(error, found.names, "give more digits");
+	} else
+		err = read_found(folder, &list, line, ctx, name, error);
 	free(list.files);
 	close(folder);
 	return err;

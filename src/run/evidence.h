@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct trouble;
+struct error;
 
 #define EVIDENCE_PATH "/var/lib/fdtrace/evidence"
 #define EVIDENCE_BYTES (64u << 20)
@@ -23,9 +23,9 @@ struct evidence;
 /* $FDTRACE_EVIDENCE or EVIDENCE_PATH. */
 const char *evidence_path(void);
 
-/* Makes the folder (0700) if needed; refuses one that others may write to. 0 or -errno with *trouble. */
+/* Makes the folder (0700) if needed; refuses one that others may write to. 0 or -errno with *error. */
 int evidence_open(const char *path, uint64_t max_bytes, struct evidence **ret_evidence,
-		  struct trouble *trouble);
+		  struct error *error);
 void evidence_free(struct evidence *evidence); /* NULL is allowed */
 
 /*
@@ -41,6 +41,6 @@ int evidence_put(struct evidence *evidence, uint64_t fingerprint, const char *li
  */
 int evidence_find(const char *path, const char *prefix,
 		  int (*line)(void *ctx, const char *line, size_t length), void *ctx,
-		  struct trouble *trouble);
+		  struct error *error);
 
 #endif

@@ -14,7 +14,7 @@
 
 #include "run/signals.h"
 #include "util/escape.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 struct launch {
 	pid_t pid;
@@ -117,15 +117,16 @@ static int start_child(struct launch *l, char **argv, const struct signals *sign
 }
 
 int launch_new(char **argv, const struct signals *signals, struct launch **ret_launch,
-	       struct trouble *trouble)
+	       struct error *error)
 {
 	struct launch *l = calloc(1, sizeof(*l));
 	int err = l ? start_child(l, argv, signals) : -ENOMEM;
 
 	if (err) {
 		free(l);
-		return trouble_set(trouble, -err, EXIT_TRACE_COMMAND, NULL, strerror(-err),
-				   "cannot start a process for the command");
+		error_set(error, -err, EXIT_TRACE_COMMAND,
+			  "cannot start a process for the command");
+		return error_explain(error, strerror(-err), NULL);
 	}
 	l->command = argv[0];
 	*ret_launch = l;
@@ -150,30 +151,30 @@ static const char *exec_cause(const char *command, int error)
 	return NULL;
 }
 
-static int exec_failed(const struct launch *l, int error, struct trouble *trouble)
+static int exec_failed(const struct launch *l, int number, struct error *error)
 {
 	char name[128];
 
 	escape_text(name, sizeof(name), l->command, strlen(l->command));
-	return trouble_set(trouble, error, error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE,
-			   NULL, exec_cause(l->command, error), "cannot run %s: %s",
-			   *name ? name : "\"\"", strerror(error));
+	error_set(error, number, number == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE,
+		  "cannot run %s: %s", *name ? name : "\"\"", strerror(number));
+	return error_explain(error, exec_cause(l->command, number), NULL);
 }
 
 /* A child killed before it could start leaves the pipe empty; that is not an error of ours. */
-int launch_go(struct launch *launch, struct trouble *trouble)
+int launch_go(struct launch *launch, struct error *error)
 {
-	int error = 0;
+	int number = 0;
 	ssize_t got;
 
 	got = write(launch->go_fd, "g", 1);
 	close(launch->go_fd);
 	launch->go_fd = -1;
 	do {
-		got = read(launch->error_fd, &error, sizeof(error));
+		got = read(launch->error_fd, &number, sizeof(number));
 	} while (got < 0 && errno == EINTR);
-	if (got == sizeof(error))
-		return exec_failed(launch, error, trouble);
+	if (got == sizeof(number))
+		return exec_failed(launch, number, error);
 	return 0;
 }
 

@@ -11,22 +11,22 @@
 
 struct launch;
 struct signals;
-struct trouble;
+struct error;
 
 /*
  * Forks a child that waits. Signals and descriptors of the command will be as fdtrace found
- * them. argv is borrowed, NULL-terminated. 0 or -errno with *trouble filled (status 125).
+ * them. argv is borrowed, NULL-terminated. 0 or -errno with *error filled (status 125).
  */
 int launch_new(char **argv, const struct signals *signals, struct launch **ret_launch,
-	       struct trouble *trouble);
+	       struct error *error);
 
 pid_t launch_pid(const struct launch *launch);
 
 /*
- * Lets the child execute the command and waits until it has. 0; else -errno with *trouble
+ * Lets the child execute the command and waits until it has. 0; else -errno with *error
  * filled: status 127 if the command does not exist, 126 where it cannot be executed.
  */
-int launch_go(struct launch *launch, struct trouble *trouble);
+int launch_go(struct launch *launch, struct error *error);
 
 /* A descriptor that polls readable once the command has ended. */
 int launch_poll_fd(const struct launch *launch);

@@ -16,7 +16,7 @@
 #include "util/escape.h"
 #include "util/log.h"
 #include "util/redact.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 #define NAME_SIZE 128
 
@@ -42,51 +42,51 @@ struct outputs {
 	bool lost;
 };
 
-static int open_stdout(struct file *file, unsigned int was_closed, struct trouble *trouble)
+static int open_stdout(struct file *file, unsigned int was_closed, struct error *error)
 {
 	snprintf(file->name, sizeof(file->name), "standard output");
 	file->fd = STDOUT_FILENO;
 	if (!(was_closed & 1u << STDOUT_FILENO))
 		return 0;
-	return trouble_set(trouble, EBADF, EXIT_USAGE, "name a file with -o FILE",
-			   "fdtrace was started with its standard output closed",
-			   "cannot write the results to standard output");
+	error_set(error, EBADF, EXIT_USAGE, "cannot write the results to standard output");
+	return error_explain(error, "fdtrace was started with its standard output closed",
+			     "name a file with -o FILE");
 }
 
 static int open_file(struct file *file, const char *path, mode_t mode, unsigned int was_closed,
-		     struct trouble *trouble)
+		     struct error *error)
 {
 	if (!path || strcmp(path, "-") == 0)
-		return open_stdout(file, was_closed, trouble);
+		return open_stdout(file, was_closed, error);
 	escape_text(file->name, sizeof(file->name), path, strlen(path));
 	file->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, mode);
 	if (file->fd >= 0)
 		return 0;
-	return trouble_set(trouble, errno, EXIT_CANNOT, NULL, NULL, "cannot write %s: %s",
-			   file->name, strerror(errno));
+	return error_set(error, errno, EXIT_CANNOT, "cannot write %s: %s", file->name,
+			 strerror(errno));
 }
 
 /* A recording holds command lines of other users' processes: for its owner only. */
-static int open_files(struct outputs *o, unsigned int was_closed, struct trouble *trouble)
+static int open_files(struct outputs *o, unsigned int was_closed, struct error *error)
 {
-	int err = open_file(&o->data, o->options->output, 0666, was_closed, trouble);
+	int err = open_file(&o->data, o->options->output, 0666, was_closed, error);
 
 	if (!err && o->options->record)
-		err = open_file(&o->recording, o->options->record, 0600, was_closed, trouble);
+		err = open_file(&o->recording, o->options->record, 0600, was_closed, error);
 	return err;
 }
 
 int outputs_open(const struct run_options *options, unsigned int was_closed,
-		 struct outputs **ret_outputs, struct trouble *trouble)
+		 struct outputs **ret_outputs, struct error *error)
 {
 	struct outputs *o = calloc(1, sizeof(*o));
 	int err;
 
 	if (!o)
-		return trouble_set(trouble, ENOMEM, EXIT_INTERNAL, NULL, NULL, "out of memory");
+		return error_no_memory(error);
 	o->options = options;
 	o->data.fd = o->recording.fd = -1;
-	err = open_files(o, was_closed, trouble);
+	err = open_files(o, was_closed, error);
 	if (err) {
 		outputs_free(o);
 		return err;
@@ -96,12 +96,12 @@ int outputs_open(const struct run_options *options, unsigned int was_closed,
 }
 
 int outputs_open_lines(const struct run_options *options, const struct outputs_lines *lines,
-		       struct outputs **ret_outputs, struct trouble *trouble)
+		       struct outputs **ret_outputs, struct error *error)
 {
 	struct outputs *o = calloc(1, sizeof(*o));
 
 	if (!o)
-		return trouble_set(trouble, ENOMEM, EXIT_INTERNAL, NULL, NULL, "out of memory");
+		return error_no_memory(error);
 	o->options = options;
 	o->lines = *lines;
 	o->data.fd = o->recording.fd = -1;
@@ -172,11 +172,11 @@ static void check_output(struct outputs *o, struct file *file, int err)
 					: "; further results are lost");
 }
 
-int outputs_begin(struct outputs *o, const struct hostinfo *host, struct trouble *trouble)
+int outputs_begin(struct outputs *o, const struct hostinfo *host, struct error *error)
 {
 	const struct run_options *run = o->options;
-	int err = o->redaction ? 0
-			       : redaction_new(COMMAND_LINE_FULL, NULL, 0, &o->redaction, trouble);
+	int err =
+		o->redaction ? 0 : redaction_new(COMMAND_LINE_FULL, NULL, 0, &o->redaction, error);
 
 	if (err)
 		return err;
@@ -185,21 +185,21 @@ int outputs_begin(struct outputs *o, const struct hostinfo *host, struct trouble
 	o->min_severity = run->min_severity ? run->min_severity : o->format->min_severity;
 	err = o->lines.line ? make_line_sink(o, host) : make_sink(o, host);
 	if (err)
-		return trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL, "out of memory");
+		return error_no_memory(error);
 	if (o->recording.fd < 0)
 		return 0;
 	err = recorder_new(o->recording.fd, &o->recorder);
 	if (err == -ENOMEM)
-		return trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL, "out of memory");
+		return error_no_memory(error);
 	check_output(o, &o->recording, err);
 	return 0;
 }
 
 int outputs_redact(struct outputs *o, enum command_line mode, const char *const *patterns,
-		   unsigned int count, struct trouble *trouble)
+		   unsigned int count, struct error *error)
 {
 	struct redaction *redaction;
-	int err = redaction_new(mode, patterns, count, &redaction, trouble);
+	int err = redaction_new(mode, patterns, count, &redaction, error);
 
 	if (err)
 		return err;
@@ -248,14 +248,14 @@ static void stop_keeping(struct outputs *o, const char *why)
 
 static int open_run_evidence(struct outputs *o)
 {
-	struct trouble trouble;
+	struct error error;
 	int err;
 
 	if (o->evidence)
 		return 0;
-	err = evidence_open(evidence_path(), o->evidence_bytes, &o->evidence, &trouble);
+	err = evidence_open(evidence_path(), o->evidence_bytes, &o->evidence, &error);
 	if (err)
-		stop_keeping(o, trouble.what);
+		stop_keeping(o, error.what);
 	return err;
 }
 

@@ -18,10 +18,10 @@ struct outputs;
 
 /*
  * Opens the files before anything is traced or started. was_closed: from stdio_guard();
- * options: borrowed. 0 or -errno with *trouble filled.
+ * options: borrowed. 0 or -errno with *error filled.
  */
 int outputs_open(const struct run_options *options, unsigned int was_closed,
-		 struct outputs **ret_outputs, struct trouble *trouble);
+		 struct outputs **ret_outputs, struct error *error);
 
 /*
  * The same for a service: JSON lines go to callbacks (see struct sink_options), which are
@@ -33,10 +33,10 @@ struct outputs_lines {
 	int (*full)(void *ctx, const char *line, size_t length, const struct finding *finding);
 };
 int outputs_open_lines(const struct run_options *options, const struct outputs_lines *lines,
-		       struct outputs **ret_outputs, struct trouble *trouble);
+		       struct outputs **ret_outputs, struct error *error);
 
 /* Makes the sink and the recorder. host: borrowed; may be filled in until the first finding. */
-int outputs_begin(struct outputs *outputs, const struct hostinfo *host, struct trouble *trouble);
+int outputs_begin(struct outputs *outputs, const struct hostinfo *host, struct error *error);
 
 /*
  * From now on the findings of runs as root are stored for explain, in at most `bytes`; 0: none
@@ -47,10 +47,10 @@ void outputs_keep(struct outputs *outputs, uint64_t max_bytes);
 
 /*
  * Sets how command lines are redacted from now on; at first, only what redact.h always hides. 0, or
- * -errno with *trouble filled and nothing changed.
+ * -errno with *error filled and nothing changed.
  */
 int outputs_redact(struct outputs *outputs, enum command_line mode, const char *const *patterns,
-		   unsigned int pattern_count, struct trouble *trouble);
+		   unsigned int pattern_count, struct error *error);
 
 void outputs_record(struct outputs *outputs, const void *event, size_t size);
 void outputs_record_flush(struct outputs *outputs);

@@ -17,7 +17,7 @@
 #include "source/live/stacking.h"
 #include "source/replay.h"
 #include "util/log.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 #define FLUSH_NS SEC_NS
 
@@ -105,7 +105,7 @@ int session_begin_engine(struct session *s)
 	engine.rules = s->meta.rules;
 	err = engine_new(&engine, &s->engine);
 	if (err)
-		return trouble_set(s->trouble, -err, EXIT_INTERNAL, NULL, NULL, "out of memory");
+		return error_no_memory(s->error);
 	session_give_engine(s);
 	return 0;
 }
@@ -303,7 +303,7 @@ static int session_begin_fault(struct session *s)
 		 set->fault_drop_percent, set->fault_delay_percent);
 	if (fault_new((unsigned int)set->fault_drop_percent, (unsigned int)set->fault_delay_percent,
 		      &s->fault))
-		return trouble_set(s->trouble, ENOMEM, EXIT_INTERNAL, NULL, NULL, "out of memory");
+		return error_no_memory(s->error);
 	return 0;
 }
 
@@ -335,14 +335,14 @@ static int session_begin_parts(struct session *s)
 		err = verify_new(&s->verify);
 	if (!err)
 		return 0;
-	return trouble_set(s->trouble, -err, EXIT_INTERNAL, NULL, strerror(-err),
-			   "cannot start tracing");
+	error_set(s->error, -err, EXIT_INTERNAL, "cannot start tracing");
+	return error_explain(s->error, strerror(-err), NULL);
 }
 
 static int session_begin_outputs(struct session *s)
 {
 	const struct session_config *config = s->config;
-	int err = outputs_begin(config->outputs, &s->meta.host, s->trouble);
+	int err = outputs_begin(config->outputs, &s->meta.host, s->error);
 
 	if (err || config->replay)
 		return err;
@@ -368,7 +368,7 @@ static int session_begin(struct session *s)
 		err = session_begin_outputs(s);
 	if (err)
 		return err;
-	err = source->ops->start(source, stream_event_as_is, s, s->trouble);
+	err = source->ops->start(source, stream_event_as_is, s, s->error);
 	if (!err)
 		session_take_inventory(s);
 	return err == -ECANCELED ? 0 : err;
@@ -380,7 +380,7 @@ static void session_prepare_verify(struct session *s)
 	struct source *source = s->config->source;
 
 	if (coverage_is_off(s))
-		source->ops->hooks(source, true, stream_event, s, s->trouble);
+		source->ops->hooks(source, true, stream_event, s, s->error);
 	if (s->repair.due_ns != DUE_NEVER && stream_snapshot(s, FDT_WHY_LOSS) == 0)
 		stream_drain(s);
 }
@@ -388,17 +388,17 @@ static void session_prepare_verify(struct session *s)
 /* One last snapshot of the remaining tables, so that the run ends with the kernel's view. */
 static void session_look_last(struct session *s)
 {
-	struct trouble ignored, *trouble = s->trouble;
+	struct error ignored, *error = s->error;
 	bool alive = !source_is_idle(s->config->source);
 
-	s->trouble = &ignored;
+	s->error = &ignored;
 	stream_drain(s);
 	if (s->verify)
 		session_prepare_verify(s);
 	turn_verify_all(s);
 	if (alive && stream_snapshot(s, FDT_WHY_END) == 0)
 		stream_drain(s);
-	s->trouble = trouble;
+	s->error = error;
 }
 
 static bool session_command_lives(const struct session *s)
@@ -471,10 +471,10 @@ static void session_done(struct session *s)
 }
 
 int session_run(const struct session_config *config, struct session_result *ret_result,
-		struct trouble *trouble)
+		struct error *error)
 {
 	struct session s = { .config = config,
-			     .trouble = trouble,
+			     .error = error,
 			     .loop.epoll_fd = -1,
 			     .real_began_ns = clock_monotonic_ns(),
 			     .cpu_began_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) };
@@ -482,7 +482,7 @@ int session_run(const struct session_config *config, struct session_result *ret_
 
 	memset(ret_result, 0, sizeof(*ret_result));
 	if (!err && config->launch) {
-		err = launch_go(config->launch, trouble);
+		err = launch_go(config->launch, error);
 		ret_result->command_started = !err;
 		if (err && s.began_ns)
 			outputs_state(config->outputs, RUN_STOP, s.now_ns);

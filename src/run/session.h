@@ -22,7 +22,7 @@ struct outputs;
 struct signals;
 struct source;
 struct suppression_list;
-struct trouble;
+struct error;
 
 /* What the user asked for, for any source. Strings are borrowed. */
 struct run_options {
@@ -91,11 +91,11 @@ struct session_result {
 
 /*
  * Runs to the end: the source's, the command's, that of the processes, -d, or a signal. 0, or
- * -errno with *trouble filled if tracing could not begin or broke down; *ret_result is filled
+ * -errno with *error filled if tracing could not begin or broke down; *ret_result is filled
  * in any case. The source is left attached: free it. The outputs know what could not be
  * written.
  */
 int session_run(const struct session_config *config, struct session_result *ret_result,
-		struct trouble *trouble);
+		struct error *error);
 
 #endif

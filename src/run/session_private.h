@@ -33,7 +33,7 @@ struct session {
 	bool keeps_budget;
 	struct coverage_keeper coverage; /* if it keeps a budget */
 	struct verify *verify;           /* NULL: not asked for */
-	struct trouble *trouble;
+	struct error *error;
 	struct loop loop;
 	bool always_ready; /* the source has nothing to poll */
 	uint64_t now_ns;   /* latest time of an event */
@@ -84,7 +84,7 @@ int stream_event_as_is(void *ctx, const void *event, size_t size);
 /* Puts an event into the recording only. */
 void stream_record(void *ctx, const void *event, size_t size);
 
-/* Takes all that the source had at the call. 0, or -errno with the session's trouble filled. */
+/* Takes all that the source had at the call. 0, or -errno with the session's error filled. */
 int stream_drain(struct session *session);
 int stream_snapshot(struct session *session, enum fdt_why why);
 
@@ -92,7 +92,7 @@ int stream_snapshot(struct session *session, enum fdt_why why);
 
 /* Sets up what the loop waits for and does. 0 or -errno. */
 int turn_begin(struct session *session);
-/* Runs until the run is to stop. 0, or -errno with the session's trouble filled. */
+/* Runs until the run is to stop. 0, or -errno with the session's error filled. */
 int turn_loop(struct session *session);
 
 /* --verify: compares all tables now. 0, or what a drain returned. */
@@ -100,7 +100,7 @@ int turn_verify_all(struct session *session);
 
 /* --- coverage.c --- */
 
-/* Does what the budget asks for. 0, or -errno with the session's trouble filled. */
+/* Does what the budget asks for. 0, or -errno with the session's error filled. */
 int coverage_keep(struct session *session);
 /* Whether the hooks on system calls are off; a census reads the tables then. */
 bool coverage_is_off(const struct session *session);

@@ -9,7 +9,7 @@
 #include "run/session_private.h"
 #include "run/verify.h"
 #include "util/log.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 #define LOSS_PAUSE_NS SEC_NS /* between snapshots after losses, which load the ring themselves */
 #define NAMES_A_DRAIN 200
@@ -152,7 +152,7 @@ int stream_drain(struct session *s)
 	int err;
 
 	s->events = 0;
-	err = source->ops->drain(source, stream_event, s, s->trouble);
+	err = source->ops->drain(source, stream_event, s, s->error);
 	if (err == -ECANCELED)
 		return 0;
 	if (err < 0)
@@ -172,7 +172,7 @@ int stream_snapshot(struct session *s, enum fdt_why why)
 	int err;
 
 	s->events = 0;
-	err = source->ops->snapshot(source, why, stream_event, s, s->trouble);
+	err = source->ops->snapshot(source, why, stream_event, s, s->error);
 	log_debug("snapshot: %" PRIu64 " records read and applied in %.2f ms", s->events,
 		  (double)(clock_monotonic_ns() - start_ns) / 1e6);
 	return err;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "util/trouble.h"
+#include "util/error.h"
 #include "util/yaml_reader.h"
 
 struct loaded {
@@ -15,9 +15,9 @@ struct loaded {
 	unsigned int reader_count;
 };
 
-static int suppress_no_memory(struct trouble *trouble)
+static int suppress_no_memory(struct error *error)
 {
-	return trouble_set(trouble, ENOMEM, EXIT_INTERNAL, NULL, NULL, "out of memory");
+	return error_no_memory(error);
 }
 
 /* --- the keys --- */
@@ -109,7 +109,7 @@ static int suppress_fill(struct loaded *loaded, struct yaml_reader *r)
 	grown = realloc(loaded->list.entries,
 			(loaded->list.count + count + 1) * sizeof(*loaded->list.entries));
 	if (!grown)
-		return suppress_no_memory(r->trouble);
+		return suppress_no_memory(r->error);
 	loaded->list.entries = grown;
 	err = yaml_reader_fill(r, &suppress_file, grown + loaded->list.count);
 	if (!err)
@@ -118,7 +118,7 @@ static int suppress_fill(struct loaded *loaded, struct yaml_reader *r)
 }
 
 int suppress_read(const char *const *paths, unsigned int path_count,
-		  struct suppression_list **ret_list, struct trouble *trouble)
+		  struct suppression_list **ret_list, struct error *error)
 {
 	struct loaded *loaded = calloc(1, sizeof(*loaded));
 	int err = 0;
@@ -127,12 +127,12 @@ int suppress_read(const char *const *paths, unsigned int path_count,
 		loaded->readers = calloc(path_count + 1, sizeof(*loaded->readers));
 	if (!loaded || !loaded->readers) {
 		free(loaded);
-		return suppress_no_memory(trouble);
+		return suppress_no_memory(error);
 	}
 	while (!err && loaded->reader_count < path_count) {
 		struct yaml_reader *r = &loaded->readers[loaded->reader_count];
 
-		r->trouble = trouble;
+		r->error = error;
 		err = yaml_reader_open(r, paths[loaded->reader_count++], true);
 		if (!err)
 			err = suppress_fill(loaded, r);

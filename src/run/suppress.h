@@ -14,16 +14,16 @@
 
 #include "engine/suppression.h"
 
-struct trouble;
+struct error;
 
 #define SUPPRESS_ENTRIES_MAX 1000 /* of a file */
 
 /*
- * What all the files hold, in their order. 0, or -errno with *trouble naming file, line, what is
+ * What all the files hold, in their order. 0, or -errno with *error naming file, line, what is
  * wrong and what to do. The caller frees *ret_list.
  */
 int suppress_read(const char *const *paths, unsigned int path_count,
-		  struct suppression_list **ret_list, struct trouble *trouble);
+		  struct suppression_list **ret_list, struct error *error);
 void suppress_free(struct suppression_list *list); /* NULL is allowed */
 
 #endif

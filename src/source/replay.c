@@ -12,7 +12,7 @@
 #include "fdtrace/event.h"
 #include "fdtrace/tracefile.h"
 #include "util/escape.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 #define BUFFER_SIZE (256 * 1024)
 #define HEADER_SIZE_MAX 4096
@@ -128,7 +128,7 @@ static int end_of_file(struct replay_source *r)
 }
 
 static int replay_drain(struct source *source, source_event_fn event, void *ctx,
-			struct trouble *trouble)
+			struct error *error)
 {
 	struct replay_source *r = (struct replay_source *)source;
 	ssize_t got;
@@ -139,9 +139,10 @@ static int replay_drain(struct source *source, source_event_fn event, void *ctx,
 	got = read(r->fd, r->buffer + r->used, BUFFER_SIZE - r->used);
 	if (got < 0 && (errno == EINTR || errno == EAGAIN))
 		return 0;
-	if (got < 0)
-		return trouble_set(trouble, errno, EXIT_CANNOT, NULL, strerror(errno),
-				   "cannot go on reading the recording");
+	if (got < 0) {
+		error_set(error, errno, EXIT_CANNOT, "cannot go on reading the recording");
+		return error_explain(error, strerror(errno), NULL);
+	}
 	if (got == 0)
 		return end_of_file(r);
 	r->used += (size_t)got;
@@ -152,12 +153,12 @@ static int replay_drain(struct source *source, source_event_fn event, void *ctx,
 }
 
 static int replay_start(struct source *source, source_event_fn event, void *ctx,
-			struct trouble *trouble)
+			struct error *error)
 {
 	(void)source;
 	(void)event;
 	(void)ctx;
-	(void)trouble;
+	(void)error;
 	return 0;
 }
 
@@ -169,14 +170,13 @@ static int replay_poll_fd(const struct source *source)
 }
 
 static int replay_snapshot(struct source *source, unsigned int why, source_event_fn event,
-			   void *ctx, struct trouble *trouble)
+			   void *ctx, struct error *error)
 {
 	(void)source;
 	(void)why;
 	(void)event;
 	(void)ctx;
-	return trouble_set(trouble, ENOTSUP, EXIT_INTERNAL, NULL, NULL,
-			   "a recording has no tables to look at");
+	return error_set(error, ENOTSUP, EXIT_INTERNAL, "a recording has no tables to look at");
 }
 
 static void replay_free(struct source *source)
@@ -217,12 +217,13 @@ static ssize_t read_full(int fd, void *data, size_t size)
 
 struct opening {
 	char name[128]; /* of the file, safe to print */
-	struct trouble *trouble;
+	struct error *error;
 };
 
 static int replay_refuse(const struct opening *o, int err, const char *cause)
 {
-	return trouble_set(o->trouble, err, EXIT_CANNOT, NULL, cause, "cannot replay %s", o->name);
+	error_set(o->error, err, EXIT_CANNOT, "cannot replay %s", o->name);
+	return error_explain(o->error, cause, NULL);
 }
 
 static int check_header(const struct opening *o, const struct fdt_tracefile_header *header,
@@ -292,9 +293,9 @@ static int replay_new(const struct opening *o, int fd, bool owns_fd, struct sour
 	return 0;
 }
 
-int replay_source_open(const char *path, struct source **ret_source, struct trouble *trouble)
+int replay_source_open(const char *path, struct source **ret_source, struct error *error)
 {
-	struct opening o = { .trouble = trouble };
+	struct opening o = { .error = error };
 	int fd, err;
 
 	if (strcmp(path, "-") == 0) {

@@ -12,7 +12,7 @@
 struct bpf_cost;
 struct fdt_detail;
 struct stacking_counters;
-struct trouble;
+struct error;
 
 /* One event of event.h, `size` bytes, borrowed. Return 0 to go on, else draining stops with that. */
 typedef int (*source_event_fn)(void *ctx, const void *event, size_t size);
@@ -30,19 +30,17 @@ struct source_facts {
 /* Those from inspect() on are optional: NULL means that this source cannot do it. */
 struct source_ops {
 	/* Starts the stream and delivers what describes the start: META, FOPS, then the snapshot. */
-	int (*start)(struct source *source, source_event_fn event, void *ctx,
-		     struct trouble *trouble);
+	int (*start)(struct source *source, source_event_fn event, void *ctx, struct error *error);
 	/* A descriptor that polls readable when drain() has something; -1: always has. */
 	int (*poll_fd)(const struct source *source);
 	/*
 	 * Delivers all that is there, FDT_LOSS where something is missing, then one FDT_TICK.
-	 * 0: more may come; 1: the stream has ended; or -errno with *trouble filled.
+	 * 0: more may come; 1: the stream has ended; or -errno with *error filled.
 	 */
-	int (*drain)(struct source *source, source_event_fn event, void *ctx,
-		     struct trouble *trouble);
+	int (*drain)(struct source *source, source_event_fn event, void *ctx, struct error *error);
 	/* Asks the kernel for every table again, as VEC events in the stream. flags: enum fdt_why. */
 	int (*snapshot)(struct source *source, unsigned int why, source_event_fn event, void *ctx,
-			struct trouble *trouble);
+			struct error *error);
 	void (*free)(struct source *source);
 
 	/* What an open descriptor is like now: as inspector_ask(). */
@@ -59,10 +57,10 @@ struct source_ops {
 	 * Turns the hooks on system calls off, or on again; those on fork, exec and exit stay. The
 	 * stream says so (FDT_LOSS_COVERAGE); after turning them on all tables need a snapshot
 	 * (FDT_WHY_LOSS). 0, also when they are so already; what event returned; or -errno with
-	 * *trouble filled: they are as before.
+	 * *error filled: they are as before.
 	 */
 	int (*hooks)(struct source *source, bool on, source_event_fn event, void *ctx,
-		     struct trouble *trouble);
+		     struct error *error);
 	/*
 	 * What the programs cost so far. Ask several times a second, or it becomes less exact.
 	 * now_ns: CLOCK_MONOTONIC.

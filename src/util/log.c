@@ -10,7 +10,7 @@
 
 #include "util/escape.h"
 #include "util/io.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 #define PREFIX "fdtrace: "
 #define TEXT_BYTES 1024    /* longer messages (a verifier's log) take memory from the heap */
@@ -115,13 +115,13 @@ static size_t put_line(char *out, size_t size, const char *lead, const char *tex
 	return done;
 }
 
-void log_trouble(const struct trouble *trouble)
+void error_print(const struct error *error)
 {
-	char out[sizeof(struct trouble) * ESCAPED_PER_BYTE + 64];
+	char out[sizeof(struct error) * ESCAPED_PER_BYTE + 64];
 	size_t done = 0;
 
-	done += put_line(out + done, sizeof(out) - done, PREFIX, trouble->what);
-	done += put_line(out + done, sizeof(out) - done, "  ", trouble->cause);
-	done += put_line(out + done, sizeof(out) - done, "  ", trouble->remedy);
+	done += put_line(out + done, sizeof(out) - done, PREFIX, error->what);
+	done += put_line(out + done, sizeof(out) - done, "  ", error->cause);
+	done += put_line(out + done, sizeof(out) - done, "  ", error->remedy);
 	write_all(STDERR_FILENO, out, done);
 }

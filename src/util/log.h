@@ -5,7 +5,7 @@
 
 #include <stdarg.h>
 
-struct trouble;
+struct error;
 
 enum log_level { LOG_QUIET = 0, LOG_WARN = 1, LOG_INFO = 2, LOG_DEBUG = 3 };
 void log_set_level(enum log_level level); /* default LOG_INFO */
@@ -18,7 +18,7 @@ void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_debug_v(const char *format, va_list args) __attribute__((format(printf, 1, 0)));
 
-/* The three lines of a trouble: what, cause, remedy. */
-void log_trouble(const struct trouble *trouble);
+/* The three lines of an error: what, cause, remedy. */
+void error_print(const struct error *error);
 
 #endif

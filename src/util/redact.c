@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "util/escape.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 struct redaction {
 	enum command_line mode;
@@ -283,19 +283,19 @@ char *redact_arguments(const struct redaction *r, const char *args, size_t size)
 	return text;
 }
 
-static int refuse_pattern(int code, const regex_t *regex, const char *pattern,
-			  struct trouble *trouble)
+static int refuse_pattern(int code, const regex_t *regex, const char *pattern, struct error *error)
 {
 	char cause[256], shown[96];
 
 	regerror(code, regex, cause, sizeof(cause));
 	escape_text(shown, sizeof(shown), pattern, strlen(pattern));
-	return trouble_set(trouble, code == REG_ESPACE ? ENOMEM : EINVAL, EXIT_USAGE, NULL, cause,
-			   "redact: \"%s\" is not a valid regular expression", shown);
+	error_set(error, code == REG_ESPACE ? ENOMEM : EINVAL, EXIT_USAGE,
+		  "redact: \"%s\" is not a valid regular expression", shown);
+	return error_explain(error, cause, NULL);
 }
 
 int redaction_new(enum command_line mode, const char *const *patterns, unsigned int count,
-		  struct redaction **ret_redaction, struct trouble *trouble)
+		  struct redaction **ret_redaction, struct error *error)
 {
 	struct redaction *r = calloc(1, sizeof(*r));
 
@@ -303,7 +303,7 @@ int redaction_new(enum command_line mode, const char *const *patterns, unsigned 
 		r->patterns = calloc(count ? count : 1, sizeof(r->patterns[0]));
 	if (!r || !r->patterns) {
 		free(r);
-		return trouble_set(trouble, ENOMEM, EXIT_INTERNAL, NULL, NULL, "out of memory");
+		return error_no_memory(error);
 	}
 	r->mode = mode;
 	for (; r->count < count; r->count++) {
@@ -311,7 +311,7 @@ int redaction_new(enum command_line mode, const char *const *patterns, unsigned 
 		int code = regcomp(regex, patterns[r->count], REG_EXTENDED);
 
 		if (code) {
-			int err = refuse_pattern(code, regex, patterns[r->count], trouble);
+			int err = refuse_pattern(code, regex, patterns[r->count], error);
 
 			redaction_free(r);
 			return err;

@@ -10,7 +10,7 @@
 
 #include <stddef.h>
 
-struct trouble;
+struct error;
 
 enum command_line { COMMAND_LINE_FULL, COMMAND_LINE_ARGV0, COMMAND_LINE_OFF };
 
@@ -21,11 +21,11 @@ struct redaction;
 
 /*
  * patterns: POSIX extended regular expressions, matched against the arguments with blanks between
- * them; what matches, or the first group of it, is hidden. 0, -ENOMEM or -EINVAL with *trouble
+ * them; what matches, or the first group of it, is hidden. 0, -ENOMEM or -EINVAL with *error
  * naming the pattern.
  */
 int redaction_new(enum command_line mode, const char *const *patterns, unsigned int pattern_count,
-		  struct redaction **ret_redaction, struct trouble *trouble);
+		  struct redaction **ret_redaction, struct error *error);
 void redaction_free(struct redaction *redaction); /* NULL is allowed */
 /* Takes over the rules of `from` and frees it. */
 void redaction_take(struct redaction *redaction, struct redaction *from);

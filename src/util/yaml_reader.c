@@ -13,19 +13,19 @@
 #include "util/escape.h"
 #include "util/io.h"
 #include "util/nearest.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 /* --- opening --- */
 
 static int reader_no_memory(struct yaml_reader *r)
 {
-	return trouble_set(r->trouble, ENOMEM, EXIT_INTERNAL, NULL, NULL, "out of memory");
+	return error_no_memory(r->error);
 }
 
 static int reader_cannot_read(struct yaml_reader *r, int err, const char *remedy, const char *why)
 {
-	return trouble_set(r->trouble, err, EXIT_USAGE, remedy, NULL, "cannot read %s: %s", r->name,
-			   why);
+	error_set(r->error, err, EXIT_USAGE, "cannot read %s: %s", r->name, why);
+	return error_explain(r->error, NULL, remedy);
 }
 
 static int reader_read(struct yaml_reader *r, int fd, bool pipes, char **ret_text, size_t *ret_size)
@@ -64,8 +64,8 @@ int yaml_reader_open(struct yaml_reader *r, const char *path, bool pipes)
 	free(text);
 	if (err == -ENOMEM)
 		return reader_no_memory(r);
-	return err ? trouble_set(r->trouble, EINVAL, EXIT_USAGE, NULL, NULL, "%s:%u:%u: %s",
-				 r->name, fault.line, fault.column, fault.what)
+	return err ? error_set(r->error, EINVAL, EXIT_USAGE, "%s:%u:%u: %s", r->name, fault.line,
+			       fault.column, fault.what)
 		   : 0;
 }
 
@@ -86,8 +86,9 @@ int yaml_refuse(struct yaml_reader *r, const struct yaml_node *node, const char 
 	vsnprintf(what, sizeof(what), format, args);
 	va_end(args);
 	escape_text(safe, sizeof(safe), what, strlen(what));
-	return trouble_set(r->trouble, EINVAL, EXIT_USAGE, remedy, NULL, "%s:%u:%u: %s", r->name,
-			   node->line, node->column, safe);
+	error_set(r->error, EINVAL, EXIT_USAGE, "%s:%u:%u: %s", r->name, node->line, node->column,
+		  safe);
+	return error_explain(r->error, NULL, remedy);
 }
 
 /* "stacks", "an entry of outputs", "the file" */

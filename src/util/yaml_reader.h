@@ -15,11 +15,11 @@
 
 #define YAML_TEXT_MAX 4095 /* bytes of a text */
 
-struct trouble;
+struct error;
 
-/* One file. Zeroed, but for trouble, which is filled by every function that fails. */
+/* One file. Zeroed, but for error, which is filled by every function that fails. */
 struct yaml_reader {
-	struct trouble *trouble;
+	struct error *error;
 	void *ctx;      /* the caller's, for its callbacks */
 	char name[128]; /* the file's, safe to print */
 	struct yaml_tree tree;
@@ -63,7 +63,7 @@ struct yaml_row {
 };
 
 /*
- * Opens and parses the file; `pipes`: it need not be a regular one. 0, or -errno with the trouble
+ * Opens and parses the file; `pipes`: it need not be a regular one. 0, or -errno with the error
  * filled: -ENOENT and the like, -EISDIR, -EFBIG, -EINVAL, -ENOMEM. The caller calls
  * yaml_reader_done() in each case.
  */

@@ -231,13 +231,13 @@ static int print(const struct bench *b, const struct scenario *scenario,
 	       scenario->name, b->events, b->ns, b->worst_ns, before->memory_bytes,
 	       after->memory_bytes, b->findings, after->descriptors, after->processes, after->tasks,
 	       after->stacks, after->corrections);
-	if (!b->failed && !after->refused && !after->malformed && !after->pasts_dropped &&
+	if (!b->failed && !after->refused && !after->malformed && !after->ended_dropped &&
 	    !after->stacks_forgotten)
 		return 0;
 	fprintf(stderr,
 		"engine: %" PRIu64 " events failed, %" PRIu64 " malformed; memory refused %" PRIu64
 		" times, %" PRIu64 " generations and %" PRIu64 " stacks forgotten\n",
-		b->failed, after->malformed, after->refused, after->pasts_dropped,
+		b->failed, after->malformed, after->refused, after->ended_dropped,
 		after->stacks_forgotten);
 	return 1;
 }

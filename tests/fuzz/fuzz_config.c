@@ -9,15 +9,15 @@
 
 #include "daemon/config.h"
 #include "run/suppress.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 static void feed_config(const char *path)
 {
 	struct config *config = NULL;
-	struct trouble trouble = { 0 };
-	int err = config_load(path, &config, &trouble);
+	struct error error = { 0 };
+	int err = config_load(path, &config, &error);
 
-	check(!err == !trouble.what[0], "an error has words, and nothing else has");
+	check(!err == !error.what[0], "an error has words, and nothing else has");
 	check(!err == !!config, "a configuration or an error");
 	check(err || config->output_count >= 1, "there is an output");
 	config_free(config);
@@ -26,10 +26,10 @@ static void feed_config(const char *path)
 static void feed_suppressions(const char *path)
 {
 	struct suppression_list *list = NULL;
-	struct trouble trouble = { 0 };
-	int err = suppress_read(&path, 1, &list, &trouble);
+	struct error error = { 0 };
+	int err = suppress_read(&path, 1, &list, &error);
 
-	check(!err == !trouble.what[0], "an error has words, and nothing else has");
+	check(!err == !error.what[0], "an error has words, and nothing else has");
 	for (size_t i = 0; !err && i < list->count; i++)
 		check(list->entries[i].name != NULL, "an entry has a name");
 	suppress_free(list);

@@ -12,7 +12,7 @@
 
 #include "daemon/channel.h"
 #include "util/log.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 #define SECOND UINT64_C(1000000000)
 
@@ -60,7 +60,7 @@ static void obey(struct channel *c, const char *text)
 static int open_it(int argc, char **argv, struct channel **ret_channel)
 {
 	struct output_config config = { .min_severity = SEVERITY_INFO, .queue_bytes = 65536 };
-	struct trouble trouble;
+	struct error error;
 	unsigned int type = 0;
 	int err;
 
@@ -71,9 +71,9 @@ static int open_it(int argc, char **argv, struct channel **ret_channel)
 	config.type = (enum output_type)type;
 	config.path = strcmp(argv[2], "-") ? argv[2] : NULL;
 	config.rfc5424 = argc > 3;
-	err = channel_open(&config, ret_channel, &trouble);
+	err = channel_open(&config, ret_channel, &error);
 	if (err)
-		log_trouble(&trouble);
+		error_print(&error);
 	return err ? EXIT_CANNOT : EXIT_OK;
 }
 

@@ -13,7 +13,7 @@
 #include <sys/resource.h>
 
 #include "daemon/metrics.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 static struct metrics facts = {
 	.version = FDTRACE_VERSION,
@@ -67,15 +67,15 @@ int main(int argc, char **argv)
 {
 	struct metrics_process process;
 	struct metrics_server *server;
-	struct trouble trouble;
+	struct error error;
 	char line[64];
 
 	if (argc < 3)
 		return EXIT_USAGE;
-	if (metrics_server_open(argv[1], strcmp(argv[2], "remote") == 0, &server, &trouble) ||
-	    metrics_server_run(server, &trouble)) {
-		fprintf(stderr, "%s\n%s\n%s\n", trouble.what, trouble.cause, trouble.remedy);
-		return trouble.status;
+	if (metrics_server_open(argv[1], strcmp(argv[2], "remote") == 0, &server, &error) ||
+	    metrics_server_run(server, &error)) {
+		fprintf(stderr, "%s\n%s\n%s\n", error.what, error.cause, error.remedy);
+		return error.status;
 	}
 	printf("listens %s\n", metrics_server_address(server));
 	fflush(stdout);

@@ -218,7 +218,7 @@ def _():
 @case("fdtrace(8): every exit status, every variable of the environment")
 def _():
     text = shown(PAGE)
-    for status in re.findall(r"^\tEXIT_\w+ = (\d+)", source("src/util/trouble.h"), re.M):
+    for status in re.findall(r"^\tEXIT_\w+ = (\d+)", source("src/util/error.h"), re.M):
         assert re.search(rf"\b{status}\b", section(text, "EXIT STATUS")), status
     folder, read = os.path.join(TOP, "src"), set()
     for where, _, names in os.walk(folder):

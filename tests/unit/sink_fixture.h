@@ -88,17 +88,17 @@ static const struct hostinfo fixture_host = {
 	.wall_offset_ns = (int64_t)(UINT64_C(1795219199123456789) - MOMENT),
 };
 
-static inline struct party party(uint64_t before_ns, uint32_t tid, uint32_t syscall, int32_t error,
-				 const struct site *site)
+static inline struct operation operation(uint64_t before_ns, uint32_t tid, uint32_t syscall,
+					 int32_t error, const struct site *site)
 {
-	return (struct party){ .known = true,
-			       .pid = python.pid,
-			       .tid = tid,
-			       .name = python.name,
-			       .time_ns = MOMENT - before_ns,
-			       .syscall = syscall,
-			       .error = error,
-			       .site = site };
+	return (struct operation){ .known = true,
+				   .pid = python.pid,
+				   .tid = tid,
+				   .name = python.name,
+				   .time_ns = MOMENT - before_ns,
+				   .syscall = syscall,
+				   .error = error,
+				   .site = site };
 }
 
 /* The story of a descriptor closed twice: two generations, a culprit and a victim. */
@@ -119,9 +119,9 @@ static inline struct finding finding_unowned(void)
 				.kind = FD_KIND_TCP,
 				.file = { .inode = 88123, .mode = S_IFSOCK },
 				.name = "tcp 10.0.0.5:51234 -> 10.0.0.9:5432" },
-		.opened = party(18100 * MS, 4121, FDT_SYS_socket, 0, &site_connect),
-		.closed = party(21 * MS, 4130, FDT_SYS_close, 0, &site_worker),
-		.used = party(0, 4121, FDT_SYS_sendto, EBADF, &site_send),
+		.opened = operation(18100 * MS, 4121, FDT_SYS_socket, 0, &site_connect),
+		.closed = operation(21 * MS, 4130, FDT_SYS_close, 0, &site_worker),
+		.used = operation(0, 4121, FDT_SYS_sendto, EBADF, &site_send),
 		.closed_is_culprit = true,
 		.history_count = 1,
 		.message = "fd 4 was closed by worker() while send_payment() still used it",
@@ -129,12 +129,12 @@ static inline struct finding finding_unowned(void)
 		.help = "let the object own its descriptor; remove the second os.close()",
 	};
 
-	f.history[0] =
-		(struct lifetime){ .generation = 1,
-				   .kind = FD_KIND_FILE,
-				   .opened = party(20300 * MS, 4130, FDT_SYS_openat, 0, &site_bare),
-				   .closed = party(18200 * MS, 4130, FDT_SYS_close, 0,
-						   &site_worker) };
+	f.history[0] = (struct lifetime){
+		.generation = 1,
+		.kind = FD_KIND_FILE,
+		.opened = operation(20300 * MS, 4130, FDT_SYS_openat, 0, &site_bare),
+		.closed = operation(18200 * MS, 4130, FDT_SYS_close, 0, &site_worker)
+	};
 	return f;
 }
 
@@ -152,7 +152,7 @@ static inline struct finding finding_emfile(void)
 		.first_ns = MOMENT - 5 * S,
 		.process = &python,
 		.descriptor = { .fd = -1 },
-		.used = party(0, 4121, FDT_SYS_accept4, EMFILE, &site_send),
+		.used = operation(0, 4121, FDT_SYS_accept4, EMFILE, &site_send),
 		.site_count = 3,
 		.site_total = 9,
 		.limit = { .present = true,
@@ -212,7 +212,7 @@ static inline struct finding finding_sweep(void)
 		.first_ns = MOMENT - 2 * S,
 		.process = &python,
 		.descriptor = { .fd = -1 },
-		.closed = party(2 * S, 4121, FDT_SYS_close, 0, &site_worker),
+		.closed = operation(2 * S, 4121, FDT_SYS_close, 0, &site_worker),
 		.closed_is_culprit = true,
 		.sweep = { .present = true,
 			   .first = 3,
@@ -227,9 +227,10 @@ static inline struct finding finding_sweep(void)
 		.help = "close only what you opened; use close_range() in a child before exec",
 	};
 
-	f.victims[0] = (struct victim){ 5, FD_KIND_TCP, "10.0.0.5:51234 -> 10.0.0.9:5432",
-					party(18 * S, 4121, FDT_SYS_socket, 0, &site_connect),
-					party(21 * MS, 4122, FDT_SYS_sendto, EBADF, &site_send) };
+	f.victims[0] =
+		(struct victim){ 5, FD_KIND_TCP, "10.0.0.5:51234 -> 10.0.0.9:5432",
+				 operation(18 * S, 4121, FDT_SYS_socket, 0, &site_connect),
+				 operation(21 * MS, 4122, FDT_SYS_sendto, EBADF, &site_send) };
 	f.victims[1] =
 		(struct victim){ .fd = 17, .kind = FD_KIND_FILE, .name = "/var/log/app.log" };
 	return f;

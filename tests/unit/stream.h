@@ -54,10 +54,10 @@ struct stream {
 	int last_err;
 };
 
-static inline void keep_site(char buffer[96], const struct party *party)
+static inline void keep_site(char buffer[96], const struct operation *operation)
 {
-	if (party->site)
-		site_format(party->site, buffer, 96);
+	if (operation->site)
+		site_format(operation->site, buffer, 96);
 }
 
 static void keep(void *ctx, const struct finding *f)
@@ -96,7 +96,7 @@ static void keep(void *ctx, const struct finding *f)
 	keep_site(k->closed_at, &f->closed);
 	keep_site(k->used_at, &f->used);
 	if (f->victim_count)
-		keep_site(k->hurt_at, &f->victims[0].hurt);
+		keep_site(k->hurt_at, &f->victims[0].failed_use);
 	snprintf(k->closed_how, sizeof(k->closed_how), "%s", f->closed.how ? f->closed.how : "");
 	snprintf(k->used_how, sizeof(k->used_how), "%s", f->used.how ? f->used.how : "");
 }

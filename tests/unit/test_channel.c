@@ -18,7 +18,7 @@
 
 #include "daemon/channel.h"
 #include "util/log.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 #define S UINT64_C(1000000000)
 #define BOUND CHANNEL_QUEUE_MIN
@@ -59,11 +59,11 @@ static struct output_config config_of(enum output_type type)
 static struct channel *opened(const struct output_config *config)
 {
 	struct channel *c = NULL;
-	struct trouble trouble = { 0 };
-	int err = channel_open(config, &c, &trouble);
+	struct error error = { 0 };
+	int err = channel_open(config, &c, &error);
 
 	if (err)
-		print_message("%s\n", trouble.what);
+		print_message("%s\n", error.what);
 	assert_int_equal(err, 0);
 	return c;
 }
@@ -272,12 +272,12 @@ static void a_file_is_rotated_into_something_else(void **state)
 static void refused(const struct output_config *config, int expected)
 {
 	struct channel *c = NULL;
-	struct trouble trouble = { 0 };
+	struct error error = { 0 };
 
-	assert_int_equal(channel_open(config, &c, &trouble), -expected);
+	assert_int_equal(channel_open(config, &c, &error), -expected);
 	assert_null(c);
-	assert_non_null(strstr(trouble.what, path));
-	assert_true(trouble.remedy[0]);
+	assert_non_null(strstr(error.what, path));
+	assert_true(error.remedy[0]);
 }
 
 static void what_is_no_file_of_ours_is_refused(void **state)
@@ -311,7 +311,7 @@ static void what_is_no_file_of_ours_is_refused(void **state)
 	close(fd);
 	unlink(path);
 	config.path = "/nonexistent/folder/lines";
-	assert_int_equal(channel_open(&config, &(struct channel *){ NULL }, &(struct trouble){ 0 }),
+	assert_int_equal(channel_open(&config, &(struct channel *){ NULL }, &(struct error){ 0 }),
 			 -ENOENT);
 }
 
@@ -509,16 +509,16 @@ static void what_is_no_socket_is_refused(void **state)
 {
 	struct output_config config = config_of(OUTPUT_UNIX);
 	struct channel *c = NULL;
-	struct trouble trouble = { 0 };
+	struct error error = { 0 };
 	char far_too_long[200];
 
 	(void)state;
 	close(open(path, O_CREAT | O_RDWR, 0600));
-	assert_int_equal(channel_open(&config, &c, &trouble), -ENOTSOCK);
+	assert_int_equal(channel_open(&config, &c, &error), -ENOTSOCK);
 	memset(far_too_long, 'a', sizeof(far_too_long) - 1);
 	far_too_long[sizeof(far_too_long) - 1] = '\0';
 	config.path = far_too_long;
-	assert_int_equal(channel_open(&config, &c, &trouble), -ENAMETOOLONG);
+	assert_int_equal(channel_open(&config, &c, &error), -ENAMETOOLONG);
 }
 
 static void only_what_was_asked_for_is_put(void **state)

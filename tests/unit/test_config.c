@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "daemon/config.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 static char folder[] = "/tmp/fdtrace-config-XXXXXX";
 static char path[128];
@@ -31,13 +31,13 @@ static void write_file(const char *text, size_t size)
 static struct config *read_good(const char *text)
 {
 	struct config *config = NULL;
-	struct trouble trouble = { 0 };
+	struct error error = { 0 };
 	int err;
 
 	write_file(text, strlen(text));
-	err = config_load(path, &config, &trouble);
+	err = config_load(path, &config, &error);
 	if (err)
-		print_message("# %s\n", trouble.what);
+		print_message("# %s\n", error.what);
 	assert_int_equal(err, 0);
 	assert_non_null(config);
 	return config;
@@ -47,19 +47,19 @@ static struct config *read_good(const char *text)
 static void refused_bytes(const char *text, size_t size, const char *place, const char *expected)
 {
 	struct config *config = NULL;
-	struct trouble trouble = { 0 };
+	struct error error = { 0 };
 	char start[160];
 
 	write_file(text, size);
-	assert_true(config_load(path, &config, &trouble) < 0);
+	assert_true(config_load(path, &config, &error) < 0);
 	assert_null(config);
-	assert_int_equal(trouble.status, EXIT_USAGE);
+	assert_int_equal(error.status, EXIT_USAGE);
 	snprintf(start, sizeof(start), "%s%s:%s", place ? "" : "cannot read ", path,
 		 place ? place : " ");
-	if (strncmp(trouble.what, start, strlen(start)) || !strstr(trouble.what, expected))
-		print_message("# %s\n# expected: %s ... %s\n", trouble.what, start, expected);
-	assert_memory_equal(trouble.what, start, strlen(start));
-	assert_non_null(strstr(trouble.what, expected));
+	if (strncmp(error.what, start, strlen(start)) || !strstr(error.what, expected))
+		print_message("# %s\n# expected: %s ... %s\n", error.what, start, expected);
+	assert_memory_equal(error.what, start, strlen(start));
+	assert_non_null(strstr(error.what, expected));
 }
 
 static void same_text(const char *a, const char *b)
@@ -127,7 +127,7 @@ static void the_example_is_the_default(void **state)
 {
 	static const char example[] = "src/daemon/fdtrace.yaml";
 	struct config *standard, *config = NULL;
-	struct trouble trouble = { 0 };
+	struct error error = { 0 };
 	const struct setting *row;
 	char text[8192] = "", key[64];
 	size_t count;
@@ -135,8 +135,8 @@ static void the_example_is_the_default(void **state)
 
 	(void)state;
 	assert_int_equal(config_default(&standard), 0);
-	if (config_load(example, &config, &trouble))
-		print_message("# %s\n", trouble.what);
+	if (config_load(example, &config, &error))
+		print_message("# %s\n", error.what);
 	assert_non_null(config);
 	same(config, standard);
 	file = fopen(example, "r");
@@ -325,11 +325,11 @@ static void laughs_are_refused(void **state)
 static void refused_path(const char *where, int err, const char *expected)
 {
 	struct config *config = NULL;
-	struct trouble trouble = { 0 };
+	struct error error = { 0 };
 
-	assert_int_equal(config_load(where, &config, &trouble), err);
+	assert_int_equal(config_load(where, &config, &error), err);
 	assert_null(config);
-	assert_non_null(strstr(trouble.what, expected));
+	assert_non_null(strstr(error.what, expected));
 }
 
 static void what_is_no_file_is_refused(void **state)
@@ -351,7 +351,7 @@ static void anything_may_stand_in_it(void **state)
 				    "path: /x}\nredact: ['a']\nmetrics: {listen: off}\n";
 	static const char bytes[] = "\0\t\n -:[]{}*&!|>'\"%@`#,?\xff";
 	char text[sizeof(whole)];
-	struct trouble trouble;
+	struct error error;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(whole); i++) {
@@ -361,7 +361,7 @@ static void anything_may_stand_in_it(void **state)
 			memcpy(text, whole, sizeof(whole));
 			text[i] = bytes[j];
 			write_file(text, j ? sizeof(whole) - 1 : i);
-			if (config_load(path, &config, &trouble) == 0)
+			if (config_load(path, &config, &error) == 0)
 				assert_non_null(config);
 			else
 				assert_null(config);

@@ -232,13 +232,13 @@ static void a_child_has_no_history(void **state)
 	born(&s, &m, 1, 2);
 	for (uint32_t who = 1; who < 3; who++) {
 		slot = slot_of(&s, &m, who, 3, &room);
-		assert_int_equal(slot->past, 0);
+		assert_int_equal(slot->ended, 0);
 		assert_int_equal(slot->generation, 2);
 		assert_true(slot->flags & SLOT_INHERITED);
 		assert_false(slot->flags & SLOT_COUNTED);
 	}
 	slot = slot_of(&s, &m, 0, 3, &room);
-	assert_int_not_equal(slot->past, 0);
+	assert_int_not_equal(slot->ended, 0);
 	assert_true(slot->flags & SLOT_COUNTED);
 	assert_true(slot->flags & SLOT_SHARED);
 	stream_end(&s);

@@ -828,7 +828,7 @@ static void a_daemon_closes_what_it_needs(void **state)
 	stream_end(&s);
 }
 
-/* The same long after: the loop has been forgotten as harmless, but the past shows it. */
+/* The same long after: the loop has been forgotten as harmless, but the ended generation shows it. */
 static void a_daemon_notices_late(void **state)
 {
 	struct stream s;

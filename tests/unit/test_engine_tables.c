@@ -549,14 +549,14 @@ static void forgotten_generations_are_counted(void **state)
 	opens(&s, PID, 3, 1);
 	closes(&s, PID, 3);
 	engine_counters(s.engine, &counters);
-	assert_int_equal(counters.pasts_dropped, 0);
+	assert_int_equal(counters.ended_dropped, 0);
 	for (int round = 0; round < 3; round++)
 		for (int fd = 3; fd < 4000; fd++) {
 			opens(&s, PID, fd, fd);
 			closes(&s, PID, fd);
 		}
 	engine_counters(s.engine, &counters);
-	assert_true(counters.pasts_dropped > 0);
+	assert_true(counters.ended_dropped > 0);
 	stream_end(&s);
 }
 

@@ -12,7 +12,7 @@
 #include "run/evidence.h"
 #include "output/json/json.h"
 #include "output/text/page.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 #define DIGITS 16
 
@@ -54,11 +54,11 @@ static int remove_folder(void **state)
 static struct evidence *opened(uint64_t bytes)
 {
 	struct evidence *e = NULL;
-	struct trouble trouble = { 0 };
-	int err = evidence_open(folder, bytes, &e, &trouble);
+	struct error error = { 0 };
+	int err = evidence_open(folder, bytes, &e, &error);
 
 	if (err)
-		print_message("%s\n", trouble.what);
+		print_message("%s\n", error.what);
 	assert_int_equal(err, 0);
 	return e;
 }
@@ -91,21 +91,21 @@ static int keep_line(void *ctx, const char *line, size_t length)
 static struct text found(const char *prefix)
 {
 	struct text t = { 0 };
-	struct trouble trouble;
+	struct error error;
 
-	assert_int_equal(evidence_find(folder, prefix, keep_line, &t, &trouble), 0);
+	assert_int_equal(evidence_find(folder, prefix, keep_line, &t, &error), 0);
 	return t;
 }
 
-static struct trouble not_found(const char *path, const char *prefix, int expected)
+static struct error not_found(const char *path, const char *prefix, int expected)
 {
 	struct text t = { 0 };
-	struct trouble trouble = { 0 };
+	struct error error = { 0 };
 
-	assert_int_equal(evidence_find(path, prefix, keep_line, &t, &trouble), -expected);
+	assert_int_equal(evidence_find(path, prefix, keep_line, &t, &error), -expected);
 	assert_int_equal(t.lines, 0);
-	assert_true(trouble.what[0]);
-	return trouble;
+	assert_true(error.what[0]);
+	return error;
 }
 
 static unsigned int files_kept(const char *prefix)
@@ -200,18 +200,18 @@ static void a_clock_that_was_wrong_hides_nothing(void **state)
 static void a_prefix_must_name_one(void **state)
 {
 	struct evidence *e = opened(1 << 20);
-	struct trouble trouble;
+	struct error error;
 
 	(void)state;
 	not_found("/nonexistent/evidence", "9f31", ENOENT);
 	put_number(e, 0x9f31c2d400000001, 1);
 	put_number(e, 0x9f31c2d400000002, 2);
-	trouble = not_found(folder, "9f31c2d4", ENOTUNIQ);
-	assert_non_null(strstr(trouble.cause, "9f31c2d400000001"));
-	assert_non_null(strstr(trouble.cause, "9f31c2d400000002"));
-	trouble = not_found(folder, "1234", ENOENT);
-	assert_non_null(strstr(trouble.what, "1234"));
-	assert_non_null(strstr(trouble.what, folder));
+	error = not_found(folder, "9f31c2d4", ENOTUNIQ);
+	assert_non_null(strstr(error.cause, "9f31c2d400000001"));
+	assert_non_null(strstr(error.cause, "9f31c2d400000002"));
+	error = not_found(folder, "1234", ENOENT);
+	assert_non_null(strstr(error.what, "1234"));
+	assert_non_null(strstr(error.what, folder));
 	not_found(folder, "9f3", EINVAL);
 	not_found(folder, "9f31c2d4000000011", EINVAL);
 	not_found(folder, "../9f31", EINVAL);
@@ -342,19 +342,19 @@ static void litter_does_no_harm(void **state)
 static void a_folder_others_may_write_to_is_refused(void **state)
 {
 	struct evidence *e = opened(1 << 20);
-	struct trouble trouble;
+	struct error error;
 	char link_name[160];
 
 	(void)state;
 	evidence_free(e);
 	e = NULL;
 	assert_int_equal(chmod(folder, 0777), 0);
-	assert_int_equal(evidence_open(folder, 1 << 20, &e, &trouble), -EPERM);
-	assert_true(trouble.remedy[0]);
+	assert_int_equal(evidence_open(folder, 1 << 20, &e, &error), -EPERM);
+	assert_true(error.remedy[0]);
 	assert_int_equal(chmod(folder, 0700), 0);
 	snprintf(link_name, sizeof(link_name), "%s/link", top);
 	assert_int_equal(symlink(folder, link_name), 0);
-	assert_true(evidence_open(link_name, 1 << 20, &e, &trouble) < 0);
+	assert_true(evidence_open(link_name, 1 << 20, &e, &error) < 0);
 	unlink(link_name);
 	assert_null(e);
 }

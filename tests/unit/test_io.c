@@ -20,7 +20,7 @@
 #include "util/hostinfo.h"
 #include "util/io.h"
 #include "util/log.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 #define LARGE (1 << 20)
 
@@ -223,30 +223,32 @@ static void a_library_may_tell_much(void **state)
 	catch_end(&c);
 }
 
-static void a_trouble_has_three_lines(void **state)
+static void an_error_has_three_lines(void **state)
 {
 	struct stderr_catch c;
-	struct trouble t;
+	struct error t;
 
 	(void)state;
-	assert_int_equal(trouble_set(&t, EPERM, EXIT_CANNOT, "try: sudo", "needs \033 CAP_BPF",
-				     "cannot trace pid %d: %s", 4121, "permission denied"),
+	assert_int_equal(error_set(&t, EPERM, EXIT_CANNOT, "cannot trace pid %d: %s", 4121,
+				   "permission denied"),
 			 -EPERM);
+	assert_int_equal(error_explain(&t, "needs \033 CAP_BPF", "try: sudo"), -EPERM);
 	assert_int_equal(t.status, EXIT_CANNOT);
 	catch_begin(&c);
 	log_set_level(LOG_QUIET);
-	log_trouble(&t);
+	error_print(&t);
 	assert_string_equal(caught(&c), "fdtrace: cannot trace pid 4121: permission denied\n"
 					"  needs \\x1B CAP_BPF\n"
 					"  try: sudo\n");
-	trouble_set(&t, EIO, EXIT_INTERNAL, NULL, t.what, "again: %s", t.what);
-	log_trouble(&t);
+	error_set(&t, EIO, EXIT_INTERNAL, "again: %s", t.what);
+	error_explain(&t, t.what, NULL);
+	error_print(&t);
 	assert_string_equal(caught(&c), "fdtrace: again: cannot trace pid 4121: permission denied\n"
-					"  cannot trace pid 4121: permission denied\n");
+					"  again: cannot trace pid 4121: permission denied\n");
 	memset(t.what, '\033', sizeof(t.what) - 1);
 	memset(t.cause, '\377', sizeof(t.cause) - 1);
 	memset(t.remedy, '\n', sizeof(t.remedy) - 1);
-	log_trouble(&t);
+	error_print(&t);
 	assert_int_equal(strlen(caught(&c)), 9 + 255 * 4 + 1 + 2 + 511 * 4 + 1 + 2 + 255 * 2 + 1);
 	catch_end(&c);
 }
@@ -322,7 +324,7 @@ int main(void)
 		cmocka_unit_test(a_message_is_one_write_and_one_line),
 		cmocka_unit_test(levels),
 		cmocka_unit_test(a_library_may_tell_much),
-		cmocka_unit_test(a_trouble_has_three_lines),
+		cmocka_unit_test(an_error_has_three_lines),
 		cmocka_unit_test(hostinfo_survives_a_recording),
 		cmocka_unit_test(hostile_host),
 	};

@@ -442,7 +442,7 @@ static void fill(char *field, size_t size, const char *unit)
 static void make_worst(struct worst *w, const char *unit, size_t length, unsigned int frames)
 {
 	struct finding *f = &w->finding;
-	struct party everything;
+	struct operation everything;
 
 	memset(w, 0, sizeof(*w));
 	fill(w->text, length + 1, unit);
@@ -461,7 +461,7 @@ static void make_worst(struct worst *w, const char *unit, size_t length, unsigne
 	fill(w->host.start_id, sizeof(w->host.start_id), unit);
 	fill(w->host.coverage, sizeof(w->host.coverage), unit);
 	*f = finding_unowned();
-	everything = party(5, 4121, FDT_SYS_sendto, EBADF, &w->site);
+	everything = operation(5, 4121, FDT_SYS_sendto, EBADF, &w->site);
 	everything.name = everything.how = w->text;
 	f->process = &w->process;
 	f->opened = f->closed = f->used = everything;
@@ -964,7 +964,7 @@ static void the_summary_counts(void **state)
 	summary.engine = s.engine;
 	engine_counters(s.engine, &summary.counters);
 	summary.counters.findings_dropped = 7;
-	summary.counters.pasts_dropped = 8;
+	summary.counters.ended_dropped = 8;
 	assert_int_equal(c.sink->ops->summary(c.sink, &summary), 0);
 	second = strchr(captured(&c), '\n') + 1;
 	second[-1] = '\0';

@@ -19,7 +19,7 @@
 
 #include "run/launch.h"
 #include "run/signals.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 static struct signals signals;
 static char directory[] = "/tmp/test_launch.XXXXXX";
@@ -42,11 +42,11 @@ static void write_file(const char *path, const char *text, mode_t mode)
 static int run(char **argv)
 {
 	struct launch *launch = NULL;
-	struct trouble trouble;
+	struct error error;
 	int status;
 
-	assert_int_equal(launch_new(argv, &signals, &launch, &trouble), 0);
-	assert_int_equal(launch_go(launch, &trouble), 0);
+	assert_int_equal(launch_new(argv, &signals, &launch, &error), 0);
+	assert_int_equal(launch_go(launch, &error), 0);
 	status = launch_wait(launch, &signals);
 	assert_true(launch_ended(launch));
 	launch_free(launch);
@@ -71,13 +71,13 @@ static void fail_to_run(const char *command, int status, const char *cause)
 {
 	char *argv[] = { (char *)command, NULL };
 	struct launch *launch = NULL;
-	struct trouble trouble = { 0 };
+	struct error error = { 0 };
 
-	assert_int_equal(launch_new(argv, &signals, &launch, &trouble), 0);
-	assert_true(launch_go(launch, &trouble) < 0);
-	assert_int_equal(trouble.status, status);
-	if (!strstr(trouble.what, command) || !strstr(trouble.cause, cause))
-		fail_msg("%s / %s", trouble.what, trouble.cause);
+	assert_int_equal(launch_new(argv, &signals, &launch, &error), 0);
+	assert_true(launch_go(launch, &error) < 0);
+	assert_int_equal(error.status, status);
+	if (!strstr(error.what, command) || !strstr(error.cause, cause))
+		fail_msg("%s / %s", error.what, error.cause);
 	assert_int_equal(launch_wait(launch, &signals), status);
 	launch_free(launch);
 }
@@ -109,12 +109,12 @@ static void a_script_without_shebang_is_the_shells(void **state)
 static void nothing_runs_without_the_word(void **state)
 {
 	struct launch *launch = NULL;
-	struct trouble trouble;
+	struct error error;
 	char path[64];
 	char *argv[] = { (char *)"touch", path_of("touched", path), NULL };
 
 	(void)state;
-	assert_int_equal(launch_new(argv, &signals, &launch, &trouble), 0);
+	assert_int_equal(launch_new(argv, &signals, &launch, &error), 0);
 	assert_false(launch_ended(launch));
 	launch_free(launch); /* has waited for the child */
 	assert_int_equal(access(path, F_OK), -1);
@@ -156,7 +156,7 @@ static void signals_sent_to_us_are_passed_on(void **state)
 	char path[64], script[192], command[64];
 	char *argv[] = { (char *)"sh", (char *)"-c", script, NULL };
 	struct launch *launch = NULL;
-	struct trouble trouble;
+	struct error error;
 	char word[8];
 	int fifo;
 
@@ -164,8 +164,8 @@ static void signals_sent_to_us_are_passed_on(void **state)
 	assert_int_equal(mkfifo(path_of("ready", path), 0600), 0);
 	snprintf(script, sizeof(script),
 		 "trap 'exit 9' USR1; echo ready > %s; while :; do sleep 0.01; done", path);
-	assert_int_equal(launch_new(argv, &signals, &launch, &trouble), 0);
-	assert_int_equal(launch_go(launch, &trouble), 0);
+	assert_int_equal(launch_new(argv, &signals, &launch, &error), 0);
+	assert_int_equal(launch_go(launch, &error), 0);
 	fifo = open(path, O_RDONLY | O_CLOEXEC);
 	assert_int_equal(read(fifo, word, 6), 6); /* the trap is set */
 	close(fifo);
@@ -179,14 +179,14 @@ static void the_end_can_be_polled(void **state)
 {
 	char *argv[] = { (char *)"true", NULL };
 	struct launch *launch = NULL;
-	struct trouble trouble;
+	struct error error;
 	struct pollfd poll_fd = { .events = POLLIN };
 
 	(void)state;
-	assert_int_equal(launch_new(argv, &signals, &launch, &trouble), 0);
+	assert_int_equal(launch_new(argv, &signals, &launch, &error), 0);
 	poll_fd.fd = launch_poll_fd(launch);
 	assert_int_equal(poll(&poll_fd, 1, 0), 0);
-	assert_int_equal(launch_go(launch, &trouble), 0);
+	assert_int_equal(launch_go(launch, &error), 0);
 	assert_int_equal(poll(&poll_fd, 1, 10000), 1);
 	assert_true(launch_ended(launch));
 	launch_signal(launch, SIGKILL); /* nothing to hit */

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "daemon/metrics.h"
-#include "util/trouble.h"
+#include "util/error.h"
 #include "util/utf8.h"
 
 static struct engine_counters counted(const struct stream *s)
@@ -619,10 +619,10 @@ static void a_folder_of_everybodys_is_refused(void **state)
 
 /* --- addresses of the server; what it does is tested live --- */
 
-static int start_at(const char *listen, bool remote, struct trouble *trouble)
+static int start_at(const char *listen, bool remote, struct error *error)
 {
 	struct metrics_server *server = NULL;
-	int err = metrics_server_open(listen, remote, &server, trouble);
+	int err = metrics_server_open(listen, remote, &server, error);
 
 	metrics_server_stop(server);
 	return err;
@@ -650,43 +650,43 @@ static void only_what_is_understood_is_served(void **state)
 		"]:1",
 		"127.0.0.1:99999999999999999999",
 	};
-	struct trouble trouble;
+	struct error error;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		assert_int_equal(start_at(bad[i], true, &trouble), -EINVAL);
-		assert_int_equal(trouble.status, EXIT_USAGE);
-		assert_non_null(strstr(trouble.what, bad[i][0] ? bad[i] + 1 : "''"));
+		assert_int_equal(start_at(bad[i], true, &error), -EINVAL);
+		assert_int_equal(error.status, EXIT_USAGE);
+		assert_non_null(strstr(error.what, bad[i][0] ? bad[i] + 1 : "''"));
 	}
 }
 
 static void what_is_not_loopback_must_be_meant(void **state)
 {
-	struct trouble trouble;
+	struct error error;
 
 	(void)state;
-	assert_int_equal(start_at("0.0.0.0:0", false, &trouble), -EPERM);
-	assert_non_null(strstr(trouble.remedy, "metrics.remote"));
-	assert_int_equal(start_at("[::]:0", false, &trouble), -EPERM);
-	assert_int_equal(start_at("[::ffff:127.0.0.1]:0", false, &trouble), -EPERM);
-	assert_int_equal(start_at("192.0.2.1:0", false, &trouble), -EPERM);
-	assert_int_equal(start_at("192.0.2.1:0", true, &trouble), -EADDRNOTAVAIL);
-	assert_int_equal(start_at("127.9.9.9:0", false, &trouble), 0);
-	assert_int_equal(start_at("0.0.0.0:0", true, &trouble), 0);
+	assert_int_equal(start_at("0.0.0.0:0", false, &error), -EPERM);
+	assert_non_null(strstr(error.remedy, "metrics.remote"));
+	assert_int_equal(start_at("[::]:0", false, &error), -EPERM);
+	assert_int_equal(start_at("[::ffff:127.0.0.1]:0", false, &error), -EPERM);
+	assert_int_equal(start_at("192.0.2.1:0", false, &error), -EPERM);
+	assert_int_equal(start_at("192.0.2.1:0", true, &error), -EADDRNOTAVAIL);
+	assert_int_equal(start_at("127.9.9.9:0", false, &error), 0);
+	assert_int_equal(start_at("0.0.0.0:0", true, &error), 0);
 }
 
 static void a_port_taken_is_told(void **state)
 {
 	struct metrics_server *server;
-	struct trouble trouble;
+	struct error error;
 
 	(void)state;
-	assert_int_equal(metrics_server_open("127.0.0.1:0", false, &server, &trouble), 0);
-	assert_int_equal(metrics_server_run(server, &trouble), 0);
-	assert_int_equal(start_at(metrics_server_address(server), false, &trouble), -EADDRINUSE);
-	assert_int_equal(trouble.status, EXIT_CANNOT);
-	assert_non_null(strstr(trouble.what, metrics_server_address(server)));
-	assert_non_null(strstr(trouble.cause, "another program"));
+	assert_int_equal(metrics_server_open("127.0.0.1:0", false, &server, &error), 0);
+	assert_int_equal(metrics_server_run(server, &error), 0);
+	assert_int_equal(start_at(metrics_server_address(server), false, &error), -EADDRINUSE);
+	assert_int_equal(error.status, EXIT_CANNOT);
+	assert_non_null(strstr(error.what, metrics_server_address(server)));
+	assert_non_null(strstr(error.cause, "another program"));
 	metrics_server_stop(server);
 }
 

@@ -19,7 +19,7 @@
 
 #include "daemon/lock.h"
 #include "util/notify.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 static char folder[] = "/tmp/fdtrace-notify-XXXXXX";
 static char path[128];
@@ -129,20 +129,20 @@ static void the_watchdog_is_ours(void **state)
 
 static void one_holds_the_lock(void **state)
 {
-	struct trouble trouble = { 0 };
+	struct error error = { 0 };
 	char pid[32], lock[160];
 	int first = -1, second = -1;
 
 	(void)state;
 	setenv("RUNTIME_DIRECTORY", folder, 1);
-	assert_int_equal(lock_take(&first, &trouble), 0);
-	assert_int_equal(lock_take(&second, &trouble), -EBUSY);
-	assert_int_equal(trouble.status, EXIT_CANNOT);
+	assert_int_equal(lock_take(&first, &error), 0);
+	assert_int_equal(lock_take(&second, &error), -EBUSY);
+	assert_int_equal(error.status, EXIT_CANNOT);
 	snprintf(pid, sizeof(pid), "pid %d ", (int)getpid());
-	assert_non_null(strstr(trouble.what, pid));
+	assert_non_null(strstr(error.what, pid));
 	assert_int_equal(fcntl(first, F_GETFD), FD_CLOEXEC);
 	close(first);
-	assert_int_equal(lock_take(&first, &trouble), 0);
+	assert_int_equal(lock_take(&first, &error), 0);
 	close(first);
 	snprintf(lock, sizeof(lock), "%s/lock", folder);
 	assert_int_equal(unlink(lock), 0);
@@ -150,28 +150,28 @@ static void one_holds_the_lock(void **state)
 
 static void a_lock_that_is_none(void **state)
 {
-	struct trouble trouble = { 0 };
+	struct error error = { 0 };
 	char lock[160];
 	int fd = -1;
 
 	(void)state;
 	snprintf(lock, sizeof(lock), "%s/lock", folder);
 	assert_int_equal(symlink("/dev/null", lock), 0);
-	assert_int_equal(lock_take(&fd, &trouble), -ELOOP);
+	assert_int_equal(lock_take(&fd, &error), -ELOOP);
 	unlink(lock);
 	assert_int_equal(mkdir(lock, 0700), 0);
-	assert_int_equal(lock_take(&fd, &trouble), -EISDIR);
+	assert_int_equal(lock_take(&fd, &error), -EISDIR);
 	rmdir(lock);
 	setenv("RUNTIME_DIRECTORY", "/does/not/exist:/tmp", 1);
-	assert_int_equal(lock_take(&fd, &trouble), -ENOENT);
-	assert_non_null(strstr(trouble.what, "/does/not/exist/lock"));
+	assert_int_equal(lock_take(&fd, &error), -ENOENT);
+	assert_non_null(strstr(error.what, "/does/not/exist/lock"));
 	assert_int_equal(fd, -1);
 }
 
 /* What an earlier one left there may be anything. */
 static void who_holds_it_is_told_safely(void **state)
 {
-	struct trouble trouble = { 0 };
+	struct error error = { 0 };
 	char lock[160];
 	int holder, fd = -1;
 
@@ -181,8 +181,8 @@ static void who_holds_it_is_told_safely(void **state)
 	holder = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	assert_int_equal(write(holder, "\033[31m", 5), 5);
 	assert_int_equal(flock(holder, LOCK_EX), 0);
-	assert_int_equal(lock_take(&fd, &trouble), -EBUSY);
-	assert_non_null(strstr(trouble.what, "pid ? "));
+	assert_int_equal(lock_take(&fd, &error), -EBUSY);
+	assert_non_null(strstr(error.what, "pid ? "));
 	close(holder);
 	unlink(lock);
 }

@@ -98,7 +98,7 @@ static void lockdown_goes_by_what_is_in_force(void **state)
 static void a_lack_of_descriptors_is_no_lack_of_memory(void **state)
 {
 	struct circumstances c = healthy();
-	struct trouble t;
+	struct error t;
 
 	(void)state;
 	c.load = c.ring = -EMFILE;
@@ -113,7 +113,7 @@ static void a_lack_of_descriptors_is_no_lack_of_memory(void **state)
 static void memory_for_other_maps_may_be_missing(void **state)
 {
 	struct circumstances c = healthy();
-	struct trouble t;
+	struct error t;
 
 	(void)state;
 	assert_int_equal(obstacle_explain(OBSTACLE_NONE, &c, -ENOMEM, "libbpf's words", &t),
@@ -127,7 +127,7 @@ static void expect_words(enum obstacle obstacle, int err, int result, const char
 			 const char *remedy)
 {
 	struct circumstances c = healthy();
-	struct trouble t;
+	struct error t;
 
 	c.btf = -ENOENT;
 	c.ring = -ENOMEM;
@@ -160,7 +160,7 @@ static void each_says_what_stopped_it_and_what_to_do(void **state)
 static void unreadable_types_are_not_called_missing(void **state)
 {
 	struct circumstances c = healthy();
-	struct trouble t;
+	struct error t;
 
 	(void)state;
 	c.btf = -EACCES;

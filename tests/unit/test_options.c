@@ -13,7 +13,7 @@
 #include "cli/doctor.h"
 #include "cli/options.h"
 #include "output/format.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 #define WORDS_MAX 30
 
@@ -22,7 +22,7 @@ struct line {
 	char *argv[WORDS_MAX + 2];
 	int argc;
 	struct options options;
-	struct trouble trouble;
+	struct error error;
 };
 
 /* Splits at blanks; "fdtrace" goes before. Free with options_done(). */
@@ -33,7 +33,7 @@ static int parse(struct line *l, const char *text)
 	l->argv[l->argc++] = (char *)"fdtrace";
 	for (char *word = strtok(l->text, " "); word; word = strtok(NULL, " "))
 		l->argv[l->argc++] = word;
-	return options_parse(l->argc, l->argv, &l->options, &l->trouble);
+	return options_parse(l->argc, l->argv, &l->options, &l->error);
 }
 
 static void the_command_keeps_its_own_options(void **state)
@@ -228,10 +228,10 @@ static void mistakes_name_the_word_and_what_is_allowed(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		if (parse(&l, cases[i].text) != -EINVAL)
 			fail_msg("accepted: %s", cases[i].text);
-		snprintf(more, sizeof(more), "%s %s", l.trouble.cause, l.trouble.remedy);
-		assert_int_equal(l.trouble.status, EXIT_USAGE);
-		if (!strstr(l.trouble.what, cases[i].what) || !strstr(more, cases[i].more))
-			fail_msg("%s: %s / %s", cases[i].text, l.trouble.what, more);
+		snprintf(more, sizeof(more), "%s %s", l.error.cause, l.error.remedy);
+		assert_int_equal(l.error.status, EXIT_USAGE);
+		if (!strstr(l.error.what, cases[i].what) || !strstr(more, cases[i].more))
+			fail_msg("%s: %s / %s", cases[i].text, l.error.what, more);
 		options_done(&l.options);
 	}
 }
@@ -252,8 +252,8 @@ static void bad_words_are_made_safe_to_print(void **state)
 
 	(void)state;
 	assert_int_equal(parse(&l, "--hooks \x1b[31m\xff x"), -EINVAL);
-	assert_null(strchr(l.trouble.what, '\x1b'));
-	assert_non_null(strstr(l.trouble.what, "\\x1B[31m\\xFF"));
+	assert_null(strchr(l.error.what, '\x1b'));
+	assert_non_null(strstr(l.error.what, "\\x1B[31m\\xFF"));
 	options_done(&l.options);
 }
 

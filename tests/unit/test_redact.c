@@ -9,14 +9,14 @@
 #include <cmocka.h>
 
 #include "util/redact.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 static struct redaction *with(enum command_line mode, const char *pattern)
 {
 	struct redaction *r = NULL;
-	struct trouble trouble;
+	struct error error;
 
-	assert_int_equal(redaction_new(mode, &pattern, pattern ? 1 : 0, &r, &trouble), 0);
+	assert_int_equal(redaction_new(mode, &pattern, pattern ? 1 : 0, &r, &error), 0);
 	return r;
 }
 
@@ -130,12 +130,12 @@ static void a_bad_pattern_is_named(void **state)
 {
 	const char *patterns[] = { "fine", "(" };
 	struct redaction *r = NULL;
-	struct trouble trouble;
+	struct error error;
 
 	(void)state;
-	assert_int_equal(redaction_new(COMMAND_LINE_FULL, patterns, 2, &r, &trouble), -EINVAL);
-	assert_non_null(strstr(trouble.what, "\"(\""));
-	assert_true(trouble.cause[0]);
+	assert_int_equal(redaction_new(COMMAND_LINE_FULL, patterns, 2, &r, &error), -EINVAL);
+	assert_non_null(strstr(error.what, "\"(\""));
+	assert_true(error.cause[0]);
 	assert_null(r);
 }
 

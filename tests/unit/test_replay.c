@@ -16,7 +16,7 @@
 #include "fdtrace/event.h"
 #include "fdtrace/tracefile.h"
 #include "source/replay.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 /* A recording in memory, behind a descriptor that is read as standard input or by path. */
 struct recording {
@@ -50,7 +50,7 @@ static struct fdt_head *add(unsigned int kind, size_t size)
 	return head;
 }
 
-static struct source *open_recording(struct trouble *trouble, int expected)
+static struct source *open_recording(struct error *error, int expected)
 {
 	struct source *source = NULL;
 	int fd;
@@ -60,7 +60,7 @@ static struct source *open_recording(struct trouble *trouble, int expected)
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, rec.data, rec.size), (ssize_t)rec.size);
 	close(fd);
-	assert_int_equal(replay_source_open(rec.path, &source, trouble), expected);
+	assert_int_equal(replay_source_open(rec.path, &source, error), expected);
 	unlink(rec.path);
 	return source;
 }
@@ -90,19 +90,19 @@ static int on_event(void *ctx, const void *event, size_t size)
 /* Drains to the end. */
 static void drain_all(struct source *source, struct seen *seen)
 {
-	struct trouble trouble;
-	int err = source->ops->start(source, on_event, seen, &trouble);
+	struct error error;
+	int err = source->ops->start(source, on_event, seen, &error);
 
 	while (!err)
-		err = source->ops->drain(source, on_event, seen, &trouble);
+		err = source->ops->drain(source, on_event, seen, &error);
 	assert_int_equal(err, 1);
-	assert_int_equal(source->ops->drain(source, on_event, seen, &trouble), 1);
+	assert_int_equal(source->ops->drain(source, on_event, seen, &error), 1);
 }
 
 static void events_come_in_order(void **state)
 {
 	struct seen seen = { 0 };
-	struct trouble trouble;
+	struct error error;
 	struct source *source;
 
 	(void)state;
@@ -111,7 +111,7 @@ static void events_come_in_order(void **state)
 	add(FDT_VEC, sizeof(struct fdt_vec));
 	add(FDT_SLOT, sizeof(struct fdt_slot));
 	add(FDT_TICK, sizeof(struct fdt_head));
-	source = open_recording(&trouble, 0);
+	source = open_recording(&error, 0);
 	assert_int_equal(source->ops->poll_fd(source), -1);
 	drain_all(source, &seen);
 	assert_int_equal(seen.count, 4);
@@ -125,7 +125,7 @@ static void events_come_in_order(void **state)
 static void many_records_cross_the_buffer(void **state)
 {
 	struct seen seen = { 0 };
-	struct trouble trouble;
+	struct error error;
 	struct source *source;
 
 	(void)state;
@@ -134,7 +134,7 @@ static void many_records_cross_the_buffer(void **state)
 		add(FDT_VEC, sizeof(struct fdt_vec));
 		add(FDT_NAME, sizeof(struct fdt_name) + (size_t)i % 13);
 	}
-	source = open_recording(&trouble, 0);
+	source = open_recording(&error, 0);
 	drain_all(source, &seen);
 	assert_int_equal(seen.count, 800);
 	assert_null(replay_source_damage(source));
@@ -144,7 +144,7 @@ static void many_records_cross_the_buffer(void **state)
 static void unknown_kinds_are_passed_over(void **state)
 {
 	struct seen seen = { 0 };
-	struct trouble trouble;
+	struct error error;
 	struct source *source;
 
 	(void)state;
@@ -153,7 +153,7 @@ static void unknown_kinds_are_passed_over(void **state)
 	add(200, 4096);
 	add(12, 40);
 	add(FDT_TICK, sizeof(struct fdt_head));
-	source = open_recording(&trouble, 0);
+	source = open_recording(&error, 0);
 	drain_all(source, &seen);
 	assert_int_equal(seen.count, 1);
 	assert_true(replay_source_unread(source) == 3);
@@ -164,14 +164,14 @@ static void unknown_kinds_are_passed_over(void **state)
 static void a_record_too_short_for_its_kind_is_told(void **state)
 {
 	struct seen seen = { 0 };
-	struct trouble trouble;
+	struct error error;
 	struct source *source;
 
 	(void)state;
 	begin();
 	add(FDT_SLOT, sizeof(struct fdt_slot) - 1);
 	add(FDT_TICK, sizeof(struct fdt_head));
-	source = open_recording(&trouble, 0);
+	source = open_recording(&error, 0);
 	drain_all(source, &seen);
 	assert_int_equal(seen.count, 1);
 	assert_non_null(strstr(replay_source_damage(source), "too short"));
@@ -189,7 +189,7 @@ static void every_kind_has_its_size(void **state)
 		FDT_EVENTS(KIND_ROW)
 #undef KIND_ROW
 	};
-	struct trouble trouble;
+	struct error error;
 	struct source *source;
 
 	(void)state;
@@ -200,7 +200,7 @@ static void every_kind_has_its_size(void **state)
 		begin();
 		add(kinds[i].kind, is_head ? kinds[i].size : kinds[i].size - 1);
 		add(kinds[i].kind, kinds[i].size);
-		source = open_recording(&trouble, 0);
+		source = open_recording(&error, 0);
 		drain_all(source, &seen);
 		assert_int_equal(seen.count, is_head ? 2 : 1);
 		if (!is_head)
@@ -212,7 +212,7 @@ static void every_kind_has_its_size(void **state)
 static void sizes_that_cannot_be_end_it(void **state)
 {
 	static const size_t sizes[] = { 0, 1, 31, FDT_SIZE_MAX + 1, 65535 };
-	struct trouble trouble;
+	struct error error;
 	struct source *source;
 
 	(void)state;
@@ -223,7 +223,7 @@ static void sizes_that_cannot_be_end_it(void **state)
 		add(FDT_TICK, sizeof(struct fdt_head));
 		add(FDT_TICK, sizeof(struct fdt_head))->size = (__u16)sizes[i];
 		add(FDT_TICK, sizeof(struct fdt_head));
-		source = open_recording(&trouble, 0);
+		source = open_recording(&error, 0);
 		drain_all(source, &seen);
 		assert_int_equal(seen.count, 1);
 		assert_string_equal(replay_source_damage(source), "is damaged after 1 record");
@@ -235,7 +235,7 @@ static void sizes_that_cannot_be_end_it(void **state)
 static void a_cut_tail_is_told(void **state)
 {
 	size_t whole = sizeof(struct fdt_tracefile_header), full;
-	struct trouble trouble;
+	struct error error;
 
 	(void)state;
 	begin();
@@ -244,7 +244,7 @@ static void a_cut_tail_is_told(void **state)
 	full = rec.size;
 	for (rec.size = whole; rec.size < full; rec.size++) {
 		struct seen seen = { 0 };
-		struct source *source = open_recording(&trouble, 0);
+		struct source *source = open_recording(&error, 0);
 
 		drain_all(source, &seen);
 		assert_int_equal(seen.count, rec.size >= whole + sizeof(struct fdt_slot));
@@ -258,19 +258,19 @@ static void a_cut_tail_is_told(void **state)
 
 static void refuse(int err, const char *cause)
 {
-	struct trouble trouble = { 0 };
+	struct error error = { 0 };
 
-	assert_null(open_recording(&trouble, err));
-	assert_int_equal(trouble.status, EXIT_CANNOT);
-	if (!strstr(trouble.cause, cause))
-		fail_msg("%s", trouble.cause);
-	assert_non_null(strstr(trouble.what, rec.path));
+	assert_null(open_recording(&error, err));
+	assert_int_equal(error.status, EXIT_CANNOT);
+	if (!strstr(error.cause, cause))
+		fail_msg("%s", error.cause);
+	assert_non_null(strstr(error.what, rec.path));
 }
 
 static void what_is_no_recording_is_refused(void **state)
 {
 	struct fdt_tracefile_header *header = (struct fdt_tracefile_header *)rec.data;
-	struct trouble trouble = { 0 };
+	struct error error = { 0 };
 	struct source *source = NULL;
 
 	(void)state;
@@ -298,8 +298,8 @@ static void what_is_no_recording_is_refused(void **state)
 	begin();
 	header->header_size = 4096;
 	refuse(-ENODATA, "cut within its header");
-	assert_int_equal(replay_source_open("/tmp", &source, &trouble), -EISDIR);
-	assert_int_equal(replay_source_open("/nonexistent/x", &source, &trouble), -ENOENT);
+	assert_int_equal(replay_source_open("/tmp", &source, &error), -EISDIR);
+	assert_int_equal(replay_source_open("/nonexistent/x", &source, &error), -ENOENT);
 	assert_null(source);
 }
 
@@ -307,14 +307,14 @@ static void a_longer_header_is_skipped(void **state)
 {
 	struct fdt_tracefile_header *header = (struct fdt_tracefile_header *)rec.data;
 	struct seen seen = { 0 };
-	struct trouble trouble;
+	struct error error;
 	struct source *source;
 
 	(void)state;
 	begin();
 	header->header_size = rec.size = 64;
 	add(FDT_TICK, sizeof(struct fdt_head));
-	source = open_recording(&trouble, 0);
+	source = open_recording(&error, 0);
 	drain_all(source, &seen);
 	assert_int_equal(seen.count, 1);
 	source_free(source);
@@ -323,15 +323,15 @@ static void a_longer_header_is_skipped(void **state)
 static void the_callback_can_stop_and_go_on(void **state)
 {
 	struct seen seen = { .answer = -ECANCELED, .answer_at = 2 };
-	struct trouble trouble;
+	struct error error;
 	struct source *source;
 
 	(void)state;
 	begin();
 	for (int i = 0; i < 5; i++)
 		add(FDT_TICK, sizeof(struct fdt_head));
-	source = open_recording(&trouble, 0);
-	assert_int_equal(source->ops->drain(source, on_event, &seen, &trouble), -ECANCELED);
+	source = open_recording(&error, 0);
+	assert_int_equal(source->ops->drain(source, on_event, &seen, &error), -ECANCELED);
 	assert_int_equal(seen.count, 2);
 	source_free(source);
 }
@@ -342,7 +342,7 @@ static void a_pipe_is_read_as_it_fills(void **state)
 	int saved = dup(STDIN_FILENO), pair[2];
 	struct seen seen = { 0 };
 	struct source *source = NULL;
-	struct trouble trouble;
+	struct error error;
 	size_t at = sizeof(struct fdt_tracefile_header);
 
 	(void)state;
@@ -352,11 +352,11 @@ static void a_pipe_is_read_as_it_fills(void **state)
 	assert_int_equal(pipe(pair), 0);
 	assert_int_equal(dup2(pair[0], STDIN_FILENO), STDIN_FILENO);
 	assert_int_equal(write(pair[1], rec.data, at), (ssize_t)at);
-	assert_int_equal(replay_source_open("-", &source, &trouble), 0);
+	assert_int_equal(replay_source_open("-", &source, &error), 0);
 	assert_int_equal(source->ops->poll_fd(source), STDIN_FILENO);
 	for (; at < rec.size; at += 8) {
 		assert_int_equal(write(pair[1], rec.data + at, 8), 8);
-		assert_int_equal(source->ops->drain(source, on_event, &seen, &trouble), 0);
+		assert_int_equal(source->ops->drain(source, on_event, &seen, &error), 0);
 	}
 	assert_int_equal(seen.count, 2);
 	close(pair[1]);
@@ -372,7 +372,7 @@ static void a_pipe_is_read_as_it_fills(void **state)
 static void noise_does_no_harm(void **state)
 {
 	uint64_t random = 88172645463325252u;
-	struct trouble trouble;
+	struct error error;
 
 	(void)state;
 	for (int round = 0; round < 200; round++) {
@@ -387,7 +387,7 @@ static void noise_does_no_harm(void **state)
 			rec.data[rec.size++] = (unsigned char)random;
 		}
 		((struct fdt_head *)(rec.data + 24))->size = 48; /* let it get somewhere */
-		source = open_recording(&trouble, 0);
+		source = open_recording(&error, 0);
 		drain_all(source, &seen);
 		assert_true(seen.bytes <= rec.size);
 		source_free(source);

@@ -27,7 +27,7 @@
 #include "run/signals.h"
 #include "source/replay.h"
 #include "source/source.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 /*
  * A source that plays a script: a process that opens a file of ours and ends with it, then
@@ -77,7 +77,7 @@ static int say(source_event_fn event, void *ctx, unsigned int kind, unsigned int
 }
 
 static int script_start(struct source *source, source_event_fn event, void *ctx,
-			struct trouble *trouble)
+			struct error *error)
 {
 	struct script *s = (struct script *)source;
 	struct fdt_task task = { .head = head_of(FDT_TASK, FDT_OP_SNAPSHOT, sizeof(task)),
@@ -85,7 +85,7 @@ static int script_start(struct source *source, source_event_fn event, void *ctx,
 				 .start_ns = 5,
 				 .nofile = 1024 };
 
-	(void)trouble;
+	(void)error;
 	s->starts++;
 	say(event, ctx, FDT_SNAPSHOT, FDT_OP_BEGIN, FDT_WHY_START);
 	event(ctx, &task, sizeof(task));
@@ -104,7 +104,7 @@ static void tell_slot(const struct script *s, source_event_fn event, void *ctx)
 }
 
 static int script_drain(struct source *source, source_event_fn event, void *ctx,
-			struct trouble *trouble)
+			struct error *error)
 {
 	struct script *s = (struct script *)source;
 	struct fdt_loss loss = { .head = head_of(FDT_LOSS, 0, sizeof(loss)), .count = 1 };
@@ -112,7 +112,7 @@ static int script_drain(struct source *source, source_event_fn event, void *ctx,
 	if (s->at_drain)
 		s->at_drain(s);
 	if (s->fails)
-		return trouble_set(trouble, EIO, EXIT_INTERNAL, NULL, NULL, "the script fails");
+		return error_set(error, EIO, EXIT_INTERNAL, "the script fails");
 	if (s->drains++ == 0)
 		tell_slot(s, event, ctx);
 	if (s->lossy)
@@ -121,11 +121,11 @@ static int script_drain(struct source *source, source_event_fn event, void *ctx,
 }
 
 static int script_snapshot(struct source *source, unsigned int why, source_event_fn event,
-			   void *ctx, struct trouble *trouble)
+			   void *ctx, struct error *error)
 {
 	struct script *s = (struct script *)source;
 
-	(void)trouble;
+	(void)error;
 	assert_true(why <= FDT_WHY_END);
 	s->snapshots[why]++;
 	say(event, ctx, FDT_SNAPSHOT, FDT_OP_BEGIN, why);
@@ -205,7 +205,7 @@ static struct script script_new(void)
 struct ended {
 	int err;
 	struct session_result result;
-	struct trouble trouble;
+	struct error error;
 	bool lost;
 };
 
@@ -214,11 +214,11 @@ static struct ended run(struct session_config *config, const struct run_options 
 	struct ended ended = { 0 };
 	struct outputs *outputs = NULL;
 
-	assert_int_equal(outputs_open(options, 0, &outputs, &ended.trouble), 0);
+	assert_int_equal(outputs_open(options, 0, &outputs, &ended.error), 0);
 	config->options = options;
 	config->outputs = outputs;
 	config->signals = &signals;
-	ended.err = session_run(config, &ended.result, &ended.trouble);
+	ended.err = session_run(config, &ended.result, &ended.error);
 	outputs_close(outputs);
 	ended.lost = outputs_lost(outputs);
 	outputs_free(outputs);
@@ -237,10 +237,10 @@ static struct ended run_script(struct script *script, const struct run_options *
 static struct ended run_replay(const struct run_options *options)
 {
 	struct session_config config = { .replay = true };
-	struct trouble trouble;
+	struct error error;
 	struct ended ended;
 
-	assert_int_equal(replay_source_open(record_path, &config.source, &trouble), 0);
+	assert_int_equal(replay_source_open(record_path, &config.source, &error), 0);
 	ended = run(&config, options);
 	source_free(config.source);
 	return ended;
@@ -348,14 +348,14 @@ static void a_recording_begins_with_how_it_was_made(void **state)
 	struct script script = script_new();
 	struct order order = { 0 };
 	struct source *source;
-	struct trouble trouble;
+	struct error error;
 
 	(void)state;
 	script.idle_after = 1;
 	overrides_parse_setting(&options.overrides, "leak.min_age=7s", NULL);
 	assert_int_equal(run_script(&script, &options).err, 0);
-	assert_int_equal(replay_source_open(record_path, &source, &trouble), 0);
-	while (source->ops->drain(source, look, &order, &trouble) == 0)
+	assert_int_equal(replay_source_open(record_path, &source, &error), 0);
+	while (source->ops->drain(source, look, &order, &error) == 0)
 		;
 	assert_null(replay_source_damage(source));
 	source_free(source);
@@ -451,7 +451,7 @@ static void a_source_that_fails_is_told_after_the_summary(void **state)
 	script.fails = true;
 	ended = run_script(&script, &options);
 	assert_int_equal(ended.err, -EIO);
-	assert_string_equal(ended.trouble.what, "the script fails");
+	assert_string_equal(ended.error.what, "the script fails");
 	text = slurp(out_path);
 	assert_int_equal(count_of(text, FINAL), 1);
 	free(text);
@@ -524,11 +524,11 @@ static void a_command_is_run_to_its_end(void **state)
 	struct run_options options = { .output = out_path };
 	struct script script = script_new();
 	struct session_config config = { .source = &script.source, .mode = ENGINE_COMMAND };
-	struct trouble trouble;
+	struct error error;
 	struct ended ended;
 
 	(void)state;
-	assert_int_equal(launch_new(argv, &signals, &config.launch, &trouble), 0);
+	assert_int_equal(launch_new(argv, &signals, &config.launch, &error), 0);
 	ended = run(&config, &options);
 	assert_int_equal(ended.err, 0);
 	assert_true(ended.result.command_started);
@@ -544,14 +544,14 @@ static void a_command_that_cannot_run_leaves_no_summary(void **state)
 	struct script script = script_new();
 	struct session_config config = { .source = &script.source, .mode = ENGINE_COMMAND };
 	struct ended ended;
-	struct trouble trouble;
+	struct error error;
 	char *text;
 
 	(void)state;
-	assert_int_equal(launch_new(argv, &signals, &config.launch, &trouble), 0);
+	assert_int_equal(launch_new(argv, &signals, &config.launch, &error), 0);
 	ended = run(&config, &options);
 	assert_int_equal(ended.err, -ENOENT);
-	assert_int_equal(ended.trouble.status, EXIT_NOT_FOUND);
+	assert_int_equal(ended.error.status, EXIT_NOT_FOUND);
 	assert_false(ended.result.command_started);
 	text = slurp(out_path);
 	assert_string_equal(text, "");

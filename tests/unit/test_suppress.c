@@ -6,7 +6,7 @@
 
 #include "engine/suppression.h"
 #include "run/suppress.h"
-#include "util/trouble.h"
+#include "util/error.h"
 #include "util/yaml_tree.h"
 
 static char folder[] = "/tmp/fdtrace-suppress-XXXXXX";
@@ -34,11 +34,11 @@ static struct suppression_list *read_good(const char *text)
 {
 	const char *path = write_file(text, strlen(text));
 	struct suppression_list *list = NULL;
-	struct trouble trouble = { 0 };
-	int err = suppress_read(&path, 1, &list, &trouble);
+	struct error error = { 0 };
+	int err = suppress_read(&path, 1, &list, &error);
 
 	if (err)
-		print_message("# %s\n", trouble.what);
+		print_message("# %s\n", error.what);
 	assert_int_equal(err, 0);
 	assert_non_null(list);
 	return list;
@@ -48,15 +48,15 @@ static void refused(const char *text, const char *expected)
 {
 	const char *path = write_file(text, strlen(text));
 	struct suppression_list *list = NULL;
-	struct trouble trouble = { 0 };
+	struct error error = { 0 };
 
-	assert_true(suppress_read(&path, 1, &list, &trouble) < 0);
+	assert_true(suppress_read(&path, 1, &list, &error) < 0);
 	assert_null(list);
-	assert_int_equal(trouble.status, EXIT_USAGE);
-	assert_non_null(strstr(trouble.what, path));
-	if (!strstr(trouble.what, expected))
-		print_message("# %s\n# expected: %s\n", trouble.what, expected);
-	assert_non_null(strstr(trouble.what, expected));
+	assert_int_equal(error.status, EXIT_USAGE);
+	assert_non_null(strstr(error.what, path));
+	if (!strstr(error.what, expected))
+		print_message("# %s\n# expected: %s\n", error.what, expected);
+	assert_non_null(strstr(error.what, expected));
 }
 
 static void a_list_is_read(void **state)
@@ -102,7 +102,7 @@ static void files_add_up(void **state)
 	char first[128];
 	const char *paths[2] = { first };
 	struct suppression_list *list = NULL;
-	struct trouble trouble;
+	struct error error;
 	FILE *file;
 
 	(void)state;
@@ -112,7 +112,7 @@ static void files_add_up(void **state)
 	fputs("- name: a\n  rule: leak.exit\n", file);
 	assert_int_equal(fclose(file), 0);
 	paths[1] = write_file("- name: b\n  rule: close\n", 24);
-	assert_int_equal(suppress_read(paths, 2, &list, &trouble), 0);
+	assert_int_equal(suppress_read(paths, 2, &list, &error), 0);
 	assert_int_equal(list->count, 2);
 	assert_string_equal(list->entries[1].name, "b");
 	suppress_free(list);
@@ -148,17 +148,17 @@ static void what_no_file_can_be(void **state)
 	static char large[YAML_BYTES_MAX + 2];
 	const char *paths[] = { folder, path_of("absent") };
 	struct suppression_list *list = NULL;
-	struct trouble trouble;
+	struct error error;
 
 	(void)state;
-	assert_int_equal(suppress_read(&paths[0], 1, &list, &trouble), -EISDIR);
-	assert_non_null(strstr(trouble.what, "it is a directory"));
-	assert_int_equal(suppress_read(&paths[1], 1, &list, &trouble), -ENOENT);
-	assert_non_null(strstr(trouble.what, "No such file"));
+	assert_int_equal(suppress_read(&paths[0], 1, &list, &error), -EISDIR);
+	assert_non_null(strstr(error.what, "it is a directory"));
+	assert_int_equal(suppress_read(&paths[1], 1, &list, &error), -ENOENT);
+	assert_non_null(strstr(error.what, "No such file"));
 	memset(large, '\n', sizeof(large));
 	paths[0] = write_file(large, sizeof(large));
-	assert_int_equal(suppress_read(&paths[0], 1, &list, &trouble), -EFBIG);
-	assert_non_null(strstr(trouble.what, "larger than 1 MiB"));
+	assert_int_equal(suppress_read(&paths[0], 1, &list, &error), -EFBIG);
+	assert_non_null(strstr(error.what, "larger than 1 MiB"));
 	assert_null(list);
 }
 

@@ -358,7 +358,7 @@ static struct finding hostile(struct process *process)
 	f.victim_count = 2;
 	f.victim_total = 3;
 	memcpy(f.victims, h.victims, sizeof(f.victims));
-	f.victims[0].name = f.victims[0].hurt.how = hostile_name;
+	f.victims[0].name = f.victims[0].failed_use.how = hostile_name;
 	return f;
 }
 
@@ -517,7 +517,7 @@ static void nothing_found_is_said(void **state)
 	summary.counters.corrections = 1;
 	summary.counters.refused = 2;
 	summary.counters.findings_dropped = 7;
-	summary.counters.pasts_dropped = 1;
+	summary.counters.ended_dropped = 1;
 	summary.counters.malformed = 4;
 	summary.counters.findings[SEVERITY_INFO] = 5;
 	summary.damaged = 6;

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "util/trouble.h"
+#include "util/error.h"
 #include "util/yaml_reader.h"
 
 #define COLOURS_MAX 4
@@ -158,12 +158,12 @@ static void write_bytes(const char *text, size_t size)
 }
 
 static int read_bytes(struct yaml_reader *r, const char *text, size_t size, struct car *car,
-		      struct trouble *trouble)
+		      struct error *error)
 {
 	int err;
 
-	*trouble = (struct trouble){ 0 };
-	*r = (struct yaml_reader){ .trouble = trouble, .ctx = car };
+	*error = (struct error){ 0 };
+	*r = (struct yaml_reader){ .error = error, .ctx = car };
 	write_bytes(text, size);
 	err = yaml_reader_open(r, path, false);
 	return err ? err : yaml_reader_fill(r, &car_file, car);
@@ -172,17 +172,17 @@ static int read_bytes(struct yaml_reader *r, const char *text, size_t size, stru
 static void refused_bytes(const char *text, size_t size, const char *place, const char *expected)
 {
 	struct car car = { 0 };
-	struct trouble trouble;
+	struct error error;
 	struct yaml_reader r;
 	char start[160];
 
-	assert_int_equal(read_bytes(&r, text, size, &car, &trouble), -EINVAL);
-	assert_int_equal(trouble.status, EXIT_USAGE);
+	assert_int_equal(read_bytes(&r, text, size, &car, &error), -EINVAL);
+	assert_int_equal(error.status, EXIT_USAGE);
 	snprintf(start, sizeof(start), "%s:%s: ", path, place);
-	if (strncmp(trouble.what, start, strlen(start)) || !strstr(trouble.what, expected))
-		print_message("# %s\n# expected: %s%s\n", trouble.what, start, expected);
-	assert_memory_equal(trouble.what, start, strlen(start));
-	assert_non_null(strstr(trouble.what, expected));
+	if (strncmp(error.what, start, strlen(start)) || !strstr(error.what, expected))
+		print_message("# %s\n# expected: %s%s\n", error.what, start, expected);
+	assert_memory_equal(error.what, start, strlen(start));
+	assert_non_null(strstr(error.what, expected));
 	yaml_reader_done(&r);
 }
 
@@ -194,11 +194,11 @@ static void refused(const char *text, const char *place, const char *expected)
 static void taken(const char *text)
 {
 	struct car car = { .seats = 4 };
-	struct trouble trouble;
+	struct error error;
 	struct yaml_reader r;
 
-	if (read_bytes(&r, text, strlen(text), &car, &trouble))
-		fail_msg("%s: %s", text, trouble.what);
+	if (read_bytes(&r, text, strlen(text), &car, &error))
+		fail_msg("%s: %s", text, error.what);
 	yaml_reader_done(&r);
 }
 
@@ -217,11 +217,11 @@ static void all_kinds_are_taken(void **state)
 				   "warranty: {firm: \"a\\tb\"}\n"
 				   "extra: {extra.two: 5}\n";
 	struct car car = { .seats = 4, .warranty.years = 3 };
-	struct trouble trouble;
+	struct error error;
 	struct yaml_reader r;
 
 	(void)state;
-	assert_int_equal(read_bytes(&r, text, strlen(text), &car, &trouble), 0);
+	assert_int_equal(read_bytes(&r, text, strlen(text), &car, &error), 0);
 	assert_string_equal(car.name, "Käfer");
 	assert_true(car.fast);
 	assert_int_equal(car.fuel, 1);
@@ -244,16 +244,16 @@ static void nothing_changes_nothing(void **state)
 		"", "\n\n", "# no more\n", "---\n", "---\n...\n", "{}", "\xef\xbb\xbf# with a BOM\n"
 	};
 	struct car car = { .seats = 4, .wheel_count = 1 };
-	struct trouble trouble;
+	struct error error;
 	struct yaml_reader r;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		assert_int_equal(read_bytes(&r, texts[i], strlen(texts[i]), &car, &trouble), 0);
+		assert_int_equal(read_bytes(&r, texts[i], strlen(texts[i]), &car, &error), 0);
 		assert_int_equal(car.seats, 4);
 		yaml_reader_done(&r);
 	}
-	assert_int_equal(read_bytes(&r, "wheels: []\n", 11, &car, &trouble), 0);
+	assert_int_equal(read_bytes(&r, "wheels: []\n", 11, &car, &error), 0);
 	assert_int_equal(car.wheel_count, 1);
 	yaml_reader_done(&r);
 }
@@ -302,8 +302,8 @@ static void types_are_compared(void **state)
 static void a_list_is_a_file_too(void **state)
 {
 	struct wheel wheels[WHEELS_MAX];
-	struct trouble trouble = { 0 };
-	struct yaml_reader r = { .trouble = &trouble };
+	struct error error = { 0 };
+	struct yaml_reader r = { .error = &error };
 
 	(void)state;
 	write_bytes("- maker: a\n- maker: b\n  inches: 20\n", 35);
@@ -316,8 +316,7 @@ static void a_list_is_a_file_too(void **state)
 	write_bytes("maker: a\n", 9);
 	assert_int_equal(yaml_reader_open(&r, path, false), 0);
 	assert_int_equal(yaml_reader_fill(&r, &wheel_file, wheels), -EINVAL);
-	assert_non_null(
-		strstr(trouble.what, ":1:1: the file must be a list (- ...), not a mapping"));
+	assert_non_null(strstr(error.what, ":1:1: the file must be a list (- ...), not a mapping"));
 	yaml_reader_done(&r);
 }
 
@@ -333,15 +332,14 @@ static void remedies_help(void **state)
 		{ "fast: 1\n", "allowed: false, true" },
 	};
 	struct car car = { 0 };
-	struct trouble trouble;
+	struct error error;
 	struct yaml_reader r;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		assert_int_equal(
-			read_bytes(&r, cases[i].text, strlen(cases[i].text), &car, &trouble),
-			-EINVAL);
-		assert_string_equal(trouble.remedy, cases[i].remedy);
+		assert_int_equal(read_bytes(&r, cases[i].text, strlen(cases[i].text), &car, &error),
+				 -EINVAL);
+		assert_string_equal(error.remedy, cases[i].remedy);
 		yaml_reader_done(&r);
 	}
 }
@@ -447,7 +445,7 @@ static void floods_cost_little(void **state)
 	};
 	char *text = malloc(FLOOD_BYTES + 64);
 	struct car car = { 0 };
-	struct trouble trouble;
+	struct error error;
 	struct yaml_reader r;
 	bool bad = false;
 
@@ -456,15 +454,15 @@ static void floods_cost_little(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		size_t size = flood(text, cases[i].start, cases[i].piece, FLOOD_BYTES);
 		double began = cpu_s(), took;
-		int err = read_bytes(&r, text, size, &car, &trouble);
+		int err = read_bytes(&r, text, size, &car, &error);
 
 		took = cpu_s() - began;
 		yaml_reader_done(&r);
 		if (!!err == !!cases[i].expected && took < 10 &&
-		    (!err || strstr(trouble.what, cases[i].expected)))
+		    (!err || strstr(error.what, cases[i].expected)))
 			continue;
 		print_message("# %s%s...: %f s: %s\n", cases[i].start, cases[i].piece, took,
-			      trouble.what);
+			      error.what);
 		bad = true;
 	}
 	free(text);
@@ -520,12 +518,12 @@ static void bounds_are_exact(void **state)
 
 static void cannot_be_read(const char *where, bool pipes, int err, const char *expected)
 {
-	struct trouble trouble = { 0 };
-	struct yaml_reader r = { .trouble = &trouble };
+	struct error error = { 0 };
+	struct yaml_reader r = { .error = &error };
 
 	assert_int_equal(yaml_reader_open(&r, where, pipes), err);
-	assert_non_null(strstr(trouble.what, where));
-	assert_non_null(strstr(trouble.what, expected));
+	assert_non_null(strstr(error.what, where));
+	assert_non_null(strstr(error.what, expected));
 	yaml_reader_done(&r);
 }
 

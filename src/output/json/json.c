@@ -575,7 +575,7 @@ static void put_totals(struct builder *b, json_t *fdtrace, const struct summary_
 	json_put_number(b, fdtrace, "findings_withheld", c->findings_withheld);
 	json_put_number(b, fdtrace, "findings_suppressed", c->findings_suppressed);
 	json_put_number(b, fdtrace, "times_suppressed", c->times_suppressed);
-	json_put_number(b, fdtrace, "pasts_dropped", c->pasts_dropped);
+	json_put_number(b, fdtrace, "pasts_dropped", c->ended_dropped);
 	json_put_number(b, fdtrace, "malformed", c->malformed);
 	json_put_number(b, fdtrace, "damaged", l->summary->damaged);
 	json_put_number(b, fdtrace, "processes", l->processes);

@@ -36,23 +36,24 @@ static void put_error_name(struct builder *b, json_t *object, const char *key, i
 	json_put_text(b, object, key, name);
 }
 
-static void put_party(struct builder *b, json_t *parent, const char *key, const struct party *party)
+static void put_operation(struct builder *b, json_t *parent, const char *key,
+			  const struct operation *operation)
 {
 	json_t *object;
 
-	if (!party->known)
+	if (!operation->known)
 		return;
 	object = json_put_object(b, parent, key);
-	json_put_time(b, object, "at", party->time_ns);
-	json_put_number(b, object, "pid", party->pid);
-	json_put_number(b, object, "tid", party->tid);
-	json_put_text(b, object, "name", party->name);
-	if (party->syscall)
-		json_put_text(b, object, "syscall", syscall_name(party->syscall));
-	if (party->how && strcmp(party->how, syscall_name(party->syscall)))
-		json_put_text(b, object, "how", party->how);
-	put_error_name(b, object, "error", party->error);
-	json_put_stack(b, object, party->site);
+	json_put_time(b, object, "at", operation->time_ns);
+	json_put_number(b, object, "pid", operation->pid);
+	json_put_number(b, object, "tid", operation->tid);
+	json_put_text(b, object, "name", operation->name);
+	if (operation->syscall)
+		json_put_text(b, object, "syscall", syscall_name(operation->syscall));
+	if (operation->how && strcmp(operation->how, syscall_name(operation->syscall)))
+		json_put_text(b, object, "how", operation->how);
+	put_error_name(b, object, "error", operation->error);
+	json_put_stack(b, object, operation->site);
 }
 
 /* A list of a finding: what makes its rows, and how many there really are. */
@@ -87,8 +88,8 @@ static json_t *lifetime_value(struct builder *b, const struct finding *f, unsign
 
 	json_put_number(b, row, "generation", l->generation);
 	json_put_text(b, row, "kind", fd_kind_name(l->kind));
-	put_party(b, row, "opened", &l->opened);
-	put_party(b, row, "closed", &l->closed);
+	put_operation(b, row, "opened", &l->opened);
+	put_operation(b, row, "closed", &l->closed);
 	return row;
 }
 
@@ -205,8 +206,8 @@ static json_t *victim_value(struct builder *b, const struct finding *f, unsigned
 	json_put(b, row, "fd", json_integer(v->fd));
 	json_put_text(b, row, "kind", fd_kind_name(v->kind));
 	json_put_text(b, row, "name", phrase_name(v->kind, v->name));
-	put_party(b, row, "opened", &v->opened);
-	put_party(b, row, "hurt", &v->hurt);
+	put_operation(b, row, "opened", &v->opened);
+	put_operation(b, row, "hurt", &v->failed_use);
 	return row;
 }
 
@@ -331,9 +332,9 @@ static void put_fdtrace(struct builder *b, json_t *line, const struct finding *f
 	put_other_end(b, fdtrace, &f->other_end);
 	json_put_text(b, fdtrace, "subject", f->subject);
 	json_put_text(b, fdtrace, "help", f->help);
-	put_party(b, fdtrace, "opened", &f->opened);
-	put_party(b, fdtrace, "closed", &f->closed);
-	put_party(b, fdtrace, "used", &f->used);
+	put_operation(b, fdtrace, "opened", &f->opened);
+	put_operation(b, fdtrace, "closed", &f->closed);
+	put_operation(b, fdtrace, "used", &f->used);
 	put_history(b, fdtrace, f);
 	put_sites(b, fdtrace, f);
 	put_limit(b, fdtrace, &f->limit);

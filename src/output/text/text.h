@@ -28,9 +28,10 @@ void text_socket_state(struct page *page, const struct descriptor *d);
 void text_limit(struct page *page, uint64_t open, uint64_t soft);
 
 /* "sendto = EBADF"; the site, "" where it says no more than the syscall; "-18.1 s". */
-void text_say_what(char *buffer, size_t size, const struct party *party);
-void text_say_where(char *buffer, size_t size, const struct party *party);
-void text_say_when(char *buffer, size_t size, const struct party *party, const struct finding *f);
+void text_say_what(char *buffer, size_t size, const struct operation *operation);
+void text_say_where(char *buffer, size_t size, const struct operation *operation);
+void text_say_when(char *buffer, size_t size, const struct operation *operation,
+		   const struct finding *f);
 
 /*
  * The callers of the frame just put on the page: " < app.py:31 main < ...", as far as it fits

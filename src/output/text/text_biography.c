@@ -33,44 +33,46 @@ struct biography {
 	unsigned int generation, verb, when, who, what; /* widths */
 };
 
-static void say_who(char *buffer, size_t size, const struct party *party,
+static void say_who(char *buffer, size_t size, const struct operation *operation,
 		    const struct process *process)
 {
-	if (process && party->pid != process->pid)
-		snprintf(buffer, size, "%s[%" PRIu32 "]", party->name ? party->name : "pid",
-			 party->pid);
+	if (process && operation->pid != process->pid)
+		snprintf(buffer, size, "%s[%" PRIu32 "]", operation->name ? operation->name : "pid",
+			 operation->pid);
 	else
-		snprintf(buffer, size, "tid %" PRIu32, party->tid);
+		snprintf(buffer, size, "tid %" PRIu32, operation->tid);
 }
 
-void text_say_what(char *buffer, size_t size, const struct party *party)
+void text_say_what(char *buffer, size_t size, const struct operation *operation)
 {
-	const char *how = party->how && party->how[0] ? party->how : syscall_name(party->syscall);
+	const char *how = operation->how && operation->how[0] ? operation->how
+							      : syscall_name(operation->syscall);
 	char error[PHRASE_SIZE];
 
-	if (!party->error) {
+	if (!operation->error) {
 		snprintf(buffer, size, "%s", how);
 		return;
 	}
-	phrase_error(error, sizeof(error), party->error);
+	phrase_error(error, sizeof(error), operation->error);
 	snprintf(buffer, size, "%s = %s", how, error);
 }
 
 /* A site without a stack has the name of its syscall, which the row shows already. */
-void text_say_where(char *buffer, size_t size, const struct party *party)
+void text_say_where(char *buffer, size_t size, const struct operation *operation)
 {
 	buffer[0] = '\0';
-	if (party->site)
-		site_format(party->site, buffer, size);
-	if (!strcmp(buffer, syscall_name(party->syscall)))
+	if (operation->site)
+		site_format(operation->site, buffer, size);
+	if (!strcmp(buffer, syscall_name(operation->syscall)))
 		buffer[0] = '\0';
 }
 
-void text_say_when(char *buffer, size_t size, const struct party *party, const struct finding *f)
+void text_say_when(char *buffer, size_t size, const struct operation *operation,
+		   const struct finding *f)
 {
 	size_t length;
 
-	phrase_relative(buffer, size, party->time_ns, f->time_ns);
+	phrase_relative(buffer, size, operation->time_ns, f->time_ns);
 	for (length = strlen(buffer); length && buffer[length - 1] == ' ';)
 		buffer[--length] = '\0';
 }
@@ -86,20 +88,20 @@ static void widen_column(unsigned int *width, const char *text, unsigned int mos
 }
 
 static void add_biography_row(struct biography *b, const struct finding *f, const char *verb,
-			      uint32_t generation, const struct party *party, bool culprit)
+			      uint32_t generation, const struct operation *operation, bool culprit)
 {
 	struct row *row = &b->row[b->count++];
 
 	*row = (struct row){ .verb = verb, .generation = generation, .culprit = culprit };
 	widen_column(&b->verb, verb, PAGE_ALL);
-	row->unseen = !party->known;
+	row->unseen = !operation->known;
 	if (row->unseen)
 		return;
-	phrase_relative(row->when, sizeof(row->when), party->time_ns, f->time_ns);
-	say_who(row->who, sizeof(row->who), party, f->process);
-	text_say_what(row->what, sizeof(row->what), party);
-	text_say_where(row->label, sizeof(row->label), party);
-	row->site = party->site;
+	phrase_relative(row->when, sizeof(row->when), operation->time_ns, f->time_ns);
+	say_who(row->who, sizeof(row->who), operation, f->process);
+	text_say_what(row->what, sizeof(row->what), operation);
+	text_say_where(row->label, sizeof(row->label), operation);
+	row->site = operation->site;
 	widen_column(&b->when, row->when, PAGE_ALL);
 	widen_column(&b->who, row->who, 24);
 	widen_column(&b->what, row->what, 32);
@@ -153,7 +155,7 @@ static void collect_biography(struct biography *b, const struct finding *f)
 }
 
 /* Right of the row if it fits there, else below. */
-static void put_party_label(struct page *page, const struct row *row)
+static void put_operation_label(struct page *page, const struct row *row)
 {
 	unsigned int needed = page_columns(row->label),
 		     mark = row->culprit ? sizeof(CULPRIT) + 1 : 0;
@@ -203,7 +205,7 @@ static void put_row(struct page *page, const struct biography *b, unsigned int i
 	page_text(page, row->what, b->what);
 	if (row->label[0] || row->culprit)
 		page_tab(page, column + b->what, 0);
-	put_party_label(page, row);
+	put_operation_label(page, row);
 	page_newline(page);
 }
 

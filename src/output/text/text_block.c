@@ -362,7 +362,7 @@ static void sweep_line(struct page *page, const struct finding_sweep *sweep)
 }
 
 static void say_victim_opener(char *buffer, size_t size, const struct finding *f,
-			      const struct party *opened)
+			      const struct operation *opened)
 {
 	char when[PHRASE_SIZE], what[96], label[TEXT_LABEL_BYTES];
 
@@ -378,7 +378,8 @@ static void say_victim_opener(char *buffer, size_t size, const struct finding *f
 }
 
 /* What happened to it; nothing if no failure was seen. */
-static void victim_failure(struct page *page, const struct finding *f, const struct party *failure)
+static void victim_failure(struct page *page, const struct finding *f,
+			   const struct operation *failure)
 {
 	char when[PHRASE_SIZE], what[96], who[2 * PHRASE_SIZE];
 
@@ -409,7 +410,7 @@ static void victim_line(struct page *page, const struct finding *f, const struct
 	say_victim_opener(opener, sizeof(opener), f, &v->opened);
 	text_make_room(page, page_columns(opener), 13);
 	page_text(page, opener, PAGE_ALL);
-	victim_failure(page, f, &v->hurt);
+	victim_failure(page, f, &v->failed_use);
 	page_newline(page);
 }
 

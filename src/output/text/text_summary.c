@@ -591,7 +591,7 @@ static void what_is_missing(struct overview *o, const struct summary *s)
 	text_withheld_sum(page, c);
 	summary_note(page, "dropped:", c->findings_dropped, "finding", "findings",
 		     "least recently seen, dropped to make room; the table above is incomplete.");
-	summary_note(page, "forgotten:", c->pasts_dropped, "earlier generation",
+	summary_note(page, "forgotten:", c->ended_dropped, "earlier generation",
 		     "earlier generations",
 		     "to save memory (memory.max); histories may be shorter.");
 	summary_note(page, "no stack:", s->stacks_skipped, "call", "calls",

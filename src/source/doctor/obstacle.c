@@ -191,7 +191,7 @@ const char *obstacle_remedy(enum obstacle obstacle)
 
 /* What is not the same every time. */
 static void make_up(enum obstacle obstacle, const struct circumstances *c, int err, const char *log,
-		    struct trouble *t)
+		    struct error *t)
 {
 	snprintf(t->what, sizeof(t->what), "cannot load programs into the kernel: %s",
 		 err == -EPERM || err == -EACCES ? "permission denied" : strerror(-err));
@@ -236,12 +236,12 @@ static int error_of(enum obstacle obstacle, int err)
 }
 
 int obstacle_explain(enum obstacle obstacle, const struct circumstances *c, int err,
-		     const char *log, struct trouble *trouble)
+		     const char *log, struct error *error)
 {
 	const struct words *w = &words[obstacle];
-	struct trouble t;
+	struct error t;
 
 	make_up(obstacle, c, err, log, &t);
-	return trouble_set(trouble, error_of(obstacle, err), EXIT_CANNOT, obstacle_remedy(obstacle),
-			   w->cause ?: t.cause, "%s", w->what ?: t.what);
+	error_set(error, error_of(obstacle, err), EXIT_CANNOT, "%s", w->what ?: t.what);
+	return error_explain(error, w->cause ?: t.cause, obstacle_remedy(obstacle));
 }

@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include "util/trouble.h"
+#include "util/error.h"
 
 /* The deepest first: nothing further down helps while one above stands. */
 enum obstacle {
@@ -62,11 +62,11 @@ const char *obstacle_name(enum obstacle obstacle);
 const char *obstacle_remedy(enum obstacle obstacle);
 
 /*
- * Fills *trouble with what was tried, what stopped it, and what to do. err: -errno of what was
+ * Fills *error with what was tried, what stopped it, and what to do. err: -errno of what was
  * tried; log: what libbpf said, for reasons that nobody foresaw. Returns what
  * bpf_source_open() is to return.
  */
 int obstacle_explain(enum obstacle obstacle, const struct circumstances *c, int err,
-		     const char *log, struct trouble *trouble);
+		     const char *log, struct error *error);
 
 #endif

@@ -20,7 +20,7 @@
 #include "source/doctor/probe_private.h"
 #include "source/live/procfs.h"
 #include "util/arch.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 #define TRIAL_RING_BYTES (1 << 20)
 
@@ -283,26 +283,26 @@ static int probe_ignore(void *ctx, const void *event, size_t size)
 /* What the overhead budget of a fleet rests on. */
 static void probe_budget(struct probe_report *report, struct source *source)
 {
-	struct trouble trouble;
+	struct error error;
 
-	if (source->ops->hooks(source, false, probe_ignore, NULL, &trouble) ||
-	    source->ops->hooks(source, true, probe_ignore, NULL, &trouble))
+	if (source->ops->hooks(source, false, probe_ignore, NULL, &error) ||
+	    source->ops->hooks(source, true, probe_ignore, NULL, &error))
 		probe_report_line(report, VERDICT_WARN, "budget", "overhead cannot be bounded",
-				  "do not set a budget", "%s", trouble.what);
+				  "do not set a budget", "%s", error.what);
 	else
 		probe_fine(report, "budget", "hooks can be detached and re-attached");
 }
 
 /* Everything is loaded and attached, and taken away again. */
-static void probe_programs(struct probe_report *report, struct trouble *trouble)
+static void probe_programs(struct probe_report *report, struct error *error)
 {
 	struct bpf_source_options options = { .hooks = HOOKS_AUTO,
 					      .ring_size_bytes = TRIAL_RING_BYTES };
 	struct source *source;
 
-	report->can_trace = !bpf_source_open(&options, &source, trouble);
+	report->can_trace = !bpf_source_open(&options, &source, error);
 	if (!report->can_trace) {
-		probe_report_line(report, VERDICT_FAIL, "programs", "", "", "%s", trouble->what);
+		probe_report_line(report, VERDICT_FAIL, "programs", "", "", "%s", error->what);
 		return;
 	}
 	probe_fine(report, "programs", "all load and attach; hooks: %s",
@@ -321,12 +321,12 @@ static void probe_architecture(struct probe_report *report)
 
 /* ---- in the end ---- */
 
-static void probe_summarize(struct probe_report *report, const struct trouble *trouble)
+static void probe_summarize(struct probe_report *report, const struct error *error)
 {
 	if (!report->can_trace) {
 		snprintf(report->summary, sizeof(report->summary), "nothing: %s",
-			 trouble->cause[0] ? trouble->cause : trouble->what);
-		snprintf(report->remedy, sizeof(report->remedy), "%s", trouble->remedy);
+			 error->cause[0] ? error->cause : error->what);
+		snprintf(report->remedy, sizeof(report->remedy), "%s", error->remedy);
 		return;
 	}
 	snprintf(report->summary, sizeof(report->summary),
@@ -339,7 +339,7 @@ void probe_machine(struct probe_report *report)
 {
 	struct circumstances c;
 	struct settings settings;
-	struct trouble trouble = { 0 };
+	struct error error = { 0 };
 
 	*report = (struct probe_report){ 0 };
 	libbpf_log_begin();
@@ -353,11 +353,11 @@ void probe_machine(struct probe_report *report)
 	probe_lockdown(report, &c);
 	probe_bpf(report, &c);
 	probe_all_hooks(report, &c);
-	probe_programs(report, &trouble);
+	probe_programs(report, &error);
 	probe_interpreters(report);
 	probe_limits(report);
 	probe_architecture(report);
 	snprintf(report->obstacle, sizeof(report->obstacle), "%s",
 		 obstacle_name(report->can_trace ? OBSTACLE_NONE : obstacle_of(&c)));
-	probe_summarize(report, &trouble);
+	probe_summarize(report, &error);
 }

@@ -33,7 +33,7 @@
 #include "source/live/snapshot.h"
 #include "source/syscalls.h"
 #include "util/log.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 #include "source/skeleton.h"
 #include "fdtrace.skel.h"
@@ -288,7 +288,7 @@ static int live_walk_all(struct bpf_source *s, unsigned int why)
 }
 
 static int live_snapshot(struct source *source, unsigned int why, source_event_fn event, void *ctx,
-			 struct trouble *trouble)
+			 struct error *error)
 {
 	struct bpf_source *s = live_of(source);
 	int err;
@@ -299,8 +299,8 @@ static int live_snapshot(struct source *source, unsigned int why, source_event_f
 	if (!err || err == -EAGAIN)
 		err = live_walk_all(s, why);
 	if (err < 0)
-		trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL,
-			    "cannot take a snapshot of the tables: %s", strerror(-err));
+		error_set(error, -err, EXIT_INTERNAL, "cannot take a snapshot of the tables: %s",
+			  strerror(-err));
 	return err;
 }
 
@@ -321,8 +321,7 @@ static int live_report_kinds(struct bpf_source *s)
 	return err;
 }
 
-static int live_start(struct source *source, source_event_fn event, void *ctx,
-		      struct trouble *trouble)
+static int live_start(struct source *source, source_event_fn event, void *ctx, struct error *error)
 {
 	struct bpf_source *s = live_of(source);
 	int err;
@@ -331,9 +330,9 @@ static int live_start(struct source *source, source_event_fn event, void *ctx,
 	s->ctx = ctx;
 	err = live_report_kinds(s);
 	if (err < 0)
-		return trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL,
-				   "cannot start reading events: %s", strerror(-err));
-	return err ?: live_snapshot(source, FDT_WHY_START, event, ctx, trouble);
+		return error_set(error, -err, EXIT_INTERNAL, "cannot start reading events: %s",
+				 strerror(-err));
+	return err ?: live_snapshot(source, FDT_WHY_START, event, ctx, error);
 }
 
 /* ---- draining ---- */
@@ -352,8 +351,7 @@ static int live_report_tick(struct bpf_source *s, u64 now)
 	return live_deliver(s, &tick, sizeof(tick)) ? s->stopped : 0;
 }
 
-static int live_drain(struct source *source, source_event_fn event, void *ctx,
-		      struct trouble *trouble)
+static int live_drain(struct source *source, source_event_fn event, void *ctx, struct error *error)
 {
 	struct bpf_source *s = live_of(source);
 	u64 now = live_coarse_now();
@@ -377,8 +375,7 @@ static int live_drain(struct source *source, source_event_fn event, void *ctx,
 		err = err ?: live_report_tick(s, now);
 	}
 	if (err < 0)
-		trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL, "cannot read events: %s",
-			    strerror(-err));
+		error_set(error, -err, EXIT_INTERNAL, "cannot read events: %s", strerror(-err));
 	return err;
 }
 
@@ -421,7 +418,7 @@ static int live_turn_hooks(struct bpf_source *s, bool on)
 }
 
 static int live_hooks(struct source *source, bool on, source_event_fn event, void *ctx,
-		      struct trouble *trouble)
+		      struct error *error)
 {
 	struct bpf_source *s = live_of(source);
 	int err;
@@ -432,8 +429,8 @@ static int live_hooks(struct source *source, bool on, source_event_fn event, voi
 	s->ctx = ctx;
 	err = live_turn_hooks(s, on);
 	if (err < 0)
-		trouble_set(trouble, -err, EXIT_INTERNAL, NULL, NULL,
-			    "cannot turn the hooks on system calls on again: %s", strerror(-err));
+		error_set(error, -err, EXIT_INTERNAL,
+			  "cannot turn the hooks on system calls on again: %s", strerror(-err));
 	return err;
 }
 
@@ -496,17 +493,19 @@ static const struct source_ops live_ops = {
 /* ---- loading ---- */
 
 /* Of the programs, those for this kernel and the hooks asked for. */
-static int live_adapt_to_kernel(struct bpf_source *s, enum hook_set hooks, struct trouble *trouble)
+static int live_adapt_to_kernel(struct bpf_source *s, enum hook_set hooks, struct error *error)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
 	int err;
 
-	if (!btf)
-		return trouble_set(trouble, errno, EXIT_CANNOT, "see: fdtrace doctor", NULL,
-				   "cannot read this kernel's types (BTF): %s", strerror(errno));
+	if (!btf) {
+		error_set(error, errno, EXIT_CANNOT, "cannot read this kernel's types (BTF): %s",
+			  strerror(errno));
+		return error_explain(error, NULL, "see: fdtrace doctor");
+	}
 	s->skel->rodata->can_cast =
 		btf__find_by_name_kind(btf, "bpf_rdonly_cast", BTF_KIND_FUNC) > 0;
-	err = hooks_choose(s->skel, hooks, btf, &s->hooks, trouble);
+	err = hooks_choose(s->skel, hooks, btf, &s->hooks, error);
 	btf__free(btf);
 	return err;
 }
@@ -627,15 +626,15 @@ static void live_trace_sharers(struct fdtrace_bpf *skel, const struct bpf_source
 }
 
 /* Only what failed is worth the time that finding out why takes. */
-static int live_explain(int err, const struct bpf_source_options *options, struct trouble *trouble)
+static int live_explain(int err, const struct bpf_source_options *options, struct error *error)
 {
-	char log[sizeof(trouble->cause)];
+	char log[sizeof(error->cause)];
 	struct circumstances c;
 
 	snprintf(log, sizeof(log), "%s",
 		 libbpf_log_end()); /* of the failure, not of what follows */
 	circumstances_gather_all(&c, options->ring_size_bytes);
-	return obstacle_explain(obstacle_of(&c), &c, err, log, trouble);
+	return obstacle_explain(obstacle_of(&c), &c, err, log, error);
 }
 
 /* Without it descriptors have a kind and no name; what is found stays the same. */
@@ -663,7 +662,7 @@ static int live_on_tested(void *ctx, const void *event, size_t size)
 }
 
 /* What others do meanwhile is reported by the snapshot that every start begins with. */
-static int live_run_self_test(struct bpf_source *s, struct self_test *test, struct trouble *trouble)
+static int live_run_self_test(struct bpf_source *s, struct self_test *test, struct error *error)
 {
 	const char *missing;
 	int err;
@@ -677,18 +676,22 @@ static int live_run_self_test(struct bpf_source *s, struct self_test *test, stru
 	if (err == -EAGAIN)
 		err = 0;
 	missing = self_test_missing(test, hooks_see_failed_closes(s->hooks));
-	if (err)
-		return trouble_set(trouble, -err, EXIT_CANNOT, "use --hooks=tracepoint", NULL,
-				   "the function hooks could not be tested: %s", strerror(-err));
+	if (err) {
+		error_set(error, -err, EXIT_CANNOT, "the function hooks could not be tested: %s",
+			  strerror(-err));
+		return error_explain(error, NULL, "use --hooks=tracepoint");
+	}
 	if (!missing)
 		return 0;
-	return trouble_set(trouble, ENOTSUP, EXIT_CANNOT, "use --hooks=tracepoint",
-			   "they are attached, but do not report everything on this kernel",
-			   "function hook self-test failed: no event for %s", missing);
+	error_set(error, ENOTSUP, EXIT_CANNOT, "function hook self-test failed: no event for %s",
+		  missing);
+	return error_explain(error,
+			     "they are attached, but do not report everything on this kernel",
+			     "use --hooks=tracepoint");
 }
 
 /* Tracepoints are an interface of the kernel; functions are not. */
-static int live_test_hooks(struct bpf_source *s, struct trouble *trouble)
+static int live_test_hooks(struct bpf_source *s, struct error *error)
 {
 	struct self_test *test;
 	int err;
@@ -697,15 +700,15 @@ static int live_test_hooks(struct bpf_source *s, struct trouble *trouble)
 		return 0;
 	err = self_test_new(&test);
 	if (err)
-		return trouble_set(trouble, -err, EXIT_CANNOT, NULL, NULL,
-				   "the function hooks could not be tested: %s", strerror(-err));
-	err = live_run_self_test(s, test, trouble);
+		return error_set(error, -err, EXIT_CANNOT,
+				 "the function hooks could not be tested: %s", strerror(-err));
+	err = live_run_self_test(s, test, error);
 	self_test_free(test);
 	return err;
 }
 
 static int live_load(struct bpf_source *s, const struct bpf_source_options *options,
-		     struct trouble *trouble)
+		     struct error *error)
 {
 	int err;
 
@@ -713,8 +716,8 @@ static int live_load(struct bpf_source *s, const struct bpf_source_options *opti
 	s->stage_ns = clock_monotonic_ns();
 	s->skel = fdtrace_bpf__open();
 	if (!s->skel)
-		return live_explain(-errno, options, trouble);
-	err = live_adapt_to_kernel(s, options->hooks, trouble);
+		return live_explain(-errno, options, error);
+	err = live_adapt_to_kernel(s, options->hooks, error);
 	if (err)
 		return err;
 	err = live_configure(s->skel, options);
@@ -741,7 +744,7 @@ static int live_load(struct bpf_source *s, const struct bpf_source_options *opti
 	/* From here on events come, and wait in the ring: nothing slow may follow. */
 	err = err ?: hooks_attach(s->hooks);
 	if (err)
-		return live_explain(err, options, trouble);
+		return live_explain(err, options, error);
 	for (unsigned int i = 0; i < options->pid_count; i++)
 		live_forget_if_dead(s->skel, options->pids[i]);
 	live_trace_sharers(s->skel, options);
@@ -752,38 +755,41 @@ static int live_load(struct bpf_source *s, const struct bpf_source_options *opti
 	malloc_trim(0); /* the kernel's types alone took tens of megabytes */
 	s->ring = ring_buffer__new(bpf_map__fd(s->skel->maps.fdt_ring), live_on_record, s, NULL);
 	if (!s->ring)
-		return live_explain(-errno, options, trouble);
-	err = live_test_hooks(s, trouble);
+		return live_explain(-errno, options, error);
+	err = live_test_hooks(s, error);
 	live_end_stage(s, "hooks tested");
 	return err;
 }
 
 /* ---- what is asked for ---- */
 
-static int live_check_pid(pid_t pid, struct trouble *trouble)
+static int live_check_pid(pid_t pid, struct error *error)
 {
 	struct procfs_stat stat;
 	int err = pid > 0 && pid < FDT_PIDS_MAX ? procfs_stat(pid, &stat) : -ENOENT;
 
-	if (err)
-		return trouble_set(trouble, ESRCH, EXIT_CANNOT, NULL,
-				   err == -ENOENT ? "there is no such process" : strerror(-err),
-				   "cannot trace pid %d", pid);
-	if (stat.kernel)
-		return trouble_set(trouble, EINVAL, EXIT_CANNOT, NULL,
-				   "it is a kernel thread and has no descriptors",
-				   "cannot trace pid %d", pid);
-	if (procfs_is_dead(&stat))
-		return trouble_set(trouble, ESRCH, EXIT_CANNOT, NULL,
-				   "it is a zombie: its parent has not yet reaped it",
-				   "cannot trace pid %d", pid);
-	if (pid == getpid())
-		return trouble_set(trouble, EINVAL, EXIT_CANNOT, NULL, "that is fdtrace itself",
-				   "cannot trace pid %d", pid);
+	if (err) {
+		error_set(error, ESRCH, EXIT_CANNOT, "cannot trace pid %d", pid);
+		return error_explain(
+			error, err == -ENOENT ? "there is no such process" : strerror(-err), NULL);
+	}
+	if (stat.kernel) {
+		error_set(error, EINVAL, EXIT_CANNOT, "cannot trace pid %d", pid);
+		return error_explain(error, "it is a kernel thread and has no descriptors", NULL);
+	}
+	if (procfs_is_dead(&stat)) {
+		error_set(error, ESRCH, EXIT_CANNOT, "cannot trace pid %d", pid);
+		return error_explain(error, "it is a zombie: its parent has not yet reaped it",
+				     NULL);
+	}
+	if (pid == getpid()) {
+		error_set(error, EINVAL, EXIT_CANNOT, "cannot trace pid %d", pid);
+		return error_explain(error, "that is fdtrace itself", NULL);
+	}
 	return 0;
 }
 
-static int live_check_machine(const struct bpf_source_options *options, struct trouble *trouble)
+static int live_check_machine(const struct bpf_source_options *options, struct error *error)
 {
 	struct circumstances c;
 	enum obstacle obstacle;
@@ -792,36 +798,36 @@ static int live_check_machine(const struct bpf_source_options *options, struct t
 	circumstances_gather(&c);
 	obstacle = obstacle_of(&c);
 	if (obstacle)
-		return obstacle_explain(obstacle, &c, c.load ?: -EPERM, "", trouble);
+		return obstacle_explain(obstacle, &c, c.load ?: -EPERM, "", error);
 	if (options->ring_size_bytes & (options->ring_size_bytes - 1) ||
 	    options->ring_size_bytes < (u64)sysconf(_SC_PAGESIZE) ||
-	    options->ring_size_bytes > 1u << 31)
-		return trouble_set(trouble, EINVAL, EXIT_USAGE, NULL,
-				   "it must be a power of two, one page to 2G",
-				   "ring.size of %llu bytes is not possible",
-				   (unsigned long long)options->ring_size_bytes);
+	    options->ring_size_bytes > 1u << 31) {
+		error_set(error, EINVAL, EXIT_USAGE, "ring.size of %llu bytes is not possible",
+			  (unsigned long long)options->ring_size_bytes);
+		return error_explain(error, "it must be a power of two, one page to 2G", NULL);
+	}
 	return 0;
 }
 
 int bpf_source_open(const struct bpf_source_options *options, struct source **ret_source,
-		    struct trouble *trouble)
+		    struct error *error)
 {
 	struct bpf_source *s;
-	int err = live_check_machine(options, trouble);
+	int err = live_check_machine(options, error);
 
 	libbpf_log_begin();
 	for (unsigned int i = 0; !err && i < options->pid_count; i++)
-		err = live_check_pid(options->pids[i], trouble);
+		err = live_check_pid(options->pids[i], error);
 	if (err)
 		return err;
 	s = calloc(1, sizeof(*s));
 	if (!s)
-		return trouble_set(trouble, ENOMEM, EXIT_INTERNAL, NULL, NULL, "out of memory");
+		return error_no_memory(error);
 	s->source.ops = &live_ops;
 	s->all = !options->pid_count;
 	s->self = (u64)getpid();
 	s->ring_bytes = options->ring_size_bytes;
-	err = live_load(s, options, trouble);
+	err = live_load(s, options, error);
 	if (err) {
 		live_free(&s->source);
 		return err;

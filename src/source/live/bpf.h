@@ -26,9 +26,9 @@ struct bpf_source_options {
 /*
  * Loads and attaches everything and leaves nothing behind on failure. -EPERM, -ENOENT (no BTF),
  * -ESRCH (a pid does not exist), -ENOMEM (ring refused), -ENOTSUP (hook set not to be had here)
- * or another -errno, with *trouble filled. fdtrace itself is never traced.
+ * or another -errno, with *error filled. fdtrace itself is never traced.
  */
 int bpf_source_open(const struct bpf_source_options *options, struct source **ret_source,
-		    struct trouble *trouble);
+		    struct error *error);
 
 #endif

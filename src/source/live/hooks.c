@@ -13,7 +13,7 @@
 #include "source/live/functions.h"
 #include "source/live/libbpf_log.h"
 #include "util/log.h"
-#include "util/trouble.h"
+#include "util/error.h"
 
 #include "source/skeleton.h"
 #include "fdtrace.skel.h"
@@ -163,7 +163,7 @@ static int hooks_add_tracepoints(struct hooks *h, const struct btf *btf)
 }
 
 static int hooks_choose_set(struct hooks *h, enum hook_set wanted, const struct btf *btf,
-			    struct trouble *trouble)
+			    struct error *error)
 {
 	char lacking[256];
 
@@ -172,15 +172,16 @@ static int hooks_choose_set(struct hooks *h, enum hook_set wanted, const struct 
 	    (wanted == HOOKS_AUTO && hooks_tracepoint_params(btf, "sys_exit")))
 		return hooks_add_tracepoints(h, btf);
 	h->set = HOOKS_FUNCTION;
-	if (functions_choose(btf, &h->functions, lacking, sizeof(lacking)))
-		return trouble_set(trouble, ENOTSUP, EXIT_CANNOT,
-				   "use --hooks=tracepoint, or see: fdtrace doctor", lacking,
-				   "this kernel has no function hooks");
+	if (functions_choose(btf, &h->functions, lacking, sizeof(lacking))) {
+		error_set(error, ENOTSUP, EXIT_CANNOT, "this kernel has no function hooks");
+		return error_explain(error, lacking,
+				     "use --hooks=tracepoint, or see: fdtrace doctor");
+	}
 	return hooks_add_functions(h);
 }
 
 int hooks_choose(struct fdtrace_bpf *skel, enum hook_set wanted, const struct btf *btf,
-		 struct hooks **ret_hooks, struct trouble *trouble)
+		 struct hooks **ret_hooks, struct error *error)
 {
 	struct hooks *h = calloc(1, sizeof(*h));
 	struct bpf_program *program;
@@ -188,7 +189,7 @@ int hooks_choose(struct fdtrace_bpf *skel, enum hook_set wanted, const struct bt
 
 	*ret_hooks = h;
 	if (!h)
-		return trouble_set(trouble, ENOMEM, EXIT_INTERNAL, NULL, NULL, "out of memory");
+		return error_no_memory(error);
 	h->skel = skel;
 	bpf_object__for_each_program (program, skel->obj)
 		bpf_program__set_autoload(program, false);
@@ -197,7 +198,7 @@ int hooks_choose(struct fdtrace_bpf *skel, enum hook_set wanted, const struct bt
 	hooks_add(h, skel->progs.fdt_exit);
 	hooks_add(h, skel->progs.fdt_newtask);
 	hooks_add(h, skel->progs.fdt_exec);
-	err = hooks_choose_set(h, wanted, btf, trouble);
+	err = hooks_choose_set(h, wanted, btf, error);
 	hooks_add(h, skel->progs.fdt_snapshot);
 	return err;
 }

@@ -12,18 +12,18 @@
 struct btf;
 struct fdtrace_bpf;
 struct hooks;
-struct trouble;
+struct error;
 enum fdt_loss_cause;
 
 enum hook_set { HOOKS_AUTO, HOOKS_FUNCTION, HOOKS_TRACEPOINT };
 
 /*
  * Before the skeleton is loaded: marks what is to be. HOOKS_AUTO: the tracepoint set, which sees
- * failures and uses, and where that is not possible the function set. -ENOTSUP with *trouble filled:
+ * failures and uses, and where that is not possible the function set. -ENOTSUP with *error filled:
  * this kernel does not have the set that was asked for. The skeleton must outlive the hooks.
  */
 int hooks_choose(struct fdtrace_bpf *skel, enum hook_set wanted, const struct btf *btf,
-		 struct hooks **ret_hooks, struct trouble *trouble);
+		 struct hooks **ret_hooks, struct error *error);
 void hooks_free(struct hooks *hooks);
 
 /* Attaches all; birth and death of tasks first. 0 or -errno. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Why something could not be done, in words: filled in where it is known, and printed once, by the
- * caller that ends the attempt. Every function that takes a struct trouble fills all of it when it
+ * caller that ends the attempt. Every function that takes a struct error fills all of it when it
  * returns an error.
  */
-#ifndef FDTRACE_UTIL_TROUBLE_H
-#define FDTRACE_UTIL_TROUBLE_H
+#ifndef FDTRACE_UTIL_ERROR_H
+#define FDTRACE_UTIL_ERROR_H
 
 enum exit_status {
 	EXIT_OK = 0,
@@ -18,7 +18,8 @@ enum exit_status {
 	EXIT_NOT_FOUND = 127,
 };
 
-struct trouble {
+struct error {
+	int number;     /* errno */
 	int status;     /* enum exit_status that fits */
 	char what[256]; /* "cannot trace pid 4121: permission denied" */
 	/* "needs CAP_BPF and CAP_PERFMON; this process has neither (uid 1000)"; may be "" */
@@ -26,8 +27,14 @@ struct trouble {
 	char remedy[256]; /* "try: sudo fdtrace -p 4121"; may be "" */
 };
 
-/* Fills *t; each text may be NULL for "". Returns -err, so that callers can return it at once. */
-int trouble_set(struct trouble *t, int err, int status, const char *remedy, const char *cause,
-		const char *what, ...) __attribute__((format(printf, 6, 7)));
+/*
+ * These return -errno, so that callers can return it at once. error_set() fills *error, with
+ * neither cause nor remedy, which error_explain() adds; NULL: there is none. The arguments may
+ * point into *error.
+ */
+int error_set(struct error *error, int number, int status, const char *what, ...)
+	__attribute__((format(printf, 4, 5)));
+int error_explain(struct error *error, const char *cause, const char *remedy);
+int error_no_memory(struct error *error);
 
 #endif
