@@ -173,7 +173,7 @@ soak: all live-programs bench-programs
 long-life: all live-programs
 	$(Q)BUILD=$(B) LONG_LIFE=full tests/lib/owned.sh prove -v -e /usr/bin/python3 tests/fleet/long_life.py
 
-# Real software at work for some minutes; nothing may be reported.
+# Real software at work for a quarter of an hour; nothing may be reported.
 healthy: deps deps-healthy
 	+$(Q)$(MAKE) --no-print-directory all
 	$(Q)BUILD=$(B) tests/lib/owned.sh prove -v -e /usr/bin/python3 tests/healthy/healthy.py

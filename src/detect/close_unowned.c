@@ -404,6 +404,37 @@ static void used_closed_report(struct report *r, const struct fdtable *table, bo
 	report_send(r);
 }
 
+/* Servers end a blocked accept() that way, on purpose. */
+static bool is_interrupted(const struct finding *f)
+{
+	return f->closed.known && f->closed.tid == f->used.tid && f->closed.site && f->used.site &&
+	       f->closed.site->process == f->used.site->process &&
+	       stack_interrupts(f->closed.site->stack, f->used.site->stack);
+}
+
+static void interrupted_report(struct report *r, const struct fdtable *table)
+{
+	struct finding *f = &r->finding;
+	const char *call = syscall_name(f->used.syscall);
+	char what[160];
+
+	report_cause(r, RULE_USE_CLOSED, f->used.site);
+	report_trust(r, table, CONFIDENCE_EXACT);
+	f->severity = SEVERITY_INFO;
+	if (report_is_news(r)) {
+		finding_describe(&f->descriptor, what, sizeof(what));
+		report_message(r, "a signal handler closed %s in the middle of %s", what, call);
+		report_why(
+			r,
+			"the handler interrupted tid %u's own call, which then %s: some programs "
+			"end a blocked call so on purpose",
+			f->used.tid, use_outcome(f->used.syscall));
+		f->help = "if it is not meant, let the handler set a flag, and close where the "
+			  "call returns";
+	}
+	report_send(r);
+}
+
 /* Those who had the number since belong to its story, too. */
 static void add_bystanders(struct engine *e, struct finding *f, const struct ended *newest)
 {
@@ -472,6 +503,8 @@ static void use_judge_wrong(struct report *r, const struct fdtable *table,
 		add_bystanders(r->engine, f, newest);
 		if (f->closed.known && f->closed.tid != actor->tid)
 			unowned_report(r, table, CLOSED_BY_OTHER);
+		else if (meant == newest && is_interrupted(f))
+			interrupted_report(r, table);
 		else
 			used_closed_report(r, table, close_before_exec(meant, actor));
 	}

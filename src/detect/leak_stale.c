@@ -128,6 +128,8 @@ static void straggler_report(struct engine *e, const struct site *site, const st
 
 	report_begin(&r, e, RULE_LEAK_STALE, site->process, site);
 	report_trust(&r, table, CONFIDENCE_INFERRED);
+	if (stack_is_runtime(site->stack)) /* a pool and what is closed at once seem to be one */
+		f->severity = SEVERITY_INFO;
 	finding_sites(e, f, table, is_straggler_slot, &only, &labels);
 	if (!f->site_count || f->sites[0].open < STRAGGLERS_MIN)
 		return;

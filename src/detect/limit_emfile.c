@@ -11,6 +11,7 @@
 #include "fdtrace/syscall.h"
 
 #define KEPT_NS 2000000000ull /* longer than ROW_IDLE_NS: what is idle now shows as idle then */
+#define SNAPSHOT_NS 60000000000ull /* a table's first snapshot is waited for, but not for ever */
 #define LOOK_EVERY_NS 1000000000ull
 #define SPINS 3 /* failures to accept within that time */
 
@@ -18,7 +19,7 @@
 struct kept_limit {
 	struct fdt_error event;  /* the latest of them */
 	uint64_t table, time_ns; /* time_ns: of the first */
-	uint64_t open;           /* in the table then */
+	uint64_t open;           /* in the table then; 0: not known yet, see at the end */
 	uint64_t count;          /* failures so far, in all runs of them */
 	struct site *site;       /* owned reference; may be NULL */
 	struct process *process; /* owned reference */
@@ -81,7 +82,7 @@ static enum fullness limit_judge(const struct fdt_error *event, const struct fdt
 		full = nofile - numbers_in_flight(table, nofile);
 	if (open >= full)
 		return TABLE_FULL;
-	return table->tainted ? TABLE_UNSURE : OTHER_LIMIT;
+	return table->tainted || !table->complete ? TABLE_UNSURE : OTHER_LIMIT;
 }
 
 /* Everything about one failure, or several of them. */
@@ -348,6 +349,7 @@ static void limit_report(struct engine *e, const struct failure *x)
 
 static void limit_report_kept(struct engine *e, struct kept_limit *k, struct fdtable *table)
 {
+	uint64_t open = k->open ? k->open : fdtable_open_below(table, k->event.nofile);
 	const struct failure x = { .event = &k->event,
 				   .actor = { .process = k->process,
 					      .tid = k->event.head.tid,
@@ -356,10 +358,10 @@ static void limit_report_kept(struct engine *e, struct kept_limit *k, struct fdt
 					      .site = k->site,
 					      .time_ns = k->time_ns },
 				   .table = table,
-				   .open = k->open,
+				   .open = open,
 				   .count = k->count,
 				   .span_ns = e->now_ns - k->time_ns,
-				   .fullness = TABLE_FULL };
+				   .fullness = limit_judge(&k->event, table, open) };
 
 	limit_report(e, &x);
 }
@@ -409,12 +411,22 @@ static bool limit_keep(struct engine *e, const struct failure *x)
 		.event = *x->event,
 		.table = x->table->key,
 		.time_ns = e->now_ns,
-		.open = x->open,
+		.open = x->fullness == TABLE_FULL ? x->open : 0,
 		.count = x->event->count,
 		.site = x->actor.site ? site_ref(x->actor.site) : NULL,
 		.process = process_ref(x->actor.process),
 	};
 	return true;
+}
+
+static bool limit_is_due(const struct engine *e, const struct kept_limit *k,
+			 const struct fdtable *table)
+{
+	uint64_t passed_ns = e->now_ns - k->time_ns;
+
+	if (!k->open && !table->complete)
+		return passed_ns >= SNAPSHOT_NS;
+	return passed_ns >= KEPT_NS;
 }
 
 static void limit_tick(struct engine *e)
@@ -423,7 +435,7 @@ static void limit_tick(struct engine *e)
 		struct kept_limit *k = &limit_state(e)->kept[i];
 		struct fdtable *table = map_get(&e->tables, k->table);
 
-		if (table && e->now_ns - k->time_ns < KEPT_NS) {
+		if (table && !limit_is_due(e, k, table)) {
 			i++;
 			continue;
 		}
@@ -471,6 +483,9 @@ static void limit_failed(struct engine *e, const struct fdt_error *event, const 
 	x.fullness = limit_judge(event, table, x.open);
 	/* Others fail beside an accept loop: one table is full, once. */
 	if (x.fullness == TABLE_FULL && (is_accept(event) || kept_for(e, &x)) && limit_keep(e, &x))
+		return;
+	/* Its snapshot is on its way: until then nobody can say what is open. */
+	if (!table->complete && x.fullness == TABLE_UNSURE && limit_keep(e, &x))
 		return;
 	limit_report(e, &x);
 }

@@ -145,12 +145,56 @@ bool finding_wanted(const struct engine *e, enum rule rule)
 	return e->options.rules >> rule & 1;
 }
 
+/* Options of interpreters and of java with a value that is not what they run. */
+static bool takes_value(const char *option)
+{
+	static const char *const options[] = {
+		"-cp", "-classpath", "--class-path", "-p", "--module-path", "-I", "-W", "-X"
+	};
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++)
+		if (strcmp(option, options[i]) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * The file name of the script, "app.jar", or the main class that a runtime was started with; NULL: not
+ * known. A text to run, as of -c, differs from call to call.
+ */
+static const char *program_run(const struct process *process)
+{
+	const char *at = process ? process->args : NULL, *end;
+
+	if (!at)
+		return NULL;
+	end = at + process->args_size;
+	for (at += strlen(at) + 1; at < end; at += strlen(at) + 1) {
+		const char *slash = strrchr(at, '/');
+
+		if (!*at)
+			return NULL;
+		if (*at != '-')
+			return slash ? slash + 1 : at;
+		if (strcmp(at, "-c") == 0 || strcmp(at, "-e") == 0 || strcmp(at, "-r") == 0)
+			return NULL;
+		if (takes_value(at))
+			at += strlen(at) + 1;
+		if (at >= end)
+			break;
+	}
+	return NULL;
+}
+
 uint64_t finding_fingerprint(enum rule rule, const struct process *process, const struct site *site)
 {
 	uint64_t hash = hash_text(HASH_START, rule_info(rule)->id);
 
 	if (!site || site_language(site) == LANGUAGE_NATIVE)
 		hash = hash_text(hash, process_program(process));
+	/* else two programs of one interpreter would be one finding */
+	if (site && stack_is_runtime(site->stack) && program_run(process))
+		hash = hash_text(hash, program_run(process));
 	return hash_number(hash, site ? site_fingerprint(site) : 0);
 }
 

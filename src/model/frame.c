@@ -150,6 +150,20 @@ bool stack_is_loader(const struct stack *stack)
 	return found;
 }
 
+bool stack_is_runtime(const struct stack *stack)
+{
+	bool found = false;
+
+	for (unsigned int i = 0; stack && i < stack->frame_count; i++) {
+		if (!stack->frames[i].identity)
+			continue;
+		if (stack_frame_rank(&stack->frames[i]) < FRAME_NATIVE_LIBRARY)
+			return false;
+		found |= stack_frame_rank(&stack->frames[i]) == FRAME_NATIVE_LIBRARY;
+	}
+	return found;
+}
+
 bool stack_same_line(const struct stack *a, const struct stack *b)
 {
 	enum frame_rank rank = stack_best_rank(a);
@@ -157,6 +171,25 @@ bool stack_same_line(const struct stack *a, const struct stack *b)
 
 	return rank < FRAME_SYSTEM && rank == stack_best_rank(b) && i >= 0 && j >= 0 &&
 	       strcmp(a->frames[i].text, b->frames[j].text) == 0;
+}
+
+bool stack_interrupts(const struct stack *handler, const struct stack *call)
+{
+	unsigned int depth;
+	char function[64], interrupted[64];
+
+	if (!handler || !call || handler->left_out || call->left_out || call->frame_count < 2 ||
+	    handler->frame_count < call->frame_count + 2)
+		return false;
+	depth = handler->frame_count - call->frame_count;
+	stack_frame_function(&call->frames[0], function, sizeof(function));
+	stack_frame_function(&handler->frames[depth], interrupted, sizeof(interrupted));
+	if (!function[0] || strcmp(function, interrupted) != 0)
+		return false;
+	for (unsigned int i = 1; i < call->frame_count; i++)
+		if (strcmp(handler->frames[depth + i].text, call->frames[i].text) != 0)
+			return false;
+	return true;
 }
 
 static size_t after_last_slash(const struct parts *p)

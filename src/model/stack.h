@@ -118,8 +118,20 @@ uint64_t stack_caller(const struct stack *stack);
 /* The dynamic loader alone: every frame that has an identity lies in it, and none is missing. */
 bool stack_is_loader(const struct stack *stack);
 
+/*
+ * A runtime's own frames alone are known: those of the program that it runs were not walked, and all
+ * of its functions seem to be one place.
+ */
+bool stack_is_runtime(const struct stack *stack);
+
 /* The same line of the same function is the innermost of the application's, or of the best there is. */
 bool stack_same_line(const struct stack *a, const struct stack *b);
+
+/*
+ * The first was taken in a signal handler that ran in the middle of the second's call: below its own
+ * frames it has the call, and all of the call's callers at the same places.
+ */
+bool stack_interrupts(const struct stack *handler, const struct stack *call);
 
 /* "pool.py:88 Pool.connect"; "worker (app+0x1139)", "app+0x1139" where no line is known. */
 void stack_frame_format(const struct stack_frame *frame, char *buffer, size_t size);

@@ -7,11 +7,13 @@
 Real software only, each in a folder, on a port and with a configuration of its own, ended by its
 pid. A phase that went well has checked that its work was really done. RESULTS gets a JSON line a
 phase: its name, when it began and ended, what it did or why it failed. healthy.py runs this under
-fdtrace and judges.
+fdtrace and judges. Phases that need more than a table's row are here; the rows are in programs.py.
 """
 import asyncio
 import concurrent.futures
+import contextlib
 import ctypes
+import functools
 import glob
 import http.client
 import json
@@ -31,6 +33,7 @@ import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from harness import PYTHON, TOP, free_port
+from programs import PROGRAMS, TOOLS
 
 DEADLINE_S = 150
 PR_SET_CHILD_SUBREAPER = 36
@@ -104,9 +107,9 @@ def stop(pid, number=signal.SIGTERM):
 class Daemon:
     """A server in the foreground, its words in a log. Leaving the block ends it by its pid."""
 
-    def __init__(self, argv, folder, number=signal.SIGTERM, **popen):
+    def __init__(self, argv, folder, number=signal.SIGTERM, name=None, **popen):
         popen.setdefault("env", clean_environment())
-        self.log = os.path.join(folder, os.path.basename(argv[0]) + ".log")
+        self.log = os.path.join(folder, (name or os.path.basename(argv[0])) + ".log")
         self.number = number
         with open(self.log, "wb") as log:
             self.child = subprocess.Popen(argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=log,
@@ -650,12 +653,75 @@ def sqlite(folder):
     return "200 connections of 4 threads to one file"
 
 
+# --- the table's programs ---
+
+def fill(text, values):
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", value)
+    return text
+
+
+def lay_out(program, folder, values):
+    for name, text in program.files.items():
+        path = os.path.join(folder, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        write(path, fill(text, values), 0o755 if text.startswith("#!") else 0o644)
+
+
+def serve(program, folder, script, env):
+    """Its server, ready, and what stands beside it, loaded before and after each reload."""
+    def command(text, number, name):
+        return Daemon(["bash", "-c", f"exec {text}"], folder, number, name, env=env, start_new_session=True)
+
+    with contextlib.ExitStack() as stack:
+        if program.beside:
+            beside = stack.enter_context(command(program.beside, signal.SIGTERM, "beside"))
+            until(f"{program.beside} runs", lambda: beside.child.poll() is None)
+        server = stack.enter_context(command(program.start, program.end, "server"))
+        try:
+            until(f"{program.name} is ready", lambda: tried(program.ready, folder, env) or server.child.poll() is not None)
+            script(program.load)
+            for reload in program.reload:
+                os.kill(server.pid, reload) if isinstance(reload, int) else script(reload)
+                until(f"{program.name} is ready again", lambda: tried(program.ready, folder, env))
+                script(program.load)
+            assert server.child.poll() is None, f"it has ended by itself: {server.child.returncode}"
+        except Exception as why:
+            raise AssertionError(f"{why}\n--- {program.name}'s log\n{server.said()[-2000:]}") from why
+
+
+def tried(ready, folder, env):
+    return subprocess.run(["bash", "-c", TOOLS + ready], cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL, timeout=DEADLINE_S, check=False).returncode == 0
+
+
+def work(program, folder):
+    values = {"FOLDER": folder, "PORT": str(free_port()), "OTHER": str(free_port())}
+    env = clean_environment(PYTHON=PYTHON, HOME=folder, **values)
+
+    def script(text):
+        shell(TOOLS + text, folder, env=env)
+
+    lay_out(program, folder, values)
+    script(program.setup)
+    if program.start:
+        serve(program, folder, script, env)
+    else:
+        script(program.load)
+    return program.does
+
+
+for row in PROGRAMS:
+    phase(row.name)(functools.partial(work, row))
+EXPECTED = {row.name: row.expected for row in PROGRAMS}
+
+
 # --- the run ---
 
 def one(name, function, top):
-    folder = os.path.join(top, name)
+    folder = os.path.join(top, name.replace(" ", "-"))
     os.mkdir(folder)
-    result = {"phase": name, "start": time.time()}
+    result = {"phase": name, "start": time.time(), "expected": EXPECTED.get(name, {})}
     try:
         result["done"] = function(folder)
     except Exception:  # whatever went wrong, the phase did not do its work

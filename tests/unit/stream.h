@@ -313,6 +313,12 @@ static inline void vec(struct stream *s, unsigned int op, uint32_t pid, uint64_t
 	stream_apply(s, &e);
 }
 
+/* PID is met by a snapshot, with an empty table. */
+static inline void met(struct stream *s)
+{
+	vec(s, FDT_OP_SNAPSHOT, PID, TABLE, 0, NULL);
+}
+
 struct filled {
 	uint64_t count, bits;
 };

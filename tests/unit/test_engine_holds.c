@@ -181,6 +181,31 @@ static void forgotten_on_one_path(void **state)
 	stream_end(&w.s);
 }
 
+/* A pool and what is closed at once seem to be one place where the interpreter alone is known. */
+static void forgotten_by_a_runtime(void **state)
+{
+	static const struct frame frames[] = {
+		{ "_php_stream_fopen (php8.2+0x2b7606)", 1, FDT_SITE_FRAME_LIBRARY },
+		{ "execute_ex (php8.2+0x3a0)", 2, FDT_SITE_FRAME_LIBRARY }
+	};
+	struct world w;
+
+	(void)state;
+	start(&w, true);
+	tells(&w.s, 77, 0, 2, frames);
+	for (int i = 0; i < 15; i++) {
+		for (int j = 0; j < (i ? 20 : 200); j++) {
+			opens_at(&w.s, 500, (uint64_t)(100000 + 1000 * i + j), 77);
+			w.s.now_ns += MS;
+			closes(&w.s, PID, 500);
+		}
+		opens_at(&w.s, 10 + i, (uint64_t)i + 1, 77);
+		runs(&w.s, 10);
+	}
+	assert_int_equal(only_finding(&w.s, RULE_LEAK_STALE)->severity, SEVERITY_INFO);
+	stream_end(&w.s);
+}
+
 static void forgotten_connections(void **state)
 {
 	struct world w;
@@ -941,6 +966,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(forgotten_on_one_path),
+		cmocka_unit_test(forgotten_by_a_runtime),
 		cmocka_unit_test(forgotten_connections),
 		cmocka_unit_test(long_connections_are_used),
 		cmocka_unit_test(a_plateau_is_not_stale),

@@ -71,6 +71,7 @@ static void told_place(struct world *w, uint32_t pid, size_t length, const char 
 /* Told at once. */
 static void another_limit(struct world *w)
 {
+	met(&w->s);
 	fails(&w->s, FDT_SYS_inotify_init1, PID, -1, EMFILE);
 }
 

@@ -294,6 +294,7 @@ static void another_limit(void **state)
 
 	(void)state;
 	stream_start(&s, ENGINE_PID);
+	met(&s);
 	opens(&s, PID, 3, 1);
 	fails(&s, FDT_SYS_inotify_init1, PID, -1, EMFILE);
 	assert_int_equal(only_finding(&s, RULE_LIMIT_EMFILE)->severity, SEVERITY_WARNING);
@@ -845,15 +846,57 @@ static void a_daemon_notices_late(void **state)
 	stream_end(&s);
 }
 
-static void says_its_arguments(struct stream *s, const char *args, size_t size)
+static void says_arguments(struct stream *s, uint32_t pid, uint64_t table, const char *args,
+			   size_t size)
 {
-	struct fdt_process e = { .head = HEAD(s, FDT_PROCESS, 0, fdt_process, CHILD, CHILD,
-					      CHILD_TABLE),
+	struct fdt_process e = { .head = HEAD(s, FDT_PROCESS, 0, fdt_process, pid, pid, table),
 				 .args_size = (uint32_t)size,
-				 .start_ns = 5 * S + CHILD };
+				 .start_ns = 5 * S + pid };
 
 	memcpy(e.args, args, size);
 	stream_apply(s, &e);
+}
+
+static void says_its_arguments(struct stream *s, const char *args, size_t size)
+{
+	says_arguments(s, CHILD, CHILD_TABLE, args, size);
+}
+
+static uint64_t fingerprint_of(const char *args, size_t size, unsigned int flags)
+{
+	const struct frame frames[] = { { "_php_stream_fopen (php8.2+0x2b7606)", 1, flags } };
+	uint64_t fingerprint;
+	struct stream s;
+
+	stream_start(&s, ENGINE_PID);
+	task(&s, FDT_OP_SNAPSHOT, PID, PID, TABLE, PID, 0);
+	says_arguments(&s, PID, TABLE, args, size);
+	tells(&s, 91, 0, 1, frames);
+	opens_at(&s, 4, 1, 0);
+	closes_at(&s, 4, 0);
+	fails_at(&s, FDT_SYS_read, PID, 4, EBADF, 91);
+	assert_int_equal(s.kept_count, 1);
+	fingerprint = s.kept[0].fingerprint;
+	stream_end(&s);
+	return fingerprint;
+}
+
+#define FINGERPRINT(args, flags) fingerprint_of(args, sizeof(args), flags)
+
+/* The frames are the interpreter's: what it runs tells two bugs apart, the folder of that does not. */
+static void two_scripts_of_one_interpreter(void **state)
+{
+	const unsigned int runtime = FDT_SITE_FRAME_LIBRARY;
+	uint64_t a = FINGERPRINT("php\0-q\0/srv/1/a.php\0x", runtime);
+
+	(void)state;
+	assert_true(a != FINGERPRINT("php\0-q\0/srv/1/b.php\0x", runtime));
+	assert_true(a == FINGERPRINT("php\0/srv/2/a.php", runtime));
+	assert_true(FINGERPRINT("java\0-cp\0x.jar\0Main", runtime) ==
+		    FINGERPRINT("java\0-cp\0y.jar\0Main", runtime));
+	assert_true(FINGERPRINT("sh\0-c\0one", runtime) == FINGERPRINT("sh\0-c\0two", runtime));
+	assert_true(FINGERPRINT("sh\0-cp", runtime) == FINGERPRINT("sh", runtime));
+	assert_true(FINGERPRINT("app\0one", 0) == FINGERPRINT("app\0two", 0));
 }
 
 /* Number 3 is gone at the exec, and the dynamic loader uses it again. */
@@ -1052,6 +1095,45 @@ static void one_place_closes_twice(void **state)
 	stream_end(&s);
 }
 
+/* closer: 96 a handler in the middle of the call; 97 the same function, but between two calls. */
+static void closed_around_accept(struct stream *s, uint64_t closer)
+{
+	static const struct frame call[] = { { "accept (libc.so.6+0x20)", 1, 0 },
+					     { "serve (app.c:50)", 2, 0 },
+					     { "main (app.c:60)", 3, 0 } };
+	static const struct frame handler[] = {
+		{ "close (libc.so.6+0x10)", 4, 0 }, { "on_quit (app.c:12)", 5, 0 },
+		{ "?? (libc.so.6+0x3c050)", 6, 0 }, { "accept (libc.so.6+0x1e)", 1, 0 },
+		{ "serve (app.c:50)", 2, 0 },       { "main (app.c:60)", 3, 0 }
+	};
+	static const struct frame between[] = { { "close (libc.so.6+0x10)", 4, 0 },
+						{ "on_quit (app.c:12)", 5, 0 },
+						{ "serve (app.c:51)", 2, 0 },
+						{ "main (app.c:60)", 3, 0 } };
+
+	stream_start(s, ENGINE_PID);
+	tells(s, 95, 0, 3, call);
+	tells(s, 96, 0, 6, handler);
+	tells(s, 97, 0, 4, between);
+	opens_at(s, 4, 1, 0);
+	closes_at(s, 4, closer);
+	fails_at(s, FDT_SYS_accept, PID, 4, EBADF, 95);
+}
+
+static void a_signal_handler_ends_the_call(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	closed_around_accept(&s, 96);
+	assert_int_equal(only_finding(&s, RULE_USE_CLOSED)->severity, SEVERITY_INFO);
+	assert_non_null(strstr(s.kept[0].message, "a signal handler closed"));
+	stream_end(&s);
+	closed_around_accept(&s, 97);
+	assert_int_equal(only_finding(&s, RULE_USE_CLOSED)->severity, SEVERITY_WARNING);
+	stream_end(&s);
+}
+
 static void its_owner_closed_it(void **state)
 {
 	struct stream s;
@@ -1200,7 +1282,9 @@ int main(void)
 		cmocka_unit_test(closed_before_it_was_started),
 		cmocka_unit_test(the_first_wrong_close_is_to_blame),
 		cmocka_unit_test(a_helper_that_closes_is_no_thief),
+		cmocka_unit_test(two_scripts_of_one_interpreter),
 		cmocka_unit_test(one_place_closes_twice),
+		cmocka_unit_test(a_signal_handler_ends_the_call),
 		cmocka_unit_test(its_owner_closed_it),
 		cmocka_unit_test(a_pool_closed_twice),
 		cmocka_unit_test(a_sweep_that_finds_nothing),

@@ -264,6 +264,7 @@ static void a_newcomer_leads(void **state)
 static void limit_at(struct stream *s, unsigned int syscall, int open)
 {
 	stream_start(s, ENGINE_PID);
+	met(s);
 	for (int fd = 0; fd < open; fd++)
 		opens(s, PID, fd, fd + 1);
 	fails(s, syscall, PID, -1, EMFILE); /* of 64 */
@@ -286,6 +287,42 @@ static void a_call_with_a_limit_of_its_own(void **state)
 	limit_at(&s, FDT_SYS_openat, 62);
 	assert_non_null(strstr(only_finding(&s, RULE_LIMIT_EMFILE)->message,
 			       "62 of 64 descriptors are open"));
+	stream_end(&s);
+}
+
+/* It fails before its table is known: what is open is not "0 of 64", and no other limit was hit. */
+static void full_before_it_is_known(void **state)
+{
+	uint64_t numbers[64];
+	struct stream s;
+
+	(void)state;
+	for (unsigned int i = 0; i < 64; i++)
+		numbers[i] = i + 1;
+	stream_start(&s, ENGINE_PID);
+	fails(&s, FDT_SYS_openat, PID, -1, EMFILE);
+	fails(&s, FDT_SYS_openat, PID, -1, EMFILE);
+	tick(&s, 5 * S);
+	assert_int_equal(s.kept_count, 0);
+	vec(&s, FDT_OP_SNAPSHOT, PID, TABLE, 64, numbers);
+	tick(&s, S);
+	assert_int_equal(only_finding(&s, RULE_LIMIT_EMFILE)->severity, SEVERITY_ERROR);
+	assert_non_null(strstr(s.kept[0].message, "64 of 64 descriptors are open"));
+	stream_end(&s);
+}
+
+/* Its snapshot never comes: that is said, too. */
+static void a_table_that_stays_unknown(void **state)
+{
+	struct stream s;
+
+	(void)state;
+	stream_start(&s, ENGINE_PID);
+	opens(&s, PID, 3, 1);
+	fails(&s, FDT_SYS_openat, PID, -1, EMFILE);
+	tick(&s, 61 * S);
+	assert_non_null(strstr(only_finding(&s, RULE_LIMIT_EMFILE)->message,
+			       "of 64 descriptors at least 1 are open"));
 	stream_end(&s);
 }
 
@@ -318,6 +355,8 @@ int main(void)
 		cmocka_unit_test(a_silent_place_is_left_out),
 		cmocka_unit_test(a_newcomer_leads),
 		cmocka_unit_test(a_call_with_a_limit_of_its_own),
+		cmocka_unit_test(full_before_it_is_known),
+		cmocka_unit_test(a_table_that_stays_unknown),
 		cmocka_unit_test(a_limit_lowered_below_what_is_open),
 	};
 

@@ -108,6 +108,7 @@ static void each_rule_and_image_has_its_own(void **state)
 
 	(void)state;
 	start_with(&run, 1, 10 * S);
+	met(&run.s);
 	use_at(&run, 1);
 	use_at(&run, 2);
 	assert_int_equal(run.reported, 1);

@@ -102,6 +102,17 @@ static void functions_of_rust_and_cpp(void **state)
 	assert_false(is_runtime(NULL, NULL));
 }
 
+static void functions_of_ocaml(void **state)
+{
+	(void)state;
+	assert_true(is_runtime("unix_close", NULL));
+	assert_true(is_runtime("caml_ml_open_descriptor_in", NULL));
+	assert_true(is_runtime("camlUnix__read_507", "./otherlibs/unix/unix.ml"));
+	assert_false(is_runtime("camlFdlab__drop_twice_98", "fdlab.ml"));
+	assert_false(is_runtime("unix_close", "app.c"));
+	assert_false(is_runtime("unix_close_all", NULL));
+}
+
 static void c_library_of_static_programs(void **state)
 {
 	const struct elf_place place[] = {
@@ -126,6 +137,7 @@ int main(void)
 		cmocka_unit_test(files_of_runtimes),
 		cmocka_unit_test(functions_of_go),
 		cmocka_unit_test(functions_of_rust_and_cpp),
+		cmocka_unit_test(functions_of_ocaml),
 		cmocka_unit_test(c_library_of_static_programs),
 	};
 
