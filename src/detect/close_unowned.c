@@ -552,6 +552,16 @@ static void double_format(struct report *r)
 	report_help(r, HELP_DOUBLE);
 }
 
+static void double_begin(struct report *r, struct engine *e, const struct actor *actor,
+			 const struct fdtable *table, int32_t fd, const struct ended *ended)
+{
+	report_begin(r, e, RULE_CLOSE_DOUBLE, actor->process, site_now(actor->site));
+	report_trust(r, table, CONFIDENCE_EXACT);
+	r->finding.used = actor_operation(actor, EBADF);
+	r->finding.first_ns = ended->closed_ns;
+	describe_ended(e, &r->finding, ended, fd);
+}
+
 static void judge_close(struct engine *e, const struct actor *actor, struct fdtable *table,
 			int32_t fd, const struct ended *ended)
 {
@@ -560,11 +570,7 @@ static void judge_close(struct engine *e, const struct actor *actor, struct fdta
 	if (ended->flags & ENDED_SWEPT || ended->ending == END_EXEC || close_is_loaders(ended) ||
 	    close_before_exec(ended, actor))
 		return; /* it was not the program that closed it before */
-	report_begin(&r, e, RULE_CLOSE_DOUBLE, actor->process, site_now(actor->site));
-	report_trust(&r, table, CONFIDENCE_EXACT);
-	r.finding.used = actor_operation(actor, EBADF);
-	r.finding.first_ns = ended->closed_ns;
-	describe_ended(e, &r.finding, ended, fd);
+	double_begin(&r, e, actor, table, fd, ended);
 	if (report_is_news(&r))
 		double_format(&r);
 	report_send(&r);
@@ -612,11 +618,7 @@ void close_report_run(struct engine *e, const struct actor *actor, struct fdtabl
 
 	if (!ended)
 		return;
-	report_begin(&r, e, RULE_CLOSE_DOUBLE, actor->process, site_now(actor->site));
-	report_trust(&r, table, CONFIDENCE_EXACT);
-	r.finding.used = actor_operation(actor, EBADF);
-	r.finding.first_ns = ended->closed_ns;
-	describe_ended(e, &r.finding, ended, first);
+	double_begin(&r, e, actor, table, first, ended);
 	if (report_is_news(&r))
 		double_run_format(&r, first < last ? first : last, first < last ? last : first);
 	report_send(&r);

@@ -758,23 +758,30 @@ static void put_inventory_of_process(struct builder *b, json_t *fdtrace,
 	put_holding_rows(b, fdtrace, l);
 }
 
-/* What was open when a run attached: of the whole run, or of a process. */
-static json_t *inventory_object(struct builder *b, const void *what)
+/* Of a line about the whole run, which has the message, or about a process. */
+static struct line_head summary_head(const struct summary_line *l, const char *dataset, char series,
+				     const char *message)
 {
-	const struct summary_line *l = what;
-	const struct engine_counters *c = &l->summary->counters;
-	char message[MESSAGE_SIZE];
-	struct line_head head = {
+	return (struct line_head){
 		.time_ns = l->time_ns,
 		.severity = SEVERITY_INFO,
 		.message = l->row ? NULL : message,
 		.process = l->row ? l->row->process : NULL,
 		.kind = "metric",
 		.type = "info",
-		.dataset = "fdtrace.inventory",
-		.series = 'i',
+		.dataset = dataset,
+		.series = series,
 		.sequence = l->sequence,
 	};
+}
+
+/* What was open when a run attached: of the whole run, or of a process. */
+static json_t *inventory_object(struct builder *b, const void *what)
+{
+	const struct summary_line *l = what;
+	const struct engine_counters *c = &l->summary->counters;
+	char message[MESSAGE_SIZE];
+	struct line_head head = summary_head(l, "fdtrace.inventory", 'i', message);
 	json_t *event, *fdtrace, *line;
 
 	snprintf(message, sizeof(message),
@@ -796,17 +803,7 @@ static json_t *summary_object(struct builder *b, const void *what)
 	const struct summary_line *l = what;
 	const struct engine_counters *c = &l->summary->counters;
 	char message[MESSAGE_SIZE];
-	struct line_head head = {
-		.time_ns = l->time_ns,
-		.severity = SEVERITY_INFO,
-		.message = l->row ? NULL : message,
-		.process = l->row ? l->row->process : NULL,
-		.kind = "metric",
-		.type = "info",
-		.dataset = "fdtrace.summary",
-		.series = 's',
-		.sequence = l->sequence,
-	};
+	struct line_head head = summary_head(l, "fdtrace.summary", 's', message);
 	json_t *event, *fdtrace, *line;
 
 	snprintf(message, sizeof(message),
