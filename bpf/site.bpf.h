@@ -76,18 +76,24 @@ struct {
 	__type(value, struct fdt_copying_stack);
 } fdt_copies SEC(".maps");
 
-/* As much as there is, at most FDT_COPY_MAX: a short stack ends at an address that is not mapped. */
+/*
+ * As much as there is, at most FDT_COPY_MAX. A short stack soon ends at a page that was never touched:
+ * above what the kernel put there for a new program it leaves a gap of a random size.
+ */
 static __always_inline u32 copy_stack(struct fdt_copying_stack *c)
 {
-	u64 sp = c->copy.reg[FDT_REG_SP], size = FDT_COPY_MAX;
+	u64 sp = c->copy.reg[FDT_REG_SP], size = FDT_PAGE_SIZE - (sp & (FDT_PAGE_SIZE - 1));
 
-	for (u32 i = 0; i < 3; i++, size /= 4)
-		if (!bpf_probe_read_user(c->bytes, size, (void *)sp))
-			return size;
-	size = FDT_PAGE_SIZE - (sp & (FDT_PAGE_SIZE - 1));
+	if (!bpf_probe_read_user(c->bytes, FDT_COPY_MAX, (void *)sp))
+		return FDT_COPY_MAX;
 	OPAQUE(size);
 	if (size > FDT_PAGE_SIZE || bpf_probe_read_user(c->bytes, size, (void *)sp))
 		return 0;
+	for (u32 i = 1; i < FDT_COPY_MAX / FDT_PAGE_SIZE; i++) {
+		if (bpf_probe_read_user(&c->bytes[size], FDT_PAGE_SIZE, (void *)(sp + size)))
+			break;
+		size += FDT_PAGE_SIZE;
+	}
 	return size;
 }
 

@@ -622,8 +622,8 @@ PROGRAMS = [
             files={"s/one/run": RUN, "s/one/log/run": LOG}, setup="mkdir -p s/one/log/main",
             start="runsvdir -P s", end=signal.SIGHUP,
             ready="grep -q line s/one/log/main/current",
-            load="for i in 1 2 3; do SVDIR=$FOLDER/s sv -w 60 restart one > /dev/null; done; SVDIR=$FOLDER/s sv "
-                 "status one | has ^run"),
+            load="export SVDIR=$FOLDER/s; for i in 1 2 3; do sv -w 60 restart one > /dev/null; done\n"
+                 "until_it sh -c 'sv status one | grep -q ^run'"),
     Program("Xvfb", "a display with its keyboard compiled, asked by two clients", start="Xvfb :77 -screen 0 "
                     "640x480x24 -nolisten tcp",
             ready="DISPLAY=:77 xdpyinfo", load="DISPLAY=:77 xdpyinfo | has 640x480; DISPLAY=:77 setxkbmap -layout de; "

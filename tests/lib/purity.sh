@@ -6,7 +6,7 @@ set -eu
 
 pure='mem(chr|cmp|cpy|move|set|mem|rchr) str(n?len|n?cmp|r?chr|c?spn|str|nlen|pbrk|tou?ll?|tod) strchrnul
 stpcpy mempcpy __isoc23_strtou?ll? v?snprintf qsort bsearch isalnum isalpha isdigit isspace
-inet_ntop __ctype_b_loc __ctype_tolower_loc __ctype_toupper_loc __memcpy_chk __memmove_chk __memset_chk
+inet_ntop htonl htons ntohl ntohs __ctype_b_loc __ctype_tolower_loc __ctype_toupper_loc __memcpy_chk __memmove_chk __memset_chk
 __strcpy_chk __v?snprintf_chk __stack_chk_fail _GLOBAL_OFFSET_TABLE_'
 allocation='malloc calloc realloc free'
 

@@ -29,7 +29,8 @@ def poor_fdtrace(*capabilities):
 
 
 def judge_poor(fdtrace_argv, names):
-    """Run mode, -p and -a work; `names`: other users' descriptors are named and compared."""
+    """Run mode, -p and -a work; `names`: other users' descriptors are looked up and compared. What is opened while
+    they are traced has its path from the kernel."""
     result = run([*fdtrace_argv, "-j", "--verify", "--", "/bin/sh", "-c", "exec 3</etc/passwd; read x <&3; exit 5"])
     judge_true(result, at_least=0, status=5)
     for mode in ("-p", "-a"):
@@ -51,7 +52,7 @@ def judge_poor_events(result, pid, names):
     assert found, f"no finding\n{result}"
     told = any(e.get("file", {}).get("path") == "/dev/null" for e in result.dataset("event")
                if e["process"]["pid"] == pid)
-    assert told == names, f"names: {told}, expected: {names}\n{result}"
+    assert told, f"no path of what was opened\n{result}"
     assert ("of other users" in result.messages) == (not names), f"{result}"
 
 

@@ -353,6 +353,29 @@ def one_name():
         assert prints[0] == prints[1] and len(prints[0]) == 1, prints
 
 
+@case("the first stack of a program is whole, wherever in a page it begins")
+def first_stacks():
+    need_tracing()
+    with place() as (folder, opened), Background([FDTRACE, *ALL, "-o", folder + "/out", "--", "/bin/sh"]) as shell:
+        def seen():
+            whole = text_of(folder + "/out").rpartition(b"\n")[0] if os.path.exists(folder + "/out") else b""
+            return stacks_of(whole, opened)
+
+        def first_stack(name):
+            """Of a program that nobody has seen yet; the kernel chooses where in a page its stack begins."""
+            shell.say(f"cp {built('opens')} {folder}/{name}; echo {name} | {folder}/{name} {opened}\n".encode())
+            return until(f"the event of {name}", lambda: seen().get(name))
+
+        tries = iter(range(1000))  # until the C library is known
+        until("a whole stack", lambda: "_start (" in " ".join(first_stack(f"warm{next(tries)}")[-1:]))
+        # Nine or so begin where a page above was never touched. A program may end before its file is had: then
+        # there is no more than its innermost frame.
+        stacks = [stack for stack in (first_stack(f"new{i}") for i in range(32)) if len(stack) > 3]
+        assert len(stacks) >= 16 and all(stack[-1].startswith("_start (") for stack in stacks), stacks
+        shell.say(b"exit\n")
+        assert shell.finish().status == 0
+
+
 # --- programs that live for a millisecond ---
 
 def brief_finding(folder, argument=""):
