@@ -154,7 +154,10 @@ static __always_inline u64 name_number(const u64 *stored)
 	return *(const volatile u64 *)stored;
 }
 
-/* All that tells a path from others and is at hand: its file, its last two names, whether it is unlinked, when it was. */
+/*
+ * What is at hand and differs between paths: the file, its last two names, whether it is unlinked,
+ * and when it was opened.
+ */
 static __always_inline u64 name_mix(const bool direct, struct fdt_naming *n, u64 inode)
 {
 	u64 entry = name_number(&n->entry);

@@ -866,7 +866,7 @@ static int check_trace(struct parse *p)
 				     "the whole machine includes all children");
 	if (o->run.wait && !o->command)
 		return contradiction(p, "--wait goes with a command only",
-				     "-p and -a stay until they are told to end, or for -d TIME");
+				     "-p and -a trace until they are stopped, or for -d TIME");
 	if (!o->all && !o->pid_count && !o->command)
 		return contradiction(p, "nothing to trace",
 				     "give a COMMAND to run, processes with -p PID, or -a for the "

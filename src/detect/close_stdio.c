@@ -4,7 +4,7 @@
  * file or a socket there: what libraries print to stderr now goes into it. dup2() onto such a
  * number is meant; a call that happens to find it free hardly is. Harm is done through 0 to what
  * can be read, and through 1 and 2 to what can be written: a compiler that closes stdin late and
- * writes its output by number 0 does none. Whoever was started with 0 closed reads its libraries
+ * writes its output by number 0 does none. A program that was started with 0 closed reads its libraries
  * through it: a file that can only be read is reported if it stays.
  */
 #include <string.h>

@@ -488,8 +488,10 @@ static void sweep_format_late(struct report *r, const struct victim *victim)
 	report_help(r, HELP_SWEEP);
 }
 
-/* The loop has been reported, or forgotten as harmless: whom it hit
- * is known from ended generations alone. */
+/*
+ * The loop has been reported, or forgotten as harmless: whom it hit is known from ended
+ * generations alone.
+ */
 static void sweep_report_late(struct engine *e, const struct fdtable *table,
 			      const struct ended *ended, int32_t fd, const struct actor *actor)
 {

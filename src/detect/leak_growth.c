@@ -135,9 +135,7 @@ static bool growth_is_leak(const struct engine *e, const struct site *site, int 
 /* ---- places: sites of one fingerprint in one process are judged as one ---- */
 
 struct growing_place {
-	uint64_t place;     /* holdings_place() */
 	struct site counts; /* of its sites, added up; the process is borrowed */
-	unsigned int sites;
 	bool leaks;
 };
 
@@ -178,7 +176,7 @@ static void growing_note_process(struct growing *g, struct process *process)
 		mem_free(mem, gp, sizeof(*gp));
 }
 
-static struct growing_place *growing_add_place(struct growing *g, uint64_t key, uint64_t place)
+static struct growing_place *growing_add_place(struct growing *g, uint64_t key)
 {
 	unsigned int capacity = g->capacity ? g->capacity * 2 : 16;
 	struct growing_place *list = g->list;
@@ -193,7 +191,7 @@ static struct growing_place *growing_add_place(struct growing *g, uint64_t key, 
 	}
 	if (map_put(&g->engine->mem, &g->by_place, key, (void *)(uintptr_t)(g->count + 1)))
 		return NULL;
-	list[g->count] = (struct growing_place){ .place = place };
+	list[g->count] = (struct growing_place){ 0 };
 	return &list[g->count++];
 }
 
@@ -202,7 +200,7 @@ static struct growing_place *growing_place_of(struct growing *g, const struct si
 	uint64_t place = holdings_place(site), key = hash_number(place, site->process->serial);
 	uintptr_t index = (uintptr_t)map_get(&g->by_place, key);
 
-	return index ? &g->list[index - 1] : growing_add_place(g, key, place);
+	return index ? &g->list[index - 1] : growing_add_place(g, key);
 }
 
 /* A site that was not there in a window had nothing open in it: its minimum is 0. */
@@ -236,7 +234,6 @@ static void growing_add_site(struct growing *g, struct site *site)
 		return;
 	gp->gained += growth_gain(&site->growth[g->scale]);
 	growing_add_counts(&place->counts, site, g->scale);
-	place->sites++;
 	site->growth_window = growth_state(g->engine)->windows;
 	site->growth_place = (uint32_t)(place - g->list);
 }

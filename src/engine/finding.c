@@ -189,12 +189,12 @@ static const char *program_run(const struct process *process)
 uint64_t finding_fingerprint(enum rule rule, const struct process *process, const struct site *site)
 {
 	uint64_t hash = hash_text(HASH_START, rule_info(rule)->id);
+	const char *run = site && stack_is_runtime(site->stack) ? program_run(process) : NULL;
 
 	if (!site || site_language(site) == LANGUAGE_NATIVE)
 		hash = hash_text(hash, process_program(process));
-	/* else two programs of one interpreter would be one finding */
-	if (site && stack_is_runtime(site->stack) && program_run(process))
-		hash = hash_text(hash, program_run(process));
+	if (run) /* else two programs of one interpreter would be one finding */
+		hash = hash_text(hash, run);
 	return hash_number(hash, site ? site_fingerprint(site) : 0);
 }
 

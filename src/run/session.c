@@ -530,7 +530,7 @@ int session_run(const struct session_config *config, struct session_result *ret_
 	}
 	if (!err) {
 		err = turn_loop(&s);
-		begun = err != -ESRCH || s.holds;
+		begun = s.empty_turns < HOLDS_NOTHING_TURNS;
 		if (begun)
 			err = session_end(&s, err);
 	}

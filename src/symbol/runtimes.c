@@ -98,16 +98,11 @@ static const char *const c_functions[] = {
 	"tmpfile64",    "vfprintf",      "write",        "writev",         NULL,
 };
 
-static bool begins_with(const char *text, const char *const *prefixes, const char **ret_rest)
+static bool begins_with(const char *text, const char *const *prefixes)
 {
-	for (; prefixes && *prefixes; prefixes++) {
-		size_t length = strlen(*prefixes);
-
-		if (strncmp(text, *prefixes, length) != 0)
-			continue;
-		*ret_rest = text + length;
-		return true;
-	}
+	for (; prefixes && *prefixes; prefixes++)
+		if (strncmp(text, *prefixes, strlen(*prefixes)) == 0)
+			return true;
 	return false;
 }
 
@@ -232,7 +227,7 @@ static bool is_c_library(const struct elf_place *place)
 
 bool runtime_is_function(const struct elf_place *place, bool is_static)
 {
-	const char *name, *rest;
+	const char *name;
 
 	if (!place->function)
 		return false;
@@ -240,9 +235,8 @@ bool runtime_is_function(const struct elf_place *place, bool is_static)
 	for (size_t i = 0; i < sizeof(runtimes) / sizeof(*runtimes); i++) {
 		const struct runtime *runtime = &runtimes[i];
 
-		if (begins_with(name, runtime->functions, &rest) ||
-		    is_stub(place, runtime->stubs) ||
-		    (place->source && begins_with(place->source, runtime->sources, &rest)) ||
+		if (begins_with(name, runtime->functions) || is_stub(place, runtime->stubs) ||
+		    (place->source && begins_with(place->source, runtime->sources)) ||
 		    (is_go(place) && is_in_package(place->function, runtime->packages)))
 			return true;
 	}

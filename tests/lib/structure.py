@@ -43,7 +43,8 @@ MODULE_CIRCLES = {
     frozenset({"symbol/mapping", "symbol/unwind/unwind_copy"}): "the reader of memory and its results",
 }
 FUNCTION_LINES = 60
-README_LINES, README_COLUMNS = 250, 100
+README_LINES, README_COLUMNS = 250, 100  # lines: of the first
+READMES = ("README.md", "src/README.md", "bpf/README.md", "tests/README.md")
 NAMES = "tests/lib/structure_names.txt"
 NAMES_MOST = 12
 
@@ -214,10 +215,11 @@ def check_names(root):
 
 
 def check_readme(root):
-    lines = read(root, "README.md").splitlines()
-    faults = [f"README.md:{n}: {len(line)} columns" for n, line in enumerate(lines, 1) if len(line) > README_COLUMNS]
-    if len(lines) > README_LINES:
-        faults.append(f"README.md has {len(lines)} lines")
+    lines = {name: read(root, name).splitlines() for name in READMES}
+    faults = [f"{name}:{n}: {len(line)} columns" for name in READMES for n, line in enumerate(lines[name], 1)
+              if len(line) > README_COLUMNS]
+    if len(lines["README.md"]) > README_LINES:
+        faults.append(f"README.md has {len(lines['README.md'])} lines")
     return faults
 
 
@@ -260,7 +262,7 @@ CHECKS = {
     "no circle of files, folders or modules": check_circles,
     f"no function has more than {FUNCTION_LINES} lines": check_sizes,
     "names of static functions are unique": check_names,
-    f"README.md has at most {README_LINES} lines of {README_COLUMNS} columns": check_readme,
+    f"README.md has at most {README_LINES} lines, and no README more than {README_COLUMNS} columns": check_readme,
     "the README of src, bpf and tests name the folders that exist": check_folders,
     "languages are named only where languages are described": check_languages,
 }
@@ -310,6 +312,7 @@ FAULTS = {
     "a name without a reason": (check_names, NAMES, "planted\n", "'planted' has no reason"),
     "too many names for good": (check_names, NAMES, "".join(f"planted{i} because\n" for i in range(13)), "more than"),
     "a wide line": (check_readme, "README.md", "x" * 101 + "\n", "101 columns"),
+    "a wide line of a folder's README": (check_readme, "tests/README.md", "x" * 101 + "\n", "101 columns"),
     "a long README": (check_readme, "README.md", "x\n" * 251, "README.md has"),
     "a folder that no README names": (check_folders, "src/run/attic/new.c", "int x;\n", "src/run/attic"),
     "a README that names what is gone": (check_folders, "tests/README.md", "\n| `attic` | nothing |\n", "attic"),

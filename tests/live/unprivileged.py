@@ -5,6 +5,7 @@
 With -a all tables of the machine are compared: nothing else may change them meanwhile.
 """
 import contextlib
+import json
 import os
 import shutil
 import sys
@@ -31,20 +32,23 @@ def poor_fdtrace(*capabilities):
 def judge_poor(fdtrace_argv, names):
     """Run mode, -p and -a work; `names`: other users' descriptors are looked up and compared. What is opened while
     they are traced has its path from the kernel."""
+    filling = ["/bin/sh", "-c", 'exec "$0" full 100 9</etc/hostname', program("fill_table")]
     result = run([*fdtrace_argv, "-j", "--verify", "--", "/bin/sh", "-c", "exec 3</etc/passwd; read x <&3; exit 5"])
     judge_true(result, at_least=0, status=5)
     for mode in ("-p", "-a"):
-        with Background([program("fill_table"), "full", "100"]) as helper:
+        with Background(filling) as helper:
             helper.wait_for(b"running")
             with Background([*fdtrace_argv, "-j", "-e", "--verify",
                              *(["-a"] if mode == "-a" else ["-p", str(helper.pid)])]) as tracer:
-                tracer.wait_for(b"fdtrace.state")
+                tracer.wait_for(b"fdtrace.state" if mode == "-a" else b'"scope":"process"')
                 helper.say(b"\n")
                 helper.wait_for(b"ready")
                 result = tracer.interrupt()
             helper.finish()
         judge_true(result, at_least=int(names))
         judge_poor_events(result, helper.pid, names)
+        if mode == "-p":
+            assert ("/etc/hostname" in json.dumps(result.dataset("inventory"))) == names, f"{names}\n{result}"
 
 
 def judge_poor_events(result, pid, names):

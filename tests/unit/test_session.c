@@ -190,6 +190,13 @@ static struct signals signals;
 static char directory[] = "/tmp/test_session.XXXXXX";
 static char file_path[64], out_path[64], record_path[64];
 
+static struct run_options json_run(void)
+{
+	return (struct run_options){ .format = &output_format_json,
+				     .output = { { .file = out_path } },
+				     .output_count = 1 };
+}
+
 static struct script script_new(void)
 {
 	struct script s = { .source = { &script_ops } };
@@ -374,9 +381,7 @@ static void a_recording_begins_with_how_it_was_made(void **state)
 
 static void the_end_of_the_processes_ends_it(void **state)
 {
-	struct run_options options = { .format = &output_format_json,
-				       .output = { { .file = out_path } },
-				       .output_count = 1 };
+	struct run_options options = json_run();
 	struct script script = script_new();
 	char *text;
 
@@ -392,9 +397,7 @@ static void the_end_of_the_processes_ends_it(void **state)
 
 static void a_run_that_attaches_to_nobody_fails(void **state)
 {
-	struct run_options options = { .format = &output_format_json,
-				       .output = { { .file = out_path } },
-				       .output_count = 1 };
+	struct run_options options = json_run();
 	struct script script = script_new();
 	struct ended ended;
 	char *text;
@@ -467,9 +470,7 @@ static void send_interrupt(struct script *script)
 
 static void a_signal_ends_it_with_the_summary(void **state)
 {
-	struct run_options options = { .format = &output_format_json,
-				       .output = { { .file = out_path } },
-				       .output_count = 1 };
+	struct run_options options = json_run();
 	struct script script = script_new();
 	char *text;
 
@@ -483,9 +484,7 @@ static void a_signal_ends_it_with_the_summary(void **state)
 
 static void a_source_that_fails_is_told_after_the_summary(void **state)
 {
-	struct run_options options = { .format = &output_format_json,
-				       .output = { { .file = out_path } },
-				       .output_count = 1 };
+	struct run_options options = json_run();
 	struct script script = script_new();
 	struct ended ended;
 	char *text;

@@ -188,6 +188,44 @@ static const struct fdt_call *row_of(unsigned int syscall)
 	return NULL;
 }
 
+static const struct {
+	unsigned int syscall, what;
+} classes[] = {
+	{ FDT_SYS_landlock_create_ruleset, FDT_CALL_MAYBE },
+	{ FDT_SYS_bpf, FDT_CALL_MAYBE },
+	{ FDT_SYS_seccomp, FDT_CALL_MAYBE },
+	{ FDT_SYS_ioctl, FDT_CALL_IOCTL },
+	{ FDT_SYS_fcntl, FDT_CALL_FCNTL },
+	{ FDT_SYS_close, FDT_CALL_CLOSE },
+	{ FDT_SYS_close_range, FDT_CALL_RANGE },
+	{ FDT_SYS_dup2, FDT_CALL_REPLACE },
+	{ FDT_SYS_dup3, FDT_CALL_REPLACE },
+	{ FDT_SYS_pipe, FDT_CALL_PIPE },
+	{ FDT_SYS_pipe2, FDT_CALL_PIPE },
+	{ FDT_SYS_socketpair, FDT_CALL_SOCKETPAIR },
+	{ FDT_SYS_recvmsg, FDT_CALL_RECVMSG },
+	{ FDT_SYS_recvmmsg, FDT_CALL_RECVMMSG },
+	{ FDT_SYS_getsockopt, FDT_CALL_GETSOCKOPT },
+	{ FDT_SYS_clone, FDT_CALL_NONE },
+	{ FDT_SYS_clone3, FDT_CALL_NONE },
+	{ FDT_SYS_unshare, FDT_CALL_UNSHARE },
+	{ FDT_SYS_setrlimit, FDT_CALL_SETRLIMIT },
+	{ FDT_SYS_prlimit64, FDT_CALL_PRLIMIT },
+	{ FDT_SYS_fanotify_init, FDT_CALL_READER },
+	{ FDT_SYS_userfaultfd, FDT_CALL_READER },
+	{ FDT_SYS_pidfd_getfd, FDT_CALL_READER },
+	{ FDT_SYS_read, FDT_CALL_READ },
+	{ FDT_SYS_readv, FDT_CALL_READ },
+	{ FDT_SYS_preadv2, FDT_CALL_READ },
+	{ FDT_SYS_write, FDT_CALL_NONE },
+	{ FDT_SYS_epoll_create, FDT_CALL_EPOLL },
+	{ FDT_SYS_epoll_create1, FDT_CALL_EPOLL },
+	{ FDT_SYS_epoll_ctl, FDT_CALL_EPOLL_CTL },
+	{ FDT_SYS_poll, FDT_CALL_POLL },
+	{ FDT_SYS_select, FDT_CALL_SELECT },
+	{ FDT_SYS_io_uring_enter, FDT_CALL_URING },
+};
+
 /* Whatever makes, replaces or ends a descriptor has something for the programs to do. */
 static void every_maker_has_a_class(void **state)
 {
@@ -220,51 +258,14 @@ static void every_maker_has_a_class(void **state)
 		FDT_SYS_open_tree_attr,
 		FDT_SYS_mq_open,
 	};
-	static const struct {
-		unsigned int syscall, what;
-	} others[] = {
-		{ FDT_SYS_landlock_create_ruleset, FDT_CALL_MAYBE },
-		{ FDT_SYS_bpf, FDT_CALL_MAYBE },
-		{ FDT_SYS_seccomp, FDT_CALL_MAYBE },
-		{ FDT_SYS_ioctl, FDT_CALL_IOCTL },
-		{ FDT_SYS_fcntl, FDT_CALL_FCNTL },
-		{ FDT_SYS_close, FDT_CALL_CLOSE },
-		{ FDT_SYS_close_range, FDT_CALL_RANGE },
-		{ FDT_SYS_dup2, FDT_CALL_REPLACE },
-		{ FDT_SYS_dup3, FDT_CALL_REPLACE },
-		{ FDT_SYS_pipe, FDT_CALL_PIPE },
-		{ FDT_SYS_pipe2, FDT_CALL_PIPE },
-		{ FDT_SYS_socketpair, FDT_CALL_SOCKETPAIR },
-		{ FDT_SYS_recvmsg, FDT_CALL_RECVMSG },
-		{ FDT_SYS_recvmmsg, FDT_CALL_RECVMMSG },
-		{ FDT_SYS_getsockopt, FDT_CALL_GETSOCKOPT },
-		{ FDT_SYS_clone, FDT_CALL_NONE },
-		{ FDT_SYS_clone3, FDT_CALL_NONE },
-		{ FDT_SYS_unshare, FDT_CALL_UNSHARE },
-		{ FDT_SYS_setrlimit, FDT_CALL_SETRLIMIT },
-		{ FDT_SYS_prlimit64, FDT_CALL_PRLIMIT },
-		{ FDT_SYS_fanotify_init, FDT_CALL_READER },
-		{ FDT_SYS_userfaultfd, FDT_CALL_READER },
-		{ FDT_SYS_pidfd_getfd, FDT_CALL_READER },
-		{ FDT_SYS_read, FDT_CALL_READ },
-		{ FDT_SYS_readv, FDT_CALL_READ },
-		{ FDT_SYS_preadv2, FDT_CALL_READ },
-		{ FDT_SYS_write, FDT_CALL_NONE },
-		{ FDT_SYS_epoll_create, FDT_CALL_EPOLL },
-		{ FDT_SYS_epoll_create1, FDT_CALL_EPOLL },
-		{ FDT_SYS_epoll_ctl, FDT_CALL_EPOLL_CTL },
-		{ FDT_SYS_poll, FDT_CALL_POLL },
-		{ FDT_SYS_select, FDT_CALL_SELECT },
-		{ FDT_SYS_io_uring_enter, FDT_CALL_URING },
-	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(results) / sizeof(*results); i++)
 		if (row_of(results[i])->what != FDT_CALL_OPEN)
 			fail_msg("%s should make a descriptor", syscall_name(results[i]));
-	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
-		if (row_of(others[i].syscall)->what != others[i].what)
-			fail_msg("%s has the wrong class", syscall_name(others[i].syscall));
+	for (size_t i = 0; i < sizeof(classes) / sizeof(*classes); i++)
+		if (row_of(classes[i].syscall)->what != classes[i].what)
+			fail_msg("%s has the wrong class", syscall_name(classes[i].syscall));
 }
 
 /* What nobody wants to be told becomes a call like any other, and keeps all but its class. */
