@@ -51,7 +51,7 @@ expect $found $fdtrace --error-exitcode $found -- $programs/unowned number-reuse
 say "3. A loop that closes every number"
 expect $found $fdtrace --error-exitcode $found -- $programs/sweep hits-other-threads
 
-say "4. Attached to a running process: a leak is told before the limit is reached"
+say "4. Attached to a running process: a leak is reported before the limit is reached"
 # A busy machine needs a moment to attach.
 sh -c 'sleep 4; exec "$0" near' $programs/growth &
 background=$!
