@@ -562,7 +562,7 @@ PROGRAMS = [
             start="named -f -c $FOLDER/conf", reload=(signal.SIGHUP,)),
     Program("unbound", "201 questions to two threads, reloaded", files={"conf": UNBOUND}, load=DNS_LOAD, ready=DNS_READY,
             start="unbound -d -c $FOLDER/conf", reload=(signal.SIGHUP,)),
-    Program("nsd", "201 questions to two processes, zones and configuration read anew", files={"conf": NSD, "zone": PLAIN_ZONE},
+    Program("nsd", "201 questions to two processes, zones and configuration read again", files={"conf": NSD, "zone": PLAIN_ZONE},
             load=DNS_LOAD, ready=DNS_READY, start="nsd -d -c $FOLDER/conf", reload=(signal.SIGHUP,)),
     Program("snmpd", "a walk and 20 questions, reloaded", files={"conf": "rocommunity public 127.0.0.1\n"},
             setup="mkdir state", start="env SNMP_PERSISTENT_DIR=$FOLDER/state snmpd -f -Lo -C -c $FOLDER/conf "
