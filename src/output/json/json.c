@@ -785,8 +785,9 @@ static json_t *inventory_object(struct builder *b, const void *what)
 	json_t *event, *fdtrace, *line;
 
 	snprintf(message, sizeof(message),
-		 "attached; %" PRIu64 " descriptors are open in %" PRIu64 " processes",
-		 c->descriptors, l->processes);
+		 "attached; %" PRIu64 " descriptor%s open in %" PRIu64 " process%s", c->descriptors,
+		 c->descriptors == 1 ? " is" : "s are", l->processes,
+		 l->processes == 1 ? "" : "es");
 	line = line_begin(b, &head, &event, &fdtrace);
 	if (l->row) {
 		put_inventory_of_process(b, fdtrace, l);
@@ -807,8 +808,9 @@ static json_t *summary_object(struct builder *b, const void *what)
 	json_t *event, *fdtrace, *line;
 
 	snprintf(message, sizeof(message),
-		 "%" PRIu64 " errors, %" PRIu64 " warnings, %" PRIu64 " info",
-		 c->findings[SEVERITY_ERROR], c->findings[SEVERITY_WARNING],
+		 "%" PRIu64 " error%s, %" PRIu64 " warning%s, %" PRIu64 " info",
+		 c->findings[SEVERITY_ERROR], c->findings[SEVERITY_ERROR] == 1 ? "" : "s",
+		 c->findings[SEVERITY_WARNING], c->findings[SEVERITY_WARNING] == 1 ? "" : "s",
 		 c->findings[SEVERITY_INFO]);
 	line = line_begin(b, &head, &event, &fdtrace);
 	json_put_time(b, event, "start", c->first_ns);
